@@ -1,0 +1,61 @@
+# make demo          set up and run the batch job on the embedded sample
+# make test          set up and pass every test that Python alone can run
+# make test-engines  the tests that need Prism, Flink, Go or Java
+# make bench         the comparisons of benchmarks/, some minutes
+# make lint package  what CI checks beside the tests
+
+PYTHON ?= python3
+BIN := .venv/bin
+ENGINES := engines
+BEAM := 2.77.0
+
+.PHONY: demo test test-long test-engines engines lint package bench clean
+
+demo: .venv/ready
+	$(BIN)/tuneset demo demo
+
+test: .venv/ready
+	$(BIN)/python -m pytest -q -m "not engines"
+
+test-long: .venv/ready  # the slow proofs in their long form
+	TUNESET_LONG=1 $(BIN)/python -m pytest -q -m "not engines"
+
+test-engines: .venv/ready engines
+	$(BIN)/python -m pytest -q -m engines
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+package: .venv/dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+bench: .venv/ready
+	for script in text_scale small_files local_images; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+engines: $(ENGINES)/prism $(ENGINES)/flink/ready
+
+$(ENGINES)/prism:
+	@command -v go >/dev/null || { echo "make test-engines needs Go (for Prism): it is not installed"; exit 1; }
+	GOBIN=$(abspath $(ENGINES)) GOFLAGS=-modcacherw go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM)
+
+$(ENGINES)/flink/ready: tests/flink-pom.xml
+	@command -v mvn >/dev/null || { echo "make test-engines needs Maven and Java (for Flink): mvn is not installed"; exit 1; }
+	mkdir -p $(ENGINES)/flink
+	mvn -q -B -f tests/flink-pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(ENGINES))/flink/lib
+	touch $@
+
+.venv/ready: setup.py
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 10) <= v <= (3, 13) and f"Tuneset needs Python 3.10 to 3.13; $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test]'
+	touch $@
+
+.venv/dev: .venv/ready
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv demo dist build *.egg-info $(ENGINES)

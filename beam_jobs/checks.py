@@ -1,0 +1,115 @@
+"""Options against the world: is the runner there, are the workers on this machine, do input and output go together."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import itertools
+
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
+
+from beam_jobs import options
+from beam_jobs.options import OptionError, Settings
+from transforms.core.places import inside
+from transforms.listing import absolute, any_file, static_folder
+from transforms.storage import NotFound, is_local
+
+IN_PROCESS = ("FnApiRunner", "DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner")  # and its children
+
+
+def runner_of(settings: Settings) -> str:
+    """The class of the runner, by whichever of its names it was given."""
+    named = PipelineOptions(list(settings.beam)).view_as(StandardOptions).runner or "FnApiRunner"
+    try:
+        return type(create_runner(named)).__name__
+    except (ValueError, ImportError, AttributeError) as error:
+        raise OptionError(f"--runner {named}: {str(error).partition('. ')[0]}") from None
+
+
+def check_beam_options(settings: Settings) -> None:
+    """Raises OptionError for an option that neither Tuneset nor Beam knows: Beam would only drop it, with a warning."""
+    for before, word in itertools.pairwise(("", *settings.beam)):
+        if not word.startswith("-") and (not before.startswith("-") or "=" in before):
+            raise OptionError(
+                f"{word} belongs to no option. Several patterns are one --input, separated by commas; quote them, or the "
+                "shell expands each *"
+            )
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            given = PipelineOptions(list(settings.beam)).get_all_options(retain_unknown_options=True)
+    except SystemExit:  # argparse's way
+        raise OptionError(complaint.getvalue().strip().rpartition("error: ")[2]) from None
+    if runner_of(settings) == "PortableRunner":
+        return  # its job server may know more of them
+    known = set(PipelineOptions([]).get_all_options())
+    for name in sorted(given.keys() - known):
+        near = difflib.get_close_matches(name, [*known, *options.names()], 1)
+        hint = f"; did you mean --{near[0]}?" if near else ""
+        raise OptionError(f"--{name} is an option of neither Tuneset nor Apache Beam{hint}")
+
+
+def is_remote(settings: Settings) -> bool:
+    """Whether the workers are elsewhere: they see no local file of ours, and outlive this process.
+
+    LOOPBACK workers are threads of this process, whichever engine hands them their work.
+    """
+    runner, beam_says = runner_of(settings), PipelineOptions(list(settings.beam)).get_all_options()
+    if runner in IN_PROCESS:
+        return False
+    embedded = runner == "FlinkRunner" and beam_says["flink_master"] in ("[local]", "[auto]")
+    default = "LOOPBACK" if embedded or runner == "PrismRunner" else "DOCKER"  # as these runners choose
+    return (beam_says["environment_type"] or default) != "LOOPBACK"
+
+
+def beam_options(settings: Settings) -> PipelineOptions:
+    flags = list(settings.beam)
+    if not any(flag.startswith("--runner") for flag in flags):
+        flags.append("--runner=FnApiRunner")
+    return PipelineOptions(flags, save_main_session=False)
+
+
+def on_this_machine(settings: Settings) -> Settings:
+    """The same settings with absolute paths, which mean the same to every worker."""
+
+    def folder(path: str) -> str:
+        return absolute(path).rstrip("/") if path else ""
+
+    return dataclasses.replace(
+        settings,
+        input=tuple(map(absolute, settings.input)),
+        output=folder(settings.output),
+        image_folder=folder(settings.image_folder),
+        uri_prefix=settings.uri_prefix.rstrip("/"),
+    )
+
+
+def check_folders(settings: Settings, remote: bool) -> None:
+    """Raises OptionError where input and output cannot go together, or the input is not there."""
+    output = settings.output
+    if settings.no_wait and not remote:
+        raise OptionError(
+            f"--no_wait is for workers elsewhere: with {runner_of(settings)} the job ends with this process"
+        )
+    for path in (output, *settings.input, settings.image_folder):
+        if not is_local(path) and not path.startswith("gs://"):
+            raise OptionError(f"{path}: expected a local path or gs://BUCKET/...")
+        if remote and path and is_local(path) and runner_of(settings) == "DataflowRunner":
+            raise OptionError(f"{path} is local, but the workers are not on this machine: use gs://")
+    if settings.image_folder and is_local(settings.image_folder) and not is_local(output):
+        raise OptionError(
+            f"--image_folder {settings.image_folder} is local, but --output is not: nobody could read images there"
+        )
+    for pattern in settings.input:
+        if inside(static_folder(pattern), output):
+            raise OptionError(f"--input {pattern} lies inside --output {output}: choose another output folder")
+        try:
+            found = any_file(pattern, output)
+        except NotFound:
+            found = False
+        if not found:
+            hint = "" if is_local(pattern) or pattern.endswith("/") else "; a gs:// folder is named with a / at its end"
+            raise OptionError(f"--input {pattern} finds no file to read (of a folder: *.jsonl and *.jsonl.gz{hint})")

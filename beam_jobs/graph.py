@@ -1,0 +1,93 @@
+"""The floor plan: how the rooms are joined. Read from top to bottom it is the product.
+
+    patterns -> blocks -+-> committed before ------------------------------------------+
+                        +-> read -> build -> inspect -+-> ready ---> finish ---------- +-> seal -> sweep
+                                                      +-> wait --+                     |
+                                                      +-> fit ---+-> recall -> finish -+
+
+finish = split -> assign -> publish -> commit. Only descriptors, orders and receipts cross a shuffle; rows and images never do.
+"""
+
+from __future__ import annotations
+
+import apache_beam as beam
+from apache_beam.pvalue import AsSingleton
+
+from beam_jobs.plan import Plan
+from transforms.committing import CommitBlocks, SkipCommitted
+from transforms.examples import BuildExamples, SplitExamples
+from transforms.fitting import FitImages, HoldForFitting, TakeFitted
+from transforms.inspection import InspectImages
+from transforms.listing import ListBlocks
+from transforms.publishing import PublishImages
+from transforms.reading import ReadRows
+from transforms.sealing import SealDataset, SweepBlocks
+from transforms.splits import AssignSplits
+
+
+def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
+    """Lay out the batch job -> the manifest's URI, once the dataset is sealed."""
+    p, s = plan, plan.settings
+
+    listing = ListBlocks(patterns=s.input, block_bytes=s.block_bytes, max_line_bytes=s.max_line_bytes, output=s.output)
+    blocks, skipped = pipeline | "List" >> listing
+    done, todo = blocks | "Skip what is committed" >> SkipCommitted(ledgers=p.ledgers, key=p.keys)
+
+    read = ReadRows(max_line_bytes=s.max_line_bytes, key=p.keys)
+    make = BuildExamples(seed=p.seed, check_types=p.check_types, sample_below=p.sample_below)
+    opened = todo | "Read" >> read | "Build" >> make | "Inspect" >> InspectImages(inspector=p.inspector)
+    ready, waiting, orders = opened | "Hold" >> HoldForFitting(fitter=p.fitter)
+
+    fitted = orders | "Fit" >> FitImages(fitter=p.fitter, min_ram="4GB" if p.remote else "")
+    all_fitted = fitted | "All images fitted" >> beam.CombineGlobally(beam.combiners.CountCombineFn())
+    recalled = (
+        waiting
+        | "Wait for images" >> beam.Map(lambda block, _: block, AsSingleton(all_fitted))
+        | "Read again" >> read
+        | "Build again" >> make
+        | "Recall" >> TakeFitted(fitter=p.fitter)
+    )
+
+    receipts = (
+        (done, ready | "Finish ready" >> Finish(plan=p), recalled | "Finish recalled" >> Finish(plan=p))
+        | "All receipts" >> beam.Flatten()
+    )  # fmt: skip
+    sealed = (receipts, skipped) | "Seal" >> SealDataset(
+        writer=p.writer,
+        caps=p.caps,
+        names=s.fractions.names,
+        shuffle_seed=s.shuffle_seed,
+        max_lines=s.profile.max_file_examples,
+        max_bytes=s.profile.max_file_bytes,
+        max_rejected_fraction=s.max_rejected_fraction,
+        dataset=p.dataset,
+        run=p.run,
+    )
+    sweep = SweepBlocks(folder=s.output, image_folder=p.own_image_folder, run=p.ledgers.run, keep_blocks=s.keep_blocks)
+    _ = sealed | "Clean up" >> sweep
+    return sealed
+
+
+class Finish(beam.PTransform):
+    """OpenBlock -> Receipt. Applied to each branch by itself: to merge them first would make their rows travel."""
+
+    def __init__(self, *, plan: Plan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def expand(self, blocks: beam.PCollection) -> beam.PCollection:
+        p, s = self._plan, self._plan.settings
+        split = SplitExamples(
+            max_images=s.max_images,
+            on_too_many_images=s.on_too_many_images,
+            on_too_many_tokens=s.on_too_many_tokens,
+            model=s.model,
+        )
+        assign = AssignSplits(splits=s.fractions, seed=p.seed, split_by=s.split_by, split_column=s.split_column)
+        return (
+            blocks
+            | "Split" >> split
+            | "Assign" >> assign
+            | "Publish" >> PublishImages(fitter=p.fitter, warn_types=s.profile.warn_types)
+            | "Commit" >> CommitBlocks(ledgers=p.ledgers, caps=p.caps)
+        )

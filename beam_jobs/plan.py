@@ -1,0 +1,128 @@
+"""From settings and a claim to what the rooms are built with: everything that is derived once, on the launcher."""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from beam_jobs.options import Settings
+from transforms.claiming import Claim
+from transforms.committing import BlockKeys, Ledgers
+from transforms.core import VERSION, jsonl
+from transforms.core.images import CODEC_VERSIONS, FitPolicy
+from transforms.core.outputs import Caps
+from transforms.core.places import Places
+from transforms.core.splits import sample_bound
+from transforms.fitting import Fitter
+from transforms.inspection import Inspector
+from transforms.listing import absolute, static_folder
+from transforms.segments import SegmentWriter
+from transforms.storage import is_local
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, ready to be laid out. Paths in `settings` are absolute."""
+
+    settings: Settings
+    claim: Claim
+    remote: bool  # the runner's workers see no local file of ours
+
+    @cached_property
+    def ledgers(self) -> Ledgers:
+        return Ledgers(self.settings.output, self.claim.epoch, self.claim.run)
+
+    @cached_property
+    def keys(self) -> BlockKeys:
+        shaping = {
+            **self.settings.shaping(),
+            "image_folder": self.image_folder,
+            "folders": self.inspector.places.folders,
+            "root": self.inspector.places.root,
+            "tool": VERSION,
+            "codecs": CODEC_VERSIONS,
+        }
+        return BlockKeys(jsonl.canonical(shaping).decode())
+
+    @property
+    def seed(self) -> bytes:
+        return self.settings.seed.encode()
+
+    @property
+    def image_folder(self) -> str:
+        return self.settings.image_folder or f"{self.settings.output}/images"
+
+    @property
+    def own_image_folder(self) -> str:
+        """Where runs on this output put images unless told otherwise; "" if --image_folder names it, as one that is shared."""
+        folder = f"{self.settings.output}/images"
+        return "" if self.settings.image_folder == folder else folder
+
+    @property
+    def check_types(self) -> tuple[str, ...] | None:
+        return self.settings.types if self.settings.verify == "none" else None
+
+    @property
+    def sample_below(self) -> int:
+        fraction = self.settings.sample_fraction
+        return 1 << 64 if fraction is None else sample_bound(fraction)
+
+    @property
+    def caps(self) -> Caps:
+        return Caps(self.settings.max_validation, self.settings.sample_count)
+
+    @cached_property
+    def inspector(self) -> Inspector:
+        s = self.settings
+        return Inspector(
+            places=places(s, self.remote),
+            verify=s.verify,
+            policy=FitPolicy(max_bytes=s.max_image_bytes, types=s.types),
+            on_bad_image=s.on_bad_image,
+            threads=s.threads,
+            upright=s.upright,
+        )
+
+    @cached_property
+    def fitter(self) -> Fitter:
+        stage = not is_local(self.settings.output) and self.settings.verify != "none"
+        return Fitter(ledgers=self.ledgers, inspector=self.inspector, image_folder=self.image_folder, stage=stage)
+
+    @cached_property
+    def writer(self) -> SegmentWriter:
+        return SegmentWriter(self.settings.output, self.settings.verify != "none", self.claim.run)
+
+    @property
+    def dataset(self) -> dict[str, Any]:
+        """What the manifest says of the dataset beside its files and counts: a function of inputs and options."""
+        s = self.settings
+        return {
+            "tool": VERSION,
+            "codecs": CODEC_VERSIONS,
+            "inputs": list(s.input),
+            "output": s.output,
+            "options": s.shaping() | {"shuffle_seed": s.shuffle_seed},
+            "verified": s.verify != "none",
+            "limits": s.profile.source,
+        }
+
+    @property
+    def run(self) -> dict[str, Any]:
+        return {"id": self.claim.run, "epoch": self.claim.epoch, "resumed": self.claim.resumed, "started": time.time()}
+
+
+def places(settings: Settings, remote: bool) -> Places:
+    """Where images may be read: by default any gs:// object, and local files under the input's own folders."""
+    roots = {static_folder(p) for p in settings.input if is_local(p)}
+    if settings.allow_prefix:
+        folders = tuple(p if p == "gs://" else absolute(p).rstrip("/") or "/" for p in settings.allow_prefix)
+    else:
+        folders = ("gs://", *sorted(root.rstrip("/") or "/" for root in roots))
+    if remote:
+        folders = tuple(folder for folder in folders if not is_local(folder))
+    local = [folder for folder in folders if is_local(folder)]
+    root = posixpath.commonpath(local) if local else "/"
+    return Places(folders, root, settings.uri_prefix)

@@ -1,0 +1,165 @@
+"""`tuneset prepare`: check the options against the world, claim the folder, run the job, say what came of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.runners.runner import PipelineState
+
+from beam_jobs import options, screen
+from beam_jobs.checks import beam_options, check_beam_options, check_folders, is_remote, on_this_machine
+from beam_jobs.graph import build
+from beam_jobs.options import OptionError, Settings
+from beam_jobs.plan import Plan
+from beam_jobs.progress import Progress, stderr_alone
+from transforms.claiming import CLAIM, Claim, Claimed, release_claim, still_ours, take_claim
+from transforms.committing import WORK
+from transforms.sealing import FAILURE, MANIFEST
+from transforms.storage import NoCredentials, NotFound, StorageError, store_for
+from transforms.sweeping import OWNED, owned_images, sweep_folder, top_level
+
+SEALED, FAILED, WRONG = 0, 1, 2
+
+
+def prepare(argv: Sequence[str]) -> int:
+    """Run the batch job -> exit status: 0 sealed (or submitted, with --no_wait), 1 failed, 2 wrong options."""
+    try:
+        settings = on_this_machine(options.parse(argv))
+        set_up_log(settings.verbose)
+        check_beam_options(settings)
+        remote = is_remote(settings)
+        check_folders(settings, remote)
+        manifest = sealed_before(settings)
+    except (OptionError, StorageError) as error:
+        print(f"tuneset: {error}", file=sys.stderr)
+        return WRONG
+    except (Claimed, NoCredentials) as error:
+        print(f"tuneset: {error}", file=sys.stderr)
+        return FAILED
+    try:
+        if manifest is not None:
+            print(screen.sealed_before(manifest, settings))
+            return SEALED
+        claim = take_claim(settings.output, uuid.uuid4().hex[:12], take_over=settings.take_over, remote=remote)
+        if settings.overwrite:
+            remove_dataset(settings)
+        elif _exists(f"{settings.output}/{MANIFEST}"):
+            release_claim(settings.output, claim.run)
+            raise Claimed(f"Another job sealed {settings.output} just now: look at it, or add --overwrite.")
+        store_for(settings.output).delete([f"{settings.output}/{WORK}/{FAILURE}"])  # of an earlier run
+    except (Claimed, StorageError) as error:
+        print(f"tuneset: {error}", file=sys.stderr)
+        return FAILED
+    plan = Plan(settings, claim, remote)
+    try:
+        return run(plan)
+    except KeyboardInterrupt:
+        return failed(KeyboardInterrupt("It was interrupted"), plan)
+    except Exception as error:
+        return failed(error, plan)
+
+
+def set_up_log(verbose: bool) -> None:
+    """Beam's log is for its own developers: a person reads one paragraph, unless --verbose asks for more."""
+    logging.getLogger().setLevel(logging.INFO if verbose else logging.CRITICAL)
+    logging.getLogger("apache_beam.typehints").setLevel(logging.ERROR)  # a line for each annotation
+
+
+def run(plan: Plan) -> int:
+    settings = plan.settings
+    with stderr_alone(settings.verbose) as out, Progress(settings.output, hidden=plan.remote, out=out):
+        pipeline = beam.Pipeline(options=beam_options(settings))
+        build(pipeline, plan)
+        result = pipeline.run()
+        if settings.no_wait:
+            print(screen.submitted(result, settings))
+            return SEALED
+        try:
+            result.wait_until_finish()
+        finally:
+            if plan.remote and PipelineState.is_terminal(result.state):
+                release_claim(settings.output, plan.claim.run)  # if it is there still
+    manifest = json.loads(store_for(settings.output).read(f"{settings.output}/{MANIFEST}")[0])
+    print(screen.sealed(manifest, settings))
+    return SEALED
+
+
+def failed(error: BaseException, plan: Plan) -> int:
+    """Tell a person why nothing was sealed, in one paragraph."""
+    settings, claim = plan.settings, plan.claim
+    if settings.verbose:
+        traceback.print_exception(error)
+    try:
+        if still_ours(settings.output, claim.run):
+            reason = json.loads(store_for(settings.output).read(f"{settings.output}/{WORK}/{FAILURE}")[0])["unsealed"]
+        else:  # whatever the error was, this is what led to it
+            reason = f"Another job took {settings.output} over; this one leaves it as it is."
+    except (StorageError, ValueError):
+        reason = screen.cause(error)
+        reason += " What was committed is kept: the same command goes on from where this run stopped."
+        reason += "" if settings.verbose else " --verbose shows Beam's own messages."
+    if not plan.remote:  # a job elsewhere may live on
+        release_claim(settings.output, claim.run)
+    print(f"tuneset: not sealed. {reason}", file=sys.stderr)
+    return FAILED
+
+
+def sealed_before(settings: Settings) -> dict[str, Any] | None:
+    """The manifest, if this very command has sealed the folder already; a sweep that was cut off is finished.
+
+    Raises:
+      OptionError: the folder holds another dataset, or files that no claim of ours explains.
+      Claimed: a live job is still sweeping it.
+    """
+    output, store = settings.output, store_for(settings.output)
+    probe, told = Plan(settings, Claim("", 0, False), remote=False), {}
+    try:
+        manifest: dict[str, Any] = json.loads(store.read(f"{output}/{MANIFEST}")[0])
+        told = {name: manifest["dataset"][name] for name in probe.dataset}
+    except (ValueError, LookupError, TypeError):
+        pass  # not one of ours
+    except NotFound:
+        foreign = [uri for uri in top_level(output) if OWNED.fullmatch(uri[len(output) + 1 :])]
+        if foreign and not settings.overwrite and not _exists(f"{output}/{CLAIM}"):
+            raise OptionError(
+                f"{output} holds {foreign[0].rpartition('/')[2]}, which no run of Tuneset explains: choose another "
+                "--output, or add --overwrite to replace it"
+            ) from None
+        return None
+    if settings.overwrite:
+        return None
+    if told != json.loads(json.dumps(probe.dataset)):
+        raise OptionError(
+            f"{output} holds a sealed dataset that other options made: choose another --output, or add --overwrite"
+        )
+    if _exists(f"{output}/{CLAIM}"):
+        claim = take_claim(output, uuid.uuid4().hex[:12], take_over=settings.take_over, remote=False)
+        sweep_folder(output, probe.own_image_folder, claim.run, settings.keep_blocks)
+    store.remove_empty(f"{output}/{WORK}")  # the sweep's last step, if it died before it
+    return manifest
+
+
+def remove_dataset(settings: Settings) -> None:
+    """--overwrite: the manifest first, so that nothing half removed looks whole; then what Tuneset owns, and no more."""
+    output, store = settings.output, store_for(settings.output)
+    store.delete([f"{output}/{MANIFEST}"])
+    store.delete(uri for uri in top_level(output) if OWNED.fullmatch(uri[len(output) + 1 :]))
+    claim = f"{output}/{CLAIM}"
+    store.delete(found.uri for found in store.list(f"{output}/{WORK}") if found.uri != claim)
+    if settings.image_folder != f"{output}/images":
+        store.delete(owned_images(f"{output}/images"))
+
+
+def _exists(uri: str) -> bool:
+    try:
+        store_for(uri).stat(uri)
+    except NotFound:
+        return False
+    return True

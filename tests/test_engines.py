@@ -1,0 +1,218 @@
+"""The same dataset from every engine, file by file: FnApiRunner, DirectRunner, Prism and Flink. `make engines` brings the parts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_lines, write_rows
+
+pytestmark = pytest.mark.engines
+
+PARTS = Path(__file__).parents[1] / "engines"
+PRISM, FLINK = PARTS / "prism", PARTS / "flink"
+OPTIONS = ["--block_bytes", "4096", "--max_image_bytes", "20000", "--splits", "train=0.7,validation=0.2,test=0.1"]
+
+Folder = dict[str, Any]
+
+
+def need(ready: bool, what: str) -> None:
+    if not ready:
+        pytest.fail(f"{what}: run `make engines`", pytrace=False)
+
+
+def until(condition: Callable[[], Any], seconds: float) -> Any:
+    """The first true value of a condition, or the last false one."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+def group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def kill_group(group: int) -> None:
+    if group_lives(group):
+        os.killpg(group, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def flink_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Beam job server with a Flink inside it -> HOST:PORT. It chooses its ports itself, so that none can be taken."""
+    need((FLINK / "ready").exists(), "engines/flink is not there")
+    need(shutil.which("java") is not None, "there is no java to run engines/flink with")
+    log = tmp_path_factory.mktemp("flink") / "log"
+    driver = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+    ports = [word for name in ("job", "artifact", "expansion") for word in (f"--{name}-port", "0")]
+    command = ["java", "-Xmx1g", "-cp", f"{FLINK}/lib/*", driver, "--flink-master", "[local]", *ports]
+    with open(log, "wb") as out:
+        server = subprocess.Popen(command, stdout=out, stderr=out, cwd=log.parent, start_new_session=True)
+    try:
+        until(lambda: b"Job server now running" in log.read_bytes() or server.poll() is not None, 60)
+        found = re.search(r"JobService started on (\S+)", log.read_text())
+        assert found and server.poll() is None, log.read_text()
+        yield found[1]
+    finally:
+        kill_group(server.pid)
+        server.wait(10)
+
+
+@pytest.fixture
+def flags(request: pytest.FixtureRequest) -> list[str]:
+    """Beam's flags for the engine that a test is parametrized with."""
+    engine = request.param
+    if engine == "prism":
+        need(PRISM.exists(), "engines/prism is not there")
+        return ["--runner=PrismRunner", f"--prism_location={PRISM}", "--environment_type=LOOPBACK"]
+    if engine == "flink":
+        endpoint = request.getfixturevalue("flink_endpoint")
+        return ["--runner=PortableRunner", f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK"]
+    return {
+        "one process": ["--runner=FnApiRunner"],
+        "two processes": [
+            "--runner=FnApiRunner",
+            "--direct_num_workers=2",
+            "--direct_running_mode=multi_processing",
+        ],
+        # It tries Prism first, and would look for it on the network: so it is told of one that is not there.
+        "direct": ["--runner=DirectRunner", "--prism_location=/nowhere/prism"],
+    }[engine]
+
+
+def tuneset(source: Path, output: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    """Run `tuneset prepare` in a session of its own, which must be empty once it has ended."""
+    command = [sys.executable, "-m", "beam_jobs", "prepare", "--input", str(source), "--output", str(output)]
+    process = subprocess.Popen(
+        [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        said, told = process.communicate(timeout=120)
+        assert until(lambda: not group_lives(process.pid), 10), "processes were left behind"
+        return subprocess.CompletedProcess(command, process.returncode, said, told)
+    finally:
+        kill_group(process.pid)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of some 400 rows in a large file, small files and a .gz; images to fit, broken ones, 40 in one example."""
+    folder = tmp_path_factory.mktemp("raw")
+    images = [put(folder / f"images/{i}.jpg", jpeg(seed=i)) for i in range(24)]
+    images += [put(folder / f"images/{i}.bmp", bmp(seed=i)) for i in range(24, 30)]
+    images += [put(folder / f"images/{i}.jpg", jpeg(300, 200, seed=i, quality=100)) for i in range(30, 33)]
+    assert all(os.path.getsize(image) > 20_000 for image in images[30:])
+    write_rows(folder / "a.jsonl", 280, seed=1, images=images)
+    for i in range(12):
+        write_rows(folder / f"small/{i}.jsonl", 4, seed=10 + i, images=images)
+    packed = write_rows(folder / "packed", 60, seed=3, images=images)
+    put(folder / "b.jsonl.gz", gzip.compress(Path(packed).read_bytes()))
+    os.unlink(packed)
+    cut, gone = put(folder / "images/cut.jpg", jpeg(seed=99)[:-60]), str(folder / "images/none.jpg")
+    special = [row("all of these?", [images[i % 33] for i in range(40)]), row("no image"), row("gone?", [gone])]
+    special += [row("cut?", [images[0], cut]), row("web?", ["http://example.com/a.png"]), {"contents": []}]
+    bad = Path(write_lines(folder / "c.jsonl", special))
+    bad.write_bytes(bad.read_bytes() + b'{"contents": [oops\n\xff\xfe\n')
+    put(folder / "notes.txt", b"no dataset\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one output path that every engine writes to in turn: it stands in the manifest and in each rewritten URI."""
+    return tmp_path_factory.mktemp("out") / "dataset"
+
+
+def dataset_of(source: Path, place: Path, *flags: str) -> Folder:
+    """Run into the empty `place` -> what was written there."""
+    shutil.rmtree(place, ignore_errors=True)
+    done = tuneset(source, place, *OPTIONS, *flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (place / "_tuneset").exists()
+    return read_folder(place)
+
+
+@pytest.fixture(scope="module")
+def expected(raw: Path, place: Path) -> Folder:
+    found = dataset_of(raw, place, "--runner=FnApiRunner")
+    counters, reasons = found["manifest.json"]["counters"], found["manifest.json"]["reasons"]
+    assert counters["examples_read"] == 280 + 12 * 4 + 60 + 8
+    assert counters["examples_split"] == 1 and counters["pieces_written"] == 3
+    assert counters["images_converted"] > 20 and counters["images_recompressed"] > 20
+    assert reasons == {
+        "image_not_found": 1,
+        "missing_contents": 1,
+        "not_json": 1,
+        "not_utf8": 1,
+        "truncated_image": 1,
+        "unsupported_scheme": 1,
+    }
+    return found
+
+
+ALL = pytest.mark.parametrize("flags", ["one process", "two processes", "direct", "prism", "flink"], indirect=True)
+OTHERS = pytest.mark.parametrize("flags", ["prism", "flink"], indirect=True)
+
+
+@ALL
+def test_every_engine_writes_the_same_dataset(flags: list[str], raw: Path, place: Path, expected: Folder) -> None:
+    assert_equal_folders(dataset_of(raw, place, *flags), expected)
+
+
+@pytest.fixture(scope="module")
+def capped(raw: Path, place: Path) -> Folder:
+    found = dataset_of(raw, place, "--sample", "300", "--max_validation", "20", "--runner=FnApiRunner")
+    lines = {file["name"]: file.get("lines") for file in found["manifest.json"]["files"]}
+    assert lines["validation.jsonl"] == 20 and lines["validation-unused.jsonl"] > 0
+    return found
+
+
+@OTHERS
+def test_caps_choose_the_same_lines(flags: list[str], raw: Path, place: Path, capped: Folder) -> None:
+    assert_equal_folders(dataset_of(raw, place, "--sample", "300", "--max_validation", "20", *flags), capped)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, place: Path) -> tuple[Path, Folder]:
+    source = Path(write_rows(tmp_path_factory.mktemp("plain") / "rows.jsonl", 30))
+    return source, dataset_of(source, place, "--runner=FnApiRunner")
+
+
+@OTHERS
+def test_nothing_to_fit_and_nothing_rejected(flags: list[str], plain: tuple[Path, Folder], place: Path) -> None:
+    source, alike = plain
+    assert_equal_folders(dataset_of(source, place, *flags), alike)
+
+
+@OTHERS
+def test_what_was_not_sealed_is_said_in_one_paragraph_and_goes_on(flags: list[str], tmp_path: Path) -> None:
+    rows = [row(f"look {i}", [str(tmp_path / "raw/late.png")] if i % 4 == 0 else []) for i in range(120)]
+    source, output = Path(write_lines(tmp_path / "raw/rows.jsonl", rows)), tmp_path / "out"
+    failed = tuneset(source, output, *OPTIONS, *flags)
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1].startswith(
+        "tuneset: not sealed. 30 of 120 examples were rejected, more than --max_rejected_fraction 0.1 allows "
+        "(image_not_found 30)."
+    )
+    assert "Traceback" not in failed.stderr + failed.stdout
+    put(tmp_path / "raw/late.png", png())
+    mended = tuneset(source, output, *OPTIONS, *flags)
+    assert mended.returncode == 0, mended.stderr
+    counters = json.loads((output / "manifest.json").read_bytes())["dataset"]["counters"]
+    assert counters["examples_written"] == 120 and "examples_rejected" not in counters

@@ -1,0 +1,184 @@
+"""Commit blocks: OpenBlock -> Receipt. What storage says was committed first is the truth, never what an execution thinks.
+
+    block key   digest of input version, range, every option that can change a byte, and versions
+    parts       _tuneset/<2 hex>/<key>.<digest of its bytes>.<kind>, never overwritten
+    receipt     _tuneset/<2 hex>/<key>.receipt, created only if absent; whoever loses reads the winner's
+
+Every execution emits the receipt that is in storage. A receipt that may heal (an image was not found, forbidden or timed out)
+counts only within the epoch that wrote it: a later run replaces it, and a dead run's late work never replaces a later one's.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import apache_beam as beam
+
+from transforms.core import jsonl, outputs, reasons
+from transforms.core.ledger import COUNTERS, NAMESPACE
+from transforms.core.records import Block, OpenBlock, Part, Receipt
+from transforms.examples import close_ledger
+from transforms.storage import NotFound, crc32c, patiently, store_for
+
+WORK = "_tuneset"
+
+
+@dataclass(frozen=True)
+class BlockKeys:
+    """Names blocks. `shaping` holds every option that can change a byte, and the tool's and codecs' versions."""
+
+    shaping: str
+
+    def __call__(self, block: Block) -> str:
+        digest = blake2b(self.shaping.encode(), digest_size=16, person=b"tuneset block")
+        for e in block.extents:
+            digest.update(f"\n{block.format} {e.generation} {e.start} {e.end} {block.raw is not None} ".encode())
+            digest.update(os.fsencode(e.uri))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Ledgers:
+    """Where receipts of one run live: the output folder, and the epoch that orders the runs on it."""
+
+    folder: str
+    epoch: int
+    run: str
+
+    def path(self, key: str, rest: str) -> str:
+        return f"{self.folder}/{WORK}/{key[:2]}/{key}.{rest}"
+
+    def find(self, block: Block, key: str) -> Receipt | None:
+        """The receipt that counts for a block, if there is one."""
+        try:
+            return self._current(self._read(key)[0], block)
+        except NotFound:
+            return None
+
+    def commit(self, opened: OpenBlock, parts: Iterable[tuple[str, bytes, int]], ids: dict[str, bytes]) -> Receipt:
+        """Put the parts, then the receipt if there is none that counts -> the receipt that is in storage.
+
+        Args:
+          parts: (kind, bytes, lines); empty ones are not written.
+          ids: what caps choose from, packed.
+        """
+        store, block = store_for(self.folder), opened.block
+        written = []
+        for kind, data, lines in parts:
+            if lines:
+                digest = blake2b(data, digest_size=10).hexdigest()
+                store.create(self.path(opened.key, f"{digest}.{kind}"), data)
+                written.append([kind, digest, len(data), lines, crc32c(data)])
+        why: dict[str, int] = {}
+        for rejection in opened.rejections:
+            why[rejection.reason] = why.get(rejection.reason, 0) + 1
+        told = [facts.reason for facts in opened.facts.values()]
+        told += [fitted.reason for fitted in opened.fitted.values()]
+        heals = any(reasons.owner(reason) == "missing" for reason in told if reason)
+        body = {
+            "tuneset": "receipt/1",
+            "run": self.run,
+            "epoch": self.epoch,
+            "heals": heals,
+            "parts": written,
+            "lines": opened.lines,
+            "counters": {name: opened.counters[name] for name in sorted(opened.counters) if opened.counters[name]},
+            "reasons": dict(sorted(why.items())),
+            "ids": {cap: base64.b64encode(packed).decode() for cap, packed in ids.items()},
+        }
+        path, data = self.path(opened.key, "receipt"), jsonl.dumps(body)
+        while not store.create(path, data):
+            stored, generation = self._read(opened.key)
+            if receipt := self._current(stored, block):
+                return receipt
+            if store.replace(path, data, generation):
+                break
+        return self._receipt(body, block, opened.key)
+
+    def _read(self, key: str) -> tuple[dict[str, Any], str]:
+        data, found = store_for(self.folder).read(self.path(key, "receipt"))
+        body = jsonl.loads(data)
+        return body | {"key": key}, found.generation
+
+    def _current(self, body: dict[str, Any], block: Block) -> Receipt | None:
+        if body["heals"] and body["epoch"] < self.epoch:
+            return None
+        return self._receipt(body, block, body["key"])
+
+    def _receipt(self, body: dict[str, Any], block: Block, key: str) -> Receipt:
+        return Receipt(
+            key,
+            block.order,
+            body["epoch"],
+            body["heals"],
+            tuple(
+                Part(kind, self.path(key, f"{digest}.{kind}"), size, lines, crc)
+                for kind, digest, size, lines, crc in body["parts"]
+            ),
+            tuple((source, lines) for source, lines in body["lines"]),
+            tuple(body["counters"].items()),
+            tuple(body["reasons"].items()),
+            tuple((cap, base64.b64decode(packed)) for cap, packed in body["ids"].items()),
+        )
+
+
+@dataclass(kw_only=True)
+class SkipCommitted(beam.PTransform):
+    """Blocks -> (receipts of those that are committed, the other blocks): resume, always on."""
+
+    ledgers: Ledgers
+    key: BlockKeys
+
+    def expand(self, blocks: beam.PCollection[Block]) -> tuple[beam.PCollection[Receipt], beam.PCollection[Block]]:
+        found = blocks | "Look for receipts" >> beam.ParDo(_Find(self.ledgers, self.key)).with_outputs(
+            "open", main="done"
+        )
+        return found.done | "Count what is done" >> beam.Map(count), found.open
+
+
+class _Find(beam.DoFn):
+    def __init__(self, ledgers: Ledgers, key: BlockKeys) -> None:
+        self._ledgers, self._key = ledgers, key
+
+    def process(self, block: Block) -> Iterator[Any]:
+        receipt = patiently(self._ledgers.find, block, self._key(block))
+        yield receipt if receipt else beam.pvalue.TaggedOutput("open", block)
+
+
+@dataclass(kw_only=True)
+class CommitBlocks(beam.PTransform):
+    """OpenBlock -> Receipt, as it stands in storage.
+
+    Args:
+      ledgers: where.
+      caps: what ids a receipt must carry (outputs.packed_ids).
+    """
+
+    ledgers: Ledgers
+    caps: outputs.Caps
+
+    def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[Receipt]:
+        return (
+            blocks
+            | "Commit" >> beam.Map(commit_block, self.ledgers, self.caps)
+            | "Count what is committed" >> beam.Map(count)
+        )
+
+
+def commit_block(opened: OpenBlock, ledgers: Ledgers, caps: outputs.Caps) -> Receipt:
+    close_ledger(opened)
+    parts = list(outputs.parts(opened))
+    return patiently(ledgers.commit, opened, parts, outputs.packed_ids(opened, caps))
+
+
+def count(receipt: Receipt) -> Receipt:
+    """Add a receipt to the Beam metrics, under the manifest's names."""
+    for name, value in receipt.counters:
+        if name in COUNTERS:
+            beam.metrics.Metrics.counter(NAMESPACE, name).inc(value)
+    return receipt

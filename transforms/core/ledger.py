@@ -1,0 +1,78 @@
+"""The one catalogue of counters, and the laws that the ledger obeys before a dataset is sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+NAMESPACE = "tuneset"  # of the Beam metrics: for watching; the manifest, computed from receipts, is the truth
+
+FATES = ("rejected", "dropped", "unused", "unverified", "resized", "converted", "recompressed", "untouched")
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    name: str
+    unit: str
+    meaning: str
+
+
+_TABLE = (
+    ("files_read", "files", "input files that rows came from"),
+    ("files_skipped", "files", "files of an input folder that are no dataset"),
+    ("examples_read", "examples", "non-blank input lines"),
+    ("examples_used", "examples", "of them, those that became output lines, or would have but for a cap"),
+    ("examples_rejected", "examples", "of them, those written to rejected.jsonl"),
+    ("examples_split", "examples", "used examples with more images than one example may hold"),
+    ("pieces_written", "examples", "what the split examples became"),
+    ("examples_without_images", "examples", "used examples of text alone"),
+    ("examples_over_tokens", "examples", "used examples of more estimated tokens than the model takes"),
+    ("examples_sampled_out", "examples", "lines left out by --sample"),
+    ("validation_unused", "examples", "lines beyond --max_validation, in validation-unused.jsonl"),
+    ("examples_written", "examples", "lines of train, validation and test"),
+    ("split_group_missing", "examples", "examples without the --split_by column, split by their own id"),
+    ("images_seen", "references", "image references of well-formed rows; each has one of the next eight fates"),
+    ("images_rejected", "references", "could not be used, and their example with them"),
+    ("images_dropped", "references", "could not be used and were dropped (--on_bad_image drop_image)"),
+    ("images_unused", "references", "its example was rejected for another cause, or left out by --sample"),
+    ("images_unverified", "references", "not looked at (--verify none)"),
+    ("images_resized", "references", "rewritten with fewer pixels"),
+    ("images_converted", "references", "rewritten in another format, all pixels kept"),
+    ("images_recompressed", "references", "rewritten in its own format, all pixels kept"),
+    ("images_untouched", "references", "conforming: left where it is"),
+    ("images_rotated_tag", "references", "used as they are, with an EXIF rotation tag (--upright rewrites them)"),
+    ("images_warn_type", "references", "used as WebP, HEIC or HEIF, which the tuning pages do not all name"),
+    ("images_type_corrected", "references", "their mimeType named another type than their bytes"),
+    ("images_escalated", "references", "had no end mark, so the file was read whole and decoded"),
+    ("images_staged", "references", "local images copied to Cloud Storage"),
+    ("images_local", "references", "named by a local path, which the tuning service cannot read"),
+    ("bytes_seen", "bytes", "of the images looked at, per reference"),
+    ("bytes_rewritten", "bytes", "of the rewritten images, per reference"),
+)
+COUNTERS: dict[str, Counter] = {row[0]: Counter(*row) for row in _TABLE}
+
+
+def broken_laws(counters: Mapping[str, int]) -> list[str]:
+    """Each law that does not hold, as a sentence with its numbers; empty when the ledger balances."""
+
+    def c(name: str) -> int:
+        return counters.get(name, 0)
+
+    laws = (
+        (
+            "examples_read = examples_used + examples_rejected",
+            c("examples_read"),
+            c("examples_used") + c("examples_rejected"),
+        ),
+        ("images_seen = sum of the fates", c("images_seen"), sum(c(f"images_{fate}") for fate in FATES)),
+        (
+            "examples_written = examples_used - examples_split + pieces_written - examples_sampled_out - validation_unused",
+            c("examples_written"),
+            c("examples_used")
+            - c("examples_split")
+            + c("pieces_written")
+            - c("examples_sampled_out")
+            - c("validation_unused"),
+        ),
+    )
+    return [f"{law}: {left} is not {right}" for law, left, right in laws if left != right]

@@ -1,0 +1,225 @@
+"""What a block writes: its parts as bytes, and the ids that caps choose from.
+
+The two tables travel as Arrow streams (a tenth of the cost of Parquet for some hundred rows) and are merged into Parquet by the seal.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import Any
+
+import pyarrow as pa
+
+from transforms.core import jsonl
+from transforms.core.examples import REJECTED, output_line
+from transforms.core.reasons import RowError, owner
+from transforms.core.records import OpenBlock, Rejection
+from transforms.core.splits import rank
+
+SPLITS = ("train", "validation", "test")
+_CUT_ROW = 4096  # bytes of an unusable row that are kept; a longer one is cut and located instead
+_CUT_TEXT = 2000  # characters of a detail or URI
+
+# One row per output line, in the order of the block's lines; the seal adds file, line, byte offset and the row's line.
+EXAMPLES = pa.schema(
+    [
+        ("split", pa.int8()),  # index into SPLITS
+        ("id", pa.uint64()),
+        ("extent", pa.int32()),  # index into the receipt's lines: the source
+        ("row_offset", pa.int64()),
+        ("row_line", pa.int32()),  # within the block's extent
+        ("piece", pa.int32()),
+        ("pieces", pa.int32()),
+        ("images", pa.int32()),
+        ("tokens", pa.int64()),
+        ("bytes", pa.int32()),
+    ]
+)
+# One row per distinct source and fate.
+IMAGES = pa.schema(
+    [
+        ("source", pa.string()),
+        ("generation", pa.string()),
+        ("fate", pa.string()),
+        ("reason", pa.string()),
+        ("references", pa.int32()),
+        ("bytes", pa.int64()),
+        ("type", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("orientation", pa.int8()),
+        ("output", pa.string()),
+        ("output_bytes", pa.int64()),
+        ("quality", pa.int16()),
+        ("scale", pa.float32()),
+    ]
+)
+
+
+# One row per line of the dataset, in the order of its lines.
+_WORDS = pa.dictionary(pa.int32(), pa.string())  # on the way to the file: readers see strings
+EXAMPLES_FILE = pa.schema(
+    [
+        ("split", _WORDS),
+        ("file", _WORDS),
+        ("line", pa.int64()),  # 1-based, as the tuning service counts dropped lines
+        ("byte_offset", pa.int64()),  # of the line in its file
+        ("id", pa.string()),  # 16 hex digits
+        ("source", _WORDS),
+        ("source_line", pa.int64()),  # 1-based
+        ("source_offset", pa.int64()),
+        ("piece", pa.int32()),  # 1-based, of `pieces`
+        ("pieces", pa.int32()),
+        ("images", pa.int32()),
+        ("tokens", pa.int64()),  # estimated
+        ("bytes", pa.int32()),
+    ]
+)
+REPEATING = ["split", "file", "source", "piece", "pieces", "images"]  # a dictionary of the others gains nothing
+
+
+@dataclass(frozen=True)
+class Caps:
+    """How many examples the seal keeps of all that there are: lines of validation, and rows in a sample (None: all)."""
+
+    validation: int | None = None
+    sample: int | None = None
+
+
+def parts(opened: OpenBlock) -> Iterator[tuple[str, bytes, int]]:
+    """(kind, bytes, lines) of every part of a finished block. Also counts what it writes."""
+    texts: dict[str, list[bytes]] = {split: [] for split in SPLITS}
+    rows: list[tuple[int, ...]] = []
+    extents = {source: index for index, (source, _) in enumerate(opened.lines)}
+    for example in opened.examples:
+        row, pieces, name = example.row, example.pieces, example.split
+        place = (SPLITS.index(name), example.id, extents[row.source], row.offset, row.line)
+        for number, contents in enumerate(pieces):
+            line = output_line(example, contents)
+            texts[name].append(line)
+            images = len(example.images) if len(pieces) == 1 else count_images(contents)
+            rows.append((*place, number + 1, len(pieces), images, example.tokens[number], len(line)))
+    opened.counters["examples_written"] = len(rows)
+    for name, lines in texts.items():
+        yield name, b"".join(lines), len(lines)
+    if rows:
+        yield "examples", stream(_batch(rows, EXAMPLES)), len(rows)
+    if sources := _image_rows(opened):
+        yield "images", stream(_batch(sources, IMAGES)), len(sources)
+    opened.rejections.sort(key=lambda r: (extents.get(r.row.source, 0), r.row.offset))
+    yield "rejected", b"".join(rejected_line(r) for r in opened.rejections), len(opened.rejections)
+
+
+def _batch(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
+    return pa.record_batch([pa.array(column, field.type) for column, field in zip(zip(*rows), schema)], schema=schema)
+
+
+def count_images(contents: list[dict]) -> int:
+    return sum("fileData" in part for turn in contents for part in turn["parts"])
+
+
+def _image_rows(opened: OpenBlock) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    for uri, fates in opened.fates.items():
+        facts, fitted = opened.facts[uri], opened.fitted.get(uri)
+        reason = facts.reason or (fitted.reason if fitted else "")
+        found = (facts.size, facts.type, facts.width, facts.height, facts.orientation)
+        made = ("", 0, 0, 1.0)
+        if fitted and not fitted.reason:
+            made = (fitted.uri, fitted.size, fitted.quality, fitted.scale)
+        for fate, references in sorted(fates.items()):
+            rows.append((uri, facts.generation, fate, reason, references, *found, *made))
+    return rows
+
+
+def stream(batch: pa.RecordBatch) -> bytes:
+    """A record batch as one Arrow stream; deterministic."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def words(indexes: Any, of: list[str]) -> pa.DictionaryArray:
+    """A column of EXAMPLES_FILE in which few words repeat: indexes into `of`."""
+    return pa.DictionaryArray.from_arrays(indexes, pa.array(of, pa.string()))
+
+
+def table(data: bytes) -> pa.Table:
+    return pa.ipc.open_stream(data).read_all()
+
+
+def rejected_line(rejection: Rejection) -> bytes:
+    """A line of rejected.jsonl, itself a valid input; `line` still counts from the block's extent.
+
+    A row that is JSON stands in it byte for byte (ASCII-escaped); another as base64, or if it is long only by its place.
+    """
+    row = rejection.row
+    body: dict[str, object] = {
+        "tuneset": REJECTED,
+        "source": row.source,
+        "offset": row.offset,
+        "line": row.line,
+        "stage": rejection.stage,
+        "reason": rejection.reason,
+        "class": owner(rejection.reason),
+        "detail": rejection.detail[:_CUT_TEXT],
+        "image": rejection.image[:_CUT_TEXT],
+        "base": rejection.base,
+        "format": "gemini",
+    }
+    try:
+        jsonl.loads(row.raw)
+        return jsonl.dumps(body)[:-1] + b',"row":' + jsonl.escape(row.raw) + b"}\n"
+    except RowError:
+        if 0 < len(row.raw) <= _CUT_ROW:
+            body["row_base64"] = base64.b64encode(row.raw).decode()
+        return jsonl.dumps(body) + b"\n"
+
+
+def packed_ids(opened: OpenBlock, caps: Caps) -> dict[str, bytes]:
+    """The ids that global caps choose from: no more of a block than the cap could keep."""
+    found: dict[str, bytes] = {}
+    if caps.sample is not None:
+        found["sample"] = _pack(nsmallest(caps.sample + 1, (e.id for e in opened.examples), key=rank))
+    if caps.validation is not None:
+        lines = [e.id for e in opened.examples if e.split == "validation" for _ in e.pieces]
+        # Under a sample the smallest may be left out, so none can be spared here.
+        found["validation"] = _pack(lines if caps.sample is not None else nsmallest(caps.validation + 1, lines))
+    return {cap: packed for cap, packed in found.items() if packed}
+
+
+def _pack(ids: list[int]) -> bytes:
+    packed = array("Q", ids)
+    packed.byteswap()  # big-endian, on the little-endian machines this runs on
+    return packed.tobytes()
+
+
+def unpack(packed: bytes) -> array[int]:
+    ids = array("Q", packed)
+    ids.byteswap()
+    return ids
+
+
+_LINE = re.compile(rb'("source":(?:"(?:[^"\\]|\\.)*"),"offset":\d+,"line":)(\d+)')
+
+
+def number_rejected(lines: list[bytes], before: dict[str, int]) -> list[bytes]:
+    """Lines of a rejected part with their line counted from the start of the file.
+
+    Args:
+      before: source -> lines of it that stand before the block.
+    """
+    numbered = []
+    for line in lines:
+        found = _LINE.search(line)
+        assert found, "a rejected part holds a line that rejected_line did not write"
+        source = jsonl.loads(b"{" + found[1].partition(b',"offset"')[0] + b"}")["source"]
+        numbered.append(line[: found.start(2)] + b"%d" % (int(found[2]) + before[source]) + line[found.end(2) :])
+    return numbered

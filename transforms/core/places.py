@@ -1,0 +1,106 @@
+"""Where an image may be read from, and under which URI the tuning service will find it.
+
+Everything here is about strings; that an opened file really lies where its path says is checked after opening (inspection.py).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from transforms.core.reasons import ImageError
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(//)?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DOTS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+
+
+def split_gs(uri: str) -> tuple[str, str]:
+    """gs://bucket/name -> (bucket, name)."""
+    bucket, _, name = uri[5:].partition("/")
+    return bucket, name
+
+
+def inside(path: str, folder: str) -> bool:
+    """Whether a normalised path lies in a folder, by whole segments."""
+    return path == folder or path.startswith(folder if folder.endswith("/") else folder + "/")
+
+
+def normalise(uri: str, base: str = "") -> str:
+    """The one spelling of a local path or gs:// URI: absolute, without `.`, `..`, `//`, `file://localhost`.
+
+    >>> normalise("file://localhost/data/a/..//b%20c.png")
+    '/data/b c.png'
+    >>> normalise("images/x.png", "gs://bucket/set")
+    'gs://bucket/set/images/x.png'
+
+    Raises:
+      ImageError: bad_uri, unsupported_scheme.
+    """
+    if not uri or _CONTROL.search(uri):
+        raise ImageError("bad_uri", "the URI is empty or holds control characters", uri)
+    if uri.startswith("gs://"):
+        bucket, name = split_gs(uri)
+        # Object names are literal: `..` in one is not a step up, yet tools after us may take it for one.
+        if not bucket or not name or name.endswith("/") or _DOTS.search(name):
+            raise ImageError("bad_uri", "expected gs://BUCKET/OBJECT without `.` or `..` segments", uri)
+        return uri
+    if uri.startswith("file://"):
+        host, slash, path = uri[7:].partition("/")
+        if host not in ("", "localhost") or not slash:
+            raise ImageError("unsupported_scheme", f"a file:// URI of another host ({host!r})", uri)
+        path = unquote("/" + path)
+        if _CONTROL.search(path):
+            raise ImageError("bad_uri", "the URI holds control characters", uri)
+        return posixpath.normpath("/" + path.lstrip("/"))
+    scheme = _SCHEME.match(uri)
+    if scheme and (scheme[2] or scheme[1].lower() in ("data", "http", "https", "ftp", "javascript")):
+        raise ImageError("unsupported_scheme", f"{scheme[1]}: is not read; expected gs:// or a local path", uri)
+    if uri.startswith("/"):
+        return posixpath.normpath("/" + uri.lstrip("/"))
+    if not base:
+        raise ImageError("bad_uri", "a relative path, but the row stands in no folder", uri)
+    if base.startswith("gs://"):
+        bucket, folder = split_gs(base + "/")
+        path = posixpath.normpath("/" + folder + "/" + uri).lstrip("/")
+        return normalise(f"gs://{bucket}/{path}")
+    return posixpath.normpath("/" + f"{base}/{uri}".lstrip("/"))
+
+
+@dataclass(frozen=True)
+class Places:
+    """What rows may name, and how it is published.
+
+    `folders`: what may be read, as normalised paths or gs:// prefixes; "gs://" alone allows every bucket.
+    `uri_prefix`: local files are written to the JSONL as they will be called once `root` is uploaded there.
+    """
+
+    folders: tuple[str, ...]
+    root: str = ""
+    uri_prefix: str = ""
+
+    def resolve(self, uri: str, base: str) -> str:
+        """The normalised URI of what a row names.
+
+        Raises:
+          ImageError: bad_uri, unsupported_scheme, not_allowed.
+        """
+        path = normalise(uri, base)
+        for folder in self.folders:
+            if (folder == "gs://" and path.startswith("gs://")) or inside(path, folder):
+                return path
+        allowed = ", ".join(self.folders) or "nothing"
+        raise ImageError("not_allowed", f"{path} lies outside what may be read ({allowed}); see --allow_prefix", uri)
+
+    def below(self, base: str) -> str:
+        """What makes a plain relative path the source it names, or "" if each one has to be resolved."""
+        usual = base.startswith("/") and posixpath.normpath(base) == base and not base.startswith("//") and base != "/"
+        return f"{base}/" if usual and any(inside(base, folder) for folder in self.folders) else ""
+
+    def publish(self, uri: str) -> str:
+        """The fileUri that the JSONL names for a readable image."""
+        if self.uri_prefix and not uri.startswith("gs://"):
+            return self.uri_prefix.rstrip("/") + "/" + posixpath.relpath(uri, self.root)
+        return uri

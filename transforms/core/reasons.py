@@ -1,0 +1,87 @@
+"""Every reason why a row or an image is not used: one tree, stable names.
+
+Class says whose move it is: `yours` (the row or file is at fault: mend it, then replay rejected.jsonl), `missing` (storage
+did not give it: it may heal by itself, so a later run tries again) and `ours` (a decoder failed: report it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    name: str
+    stage: str  # read | rules | inspect | fit | split | assign
+    owner: str  # yours | missing | ours
+    help: str  # what was wrong and what to do, one sentence
+
+
+class RowError(ValueError):
+    """A row that breaks a rule. `reason` is a name of REASONS; the text says what was found and expected."""
+
+    def __init__(self, reason: str, detail: str, image: str = "") -> None:
+        super().__init__(detail)
+        self.reason, self.detail, self.image = reason, detail, image
+
+
+class ImageError(RowError):
+    """An image that cannot be used; under --on_bad_image drop_image it costs the image, not the example."""
+
+
+_TABLE = (
+    # reading a line
+    ("not_utf8", "read", "yours", "The line is not strict UTF-8: save the file as UTF-8."),
+    ("utf16", "read", "yours", "The file starts with a UTF-16 mark: save it as UTF-8. Counted once for the whole file."),
+    ("corrupt_gzip", "read", "yours", "The .gz file ends early or is damaged: what came before is used; copy it again."),
+    ("line_too_long", "read", "yours", "The line is longer than --max_line_bytes, so it was not read whole: is it really one line?"),
+    ("not_json", "read", "yours", "The line is not JSON (NaN, 1e999 and lone surrogates are not JSON either)."),
+    ("duplicate_key", "read", "yours", "An object names a key twice, so its meaning depends on the reader: remove one."),
+    ("too_deep", "read", "yours", "The line nests deeper than 200 levels."),
+    ("not_an_object", "read", "yours", "The line is JSON but not an object."),
+    # the rules of an example
+    ("other_format", "rules", "yours", "The row is in another format (messages, input_text, ...), not Gemini's contents."),
+    ("missing_contents", "rules", "yours", "The row has no `contents` list, or an empty one."),
+    ("bad_turn", "rules", "yours", "A turn is not an object with `role` and `parts`."),
+    ("bad_role", "rules", "yours", "A role is neither `user` nor `model` (a system text belongs in systemInstruction)."),
+    ("turn_order", "rules", "yours", "Turns must alternate, begin with user and end with model."),
+    ("bad_part", "rules", "yours", "A part is not an object with exactly one of text, fileData."),
+    ("empty_text", "rules", "yours", "A text part is empty or only white space."),
+    ("unsupported_part", "rules", "yours", "A part holds a function call or another kind image tuning does not take."),
+    ("inline_data", "rules", "yours", "A part holds the image itself (inlineData): the service takes only references."),
+    ("bad_file_data", "rules", "yours", "fileData needs the strings `mimeType` and `fileUri`."),
+    ("unsupported_media", "rules", "yours", "The part is a PDF, audio or video, or a type that must be converted while "
+     "`--verify none` looks at no file."),
+    ("image_in_model_turn", "rules", "yours", "Images stand in user turns only."),
+    ("bad_system_instruction", "rules", "yours", "systemInstruction must be an object whose parts are texts."),
+    ("too_many_images", "split", "yours", "More images than --max_images, under --on_too_many_images reject."),
+    ("too_many_tokens", "split", "yours", "More estimated tokens than the model takes, under --on_too_many_tokens reject."),
+    ("unknown_split", "assign", "yours", "--split_column holds a word that names no split."),
+    # images: where they are
+    ("bad_uri", "inspect", "yours", "fileUri is not a path or URI that can be read."),
+    ("unsupported_scheme", "inspect", "yours", "Only gs:// objects and local files are read: copy the image there."),
+    ("not_allowed", "inspect", "yours", "The image lies outside what may be read: name its folder with --allow_prefix."),
+    ("not_a_file", "inspect", "yours", "The path is a folder, a device or a pipe, or a link that leads out of what may be read."),
+    ("image_not_found", "inspect", "missing", "There is no such object or file."),
+    ("image_forbidden", "inspect", "missing", "The credentials may not read it: grant read access."),
+    ("image_timeout", "inspect", "missing", "Storage did not answer in time, after retries."),
+    # images: what they are
+    ("empty_image", "inspect", "yours", "The file has no bytes."),
+    ("not_an_image", "inspect", "yours", "The bytes are no image of a known type, whatever the name says."),
+    ("truncated_image", "inspect", "yours", "The file ends before its image does: copy it again from the source."),
+    ("undecodable", "inspect", "yours", "The decoder cannot read the image."),
+    ("too_many_pixels", "inspect", "yours", "The header announces more pixels than are decoded."),
+    ("cannot_fit", "fit", "yours", "No quality and size of it fits the byte limit."),
+    ("decoder_crashed", "fit", "ours", "The decoder died on it, three times: please report the image."),
+    ("decoder_timeout", "fit", "ours", "The decoder did not end in time."),
+    ("decoder_memory", "fit", "ours", "Decoding it needs more memory than a helper may use."),
+    ("no_images_left", "inspect", "yours", "Under --on_bad_image drop_image no image of the example was left."),
+    ("empty_turn", "inspect", "yours", "Under --on_bad_image drop_image a turn was left without a part."),
+)  # fmt: skip
+
+REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _TABLE}
+
+
+def owner(reason: str) -> str:
+    """Whose move a reason is: yours, missing or ours."""
+    return REASONS[reason].owner

@@ -1,0 +1,177 @@
+"""What flows through the rooms: nouns only, no behaviour beyond what a record knows about itself.
+
+Extent, Block        descriptors: the only things that cross a shuffle before a block is committed
+Row, Example         one input line, and what it means
+Header, ImageFacts   what a file's bytes say, and what inspection settled about one reference
+FitOrder             one image to rewrite, named by its source and policy
+Rejection            one row that was not used, with a stable reason
+Part, Receipt        what storage holds of a committed block
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+SortKey = tuple[int, bytes, int]  # (pattern index, object name as UTF-8 bytes, start offset): the order of the dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A byte range of one version of one file; records that *begin* in [start, end) belong to it."""
+
+    uri: str
+    generation: str  # gs://: the object's generation; locally "SIZE-MTIME_NS"
+    size: int  # of the whole file, in bytes
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The unit that flows: one range of a file, or several small whole files; some 256 KB of rows."""
+
+    order: SortKey
+    extents: tuple[Extent, ...]
+    format: str
+    raw: bytes | None = None  # decompressed rows of a .gz, which cannot be ranged; offsets are in that text
+    fault: str = ""  # "reason: detail" of a rejection that stands for the rest of the file
+
+
+@dataclass(slots=True)
+class Row:
+    """One non-blank input line."""
+
+    source: str  # URI of the file it stands in
+    offset: int  # of its first byte in that file (in the decompressed text for .gz)
+    line: int  # 1-based, counted from the start of the block's extent
+    raw: bytes  # without the line end
+
+
+@dataclass(slots=True)
+class Example:
+    """A row that obeys the rules.
+
+    `images` are the `fileData` objects inside `contents`, in reading order: writing to one changes the example.
+    """
+
+    row: Row
+    id: int  # blake2b-64 of its canonical JSON
+    contents: list[dict[str, Any]]
+    head: dict[str, Any]  # systemInstruction, tools, generationConfig: what every piece repeats
+    columns: dict[str, Any]  # the row's other keys
+    images: list[dict[str, str]]
+    sources: list[str] = field(default_factory=list)  # resolved URI of each image: the key of its facts
+    tokens: list[int] = field(default_factory=list)  # estimated, of each piece
+    text_bytes: int = -1  # of the texts of `contents`, in UTF-8; -1: not counted, or a part holds more
+    base: str = ""  # folder that relative image paths are resolved against
+    split: str = ""
+    pieces: list[list[dict[str, Any]]] = field(default_factory=list)  # contents of each piece, one if it was not split
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the first bytes of an image file say. Sizes are as stored, before orientation."""
+
+    type: str  # png jpeg webp heic heif avif gif bmp tiff ico jp2 jxl psd svg
+    width: int
+    height: int
+    orientation: int = 1  # EXIF 1..8
+    frames: int = 1  # 0: more than one, not counted
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What inspection settled about one source, or why it cannot be used (`reason`)."""
+
+    uri: str  # resolved source
+    generation: str = ""
+    size: int = 0  # bytes
+    type: str = ""
+    width: int = 0
+    height: int = 0
+    orientation: int = 1
+    frames: int = 1
+    reason: str = ""
+    detail: str = ""
+    escalated: bool = False  # its end marker was missing, so it was read whole and decoded
+
+
+@dataclass(frozen=True, slots=True)
+class FitOrder:
+    """One distinct image to rewrite (or to stage as it is); `key` names source version and policy."""
+
+    key: str
+    facts: ImageFacts
+    stage: bool = False  # conforming, only copied to where the tuning service can read it
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The outcome of a fit order: an object in the image folder, or the reason why there is none."""
+
+    uri: str = ""
+    type: str = ""
+    size: int = 0
+    width: int = 0
+    height: int = 0
+    fate: str = ""  # resized converted recompressed untouched (staged)
+    quality: int = 0  # 0: lossless
+    scale: float = 1.0
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class OpenBlock:
+    """A block in the making: what the rooms of the trunk hand on, each adding its part."""
+
+    block: Block
+    key: str
+    rows: list[Row] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    lines: list[tuple[str, int]] = field(default_factory=list)  # (source, physical lines) of each extent
+    facts: dict[str, ImageFacts] = field(default_factory=dict)  # by resolved URI
+    fitted: dict[str, Fitted] = field(default_factory=dict)  # by resolved URI
+    fates: dict[str, dict[str, int]] = field(default_factory=dict)  # references by resolved URI and fate
+    counters: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Rejection:
+    """One row that was not used: written to rejected.jsonl, replayable as input."""
+
+    row: Row
+    stage: str
+    reason: str
+    detail: str
+    image: str = ""
+    base: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One immutable object of a committed block; `lines` counts its rows or lines."""
+
+    kind: str  # train validation test rejected examples images
+    name: str  # relative to the output folder
+    size: int
+    lines: int
+    crc32c: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What storage says a block came to: the first execution that committed, for good."""
+
+    key: str
+    order: SortKey
+    epoch: int  # of the run that wrote it: a receipt that may heal counts only within its epoch
+    heals: bool  # it holds a rejection of class `missing`
+    parts: tuple[Part, ...]
+    lines: tuple[tuple[str, int], ...]  # (source, physical lines) of each extent, for line numbers
+    counters: tuple[tuple[str, int], ...]
+    reasons: tuple[tuple[str, int], ...]
+    ids: tuple[tuple[str, bytes], ...] = ()  # (cap, packed big-endian 64-bit ids): what caps choose from

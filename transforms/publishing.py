@@ -1,0 +1,62 @@
+"""Publish images: OpenBlock -> OpenBlock whose examples name every image as the tuning service will find it; rejects nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import apache_beam as beam
+
+from transforms.core.records import OpenBlock
+from transforms.examples import note_fate
+from transforms.fitting import Fitter
+
+
+@dataclass(kw_only=True)
+class PublishImages(beam.PTransform):
+    """Write into every example where its images are and what they are; settles each reference's fate."""
+
+    fitter: Fitter
+    warn_types: tuple[str, ...]
+
+    def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
+        return blocks | "Publish" >> beam.Map(publish_images, self.fitter, self.warn_types).with_output_types(OpenBlock)
+
+
+def publish_images(opened: OpenBlock, fitter: Fitter, warn_types: tuple[str, ...]) -> OpenBlock:
+    places, counters, facts_of = fitter.inspector.places, opened.counters, opened.facts
+    if fitter.inspector.verify == "none":
+        local = 0
+        for example in opened.examples:
+            for image, source in zip(example.images, example.sources):
+                if source[0] == "/":
+                    source = places.publish(source)
+                    local += source[0] == "/"
+                image["fileUri"] = source
+        counters["images_unverified"] += sum(len(example.images) for example in opened.examples)
+        counters["images_local"] += local
+        opened.fates.clear()  # nothing was looked at, so there is no table of images
+        return opened
+    for example in opened.examples:
+        for image, source in zip(example.images, example.sources):
+            facts, fitted = facts_of[source], opened.fitted.get(source)
+            fate, kind = (fitted.fate, fitted.type) if fitted else ("untouched", facts.type)
+            uri = fitter.publish(fitted) if fitted else places.publish(source)
+            note_fate(opened, source, fate)
+            if image["mimeType"] != f"image/{facts.type}":
+                counters["images_type_corrected"] += 1
+            if kind in warn_types:
+                counters["images_warn_type"] += 1
+            if fate != "untouched":
+                counters["bytes_rewritten"] += fitted.size if fitted else 0
+            elif facts.orientation != 1:
+                counters["images_rotated_tag"] += 1
+            if fitted and fate == "untouched":
+                counters["images_staged"] += 1
+            if uri[0] == "/":
+                counters["images_local"] += 1
+            image["mimeType"], image["fileUri"] = f"image/{kind}", uri
+    for source, fates in opened.fates.items():
+        references = sum(fates.values())
+        counters["bytes_seen"] += references * facts_of[source].size
+        counters["images_escalated"] += references * facts_of[source].escalated
+    return opened

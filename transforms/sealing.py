@@ -1,0 +1,255 @@
+"""Seal: Receipts -> one dataset. Joins exactly the parts that the receipts name; the manifest is written last, conditionally.
+
+    receipts -> segments -> summaries -> one plan -> segments written side by side -> files joined -> manifest -> (reshuffle) sweep
+
+What is decided is arithmetic and stands in core.sealing; a segment's bytes are made in segments.py.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import AsIter, AsList, AsSingleton
+
+from transforms.committing import WORK
+from transforms.core import outputs, sealing
+from transforms.core.ledger import broken_laws
+from transforms.core.outputs import Caps
+from transforms.core.records import Receipt, SortKey
+from transforms.core.sealing import GROUPS, Cuts, Plan, Summary
+from transforms.core.splits import rank
+from transforms.segments import Chunk, Joined, SegmentWriter, Unsealed, join_chunks
+from transforms.shuffling import ShuffleLines
+from transforms.storage import patiently, store_for
+from transforms.sweeping import sweep_folder
+
+MANIFEST = "manifest.json"
+FAILURE = "unsealed.json"  # in the work folder: why a finished job did not seal
+
+
+@dataclass(kw_only=True)
+class SealDataset(beam.PTransform):
+    """Receipts -> the manifest, once it is written.
+
+    Args:
+      writer: where to, and how segments are written.
+      caps: of validation and sample.
+      names: splits that were asked for, each of which has a file even if it is empty.
+      max_lines, max_bytes: of an output file (the profile's).
+      max_rejected_fraction: the breaker.
+      dataset: what the manifest says of inputs and options.
+      run: what it says of this run.
+    """
+
+    writer: SegmentWriter
+    caps: Caps
+    names: tuple[str, ...]
+    max_lines: int
+    max_bytes: int
+    max_rejected_fraction: float
+    shuffle_seed: str = ""
+    dataset: dict[str, Any] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=dict)
+
+    def expand(self, inputs: tuple[beam.PCollection[Receipt], beam.PCollection[int]]) -> beam.PCollection[str]:
+        receipts, skipped = inputs
+        root = receipts.pipeline | "Once" >> beam.Create([None], reshuffle=False)
+        cuts = self._cuts(receipts)
+        segments = receipts | "Segment" >> GroupSegments()
+        if self.shuffle_seed:
+            shuffle = ShuffleLines(writer=self.writer, seed=self.shuffle_seed)
+            segments = (receipts, segments) | "Shuffle" >> shuffle | "Segment again" >> GroupSegments()
+        summaries = segments | "Sum up" >> beam.Map(self.writer.sum_up, AsSingleton(cuts))
+        plan = root | "Plan" >> beam.Map(self._plan, AsList(summaries), AsIter(skipped), AsSingleton(cuts))
+        chunks = segments | "Write segments" >> beam.FlatMap(self.writer.write, AsSingleton(plan), AsSingleton(cuts))
+        named = plan | "Name files" >> beam.FlatMap(file_names, self.writer.images, self.names)
+        files = (
+            (chunks, named)
+            | "All chunks" >> beam.Flatten()  # (file key, Chunk)
+            | "Group files" >> beam.GroupByKey()
+            | "Join files" >> beam.Map(lambda grouped: patiently(join_chunks, grouped, self.writer))
+        )
+        return root | "Write manifest" >> beam.Map(self._manifest, AsList(files), AsSingleton(plan))
+
+    def _cuts(self, receipts: beam.PCollection[Receipt]) -> beam.PCollection[Cuts]:
+        pipeline, caps = receipts.pipeline, self.caps
+        cuts = pipeline | "No cuts" >> beam.Create([Cuts()], reshuffle=False)
+        if caps.sample is not None:
+            sample = receipts | "Sample ids" >> beam.FlatMap(ids_of, "sample", Cuts())
+            ranks = sample | "Smallest ranks" >> beam.CombineGlobally(Smallest(caps.sample)).without_defaults()
+            cuts = cuts | "Cut sample" >> beam.Map(cut, "sample", caps.sample, AsIter(ranks))
+        if caps.validation is not None:
+            ids = receipts | "Validation ids" >> beam.FlatMap(ids_of, "validation", AsSingleton(cuts))
+            smallest = ids | "Smallest ids" >> beam.CombineGlobally(Smallest(caps.validation)).without_defaults()
+            cuts = cuts | "Cut validation" >> beam.Map(cut, "validation", caps.validation, AsIter(smallest))
+        return cuts
+
+    def _plan(self, _: None, summaries: list[Summary], skipped: Iterable[int], cuts: Cuts) -> Plan:
+        plan = sealing.make_plan(
+            summaries,
+            max_lines=self.max_lines,
+            max_bytes=self.max_bytes,
+            line_sizes=lambda table, group: self.writer.line_sizes(table, group, cuts),
+        )
+        plan.counters["files_skipped"] = sum(skipped)
+        plan.fault = self._fault(plan)
+        return plan
+
+    def _manifest(self, _: None, files: list[Joined], plan: Plan) -> str:
+        self.writer.check_claim()
+        folder = self.writer.folder
+        store = store_for(folder)
+        if plan.fault:
+            store.replace(f"{folder}/{WORK}/{FAILURE}", json.dumps({"unsealed": plan.fault}).encode(), "")
+            raise Unsealed(plan.fault)
+        body = manifest(files, plan, self.names, self.dataset, self.run)
+        data = (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
+        path = f"{folder}/{MANIFEST}"
+        if not store.create(path, data):  # a retry of this step, or another execution of it
+            stored = json.loads(store.read(path)[0])
+            if stored["dataset"] != json.loads(data)["dataset"]:
+                raise Unsealed(f"{path} already names another dataset: two jobs wrote to one folder")
+        return path
+
+    def _fault(self, plan: Plan) -> str:
+        """Why the dataset may not be sealed, as a sentence for a person, or ""."""
+        counters = plan.counters
+        if laws := broken_laws(counters):
+            return f"The ledger does not balance, which is a fault of Tuneset: {'; '.join(laws)}."
+        read, rejected = counters["examples_read"], counters["examples_rejected"]
+        common = ", ".join(f"{reason} {number:,}" for reason, number in plan.reasons.most_common(3))
+        if read == rejected:
+            return f"None of the {read:,} rows can be used ({common or 'the input holds no row'}). {self._rejections()}"
+        if read >= 100 and rejected > self.max_rejected_fraction * read:
+            return (
+                f"{rejected:,} of {read:,} examples were rejected, more than --max_rejected_fraction "
+                f"{self.max_rejected_fraction:g} allows ({common}). {self._rejections()} Mend the cause, or raise the "
+                "fraction; the same command then goes on from where this run stopped."
+            )
+        return ""
+
+    def _rejections(self) -> str:
+        return f"{self.writer.folder}/rejected.jsonl says why, row by row."
+
+
+class GroupSegments(beam.PTransform):
+    """Receipts -> (segment, [Receipt]): runs of neighbouring blocks, none of which holds everything."""
+
+    def expand(self, receipts: beam.PCollection[Receipt]) -> beam.PCollection:
+        boundaries = (
+            receipts
+            | "Boundaries" >> beam.Filter(sealing.is_boundary)
+            | "Their places" >> beam.Map(lambda receipt: receipt.order)
+        )
+        return (
+            receipts | "To segments" >> beam.Map(to_segment, AsList(boundaries)) | "Group segments" >> beam.GroupByKey()
+        )
+
+
+def to_segment(receipt: Receipt, boundaries: list[SortKey]) -> tuple[int, Receipt]:
+    return sealing.segment_of(receipt.order, sorted(boundaries)), receipt
+
+
+class Smallest(beam.CombineFn):
+    """The smallest `keep` + 1 of many packed lists of numbers: enough to know where to cut."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep + 1
+
+    def create_accumulator(self) -> list[int]:
+        return []
+
+    def add_input(self, held: list[int], more: Sequence[int]) -> list[int]:
+        held.extend(more)
+        return self.compact(held) if len(held) > 4 * self._keep else held
+
+    def merge_accumulators(self, many: Iterable[list[int]]) -> list[int]:
+        return self.compact([number for held in many for number in held])
+
+    def compact(self, held: list[int]) -> list[int]:
+        return sorted(held)[: self._keep]
+
+    def extract_output(self, held: list[int]) -> list[int]:
+        return self.compact(held)
+
+
+def ids_of(receipt: Receipt, cap: str, cuts: Cuts) -> Iterator[list[int]]:
+    """What a block offers to a cap: ranks for the sample, ids of sampled lines for validation."""
+    for name, packed in receipt.ids:
+        if name == cap:
+            ids = outputs.unpack(packed)
+            yield [rank(i) for i in ids] if cap == "sample" else [i for i in ids if rank(i) < cuts.sample]
+
+
+def cut(cuts: Cuts, cap: str, keep: int, smallest: Iterable[list[int]]) -> Cuts:
+    bound = sealing.threshold((number for numbers in smallest for number in numbers), keep)
+    return Cuts(sample=bound, validation=cuts.validation) if cap == "sample" else Cuts(cuts.sample, bound)
+
+
+def file_names(plan: Plan, images: bool, names: tuple[str, ...]) -> Iterator[tuple[str, Chunk]]:
+    """Every file that the dataset has, even if nothing goes into it."""
+    yield "rejected.jsonl", Chunk((-1,))
+    if plan.fault:
+        return
+    for group, stem in enumerate(GROUPS):
+        if stem in names or plan.lines[group]:
+            for number in range(plan.files[group]):
+                yield sealing.file_name(stem, ".jsonl", number, plan.files[group]), Chunk((-1,))
+    for stem in ("examples", "images")[: 1 + images]:
+        count = plan.tables(stem)
+        for number in range(count):
+            yield sealing.file_name(stem, ".parquet", number, count), Chunk((-1,))
+
+
+def manifest(
+    files: list[Joined], plan: Plan, names: tuple[str, ...], dataset: dict[str, Any], run: dict[str, Any]
+) -> dict[str, Any]:
+    """What the dataset is (a function of inputs and options) and how this run made it."""
+    counters = {name: number for name, number in sorted(plan.counters.items()) if number}
+    told = [_told(f) for f in sorted(files, key=lambda f: f.name)]
+    uploadable = "not yet" if counters.get("images_local") else "yes"
+    splits = {name: lines for name, lines in zip(GROUPS[:3], plan.lines) if lines or name in names}
+    return {
+        "tuneset": "manifest/1",
+        "dataset": dataset
+        | {
+            "uploadable": uploadable,
+            "splits": splits,
+            "files": told,
+            "counters": counters,
+            "reasons": dict(sorted(plan.reasons.items())),
+        },
+        "run": run
+        | {"finished": time.time(), "generations": {f.name: f.generation for f in sorted(files, key=lambda f: f.name)}},
+    }
+
+
+def _told(file: Joined) -> dict[str, Any]:
+    """A file as far as it is a function of inputs and options: Parquet's bytes, and rows a block, are not."""
+    if file.name.startswith("images"):
+        return {"name": file.name}
+    if file.name.endswith(".parquet"):
+        return {"name": file.name, "lines": file.lines}
+    return {"name": file.name, "lines": file.lines, "bytes": file.size, "crc32c": file.crc32c}
+
+
+@dataclass(kw_only=True)
+class SweepBlocks(beam.PTransform):
+    """Manifest written -> what the seal no longer needs is deleted. Never in one stage with the seal."""
+
+    folder: str
+    image_folder: str  # "" when it is shared, and so not ours to clean
+    run: str
+    keep_blocks: bool
+
+    def expand(self, sealed: beam.PCollection[str]) -> beam.PCollection[None]:
+        return (
+            sealed
+            | "Sealed" >> beam.Reshuffle()
+            | "Sweep" >> beam.Map(lambda _: sweep_folder(self.folder, self.image_folder, self.run, self.keep_blocks))
+        )

@@ -1,0 +1,295 @@
+"""Write a segment of the dataset, and join files from what the segments wrote.
+
+A chunk is a segment's share of one output file: byte ranges of committed parts where they can be taken as they are (the common
+case: nothing is read), or a new object where lines are chosen, numbered or merged.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.claiming import still_ours
+from transforms.committing import WORK
+from transforms.core import sealing
+from transforms.core.outputs import EXAMPLES_FILE, IMAGES, REPEATING, SPLITS, number_rejected, table, words
+from transforms.core.records import Part, Receipt
+from transforms.core.sealing import GROUPS, Cuts, Place, Plan, Summary
+from transforms.storage import Piece, crc32c, is_local, store_for
+
+_ROW_GROUP = 128 << 10  # rows
+JSONL, PARQUET = "application/json-lines", "application/vnd.apache.parquet"
+
+
+class Unsealed(Exception):
+    """The job ran to its end, but the dataset may not be sealed. The text is for a person."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A share of an output file; chunks of a file are joined in the order of `at`."""
+
+    at: tuple[int, ...]
+    pieces: tuple[Piece, ...] = ()
+    lines: int = 0
+
+
+@dataclass(frozen=True)
+class Joined:
+    name: str
+    lines: int
+    size: int
+    crc32c: int
+    generation: str
+
+
+@dataclass
+class Lines:
+    """The lines that a segment writes, as columns over all its blocks, in order."""
+
+    table: pa.Table
+    block: np.ndarray  # index of the receipt
+    group: np.ndarray  # index into GROUPS, or -1: sampled out
+    size: np.ndarray  # bytes
+    offset: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # in the block's part of its split
+
+
+def groups_of(rows: pa.Table, cuts: Cuts) -> np.ndarray:
+    """The output group of each line."""
+    group: np.ndarray = rows["split"].to_numpy().astype(np.int64)
+    if cuts.active:
+        ids = rows["id"].to_numpy()
+        if cuts.validation < 1 << 64:
+            group[(group == 1) & (ids >= np.uint64(cuts.validation))] = 3
+        if cuts.sample < 1 << 64:
+            rank = (ids << np.uint64(32)) | (ids >> np.uint64(32))
+            group[rank >= np.uint64(cuts.sample)] = -1
+    return group
+
+
+@dataclass(frozen=True)
+class SegmentWriter:
+    """Sums up and writes segments of one dataset.
+
+    folder: of the output. images: whether there is a table of images (not under --verify none). run: that claimed the folder.
+    """
+
+    folder: str
+    images: bool
+    run: str
+
+    def check_claim(self) -> None:
+        """Raises Unsealed if another job took the folder over: then its files may not be touched any more."""
+        if not still_ours(self.folder, self.run):
+            raise Unsealed(f"Another job took {self.folder} over; this one leaves it as it is.")
+
+    def line_sizes(self, table_name: str, group: int, cuts: Cuts) -> Sequence[int]:
+        """Bytes of each line that a block writes to a group."""
+        rows = table(store_for(self.folder).read(table_name)[0])
+        sizes: list[int] = rows["bytes"].to_numpy()[groups_of(rows, cuts) == group].tolist()
+        return sizes
+
+    def sum_up(self, grouped: tuple[int, Iterable[Receipt]], cuts: Cuts) -> Summary:
+        """What the plan needs to know of a segment; reads storage only where a cap chooses among lines."""
+        segment, receipts = grouped
+        summary = Summary(segment)
+        for receipt in sorted(receipts, key=lambda r: r.order):
+            summary.counters.update(dict(receipt.counters))
+            summary.reasons.update(dict(receipt.reasons))
+            sealing.note_sources(summary, receipt)
+            parts = {part.kind: part for part in receipt.parts}
+            summary.tables.append(parts["examples"].name if "examples" in parts else "")
+            summary.images += parts["images"].lines if "images" in parts else 0
+            for group, (lines, size) in enumerate(self._sizes(parts, cuts)):
+                summary.lines[group].append(lines)
+                summary.sizes[group].append(size)
+        return summary
+
+    def _sizes(self, parts: dict[str, Part], cuts: Cuts) -> list[tuple[int, int]]:
+        chosen = cuts.sample < 1 << 64 or (cuts.validation < 1 << 64 and "validation" in parts)
+        if not chosen or "examples" not in parts:
+            found = [parts.get(name) for name in GROUPS]
+            return [(part.lines, part.size) if part else (0, 0) for part in found]
+        rows = table(store_for(self.folder).read(parts["examples"].name)[0])
+        group, size = groups_of(rows, cuts), rows["bytes"].to_numpy()
+        return [(int((group == g).sum()), int(size[group == g].sum())) for g in range(len(GROUPS))]
+
+    def write(self, grouped: tuple[int, Iterable[Receipt]], plan: Plan, cuts: Cuts) -> Iterator[tuple[str, Chunk]]:
+        """-> (output file name, this segment's chunk of it)."""
+        segment, receipts = grouped
+        ordered = sorted(receipts, key=lambda r: r.order)
+        yield from self._rejected(segment, ordered, plan)
+        if plan.fault:
+            return
+        if self.images:
+            yield from self._images(segment, ordered, plan)
+        lines = self._lines(ordered, cuts)
+        if lines is None:
+            return
+        first_lines = sealing.first_lines(ordered, plan.carry[segment])
+        for group in range(len(GROUPS)):
+            places = plan.places[segment][group]
+            for number, chosen in self._by_file(np.flatnonzero(lines.group == group), places):
+                name = sealing.file_name(GROUPS[group], ".jsonl", number, plan.files[group])
+                pieces = self._pieces(segment, ordered, lines, chosen, group, name)
+                yield name, Chunk((segment,), self._composed(pieces, segment, name), len(chosen))
+                start = (places.line, places.offset) if number == places.file else (0, 0)
+                rows = self._rows(ordered, lines, chosen, group, name, start, first_lines)
+                count = plan.tables("examples")
+                target = sealing.file_name("examples", ".parquet", plan.table_of("examples", group, segment), count)
+                yield target, self._put(rows, (group, segment, number), target)
+
+    def _lines(self, receipts: list[Receipt], cuts: Cuts) -> Lines | None:
+        store, tables, blocks = store_for(self.folder), [], []
+        for index, receipt in enumerate(receipts):
+            for part in receipt.parts:
+                if part.kind == "examples":
+                    tables.append(table(store.read(part.name)[0]))
+                    blocks.append(np.full(part.lines, index))
+        if not tables:
+            return None
+        rows, block = pa.concat_tables(tables).combine_chunks(), np.concatenate(blocks)
+        size = rows["bytes"].to_numpy().astype(np.int64)
+        lines = Lines(rows, block, groups_of(rows, cuts), size, np.zeros(len(size), np.int64))
+        part_of = block * len(SPLITS) + rows["split"].to_numpy()
+        order = np.argsort(part_of, kind="stable")
+        running = np.cumsum(size[order]) - size[order]
+        starts = np.flatnonzero(np.diff(part_of[order], prepend=-1))
+        lengths = np.diff(starts, append=len(order))
+        lines.offset[order] = running - np.repeat(running[starts], lengths)
+        return lines
+
+    def _by_file(self, indexes: np.ndarray, place: Place) -> Iterator[tuple[int, np.ndarray]]:
+        for number, chosen in enumerate(np.split(indexes, place.cuts), place.file):
+            if len(chosen):
+                yield number, chosen
+
+    def _pieces(
+        self, segment: int, receipts: list[Receipt], lines: Lines, chosen: np.ndarray, group: int, name: str
+    ) -> list[Piece]:
+        """Byte ranges that hold exactly the chosen lines: runs of neighbouring lines of one part."""
+        split = "validation" if group == 3 else GROUPS[group]
+        block, offset, size = lines.block[chosen], lines.offset[chosen], lines.size[chosen]
+        breaks = np.ones(len(chosen), bool)
+        breaks[1:] = (block[1:] != block[:-1]) | (offset[1:] != offset[:-1] + size[:-1])
+        starts = np.flatnonzero(breaks)
+        stops = np.append(starts[1:], len(chosen)) - 1
+        pieces = []
+        for start, stop in zip(starts.tolist(), stops.tolist()):
+            part = next(p for p in receipts[int(block[start])].parts if p.kind == split)
+            end = int(offset[stop] + size[stop])
+            pieces.append(Piece(part.name, int(offset[start]), end, part.size, part.crc32c))
+        if len(pieces) <= 2 * len(receipts) + 2:
+            return pieces
+        texts: dict[str, bytes] = {}  # a cap chose many single lines: gathered once, here
+        store = store_for(self.folder)
+        out = io.BytesIO()
+        for piece in pieces:
+            if piece.uri not in texts:
+                texts = {piece.uri: store.read(piece.uri)[0]}
+            out.write(texts[piece.uri][piece.start : piece.end])
+        return [self.put(out.getvalue(), f"{segment}.{name}")]
+
+    def _composed(self, pieces: list[Piece], segment: int, name: str) -> tuple[Piece, ...]:
+        """In Cloud Storage each segment joins its own pieces, side by side, so that the last join has few."""
+        if is_local(self.folder) or len(pieces) < 2:
+            return tuple(pieces)
+        digest = blake2b(repr(pieces).encode(), digest_size=10).hexdigest()
+        uri = f"{self.folder}/{WORK}/seal/{digest}.{segment}.{name}"
+        found, checksum = store_for(uri).join(uri, pieces, JSONL)
+        return (Piece(uri, 0, found.size, found.size, checksum),)
+
+    def put(self, data: bytes, name: str) -> Piece:
+        """Store an object of the seal, named by its content -> the whole of it."""
+        uri = f"{self.folder}/{WORK}/seal/{blake2b(data, digest_size=10).hexdigest()}.{name}"
+        store_for(uri).create(uri, data)
+        return Piece(uri, 0, len(data), len(data), crc32c(data))
+
+    def _put(self, rows: pa.Table, at: tuple[int, ...], name: str) -> Chunk:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        return Chunk(at, (self.put(sink.getvalue().to_pybytes(), f"{'.'.join(map(str, at))}.{name}"),), len(rows))
+
+    def _rows(
+        self,
+        receipts: list[Receipt],
+        lines: Lines,
+        chosen: np.ndarray,
+        group: int,
+        name: str,
+        start: tuple[int, int],
+        first_lines: list[list[int]],
+    ) -> pa.Table:
+        rows, size = lines.table.take(pa.array(chosen)), lines.size[chosen]
+        bases = np.cumsum([0] + [len(receipt.lines) for receipt in receipts])
+        extent = bases[lines.block[chosen]] + rows["extent"].to_numpy()
+        sources = [source for receipt in receipts for source, _ in receipt.lines]
+        number = {source: index for index, source in enumerate(dict.fromkeys(sources))}
+        before = np.array([first for firsts in first_lines for first in firsts])
+        count = len(chosen)
+        ids = rows["id"].to_numpy().astype(">u8").tobytes().hex()
+        return pa.table(
+            [
+                words(np.zeros(count, np.int32), [GROUPS[group]]),
+                words(np.zeros(count, np.int32), [name]),
+                pa.array(np.arange(count) + start[0] + 1),
+                pa.array(np.cumsum(size) - size + start[1]),
+                pa.array([ids[i : i + 16] for i in range(0, len(ids), 16)]),
+                words(np.array([number[source] for source in sources], np.int32)[extent], list(number)),
+                pa.array(before[extent] + rows["row_line"].to_numpy()),
+                *(rows[column] for column in ("row_offset", "piece", "pieces", "images", "tokens", "bytes")),
+            ],
+            schema=EXAMPLES_FILE,
+        )
+
+    def _rejected(self, segment: int, receipts: list[Receipt], plan: Plan) -> Iterator[tuple[str, Chunk]]:
+        out = []
+        for receipt, firsts in zip(receipts, sealing.first_lines(receipts, plan.carry[segment])):
+            for part in receipt.parts:
+                if part.kind == "rejected":
+                    before = {source: first for (source, _), first in zip(receipt.lines, firsts)}
+                    text = store_for(self.folder).read(part.name)[0]
+                    out += number_rejected(text.splitlines(keepends=True), before)
+        if out:
+            yield "rejected.jsonl", Chunk((segment,), (self.put(b"".join(out), f"{segment}.rejected"),), len(out))
+
+    def _images(self, segment: int, receipts: list[Receipt], plan: Plan) -> Iterator[tuple[str, Chunk]]:
+        parts = [part for receipt in receipts for part in receipt.parts if part.kind == "images"]
+        if parts:
+            store = store_for(self.folder)
+            rows = pa.concat_tables([table(store.read(part.name)[0]) for part in parts])
+            number, count = plan.table_of("images", 0, segment), plan.tables("images")
+            target = sealing.file_name("images", ".parquet", number, count)
+            yield target, self._put(rows, (segment,), target)
+
+
+def join_chunks(grouped: tuple[str, Iterable[Chunk]], writer: SegmentWriter) -> Joined:
+    """Join an output file from its chunks, or merge it if it is a table."""
+    name, chunks = grouped
+    writer.check_claim()
+    ordered = sorted(chunks, key=lambda chunk: chunk.at)
+    uri, lines = f"{writer.folder}/{name}", sum(chunk.lines for chunk in ordered)
+    pieces = [piece for chunk in ordered for piece in chunk.pieces]
+    store = store_for(uri)
+    if not name.endswith(".parquet"):
+        found, checksum = store.join(uri, pieces, JSONL)
+        return Joined(name, lines, found.size, checksum, found.generation)
+    sink: Any = io.BytesIO()
+    schema, repeating = (EXAMPLES_FILE, REPEATING) if name.startswith("examples") else (IMAGES, True)
+    with pq.ParquetWriter(sink, schema, compression="zstd", store_schema=False, use_dictionary=repeating) as parquet:
+        for piece in pieces:
+            rows = table(store.read(piece.uri)[0])
+            for start in range(0, len(rows), _ROW_GROUP):
+                parquet.write_table(rows.slice(start, _ROW_GROUP))
+    data = sink.getvalue()
+    store.replace(uri, data, "")
+    found = store.stat(uri)
+    return Joined(name, lines, found.size, crc32c(data), found.generation)

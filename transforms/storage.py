@@ -1,0 +1,140 @@
+"""The only door to files: local paths and gs:// objects behind one small contract.
+
+    stat, list, read            what is there; a read can name the generation it expects
+    create                      only if absent: the one primitive the commit protocol stands on
+    replace                     only if the generation is still the one that was seen
+    join                        exactly these byte ranges, in this order, checked by CRC32C
+    delete                      missing ones are no error
+
+A local "generation" is SIZE-MTIME_NS. Every failure is a `StorageError`; which one decides what a caller does.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import google_crc32c
+
+Result = TypeVar("Result")
+
+
+class StorageError(Exception):
+    """Storage could not do it. `reason` is the image reason that an inspection gives for it."""
+
+    reason = "image_timeout"
+
+
+class NotFound(StorageError):
+    reason = "image_not_found"
+
+
+class Forbidden(StorageError):
+    reason = "image_forbidden"
+
+
+class NotAFile(StorageError):
+    reason = "not_a_file"
+
+
+class Unavailable(StorageError):
+    """No answer after the client's own retries: the block is tried again, and then the run."""
+
+
+class Changed(StorageError):
+    """The object is no longer the generation that was asked for."""
+
+
+class NoCredentials(Exception):
+    """There is nobody to read as. Not a StorageError: it says nothing about an object, and no later read will do better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    uri: str
+    size: int  # bytes
+    generation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A byte range [start, end) of an object of `size` bytes; `crc32c` is the whole object's (-1: not known)."""
+
+    uri: str
+    start: int
+    end: int
+    size: int
+    crc32c: int = -1
+
+
+class Store(Protocol):
+    def stat(self, uri: str) -> Stat: ...
+    def list(self, prefix: str, *, deep: bool = True) -> Iterator[Stat]:
+        """What lies below a folder (`deep`) or directly in it, in the order of full names as bytes; nothing if it is missing."""
+
+    def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
+        """Bytes [start, end), fewer at the end of the object, and the object's stat, in one request."""
+
+    def create(self, uri: str, data: bytes, content_type: str = "") -> bool:
+        """Write it whole unless it exists; False: it existed, and is as it was."""
+
+    def replace(self, uri: str, data: bytes, generation: str) -> bool:
+        """Overwrite that generation ("": whatever is there); False: it is another by now."""
+
+    def join(self, uri: str, pieces: Sequence[Piece], content_type: str = "") -> tuple[Stat, int]:
+        """Write the pieces one after another to `uri`, replacing it; -> its stat and CRC32C."""
+
+    def delete(self, uris: Iterable[str]) -> None: ...
+    def remove_empty(self, folder: str) -> None:
+        """Remove folders that hold no file, where folders are things of their own."""
+
+
+def crc32c(data: bytes) -> int:
+    return int(google_crc32c.value(data))
+
+
+def join_uri(folder: str, name: str) -> str:
+    return folder.rstrip("/") + "/" + name if folder.rstrip("/") else "/" + name
+
+
+def is_local(uri: str) -> bool:
+    return "://" not in uri
+
+
+_stores: dict[str, Store] = {}
+_stores_lock = threading.Lock()
+
+
+def store_for(uri: str) -> Store:
+    """The store of a URI's scheme, one per process."""
+    scheme = "" if is_local(uri) else uri.split("://", 1)[0]
+    store = _stores.get(scheme)
+    if store is None:
+        with _stores_lock:
+            store = _stores.get(scheme)
+            if store is None:
+                if scheme == "gs":
+                    from transforms.gcs import GcsStore
+
+                    store = GcsStore()
+                elif scheme == "":
+                    from transforms.local import LocalStore
+
+                    store = LocalStore()
+                else:
+                    raise StorageError(f"{uri}: only gs:// and local paths can be read and written")
+                _stores[scheme] = store
+    return store
+
+
+def patiently(call: Callable[..., Result], *args: Any) -> Result:
+    """Call, and call again up to twice if storage is away: the runners at hand fail a job on the first exception."""
+    for pause in (1, 5):
+        try:
+            return call(*args)
+        except Unavailable:
+            time.sleep(pause)
+    return call(*args)

@@ -1,0 +1,73 @@
+"""Sweep: remove what no manifest names, once the dataset is sealed and the folder is still this run's."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pyarrow.parquet as pq
+
+from transforms.claiming import CLAIM, still_ours
+from transforms.committing import WORK
+from transforms.storage import store_for
+
+# Top-level files that only Tuneset writes: an earlier run with other options may have left some.
+OWNED = re.compile(
+    r"(train|validation|validation-unused|test)(-\d{5}-of-\d{5})?\.jsonl|rejected\.jsonl"
+    r"|(examples|images)(-\d{5}-of-\d{5})?\.parquet|manifest\.json|\.tmp-\d+-.*"
+)
+
+
+OWNED_IMAGE = re.compile(r"[0-9a-f]{2}/([0-9a-f]{32}\.\w+|\.tmp-\d+-.*)")  # in an image folder
+
+_BLOCKS = re.compile(r".*/[0-9a-f]{32}(\.[0-9a-f]{20})?\.(train|validation|test|examples|images|rejected|receipt)")
+
+
+def sweep_folder(folder: str, image_folder: str, run: str, keep_blocks: bool) -> None:
+    """Delete blocks, files of earlier options and images that nothing names.
+
+    Args:
+      image_folder: of this output alone, where earlier options may have left images; "" when others share it.
+      run: does nothing unless the claim is still of this run.
+      keep_blocks: leave parts and receipts, for the next night.
+    """
+    store = store_for(folder)
+    if not still_ours(folder, run):
+        return
+    claim = json.loads(store.read(f"{folder}/{CLAIM}")[0])
+    named = {entry["name"] for entry in json.loads(store.read(f"{folder}/manifest.json")[0])["dataset"]["files"]}
+    named.add("manifest.json")
+    stale = [
+        uri for uri in top_level(folder) if (name := uri[len(folder) + 1 :]) not in named and OWNED.fullmatch(name)
+    ]
+    if image_folder and claim["resumed"]:  # a first run leaves none
+        stale += unnamed_images(folder, image_folder, named)
+    store.delete(stale)
+    work = [found.uri for found in store.list(f"{folder}/{WORK}") if not (keep_blocks and _BLOCKS.fullmatch(found.uri))]
+    claim_uri = f"{folder}/{CLAIM}"
+    store.delete(uri for uri in work if uri != claim_uri)
+    if image_folder:
+        store.remove_empty(image_folder)
+    store.delete([claim_uri])  # last: until then a killed sweep can be told from a finished one
+    store.remove_empty(f"{folder}/{WORK}")
+
+
+def top_level(folder: str) -> list[str]:
+    """URIs of the files directly in a folder."""
+    return [found.uri for found in store_for(folder).list(folder, deep=False)]
+
+
+def unnamed_images(folder: str, image_folder: str, named: set[str]) -> list[str]:
+    used: set[str] = set()
+    for name in named:
+        if name.startswith("images") and name.endswith(".parquet"):
+            data, _ = store_for(folder).read(f"{folder}/{name}")
+            used.update(pq.read_table(io.BytesIO(data), columns=["output"])["output"].to_pylist())
+    return [uri for uri in owned_images(image_folder) if uri not in used]
+
+
+def owned_images(image_folder: str) -> list[str]:
+    """URIs of what only Tuneset writes into an image folder: whatever else lies there is somebody's."""
+    found = (one.uri for one in store_for(image_folder).list(image_folder))
+    return [uri for uri in found if OWNED_IMAGE.fullmatch(uri[len(image_folder) + 1 :])]
