@@ -11,8 +11,8 @@ import itertools
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
-from beam_jobs import options
-from beam_jobs.options import OptionError, Settings
+from beam_jobs.options import OPTIONS, OptionError
+from beam_jobs.settings import Settings
 from transforms.core.places import inside
 from transforms.listing import absolute, any_file, static_folder
 from transforms.storage import NotFound, is_local
@@ -47,7 +47,7 @@ def check_beam_options(settings: Settings) -> None:
         return  # its job server may know more of them
     known = set(PipelineOptions([]).get_all_options())
     for name in sorted(given.keys() - known):
-        near = difflib.get_close_matches(name, [*known, *options.names()], 1)
+        near = difflib.get_close_matches(name, [*known, *(option.name for option in OPTIONS)], 1)
         hint = f"; did you mean --{near[0]}?" if near else ""
         raise OptionError(f"--{name} is an option of neither Tuneset nor Apache Beam{hint}")
 

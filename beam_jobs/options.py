@@ -1,18 +1,15 @@
 """The one table of options: argparse, the README's table and the templates' metadata all come from it.
 
-Nothing else knows a flag's name, default or help. `parse` turns argv into a checked, frozen `Settings`.
+Nothing else knows a flag's name, default or help. `settings.parse` turns argv into a checked, frozen `Settings`.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from transforms.core.profiles import PROFILES, Profile
-from transforms.core.splits import Splits, parse_splits
+from transforms.core.profiles import PROFILES
 
 
 class OptionError(ValueError):
@@ -80,76 +77,6 @@ OPTIONS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Checked options of one run, with what follows from them. Field names are the options'."""
-
-    input: tuple[str, ...]
-    input_format: str
-    max_line_bytes: int
-    allow_prefix: tuple[str, ...]
-    output: str
-    image_folder: str
-    uri_prefix: str
-    overwrite: bool
-    model: str
-    max_images: int
-    max_image_bytes: int
-    types: tuple[str, ...]
-    verify: str
-    on_bad_image: str
-    upright: bool
-    on_too_many_images: str
-    on_too_many_tokens: str
-    splits: str
-    split_by: str
-    split_column: str
-    seed: str
-    max_validation: int
-    sample: str
-    shuffle_seed: str
-    max_rejected_fraction: float
-    block_bytes: int
-    threads: int
-    take_over: bool
-    keep_blocks: bool
-    no_wait: bool
-    verbose: bool
-    beam: tuple[str, ...] = field(default=())  # what follows is Beam's
-
-    @property
-    def profile(self) -> Profile:
-        return PROFILES[self.model]
-
-    @property
-    def fractions(self) -> Splits:
-        return parse_splits(self.splits)
-
-    @property
-    def sample_count(self) -> int | None:
-        return int(self.sample) if self.sample and "." not in self.sample else None
-
-    @property
-    def sample_fraction(self) -> float | None:
-        return float(self.sample) if self.sample and "." in self.sample else None
-
-    def shaping(self) -> dict[str, Any]:
-        """The options that can change a byte of a block, as JSON."""
-        return {o.name: getattr(self, o.name) for o in OPTIONS if o.shapes}
-
-    def as_flags(self) -> list[str]:
-        """The command line that says the same, defaults left out."""
-        usual = parse(["--input", "-", "--output", "-", "--model", self.model])
-        flags = []
-        for option in OPTIONS:
-            value = getattr(self, option.name)
-            if value is True:
-                flags.append(f"--{option.name}")
-            elif value != (option.default if option.name == "model" else getattr(usual, option.name)):
-                flags += [f"--{option.name}", ",".join(value) if isinstance(value, tuple) else str(value)]
-        return [*flags, *self.beam]
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         raise OptionError(f"{message}. `tuneset prepare --help` lists the options.")
@@ -183,85 +110,3 @@ def parser() -> argparse.ArgumentParser:
             help=(o.help + shown).replace("%", "%%"),
         )
     return made
-
-
-def parse(argv: Sequence[str]) -> Settings:
-    """argv after `prepare` -> Settings; unknown options are left to Beam.
-
-    Raises:
-      OptionError: an option is missing, unknown or wrong.
-    """
-    known, beam = parser().parse_known_args(list(argv))
-    values = vars(known)
-    for name in ("input", "output"):
-        if not values[name]:
-            raise OptionError(
-                f"--{name} is missing. For example: tuneset prepare --input 'data/*.jsonl' --output dataset"
-            )
-    for name in ("input", "allow_prefix", "types"):
-        values[name] = tuple(part.strip() for part in values[name].split(",") if part.strip())
-    profile = PROFILES[values["model"]]
-    values["max_images"] = values["max_images"] or profile.max_images
-    values["max_image_bytes"] = values["max_image_bytes"] or profile.max_image_bytes
-    values["types"] = tuple(values["types"]) or profile.types
-    if values["max_validation"] < 0:
-        values["max_validation"] = profile.max_validation
-    settings = Settings(**values, beam=tuple(beam))
-    check(settings)
-    return settings
-
-
-def check(settings: Settings) -> None:
-    """Values that argparse cannot judge.
-
-    Raises:
-      OptionError: with what was found and what was expected.
-    """
-    for name, least in (
-        ("max_images", 1),
-        ("max_image_bytes", 1024),
-        ("block_bytes", 1024),
-        ("max_line_bytes", 1024),
-        ("threads", 1),
-    ):
-        if getattr(settings, name) < least:
-            raise OptionError(f"--{name} {getattr(settings, name)}: expected at least {least}")
-    if not 0 <= settings.max_rejected_fraction <= 1:
-        raise OptionError(f"--max_rejected_fraction {settings.max_rejected_fraction}: expected a number from 0 to 1")
-    known = ("png", "jpeg", "webp", "heic", "heif")
-    for name in settings.types:
-        if name not in known:
-            raise OptionError(f"--types {name}: expected some of {', '.join(known)}")
-    if not {"jpeg", "png"} & set(settings.types):
-        raise OptionError("--types must hold jpeg or png: images are rewritten as one of them")
-    try:
-        parse_splits(settings.splits)
-    except ValueError as error:
-        raise OptionError(f"--splits {settings.splits}: {error}") from None
-    for name in ("seed", "shuffle_seed"):
-        if len(getattr(settings, name).encode()) > 64:
-            raise OptionError(f"--{name}: expected at most 64 bytes, since it keys a hash")
-    if settings.split_by and settings.split_column:
-        raise OptionError("--split_by and --split_column decide the same thing: give one of them")
-    if settings.split_by in ("image", "images"):
-        raise OptionError(
-            "--split_by image needs a view of all examples at once, which is not there yet: name a column"
-        )
-    if settings.sample:
-        try:
-            good = float(settings.sample) > 0 and ("." not in settings.sample or float(settings.sample) <= 1)
-            good = good and ("." in settings.sample or settings.sample.isdigit())
-        except ValueError:
-            good = False
-        if not good:
-            raise OptionError(f"--sample {settings.sample}: expected a count such as 100 or a fraction such as 0.01")
-    if settings.uri_prefix and not settings.uri_prefix.startswith("gs://"):
-        raise OptionError(f"--uri_prefix {settings.uri_prefix}: expected gs://BUCKET/FOLDER")
-    if settings.uri_prefix and settings.output.startswith("gs://"):
-        raise OptionError("--uri_prefix is for a local --output; a gs:// output names its images as they are")
-    if settings.verify == "none" and (settings.upright or settings.on_bad_image == "drop_image"):
-        raise OptionError("--verify none looks at no image: --upright and --on_bad_image drop_image need another level")
-
-
-def names() -> list[str]:
-    return [f.name for f in dataclasses.fields(Settings) if f.name != "beam"]

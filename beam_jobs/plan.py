@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from beam_jobs.options import Settings
+from beam_jobs.settings import Settings
 from transforms.claiming import Claim
 from transforms.committing import BlockKeys, Ledgers
 from transforms.core import VERSION, jsonl

@@ -13,12 +13,13 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
-from beam_jobs import options, screen
+from beam_jobs import screen
 from beam_jobs.checks import beam_options, check_beam_options, check_folders, is_remote, on_this_machine
 from beam_jobs.graph import build
-from beam_jobs.options import OptionError, Settings
+from beam_jobs.options import OptionError
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress, stderr_alone
+from beam_jobs.settings import Settings, parse
 from transforms.claiming import CLAIM, Claim, Claimed, release_claim, still_ours, take_claim
 from transforms.committing import WORK
 from transforms.sealing import FAILURE, MANIFEST
@@ -31,7 +32,7 @@ SEALED, FAILED, WRONG = 0, 1, 2
 def prepare(argv: Sequence[str]) -> int:
     """Run the batch job -> exit status: 0 sealed (or submitted, with --no_wait), 1 failed, 2 wrong options."""
     try:
-        settings = on_this_machine(options.parse(argv))
+        settings = on_this_machine(parse(argv))
         set_up_log(settings.verbose)
         check_beam_options(settings)
         remote = is_remote(settings)

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import replace
 from typing import Any
 
-from beam_jobs.options import Settings
+from beam_jobs.settings import Settings
 from transforms.core.ledger import COUNTERS
 from transforms.core.reasons import REASONS
 from transforms.storage import is_local

