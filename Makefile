@@ -15,10 +15,10 @@ demo: .venv/ready
 	$(BIN)/tuneset demo demo
 
 test: .venv/ready
-	$(BIN)/python -m pytest -q -m "not engines"
+	$(BIN)/python -m pytest -q -n 2 -m "not engines"
 
 test-long: .venv/ready  # the slow proofs in their long form
-	TUNESET_LONG=1 $(BIN)/python -m pytest -q -m "not engines"
+	TUNESET_LONG=1 $(BIN)/python -m pytest -q -n 2 -m "not engines"
 
 test-engines: .venv/ready engines
 	$(BIN)/python -m pytest -q -m engines

@@ -8,6 +8,7 @@ from setuptools import find_packages, setup
 TEST = [
     "pytest>=8",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "build>=1.2",  # the package is built as Beam's stager does, which since Python 3.12 has to bring setuptools
     "setuptools>=64",
