@@ -25,7 +25,6 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, BinaryIO, get_type_hints
 
 from PIL import Image, ImageFile, PngImagePlugin
