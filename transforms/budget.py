@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SLOT_BYTES = 64 << 20
-_SHARE = 0.5  # of the machine's memory: the other half is the runner's
+BUDGET_SHARE = 0.5  # of the machine's memory: the other half is the runner's
 
 
 def default_budget() -> int:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with contextlib.suppress(OSError, ValueError):  # a container's own limit: absent, or the word "max"
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    return int(total * _SHARE)
+    return int(total * BUDGET_SHARE)
 
 
 def _slot_folder() -> Path:
