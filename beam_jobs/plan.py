@@ -80,7 +80,17 @@ class Plan:
         return Inspector(
             places=places(s, self.remote),
             verify=s.verify,
-            policy=FitPolicy(max_bytes=s.max_image_bytes, types=s.types),
+            policy=FitPolicy(
+                max_bytes=s.max_image_bytes,
+                types=s.types,
+                max_pixels=s.max_pixels,
+                min_quality=s.min_quality,
+                oversize=s.oversize,
+                max_side=s.max_side,
+                alpha=s.alpha,
+                animation=s.animation,
+                effort=s.effort,
+            ),
             on_bad_image=s.on_bad_image,
             threads=s.threads,
             upright=s.upright,
