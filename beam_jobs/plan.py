@@ -16,11 +16,13 @@ from transforms.core.images import CODEC_VERSIONS, FitPolicy
 from transforms.core.outputs import Caps
 from transforms.core.places import Places
 from transforms.core.splits import sample_bound
+from transforms.cutting import Cutter
 from transforms.fitting import Fitter
 from transforms.inspection import Inspector
 from transforms.listing import absolute, static_folder
 from transforms.segments import SegmentWriter
 from transforms.storage import is_local
+from transforms.tables import TableReader
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,14 @@ class Plan:
     def caps(self) -> Caps:
         return Caps(self.settings.max_validation, self.settings.sample_count)
 
+    @property
+    def cutter(self) -> Cutter:
+        return Cutter(self.settings.block_bytes, self.settings.max_line_bytes, self.settings.wanted)
+
+    @property
+    def tables(self) -> TableReader:
+        return TableReader(self.settings.wanted, self.settings.max_line_bytes)
+
     @cached_property
     def inspector(self) -> Inspector:
         s = self.settings
@@ -113,6 +123,7 @@ class Plan:
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
             "inputs": list(s.input),
+            "formats": list(s.formats),
             "output": s.output,
             "options": s.shaping() | {"shuffle_seed": s.shuffle_seed},
             "verified": s.verify != "none",

@@ -8,19 +8,19 @@ checked after opening: what was opened is a regular file below an allowed folder
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import chain, islice
 
 import apache_beam as beam
 
 from transforms.core.headers import NeedMore, parse
 from transforms.core.images import FitPolicy
-from transforms.core.places import Places, inside
+from transforms.core.places import Places, inside, plain_objects, plain_paths
 from transforms.core.reasons import ImageError
-from transforms.core.records import Example, ImageFacts, OpenBlock
+from transforms.core.records import ImageFacts, OpenBlock
 from transforms.core.structure import ends_well, walk
 from transforms.decoding import shared_pool
 from transforms.examples import drop_bad_images
@@ -30,14 +30,6 @@ from transforms.storage import NotAFile, Stat, StorageError, is_local, store_for
 HEAD = 64 << 10  # bytes of the first read of an object; of a local file a quarter, since a second one costs nothing
 TAIL = 4 << 10  # bytes in which an end marker is looked for: padding may follow it
 _LONGEST_HEADER = 8 << 20  # bytes; no real header is longer
-
-# A plain object name, or relative path: nothing to resolve. Dotted segments and control characters take the long way.
-_plain_object = re.compile(
-    r"gs://[^/\x00-\x20]+/(?:[^/.%\x00-\x1f\x7f][^/%\x00-\x1f\x7f]*/)*[^/.%\x00-\x1f\x7f][^/%\x00-\x1f\x7f]*"
-).fullmatch
-_plain_path = re.compile(
-    r"(?:[^/.:\x00-\x1f\x7f][^/:\x00-\x1f\x7f]*/)*[^/.:\x00-\x1f\x7f][^/:\x00-\x1f\x7f]*"
-).fullmatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,15 +95,12 @@ def resolve_images(opened: OpenBlock, inspector: Inspector) -> None:
     known: dict[tuple[str, str], str] = {}
     below: dict[str, str] = {}
 
-    def sources_of(example: Example) -> list[str]:
-        written, base = [image["fileUri"] for image in example.images], example.base
-        if quick and all(map(_plain_object, written)):
+    def plain(written: list[str], base: str) -> list[str] | None:
+        if quick and plain_objects(written):
             return written
         if base not in below:
             below[base] = places.below(base)
-        if below[base] and all(map(_plain_path, written)):
-            return [below[base] + path for path in written]
-        return [resolve(uri, base) for uri in written]
+        return [below[base] + path for path in written] if below[base] and plain_paths(written) else None
 
     def resolve(written: str, base: str) -> str:
         source = known.get((written, base), "")
@@ -124,8 +113,17 @@ def resolve_images(opened: OpenBlock, inspector: Inspector) -> None:
             known[written, base] = source
         return source
 
-    for example in opened.examples:
-        example.sources = sources_of(example)
+    examples = opened.examples
+    written = [[image["fileUri"] for image in example.images] for example in examples]
+    bases = {example.base for example in examples}
+    together = plain(list(chain.from_iterable(written)), bases.pop()) if len(bases) == 1 else None
+    if together is not None:  # the usual block: nothing to resolve one by one
+        every = iter(together)
+        for example in examples:
+            example.sources = list(islice(every, len(example.images)))
+        return
+    for example, uris in zip(examples, written):
+        example.sources = plain(uris, example.base) or [resolve(uri, example.base) for uri in uris]
 
 
 def look_at(sources: Sequence[str], inspector: Inspector) -> Iterable[ImageFacts]:
