@@ -30,7 +30,6 @@ from transforms.storage import NotAFile, Stat, StorageError, is_local, store_for
 HEAD = 64 << 10  # bytes of the first read of an object; of a local file a quarter, since a second one costs nothing
 TAIL = 4 << 10  # bytes in which an end marker is looked for: padding may follow it
 _LONGEST_HEADER = 8 << 20  # bytes; no real header is longer
-_UNDECODABLE_HERE = ("heic", "heif")  # conform, but Pillow alone cannot decode them: only their structure is checked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,10 +211,9 @@ def _inspect(
             facts = replace(facts, escalated=True)
         data = read(0, size, generation)[0]
         walk(data, facts.type)
-        if facts.type not in _UNDECODABLE_HERE:
-            shared_pool(workers=os.cpu_count() or 1).check(
-                data, inspector.policy.max_pixels, pixels=facts.width * facts.height
-            )
+        shared_pool(workers=os.cpu_count() or 1).check(
+            data, inspector.policy.max_pixels, pixels=facts.width * facts.height
+        )
         return facts
     except ImageError as error:
         facts = facts or ImageFacts(source, generation, size)
