@@ -26,9 +26,10 @@ from transforms.core.reasons import ImageError
 from transforms.core.records import Block, FitOrder, Fitted, ImageFacts, OpenBlock
 from transforms.decoding import shared_pool
 from transforms.examples import drop_bad_images
-from transforms.inspection import Inspector, check_opened, drop_after_inspection, resolve_images
+from transforms.inspection import drop_after_inspection, resolve_images
 from transforms.local import LocalStore, open_regular, translate
-from transforms.storage import NotFound, StorageError, is_local, patiently, store_for
+from transforms.looking import Inspector, check_opened, unpack
+from transforms.storage import Changed, NotFound, Stat, StorageError, Unavailable, is_local, patiently, store_for
 
 _SUFFIX = {"jpeg": ".jpg"}
 _HEAD = 64 << 10
@@ -36,12 +37,16 @@ _HEAD = 64 << 10
 
 @dataclass(frozen=True, kw_only=True)
 class Fitter:
-    """Where rewritten images go, and by which policy; `stage`: local images are copied beside them, as the output is gs://."""
+    """Where rewritten images go, and by which policy.
+
+    stage: conforming local images are copied beside them, as the output is gs://. copy: gs:// ones are too, on the server.
+    """
 
     ledgers: Ledgers
     inspector: Inspector
     image_folder: str
     stage: bool
+    copy: bool = False
 
     @property
     def policy(self) -> FitPolicy:
@@ -50,7 +55,8 @@ class Fitter:
     def order(self, facts: ImageFacts) -> FitOrder | None:
         """What has to be done about an image, if anything."""
         fit = self.inspector.must_fit(facts)
-        if facts.reason or not (fit or (self.stage and is_local(facts.uri))):
+        staged = self.stage if is_local(facts.uri) else self.copy or facts.encoding == "gzip"
+        if facts.reason or not (fit or staged):
             return None
         digest = blake2b(f"{facts.uri}\n{facts.generation}\n".encode(), digest_size=16, person=b"tuneset fit")
         digest.update(self.policy.digest_text().encode() if fit else b"stage")
@@ -170,6 +176,8 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
     made = None if order.stage else _made_before(order, fitter)
     if made:
         return made
+    if order.stage and not (is_local(facts.uri) or facts.encoding or is_local(fitter.image_folder)):
+        return _copied(order, fitter)
     try:
         data = _read_whole(facts, fitter)
         if order.stage:
@@ -181,11 +189,23 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
                 data, fitter.policy, source=name, header_type=facts.type, pixels=pixels
             )
     except (ImageError, StorageError) as error:  # of reading and decoding; a failed write below is an outage
+        if isinstance(error, Unavailable) and not is_local(facts.uri):
+            raise  # says nothing about the image
         return Fitted(reason=error.reason, detail=str(error))
     uri = fitter.image_uri(name, image.type)
     store_for(uri).create(uri, image.data, f"image/{image.type}")
     size, shape = len(image.data), (image.width, image.height)
     return Fitted(uri, image.type, size, *shape, image.fate, image.quality, image.scale)
+
+
+def _copied(order: FitOrder, fitter: Fitter) -> Fitted:
+    """A conforming object of Cloud Storage beside the dataset: no byte of it passes through here."""
+    facts, uri = order.facts, fitter.image_uri(order.key, order.facts.type)
+    try:
+        store_for(uri).copy(Stat(facts.uri, facts.size, facts.generation), uri)
+    except (NotFound, Changed) as error:  # it was there when it was inspected
+        return Fitted(reason=error.reason, detail=str(error))
+    return Fitted(uri, facts.type, facts.size, facts.width, facts.height, "untouched")
 
 
 def _made_before(order: FitOrder, fitter: Fitter) -> Fitted | None:
@@ -214,7 +234,8 @@ def _made_before(order: FitOrder, fitter: Fitter) -> Fitted | None:
 def _read_whole(facts: ImageFacts, fitter: Fitter) -> bytes:
     store = store_for(facts.uri)
     if not isinstance(store, LocalStore):
-        return store.read(facts.uri, generation=facts.generation)[0]
+        data = store.read(facts.uri, generation=facts.generation)[0]
+        return unpack(data) if facts.encoding == "gzip" else data
     try:
         with open(open_regular(facts.uri), "rb") as file:
             check_opened(facts.uri, file.fileno(), fitter.inspector.places.folders)

@@ -22,7 +22,7 @@ from transforms.core.ledger import NAMESPACE
 from transforms.core.places import inside
 from transforms.core.records import Block, Extent
 from transforms.inflating import UTF16, is_gz, raw_blocks
-from transforms.storage import Stat, is_local, join_uri, store_for
+from transforms.storage import USUAL, Access, Stat, is_local, join_uri, store_for
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 _WILD = re.compile(r"[*?\[]")
@@ -106,6 +106,7 @@ class ListBlocks(beam.PTransform):
     block_bytes: int
     max_line_bytes: int
     output: str
+    access: Access = USUAL
 
     def expand(self, root: beam.Pipeline) -> tuple[beam.PCollection[Block], beam.PCollection[int]]:
         """-> (blocks, numbers of files skipped)."""
@@ -114,22 +115,22 @@ class ListBlocks(beam.PTransform):
             | "Patterns" >> beam.Create(list(enumerate(self.patterns)), reshuffle=False)
             | "Spread patterns" >> beam.Reshuffle()
             | "List files"
-            >> beam.ParDo(_ListFiles(self.patterns, self.block_bytes, self.output)).with_outputs(
+            >> beam.ParDo(_ListFiles(self.patterns, self.block_bytes, self.output, self.access)).with_outputs(
                 "skipped", main="files"
             )
         )
         blocks = (
             listed.files
             | "Spread files" >> beam.Reshuffle()
-            | "Cut blocks" >> beam.FlatMap(cut_blocks, self.block_bytes, self.max_line_bytes)
+            | "Cut blocks" >> beam.FlatMap(cut_blocks, self.block_bytes, self.max_line_bytes, self.access)
             | "Spread blocks" >> beam.Reshuffle()
         )
         return blocks, listed.skipped
 
 
 class _ListFiles(beam.DoFn):
-    def __init__(self, patterns: tuple[str, ...], block_bytes: int, output: str) -> None:
-        self._patterns, self._block_bytes, self._output = patterns, block_bytes, output
+    def __init__(self, patterns: tuple[str, ...], block_bytes: int, output: str, access: Access) -> None:
+        self._patterns, self._block_bytes, self._output, self._access = patterns, block_bytes, output, access
 
     def process(self, indexed: tuple[int, str]) -> Iterator[Any]:
         index, pattern = indexed
@@ -182,7 +183,7 @@ def pack_files(index: int, files: Iterable[Stat], block_bytes: int) -> Iterator[
         yield packed()
 
 
-def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[Block]:
+def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int, access: Access = USUAL) -> Iterator[Block]:
     """A whole file -> the blocks of its ranges; a pack of small files as it is."""
     first = block.extents[0]
     if is_gz(first.uri):

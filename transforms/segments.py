@@ -22,7 +22,7 @@ from transforms.core import sealing
 from transforms.core.outputs import EXAMPLES_FILE, IMAGES, REPEATING, SPLITS, number_rejected, table, words
 from transforms.core.records import Part, Receipt
 from transforms.core.sealing import GROUPS, Cuts, Place, Plan, Summary
-from transforms.storage import Piece, crc32c, is_local, store_for
+from transforms.storage import USUAL, Access, Piece, crc32c, is_local, store_for
 
 _ROW_GROUP = 128 << 10  # rows
 JSONL, PARQUET = "application/json-lines", "application/vnd.apache.parquet"
@@ -84,6 +84,7 @@ class SegmentWriter:
     folder: str
     images: bool
     run: str
+    access: Access = USUAL
 
     def check_claim(self) -> None:
         """Raises Unsealed if another job took the folder over: then its files may not be touched any more."""
