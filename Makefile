@@ -9,7 +9,7 @@ BIN := .venv/bin
 ENGINES := engines
 BEAM := 2.77.0
 
-.PHONY: demo test test-long test-engines engines lint package bench clean
+.PHONY: demo test test-long test-engines engines lint requirements package bench clean
 
 demo: .venv/ready
 	$(BIN)/tuneset demo demo
@@ -28,12 +28,17 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+requirements: .venv/dev  # the template image's pinned packages, anew
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
+	  --output-file dataflow_templates/requirements.txt setup.py dataflow_templates/requirements.in
+
 package: .venv/dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 
 bench: .venv/ready
-	for script in text_scale small_files local_images; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in text_scale small_files local_images storage; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 engines: $(ENGINES)/prism $(ENGINES)/flink/ready
 

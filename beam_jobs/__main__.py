@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from transforms.core import VERSION
 _USAGE = """usage: tuneset COMMAND [options]
 
   prepare   make a Gemini image-tuning dataset (tuneset prepare --help)
+  template  print, build or launch a Dataflow template (tuneset template --help)
   demo      write the embedded sample to a folder and prepare it (tuneset demo FOLDER)
   --version
 """
@@ -27,6 +29,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         from beam_jobs.prepare import prepare
 
         return prepare(rest)
+    if command == "template":
+        if not rest or {"--help", "-h"} & set(rest):
+            from beam_jobs.template_commands import parser as template_parser
+
+            with contextlib.suppress(SystemExit):
+                template_parser().parse_args(rest or ["--help"])
+            return 0
+        from beam_jobs.template_commands import template
+
+        return template(rest)
     if command == "demo" and not {"--help", "-h"} & set(rest):
         from beam_jobs.demo import demo
 

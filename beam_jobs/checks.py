@@ -8,7 +8,7 @@ import difflib
 import io
 import itertools
 
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
 from beam_jobs.options import OPTIONS, OptionError
@@ -63,6 +63,11 @@ def is_remote(settings: Settings) -> bool:
     embedded = runner == "FlinkRunner" and beam_says["flink_master"] in ("[local]", "[auto]")
     default = "LOOPBACK" if embedded or runner == "PrismRunner" else "DOCKER"  # as these runners choose
     return (beam_says["environment_type"] or default) != "LOOPBACK"
+
+
+def template_location(settings: Settings) -> str:
+    """Where Dataflow's runner is to write the job instead of submitting it, or ""."""
+    return PipelineOptions(list(settings.beam)).view_as(GoogleCloudOptions).template_location or ""
 
 
 def beam_options(settings: Settings) -> PipelineOptions:

@@ -9,6 +9,7 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
+from transforms.core.images import CHOICES
 from transforms.core.profiles import PROFILES
 
 
@@ -54,6 +55,19 @@ OPTIONS = (
            ("none", "header", "structure", "decode"), shapes=True),
     Option("on_bad_image", _IMG, "reject_example", "what an image that cannot be used costs: its example, or itself and its caption",
            "POLICY", ("reject_example", "drop_image"), shapes=True),
+    Option("oversize", _IMG, "auto", "what becomes of an image over the limit; auto: all its pixels where --min_quality allows it, "
+           "else as few less as it takes; recompress: all its pixels, or a rejection; resize: --max_side first; reject",
+           "POLICY", CHOICES["oversize"], shapes=True),
+    Option("min_quality", _IMG, 85, "JPEG quality (1 to 95) below which pixels are given up, or the image", "N", shapes=True),
+    Option("max_side", _IMG, 0, "pixels of the longer side under --oversize resize (0: what the model itself scales down to)",
+           "N", shapes=True),
+    Option("max_pixels", _IMG, 300_000_000, "pixels, over all frames, above which no image is decoded", "N", shapes=True),
+    Option("alpha", _IMG, "keep", "what becomes of transparency in a rewritten image; keep: it is a PNG, smaller if need be; "
+           "flatten: laid on white", "POLICY", CHOICES["alpha"], shapes=True),
+    Option("animation", _IMG, "first_frame", "what becomes of a rewritten image of several frames or pages; reject also rejects "
+           "one that conforms", "POLICY", CHOICES["animation"], shapes=True),
+    Option("effort", _IMG, "fast", "how a rewritten image is coded; best: progressive, some 10 % fewer bytes, 3 times as long",
+           "LEVEL", CHOICES["effort"], shapes=True),
     Option("upright", _IMG, False, "rewrite images that carry an EXIF rotation tag", shapes=True),
     Option("on_too_many_images", _SPLIT, "split", "what becomes of an example over --max_images", "POLICY",
            ("split", "reject"), shapes=True),

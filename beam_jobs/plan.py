@@ -16,9 +16,9 @@ from transforms.core.images import CODEC_VERSIONS, FitPolicy
 from transforms.core.outputs import Caps
 from transforms.core.places import Places
 from transforms.core.splits import sample_bound
-from transforms.fitting import Fitter
 from transforms.listing import absolute, static_folder
 from transforms.looking import Inspector
+from transforms.orders import Fitter
 from transforms.segments import SegmentWriter
 from transforms.storage import Access, is_local
 
@@ -84,7 +84,17 @@ class Plan:
         return Inspector(
             places=places(s, self.remote),
             verify=s.verify,
-            policy=FitPolicy(max_bytes=s.max_image_bytes, types=s.types),
+            policy=FitPolicy(
+                max_bytes=s.max_image_bytes,
+                types=s.types,
+                max_pixels=s.max_pixels,
+                min_quality=s.min_quality,
+                oversize=s.oversize,
+                max_side=s.max_side,
+                alpha=s.alpha,
+                animation=s.animation,
+                effort=s.effort,
+            ),
             on_bad_image=s.on_bad_image,
             threads=s.threads,
             upright=s.upright,

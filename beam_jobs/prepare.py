@@ -15,7 +15,14 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.runners.runner import PipelineState
 
 from beam_jobs import screen
-from beam_jobs.checks import beam_options, check_beam_options, check_folders, is_remote, on_this_machine
+from beam_jobs.checks import (
+    beam_options,
+    check_beam_options,
+    check_folders,
+    is_remote,
+    on_this_machine,
+    template_location,
+)
 from beam_jobs.graph import build
 from beam_jobs.options import OptionError
 from beam_jobs.plan import Plan
@@ -82,11 +89,21 @@ def run(plan: Plan) -> int:
         pipeline = beam.Pipeline(options=beam_options(settings))
         build(pipeline, plan)
         result = pipeline.run()
-        if settings.no_wait:
-            print(screen.submitted(result, settings))
+        template = template_location(settings)
+        if settings.no_wait or template:
+            print(screen.submitted(result, settings, template))
             return SEALED
         try:
             result.wait_until_finish()
+        except KeyboardInterrupt:
+            if not plan.remote:
+                raise
+            print(f"tuneset: {screen.left_running(result, settings)}", file=out)
+            return FAILED
+        except Exception as error:
+            if result.state == PipelineState.CANCELLED:
+                raise RuntimeError("The job was cancelled") from error
+            raise
         finally:
             if plan.remote and PipelineState.is_terminal(result.state):
                 release_claim(settings.output, plan.claim.run)  # if it is there still

@@ -7,6 +7,8 @@ import shlex
 from dataclasses import replace
 from typing import Any
 
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+
 from beam_jobs.settings import Settings
 from transforms.core.ledger import COUNTERS
 from transforms.core.reasons import REASONS
@@ -30,9 +32,27 @@ def sealed_before(manifest: dict[str, Any], settings: Settings) -> str:
     )
 
 
-def submitted(result: Any, settings: Settings) -> str:
-    job = getattr(result, "job_id", lambda: "")() if callable(getattr(result, "job_id", None)) else ""
-    return f"Submitted{f' as job {job}' if job else ''}. {settings.output}/manifest.json appears once the dataset is sealed."
+def submitted(result: Any, settings: Settings, template: str) -> str:
+    """What a run says that does not wait; `template`: where the job was written instead of being submitted."""
+    done = f"Wrote the job to {template}" if template else "Submitted"
+    job = "" if template else job_id(result)
+    return (
+        f"{done}{f' as job {job}' if job else ''}. {settings.output}/manifest.json appears once the dataset is sealed."
+    )
+
+
+def left_running(result: Any, settings: Settings) -> str:
+    """What is said when a person stops waiting for a job that does not need them."""
+    text = f"no longer waiting. The job goes on without this command, and {settings.output}/manifest.json appears at its end."
+    if not job_id(result):
+        return text
+    cloud = PipelineOptions(list(settings.beam)).view_as(GoogleCloudOptions)
+    return f"{text} To end it: gcloud dataflow jobs cancel {job_id(result)} --project {cloud.project} --region {cloud.region}"
+
+
+def job_id(result: Any) -> str:
+    """The id of a Dataflow job; "" of any other runner's."""
+    return str(result.job_id()) if callable(getattr(result, "job_id", None)) else ""
 
 
 def tree(dataset: dict[str, Any]) -> list[str]:

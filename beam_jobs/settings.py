@@ -30,6 +30,13 @@ class Settings:
     types: tuple[str, ...]
     verify: str
     on_bad_image: str
+    oversize: str
+    min_quality: int
+    max_side: int
+    max_pixels: int
+    alpha: str
+    animation: str
+    effort: str
     upright: bool
     on_too_many_images: str
     on_too_many_tokens: str
@@ -102,6 +109,7 @@ def parse(argv: Sequence[str]) -> Settings:
     values["max_images"] = values["max_images"] or profile.max_images
     values["max_image_bytes"] = values["max_image_bytes"] or profile.max_image_bytes
     values["types"] = tuple(values["types"]) or profile.types
+    values["max_side"] = values["max_side"] or profile.longest_side
     if values["max_validation"] < 0:
         values["max_validation"] = profile.max_validation
     settings = Settings(**values, beam=tuple(beam))
@@ -121,6 +129,8 @@ def check(settings: Settings) -> None:
         ("block_bytes", 1024),
         ("max_line_bytes", 1024),
         ("threads", 1),
+        ("max_side", 1),
+        ("max_pixels", 1),
     ):
         if getattr(settings, name) < least:
             raise OptionError(f"--{name} {getattr(settings, name)}: expected at least {least}")
@@ -136,6 +146,8 @@ def check(settings: Settings) -> None:
         )
     if not 0 <= settings.max_rejected_fraction <= 1:
         raise OptionError(f"--max_rejected_fraction {settings.max_rejected_fraction}: expected a number from 0 to 1")
+    if not 1 <= settings.min_quality <= 95:
+        raise OptionError(f"--min_quality {settings.min_quality}: expected a JPEG quality from 1 to 95")
     known = ("png", "jpeg", "webp", "heic", "heif")
     for name in settings.types:
         if name not in known:
@@ -167,5 +179,12 @@ def check(settings: Settings) -> None:
         raise OptionError(f"--uri_prefix {settings.uri_prefix}: expected gs://BUCKET/FOLDER")
     if settings.uri_prefix and settings.output.startswith("gs://"):
         raise OptionError("--uri_prefix is for a local --output; a gs:// output names its images as they are")
-    if settings.verify == "none" and (settings.upright or settings.on_bad_image == "drop_image"):
-        raise OptionError("--verify none looks at no image: --upright and --on_bad_image drop_image need another level")
+    looks = {
+        "--upright": settings.upright,
+        "--on_bad_image drop_image": settings.on_bad_image == "drop_image",
+        "--oversize reject": settings.oversize == "reject",
+        "--animation reject": settings.animation == "reject",
+    }
+    if settings.verify == "none" and any(looks.values()):
+        wanted = " and ".join(flag for flag, given in looks.items() if given)
+        raise OptionError(f"--verify none looks at no image: {wanted} needs another level")

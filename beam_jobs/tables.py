@@ -1,15 +1,18 @@
-"""The README's tables of options, counters and reasons, made from the code's: `python -m beam_jobs.tables` rewrites them.
+"""The README's tables of options, counters and reasons, made from the code's: `python -m beam_jobs.tables` rewrites them,
+and the files of dataflow_templates/ that are made from the same table of options.
 
-A test compares README.md with what is made here, so that neither can be changed alone.
+Tests compare them with what is made here, so that neither can be changed alone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from beam_jobs.options import OPTIONS, Option
+from beam_jobs.templates import committed
+from beam_jobs.workers import MIXES, PROCESS_GB, RUNNER_GB
 from transforms.core.ledger import COUNTERS
 from transforms.core.reasons import REASONS
 
@@ -24,6 +27,25 @@ def tables() -> dict[str, str]:
         "counters": _table(("counter", "of", "counts"), counters),
         "reasons": _table(("reason", "found while", "class", "what is wrong, and what to do"), reasons),
     }
+
+
+def workers() -> dict[str, str]:
+    """The table of docs/dataflow.md: recommended workers, with the arithmetic of their memory."""
+    rows = (
+        (
+            f"`{m.name}`",
+            m.what,
+            m.machine.name,
+            str(m.threads),
+            f"{m.disk_gb} GB",
+            f"{m.megapixels} MP: {m.peak_gb:.1f} GB",
+            f"{RUNNER_GB:g} + {m.machine.cores} x {PROCESS_GB:g} + {m.at_once} x {m.peak_gb:.1f} = {m.needs_gb:.1f} GB",
+            f"{m.machine.gb} GB",
+        )
+        for m in MIXES.values()
+    )
+    heads = ("mix", "images", "machine", "threads", "disk", "largest fit", "needed at most", "there is")
+    return {"workers": _table(heads, rows)}
 
 
 def _values(option: Option) -> str:
@@ -41,13 +63,13 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
-def fill(text: str) -> str:
+def fill(text: str, made: Mapping[str, str] | None = None) -> str:
     """A Markdown text with each table made anew between its markers: <!-- options --> ... <!-- end of options -->.
 
     Raises:
       ValueError: a table has no markers.
     """
-    for name, table in tables().items():
+    for name, table in (tables() if made is None else made).items():
         between = re.compile(f"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
         text, found = between.subn(lambda marks, table=table: marks[1] + table + marks[2], text)  # type: ignore[misc]
         if found != 1:
@@ -56,5 +78,8 @@ def fill(text: str) -> str:
 
 
 if __name__ == "__main__":
-    readme = Path(__file__).resolve().parents[1] / "README.md"
-    readme.write_text(fill(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    root = Path(__file__).resolve().parents[1]
+    for paper, filled in ((root / "README.md", tables()), (root / "docs/dataflow.md", workers())):
+        paper.write_text(fill(paper.read_text(encoding="utf-8"), filled), encoding="utf-8")
+    for name, made in committed().items():
+        (root / name).write_text(made, encoding="utf-8")

@@ -14,7 +14,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_jobs.__main__ import main
 from beam_jobs.options import OPTIONS
 from beam_jobs.settings import parse
-from beam_jobs.tables import fill, tables
+from beam_jobs.tables import fill, tables, workers
+from beam_jobs.template_commands import parser as template_parser
 from transforms.core import VERSION
 from transforms.core.ledger import COUNTERS
 from transforms.core.reasons import REASONS
@@ -26,7 +27,7 @@ PAPERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAPERS]
 
-OTHERS_FLAGS = {"check", "recursive", "strict"}  # of ruff, gcloud, mypy
+OTHERS_FLAGS = {"check", "recursive", "strict", "file"}  # of ruff, gcloud, mypy, docker
 # What a checkout holds beside the repository: as .gitignore says.
 NOT_OURS = {
     ".git",
@@ -52,6 +53,8 @@ HOSTS = {
     "www.w3.org",
     "git-lfs.github.com",  # a pointer file's first line
     "127.0.0.1",
+    "dataflow.googleapis.com",  # the service that a launch calls
+    "www.googleapis.com",  # names of OAuth scopes
 }
 TEST_HOST = re.compile(r"(?:[\w-]+\.)*(?:example|example\.com|example\.org|test|invalid|localhost)|[a-z]|git-lfs")
 
@@ -86,6 +89,11 @@ def test_the_readme_holds_the_tables_of_the_code() -> None:
         "counters": list(COUNTERS),
         "reasons": list(REASONS),
     }
+
+
+def test_the_recommended_workers_are_those_of_the_code() -> None:
+    text = text_of(ROOT / "docs/dataflow.md")
+    assert fill(text, workers()) == text, "run: python -m beam_jobs.tables"
 
 
 def test_a_table_without_its_markers_is_an_error() -> None:
@@ -126,12 +134,12 @@ def test_make_targets_exist() -> None:
 def test_subcommands_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     known = re.findall(r"^  ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
-    assert known == ["prepare", "demo"]
+    assert known == ["prepare", "template", "demo"]
     assert {shlex.split(command)[1] for command in commands()} == set(known)
     assert main(["nonsense"]) == 2
 
 
-@pytest.mark.parametrize("subcommand", ["prepare", "demo"])
+@pytest.mark.parametrize("subcommand", ["prepare", "template", "demo"])
 def test_help_of_a_subcommand_writes_nothing(
     subcommand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,7 +151,11 @@ def test_help_of_a_subcommand_writes_nothing(
 
 @pytest.mark.parametrize("command", [c for c in commands() if "--input" in c])
 def test_commands_are_accepted(command: str) -> None:
-    settings = parse(shlex.split(command)[2:])
+    words = shlex.split(command)[1:]
+    if words[0] == "template":
+        assert words[1] == "launch"
+        _, words[1:] = template_parser().parse_known_args(words[1:])
+    settings = parse(words[1:])
     known = set(PipelineOptions().get_all_options())
     assert {flag.removeprefix("--") for flag in settings.beam if flag.startswith("--")} <= known
 
@@ -159,9 +171,15 @@ def benchmark_sizes() -> set[str]:
     return {keyword.arg for call in calls for keyword in call.keywords if keyword.arg}
 
 
+def template_flags() -> set[str]:
+    """What `tuneset template ACTION` takes beside the options of a job."""
+    [actions] = [action for action in template_parser()._actions if action.dest == "action"]
+    return {flag.removeprefix("--") for one in actions.choices.values() for flag in one._option_string_actions}
+
+
 def test_no_flag_is_named_that_does_not_exist() -> None:
     beam = set(PipelineOptions().get_all_options())
-    known = {option.name for option in OPTIONS} | beam | OTHERS_FLAGS | benchmark_sizes()
+    known = {option.name for option in OPTIONS} | beam | OTHERS_FLAGS | benchmark_sizes() | template_flags()
     flags = {(path.name, flag) for path in PAPERS for flag in re.findall(r"(?<![\w-])--([a-z_]+)\b", text_of(path))}
     assert ("README.md", "verify") in flags
     assert sorted(use for use in flags if use[1] not in known) == []

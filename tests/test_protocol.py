@@ -439,7 +439,9 @@ def test_a_missing_image_heals_in_a_later_run_and_no_zombie_undoes_it(tmp_path: 
 OTHER_VALUES = {
     "max_line_bytes": "2000", "allow_prefix": "/", "image_folder": "/elsewhere", "uri_prefix": "gs://b/x",
     "model": "gemini-2.5", "max_images": "3", "max_image_bytes": "5000", "types": "png", "verify": "decode",
-    "on_bad_image": "drop_image", "upright": None, "on_too_many_images": "reject", "on_too_many_tokens": "reject",
+    "on_bad_image": "drop_image", "oversize": "resize", "min_quality": "80", "max_side": "99", "max_pixels": "99",
+    "alpha": "flatten", "animation": "reject", "effort": "best", "upright": None, "on_too_many_images": "reject",
+    "on_too_many_tokens": "reject",
     "splits": "train=1", "split_by": "label", "split_column": "label", "seed": "other", "max_validation": "7",
     "sample": "10",
 }  # fmt: skip

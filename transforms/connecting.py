@@ -145,7 +145,9 @@ class Connection:
         request._cookies = None  # type: ignore[assignment]
         request.headers = CaseInsensitiveDict(headers)
         session.credentials.before_request(session._auth_request, "GET", url, request.headers)
-        response = session.get_adapter(url).send(request, timeout=TIMEOUT, **self._settings | {"stream": True})
+        response: requests.Response = session.get_adapter(url).send(
+            request, timeout=TIMEOUT, **self._settings | {"stream": True}
+        )
         if response.status_code != 401:
             return response
         response.close()

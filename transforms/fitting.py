@@ -19,61 +19,20 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.committing import WORK, Ledgers
+from transforms.committing import Ledgers
 from transforms.core.facts import read_facts
-from transforms.core.images import FitPolicy, FittedImage
+from transforms.core.images import FittedImage
 from transforms.core.reasons import ImageError
 from transforms.core.records import Block, FitOrder, Fitted, ImageFacts, OpenBlock
 from transforms.decoding import shared_pool
 from transforms.examples import drop_bad_images
 from transforms.inspection import drop_after_inspection, resolve_images
 from transforms.local import LocalStore, open_regular, translate
-from transforms.looking import Inspector, check_opened, unpack
+from transforms.looking import check_opened, unpack
+from transforms.orders import Fitter
 from transforms.storage import Changed, NotFound, Stat, StorageError, Unavailable, is_local, patiently, store_for
 
-_SUFFIX = {"jpeg": ".jpg"}
 _HEAD = 64 << 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fitter:
-    """Where rewritten images go, and by which policy.
-
-    stage: conforming local images are copied beside them, as the output is gs://. copy: gs:// ones are too, on the server.
-    """
-
-    ledgers: Ledgers
-    inspector: Inspector
-    image_folder: str
-    stage: bool
-    copy: bool = False
-
-    @property
-    def policy(self) -> FitPolicy:
-        return self.inspector.policy
-
-    def order(self, facts: ImageFacts) -> FitOrder | None:
-        """What has to be done about an image, if anything."""
-        fit = self.inspector.must_fit(facts)
-        staged = self.stage if is_local(facts.uri) else self.copy or facts.encoding == "gzip"
-        if facts.reason or not (fit or staged):
-            return None
-        digest = blake2b(f"{facts.uri}\n{facts.generation}\n".encode(), digest_size=16, person=b"tuneset fit")
-        digest.update(self.policy.digest_text().encode() if fit else b"stage")
-        return FitOrder(digest.hexdigest(), facts, stage=not fit)
-
-    def image_uri(self, key: str, type: str) -> str:
-        return f"{self.image_folder}/{key[:2]}/{key}{_SUFFIX.get(type, '.' + type)}"
-
-    def publish(self, fitted: Fitted) -> str:
-        """The fileUri of a rewritten image, as it will be called after uploading."""
-        places = self.inspector.places
-        if places.uri_prefix and is_local(fitted.uri):
-            return places.uri_prefix.rstrip("/") + "/images" + fitted.uri[len(self.image_folder) :]
-        return fitted.uri
-
-    def outcome_path(self, key: str) -> str:
-        return f"{self.ledgers.folder}/{WORK}/fits/{key[:2]}/{key}.{self.ledgers.epoch}.json"
 
 
 @dataclass(kw_only=True)
@@ -182,7 +141,7 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
         data = _read_whole(facts, fitter)
         if order.stage:
             name = blake2b(data, digest_size=16, person=b"tuneset stage").hexdigest()
-            image = FittedImage(data, facts.type, facts.width, facts.height, 0, 1.0, 0, "untouched")
+            image = FittedImage(data, facts.type, facts.width, facts.height, 0, "", 1.0, 0, "untouched")
         else:
             name, pixels = order.key, facts.width * facts.height
             image = shared_pool(workers=os.cpu_count() or 1).fit(

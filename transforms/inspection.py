@@ -6,23 +6,16 @@ or itself.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import apache_beam as beam
 
+from transforms.core.places import plain_objects, plain_paths
 from transforms.core.reasons import ImageError
-from transforms.core.records import Example, ImageFacts, OpenBlock
+from transforms.core.records import ImageFacts, OpenBlock
 from transforms.examples import drop_bad_images
 from transforms.looking import Inspector, look_at
-
-# A plain object name, or relative path: nothing to resolve. Dotted segments and control characters take the long way.
-_plain_object = re.compile(
-    r"gs://[^/\x00-\x20]+/(?:[^/.%\x00-\x1f\x7f][^/%\x00-\x1f\x7f]*/)*[^/.%\x00-\x1f\x7f][^/%\x00-\x1f\x7f]*"
-).fullmatch
-_plain_path = re.compile(
-    r"(?:[^/.:\x00-\x1f\x7f][^/:\x00-\x1f\x7f]*/)*[^/.:\x00-\x1f\x7f][^/:\x00-\x1f\x7f]*"
-).fullmatch
 
 
 @dataclass(kw_only=True)
@@ -50,15 +43,12 @@ def resolve_images(opened: OpenBlock, inspector: Inspector) -> None:
     known: dict[tuple[str, str], str] = {}
     below: dict[str, str] = {}
 
-    def sources_of(example: Example) -> list[str]:
-        written, base = [image["fileUri"] for image in example.images], example.base
-        if quick and all(map(_plain_object, written)):
+    def plain(written: list[str], base: str) -> list[str] | None:
+        if quick and plain_objects(written):
             return written
         if base not in below:
             below[base] = places.below(base)
-        if below[base] and all(map(_plain_path, written)):
-            return [below[base] + path for path in written]
-        return [resolve(uri, base) for uri in written]
+        return [below[base] + path for path in written] if below[base] and plain_paths(written) else None
 
     def resolve(written: str, base: str) -> str:
         source = known.get((written, base), "")
@@ -71,8 +61,17 @@ def resolve_images(opened: OpenBlock, inspector: Inspector) -> None:
             known[written, base] = source
         return source
 
-    for example in opened.examples:
-        example.sources = sources_of(example)
+    examples = opened.examples
+    written = [[image["fileUri"] for image in example.images] for example in examples]
+    bases = {example.base for example in examples}
+    together = plain(list(chain.from_iterable(written)), bases.pop()) if len(bases) == 1 else None
+    if together is not None:  # the usual block: nothing to resolve one by one
+        every = iter(together)
+        for example in examples:
+            example.sources = list(islice(every, len(example.images)))
+        return
+    for example, uris in zip(examples, written):
+        example.sources = plain(uris, example.base) or [resolve(uri, example.base) for uri in uris]
 
 
 def drop_after_inspection(opened: OpenBlock, on_bad_image: str) -> OpenBlock:

@@ -75,6 +75,19 @@ class Inspector:
             or (self.upright and facts.orientation != 1)
         )
 
+    def refuse(self, facts: ImageFacts) -> None:
+        """Raise ImageError (too_large, animated, too_many_pixels) for what the policy rejects by its header alone."""
+        policy = self.policy
+        if policy.oversize == "reject" and facts.size > policy.max_bytes:
+            raise ImageError("too_large", f"{facts.size} bytes, over {policy.max_bytes}, under --oversize reject")
+        if policy.animation == "reject" and facts.frames != 1:
+            raise ImageError("animated", "more than one frame or page, under --animation reject")
+        if self.must_fit(facts) and facts.width * facts.height * max(1, facts.frames) > policy.max_pixels:
+            raise ImageError(
+                "too_many_pixels",
+                f"{facts.frames} x {facts.width} x {facts.height} pixels, at most {policy.max_pixels} are decoded",
+            )
+
 
 def look_at(sources: Sequence[str], inspector: Inspector) -> Iterable[ImageFacts]:
     """The facts of each image; call it in the thread of the bundle."""
@@ -195,6 +208,7 @@ def _inspect(
                     raise ImageError("undecodable", f"its header is longer than {_LONGEST_HEADER:,} bytes") from None
                 head += read(len(head), max(more.need, 2 * len(head)), generation)[0]
         facts = ImageFacts(source, generation, size, h.type, h.width, h.height, h.orientation, h.frames)
+        inspector.refuse(facts)
         if inspector.verify == "header" or inspector.must_fit(facts):
             return facts  # what must be rewritten will be decoded whole
         whole = inspector.verify == "decode"

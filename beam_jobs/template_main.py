@@ -1,0 +1,49 @@
+"""What the main file of a Dataflow template calls. The launcher's argv -> `prepare`, which writes the job and never waits.
+
+The launcher gives each parameter as --NAME=VALUE, a switch as --NAME=true or --NAME=false, and one that was left empty as
+--NAME=. It sets runner, project, region, job_name and template_location itself: nothing here may.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from beam_jobs.options import OptionError
+from beam_jobs.prepare import WRONG, prepare
+from beam_jobs.templates import TEMPLATES, Template
+
+
+def run(name: str, argv: Sequence[str]) -> int:
+    """Lay out a template's job -> exit status. Its log is whole, since nobody sits at the terminal."""
+    try:
+        words = words_of(TEMPLATES[name], argv)
+    except OptionError as error:
+        print(f"tuneset: {error}", file=sys.stderr)
+        return WRONG
+    return prepare([*words, "--no_wait", "--verbose"])
+
+
+def words_of(template: Template, argv: Sequence[str]) -> list[str]:
+    """The launcher's argv as a person would have typed it.
+
+    Raises:
+      OptionError: a switch that is neither true nor false, or an option that the template does not offer.
+    """
+    switches = {option.name for option in template.options if option.default is False}
+    names = {option.name for option in template.options}
+    words = []
+    for word in argv:
+        name, given, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or name not in names:
+            words.append(word)
+            continue
+        if name in template.left_out:
+            raise OptionError(f"--{name} is no parameter of this template: {template.left_out[name]}")
+        if name in switches and given:
+            if value.lower() not in ("true", "false", ""):
+                raise OptionError(f"--{word.removeprefix('--')}: expected true or false")
+            words += [f"--{name}"] * (value.lower() == "true")
+        elif value or not given:
+            words.append(word)
+    return words
