@@ -43,9 +43,11 @@ def reader() -> Callable[[str], int]:
 
 
 def main() -> None:
-    _, rows, threads = sys.argv[1:]
+    folder, rows, threads = sys.argv[1:]
     with ThreadPoolExecutor(int(threads)) as pool:
-        print(sum(pool.map(reader(), named_objects(Path(rows)))), "bytes")
+        read = sum(pool.map(reader(), named_objects(Path(rows))))
+    Path(folder).mkdir()
+    Path(folder, "bytes.txt").write_text(f"{read}\n")
 
 
 if __name__ == "__main__":

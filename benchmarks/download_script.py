@@ -1,6 +1,6 @@
 """The script people write: download every object whole, 16 at a time, look at it with Pillow, keep the line if it is good.
 
-STORAGE_EMULATOR_HOST=URL python download_script.py FOLDER ROWS
+STORAGE_EMULATOR_HOST=URL python download_script.py FOLDER ROWS [...]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image
 
 
 def main() -> None:
-    folder, rows = sys.argv[1:]
+    folder, rows = sys.argv[1:3]
     client = storage.Client(project=None)
 
     def good(uri: str) -> bool:

@@ -26,7 +26,7 @@ from urllib.request import urlopen
 from common import noise_jpeg
 
 HERE = Path(__file__).resolve().parent
-DISTINCT = 8  # of each kind
+DISTINCT = 2  # of each kind
 PAGE = 1000
 
 

@@ -13,7 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from common import Report, Run, arguments, fastest, object_rows, prepare, script, start_up, workdir, write_rows
+from common import Net, Report, arguments, fastest, object_rows, prepare, script, start_up, workdir, write_rows
 from stand_in import standing_in
 
 from beam_jobs.options import OPTIONS
@@ -36,10 +36,9 @@ def measure(kind: str, late: int, report: Report, folder: Path, images: int, dow
         counts = server.counts()
         shutil.rmtree(folder / "counted")
         ours = report.run(f"tuneset, {THREADS} threads: {images:,} images", one, start)
-        loop = report.run(f"bare loop, {THREADS} threads", bare(rows, repeat, THREADS))
-        script_run = script("download_script.py", folder / "good", fewer)
-        shutil.rmtree(folder / "good")
-        whole = report.run(f"whole objects, 16 threads: {downloads:,} images", script_run)
+        loop = peer(report, f"bare loop, {THREADS} threads", "bare_requests.py", folder, rows, repeat)
+        name = f"whole objects, 16 threads: {downloads:,} images"
+        whole = peer(report, name, "download_script.py", folder, fewer, repeat)
         report.bar("requests an image", counts["requests"] / images, most=2)
         report.bar("KiB an image", counts["bytes"] / images / 1024, most=96)
         report.bar("request rate, of the bare loop's", loop.seconds / ours.seconds, ours, loop, least=0.7)
@@ -47,9 +46,12 @@ def measure(kind: str, late: int, report: Report, folder: Path, images: int, dow
         report.bar("images a second, of the downloading script's", pace, ours, whole, least=5)
 
 
-def bare(rows: Path, repeat: int, threads: int) -> Run:
-    return min(
-        (script("bare_requests.py", rows.parent, rows, str(threads)) for _ in range(repeat)), key=lambda r: r.wall
+def peer(report: Report, name: str, program: str, folder: Path, rows: Path, repeat: int) -> Net:
+    """A script's time without its start-up, which is a run on one image."""
+    one = write_rows(folder / "data/one.jsonl", object_rows("plain", 0, 1, 1))
+    start = fastest(repeat, lambda out: script(program, out, one, str(THREADS)), folder / "peer")
+    return report.run(
+        name, fastest(repeat, lambda out: script(program, out, rows, str(THREADS)), folder / "peer"), start
     )
 
 
