@@ -9,6 +9,7 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
+from transforms.core.dialects import ENCODINGS
 from transforms.core.images import CHOICES
 from transforms.core.profiles import PROFILES
 
@@ -32,7 +33,21 @@ _IN, _OUT, _IMG, _SPLIT, _RUN = "input", "output", "images", "examples and split
 
 OPTIONS = (
     Option("input", _IN, None, "files, globs or folders, separated by commas; local or gs:// (required)", "PATTERNS"),
-    Option("input_format", _IN, "auto", "what the rows are; gemini: one tuning example a line, as JSON", "FORMAT", ("auto", "gemini")),
+    Option("input_format", _IN, "auto", "what the rows are; gemini: one tuning example a line, as JSON; table: CSV, TSV or JSON "
+           "lines with a column of images", "FORMAT", ("auto", "gemini", "table")),
+    Option("prompt", _IN, "", "text asked of each row of a table: a template, in which {column} stands for a value", "TEMPLATE",
+           shapes=True),
+    Option("answer", _IN, "", "text to be learnt for each row: a template such as {column} or {a,b|object}", "TEMPLATE",
+           shapes=True),
+    Option("system", _IN, "", "system instruction of each row: a template", "TEMPLATE", shapes=True),
+    Option("image_column", _IN, "", "columns that hold a row's images, separated by commas (default: told by name and content)",
+           "COLUMNS", shapes=True),
+    Option("delimiter", _IN, "auto", "what parts the cells of CSV: a character, or comma, tab, semicolon, pipe", "CHARACTER",
+           shapes=True),
+    Option("header", _IN, "auto", "whether the first record of CSV names the columns; without, they are called 1, 2, ...", "WHETHER",
+           ("auto", "yes", "no"), shapes=True),
+    Option("encoding", _IN, "auto", "of CSV files; auto: UTF-8, and an error if the first rows are not", "NAME",
+           ("auto", *ENCODINGS), shapes=True),
     Option("max_line_bytes", _IN, 16_000_000, "bytes a line may have; a longer one is rejected without being read whole", "N",
            shapes=True),
     Option("allow_prefix", _IN, "", "folders and gs:// prefixes that images may be read from, separated by commas; "

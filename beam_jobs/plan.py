@@ -16,11 +16,13 @@ from transforms.core.images import CODEC_VERSIONS, FitPolicy
 from transforms.core.outputs import Caps
 from transforms.core.places import Places
 from transforms.core.splits import sample_bound
+from transforms.cutting import Cutter
 from transforms.listing import absolute, static_folder
 from transforms.looking import Inspector
 from transforms.orders import Fitter
 from transforms.segments import SegmentWriter
 from transforms.storage import Access, is_local
+from transforms.tables import TableReader
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,15 @@ class Plan:
     def caps(self) -> Caps:
         return Caps(self.settings.max_validation, self.settings.sample_count)
 
+    @property
+    def cutter(self) -> Cutter:
+        s = self.settings
+        return Cutter(s.block_bytes, s.max_line_bytes, s.wanted, self.access)
+
+    @property
+    def tables(self) -> TableReader:
+        return TableReader(self.settings.wanted, self.settings.max_line_bytes)
+
     @cached_property
     def inspector(self) -> Inspector:
         s = self.settings
@@ -123,6 +134,7 @@ class Plan:
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
             "inputs": list(s.input),
+            "formats": list(s.formats),
             "output": s.output,
             "options": s.shaping() | {"shuffle_seed": s.shuffle_seed},
             "verified": s.verify != "none",

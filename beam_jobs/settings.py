@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from beam_jobs.options import OPTIONS, OptionError, parser
+from transforms.core.dialects import Wanted
 from transforms.core.profiles import PROFILES, Profile
 from transforms.core.splits import Splits, parse_splits
+from transforms.core.tables import Recipe
+from transforms.core.templates import TemplateError, parse_template
+
+DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
 
 
 @dataclass(frozen=True)
@@ -17,6 +23,13 @@ class Settings:
 
     input: tuple[str, ...]
     input_format: str
+    prompt: str
+    answer: str
+    system: str
+    image_column: tuple[str, ...]
+    delimiter: str
+    header: str
+    encoding: str
     max_line_bytes: int
     allow_prefix: tuple[str, ...]
     output: str
@@ -56,6 +69,7 @@ class Settings:
     no_wait: bool
     verbose: bool
     beam: tuple[str, ...] = field(default=())  # what follows is Beam's
+    formats: tuple[str, ...] = field(default=())  # of each input, once it was looked at
 
     @property
     def profile(self) -> Profile:
@@ -72,6 +86,22 @@ class Settings:
     @property
     def sample_fraction(self) -> float | None:
         return float(self.sample) if self.sample and "." in self.sample else None
+
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """How rows of other formats than Gemini's become examples; None without --prompt."""
+        prompt, answer, system = (
+            parse_template(text) if text else None for text in (self.prompt, self.answer, self.system)
+        )
+        splits = tuple(name for name in (self.split_by, self.split_column) if name)
+        return Recipe(prompt, answer, system, self.image_column, splits) if prompt else None
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is said of the files of tables."""
+        delimiter = "" if self.delimiter == "auto" else DELIMITERS.get(self.delimiter, self.delimiter)
+        encoding = "utf-8" if self.encoding == "auto" else self.encoding
+        return Wanted(delimiter, self.header, encoding, self.recipe.columns if self.recipe else ())
 
     def shaping(self) -> dict[str, Any]:
         """The options that can change a byte of a block, as JSON."""
@@ -103,7 +133,7 @@ def parse(argv: Sequence[str]) -> Settings:
             raise OptionError(
                 f"--{name} is missing. For example: tuneset prepare --input 'data/*.jsonl' --output dataset"
             )
-    for name in ("input", "allow_prefix", "types"):
+    for name in ("input", "allow_prefix", "types", "image_column"):
         values[name] = tuple(part.strip() for part in values[name].split(",") if part.strip())
     profile = PROFILES[values["model"]]
     values["max_images"] = values["max_images"] or profile.max_images
@@ -146,6 +176,15 @@ def check(settings: Settings) -> None:
         )
     if not 0 <= settings.max_rejected_fraction <= 1:
         raise OptionError(f"--max_rejected_fraction {settings.max_rejected_fraction}: expected a number from 0 to 1")
+    for name in ("prompt", "answer", "system"):
+        try:
+            parse_template(getattr(settings, name))
+        except TemplateError as error:
+            raise OptionError(f"--{name} {getattr(settings, name)}: {error}") from None
+    if settings.delimiter not in ("auto", *DELIMITERS) and (
+        len(settings.delimiter) != 1 or not settings.delimiter.isascii() or settings.delimiter in '"\r\n'
+    ):
+        raise OptionError(f"--delimiter {settings.delimiter}: expected one ASCII character, or {', '.join(DELIMITERS)}")
     if not 1 <= settings.min_quality <= 95:
         raise OptionError(f"--min_quality {settings.min_quality}: expected a JPEG quality from 1 to 95")
     known = ("png", "jpeg", "webp", "heic", "heif")

@@ -84,6 +84,9 @@ KINDS = {
     "TYPES": Kind("TEXT", (r"^$|^(png|jpeg|webp|heic|heif)( *, *(png|jpeg|webp|heic|heif))*$",)),
     "SPEC": Kind("TEXT", (r"^[a-z]+=[0-9.]+(,[a-z]+=[0-9.]+)*$",)),
     "COLUMN": _TEXT,
+    "COLUMNS": _TEXT,
+    "TEMPLATE": _TEXT,
+    "CHARACTER": _TEXT,
     "PROJECT": Kind("TEXT", (r"^$|^[a-z][a-z0-9.:-]{4,}[a-z0-9]$",)),
     "TEXT": _TEXT,
 }

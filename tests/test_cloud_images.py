@@ -248,7 +248,7 @@ def test_seconds_of_throttling_are_told_to_beam(cloud: Cloud, proxy: Proxy, impa
     def room(number: int) -> int:
         return patiently(lambda: number)
 
-    with beam.Pipeline() as pipeline:
+    with beam.Pipeline("FnApiRunner") as pipeline:
         _ = pipeline | beam.Create([1, 2]) | beam.Map(room)
     told = pipeline.result.metrics().query(
         beam.metrics.MetricsFilter().with_namespace("gcsio").with_name("cumulativeThrottlingSeconds")

@@ -39,6 +39,9 @@ _TABLE = (
     ("duplicate_key", "read", "yours", "An object names a key twice, so its meaning depends on the reader: remove one."),
     ("too_deep", "read", "yours", "The line nests deeper than 200 levels."),
     ("not_an_object", "read", "yours", "The line is JSON but not an object."),
+    # reading a table
+    ("bad_record", "read", "yours", "A record of CSV has more or fewer cells than its header, or a quote that is not closed."),
+    ("missing_column", "read", "yours", "The file has not a column that an option names. Counted once for the whole file."),
     # the rules of an example
     ("other_format", "rules", "yours", "The row is in another format (messages, input_text, ...), not Gemini's contents."),
     ("missing_contents", "rules", "yours", "The row has no `contents` list, or an empty one."),
@@ -53,6 +56,9 @@ _TABLE = (
     ("unsupported_media", "rules", "yours", "The part is a PDF, audio or video, or a type that must be converted while "
      "`--verify none` looks at no file."),
     ("image_in_model_turn", "rules", "yours", "Images stand in user turns only."),
+    ("no_image", "rules", "yours", "The row of a table names no image in any --image_column."),
+    ("bad_image_value", "rules", "yours", "A column of images holds neither paths nor URIs."),
+    ("empty_answer", "rules", "yours", "The --answer is blank for this row: there is nothing to learn."),
     ("bad_system_instruction", "rules", "yours", "systemInstruction must be an object whose parts are texts."),
     ("too_many_images", "split", "yours", "More images than --max_images, under --on_too_many_images reject."),
     ("too_many_tokens", "split", "yours", "More estimated tokens than the model takes, under --on_too_many_tokens reject."),
