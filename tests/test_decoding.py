@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -145,6 +146,17 @@ def test_a_long_text_beside_the_picture_is_no_fault(pool: DecoderPool) -> None:
     info.add_text("workflow", "x" * (4 << 20), zip=True)
     Image.new("RGB", (8, 8), "red").save(buffer, "PNG", pnginfo=info)
     assert ask(pool, buffer.getvalue(), header_type="png").fate == "recompressed"
+
+
+def test_helpers_decode_heic(pool: DecoderPool) -> None:
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", (64, 48), "red")).save(buffer)
+    data = buffer.getvalue()
+    pool.check(data, 64 * 48, pixels=64 * 48)
+    fitted = ask(pool, data, header_type="heic")
+    assert (fitted.type, fitted.width, fitted.height, fitted.fate) == ("jpeg", 64, 48, "converted")
+    assert reason(lambda: ask(pool, data[: len(data) * 3 // 4], header_type="heic")) == "truncated_image"
+    assert reason(lambda: pool.check(data, 64 * 48 - 1, pixels=64 * 48)) == "too_many_pixels"
 
 
 def test_a_helper_killed_at_work_is_replaced(tmp_path: Path) -> None:

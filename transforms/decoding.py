@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, BinaryIO, get_type_hints
 
+import pillow_heif
 from PIL import Image, ImageFile, PngImagePlugin
 
 from transforms.budget import SLOT_BYTES, default_budget, slots
@@ -336,6 +337,7 @@ def _set_pillow() -> None:
     warnings.simplefilter("error", Image.DecompressionBombWarning)  # else Pillow's limit is twice MAX_IMAGE_PIXELS
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20  # editors and generators store long records with a sound picture
+    pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
     with contextlib.suppress(ImportError):  # Pillow before 11.3 has no AVIF
         from PIL import AvifImagePlugin
 

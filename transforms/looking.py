@@ -46,7 +46,6 @@ TAIL = 4 << 10  # bytes in which an end marker is looked for: padding may follow
 _LONGEST_HEADER = 8 << 20  # bytes; no real header is longer
 _WHOLE = BoundedSemaphore(8)  # images that are held whole at once, of all that are looked at
 _UNPACKED = 128 << 20  # bytes that an object with Content-Encoding gzip may come to
-_UNDECODABLE_HERE = ("heic", "heif")  # conform, but Pillow alone cannot decode them: only their structure is checked
 
 Read = Callable[[int, int, str], tuple[bytes, Stat]]
 
@@ -220,10 +219,9 @@ def _inspect(
         with _WHOLE:
             data = read(0, size, generation)[0]
             walk(data, facts.type)
-            if facts.type not in _UNDECODABLE_HERE:
-                shared_pool(workers=os.cpu_count() or 1).check(
-                    data, inspector.policy.max_pixels, pixels=facts.width * facts.height
-                )
+            shared_pool(workers=os.cpu_count() or 1).check(
+                data, inspector.policy.max_pixels, pixels=facts.width * facts.height
+            )
         return facts
     except ImageError as error:
         facts = facts or ImageFacts(source, generation, size)

@@ -21,11 +21,14 @@ from typing import TypeVar
 import PIL
 from PIL import Image, ImageChops, ImageCms, JpegImagePlugin
 
+from .headers import sniff, walk
+from .rare import RARE
 from .reasons import ImageError
 
 # The only decoders that hostile bytes reach, by header type. JPEG XL and SVG have none.
 DECODERS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP", "tiff": "TIFF", "ico": "ICO",
-            "jp2": "JPEG2000", "avif": "AVIF", "heic": "HEIF", "heif": "HEIF"}  # fmt: skip
+            "jp2": "JPEG2000", "avif": "AVIF", "heic": "HEIF", "heif": "HEIF",
+            **{name: name.upper() for name in RARE}}  # fmt: skip
 _SEVERAL = (
     "GIF",
     "PNG",
@@ -213,10 +216,13 @@ def _reason(data: bytes, error: Exception) -> str:
     text = str(error).lower()
     if "out of memory" in text or "memory allocation" in text:
         return "decoder_memory"
-    cut_webp = data[:4] == b"RIFF" and len(data) < 8 + int.from_bytes(data[4:8], "little")  # its decoder does not say
-    ends = ("truncated", "unexpected end", "end of file", "not enough")
-    if cut_webp or isinstance(error, EOFError) or any(word in text for word in ends):
+    ends = ("truncated", "unexpected end", "end of file")
+    if isinstance(error, EOFError) or any(word in text for word in ends):
         return "truncated_image"
+    try:
+        walk(data, sniff(data[:4096]))  # not every decoder says that it came to the end
+    except ImageError as found:
+        return found.reason
     return "undecodable"
 
 

@@ -23,13 +23,14 @@ from .decode import Decoded, check_decode, decode
 from .encode import CODEC_VERSIONS, STEPS, Setting, encode_jpeg, encode_png, without_hidden, without_waste
 from .facts import Facts, embed_facts, segment
 from .predict import Sample, mosaic, png_bytes, png_scale_for, rough_mosaic, scan_bytes
+from .rare import RARE
 from .reasons import ImageError
 
 __all__ = ["CODEC_VERSIONS", "VERSION", "FitPolicy", "FittedImage", "check_decode", "fit"]
 
 VERSION = 2  # of this fitter: a change of any byte it writes is a new one, so that outputs get new names
 
-_LOSSLESS = ("png", "gif", "bmp", "ico", "tiff")
+_LOSSLESS = ("png", "gif", "bmp", "ico", "tiff", *RARE)
 _ENOUGH = 95 * STEPS  # quality of what was not over the limit: above it bytes grow fast and nothing can be seen
 _TOP = 100 * STEPS - 1  # as libjpeg's 100: no coefficient is rounded to less than a whole one
 _SCALED_QUALITY = 88  # the quality that shrinking aims at; PSNR at equal bytes is flat over 85..92 and falls below 80
