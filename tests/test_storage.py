@@ -771,5 +771,5 @@ def test_gs_a_pickled_store_works(bucket: str) -> None:
 def test_the_store_of_a_uri(bucket: str) -> None:
     assert isinstance(store_for(bucket + "/f"), GcsStore) and store_for(bucket) is store_for("gs://other/x")
     assert isinstance(store_for("/tmp/f"), LocalStore) and store_for("/a") is store_for("b")
-    with pytest.raises(StorageError, match="nowhere:// can not be read: expected gs://, a local path"):
+    with pytest.raises(StorageError, match="nowhere:// cannot be read: expected a local path or gs://"):
         store_for("nowhere://a/b")

@@ -61,8 +61,8 @@ class BeamStore:
         except (ValueError, BeamIOError):
             extra = f" (pip install 'apache-beam[{_EXTRAS[scheme]}]')" if scheme in _EXTRAS else ""
             raise StorageError(
-                f"{scheme}:// can not be read: expected gs://, a local path, or a scheme that Beam has a file system "
-                f"for{extra}"
+                f"{scheme}:// cannot be read: expected a local path or gs://BUCKET/..., or a scheme that Beam has a file "
+                f"system for{extra}"
             ) from None
 
     def stat(self, uri: str) -> Stat:
