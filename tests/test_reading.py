@@ -425,7 +425,8 @@ def listed(patterns: tuple[str, ...], output: str = "/nowhere") -> tuple[list[st
     skipped = 0
     inputs = tuple(map(Input, patterns))
     for indexed in enumerate(inputs):
-        for found in listing._ListFiles(inputs, Cutter(1000, 1000, Wanted()), output).process(indexed):
+        options = listing.ListBlocks(inputs=inputs, cutter=Cutter(1000, 1000, Wanted()), output=output)
+        for found in listing._ListFiles(options).process(indexed):
             if isinstance(found, Block):
                 blocks.append(found)
             else:

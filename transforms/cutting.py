@@ -18,7 +18,7 @@ from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, Input
 from transforms.csv_records import RecordEnds, cut_records
 from transforms.inflating import AROUND_LINE, UTF16, decompressed, is_gz, raw_blocks
-from transforms.storage import Stat, store_for
+from transforms.storage import USUAL, Access, Stat, store_for
 
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 _CELLS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab")
@@ -101,6 +101,7 @@ class Cutter:
     block_bytes: int
     max_line_bytes: int
     wanted: Wanted
+    access: Access = USUAL
 
     @property
     def _sidecars(self) -> bool:

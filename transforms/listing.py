@@ -19,7 +19,7 @@ from transforms.core.ledger import NAMESPACE
 from transforms.core.places import inside
 from transforms.core.records import Block, Input
 from transforms.cutting import SUFFIXES, Cutter
-from transforms.storage import Stat, is_local, join_uri, store_for
+from transforms.storage import USUAL, Access, Stat, is_local, join_uri, store_for
 
 _WILD = re.compile(r"[*?\[]")
 _GLOB_TOKEN = re.compile(r"\*\*/?|[*?]|\[[!^]?\]?[^\]]*\]|.", re.DOTALL)
@@ -104,6 +104,7 @@ class ListBlocks(beam.PTransform):
     inputs: tuple[Input, ...]
     cutter: Cutter
     output: str
+    access: Access = USUAL
 
     def expand(self, root: beam.Pipeline) -> tuple[beam.PCollection[Block], beam.PCollection[int]]:
         """-> (blocks, numbers of files skipped)."""
@@ -111,8 +112,7 @@ class ListBlocks(beam.PTransform):
             root
             | "Patterns" >> beam.Create(list(enumerate(self.inputs)), reshuffle=False)
             | "Spread patterns" >> beam.Reshuffle()
-            | "List files"
-            >> beam.ParDo(_ListFiles(self.inputs, self.cutter, self.output)).with_outputs("skipped", main="files")
+            | "List files" >> beam.ParDo(_ListFiles(self)).with_outputs("skipped", main="files")
         )
         blocks = (
             listed.files
@@ -124,8 +124,8 @@ class ListBlocks(beam.PTransform):
 
 
 class _ListFiles(beam.DoFn):
-    def __init__(self, inputs: tuple[Input, ...], cutter: Cutter, output: str) -> None:
-        self._inputs, self._cutter, self._output = inputs, cutter, output
+    def __init__(self, options: ListBlocks) -> None:
+        self._inputs, self._cutter, self._output = options.inputs, options.cutter, options.output
 
     def process(self, indexed: tuple[int, Input]) -> Iterator[Any]:
         skipped: list[str] = []
