@@ -53,7 +53,7 @@ HOSTS = {
     "www.w3.org",
     "git-lfs.github.com",  # a pointer file's first line
     "127.0.0.1",
-    "dataflow.googleapis.com",  # the service that a launch calls
+    "workflowexecutions.googleapis.com",  # the service that the schedule calls
     "www.googleapis.com",  # names of OAuth scopes
 }
 TEST_HOST = re.compile(r"(?:[\w-]+\.)*(?:example|example\.com|example\.org|test|invalid|localhost)|[a-z]|git-lfs")
