@@ -30,8 +30,8 @@ MEMORY = {
     "memory.task.heap.size": "256mb",
     "memory.task.off-heap.size": "16mb",
     "memory.managed.size": "256mb",
-    "memory.network.min": "64mb",
-    "memory.network.max": "64mb",
+    "memory.network.min": "256mb",
+    "memory.network.max": "256mb",
     "memory.jvm-metaspace.size": "256mb",
     "memory.jvm-overhead.min": "192mb",
     "memory.jvm-overhead.max": "192mb",
@@ -155,6 +155,7 @@ def process_environment(folder: Path) -> list[str]:
     script.chmod(0o755)
     return [
         "--environment_type=PROCESS",
+        "--environment_cache_millis=60000",  # else each of the many stages starts workers of its own
         f"--environment_option=process_command={script}",
         "--environment_option=process_variables=RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1",
     ]
