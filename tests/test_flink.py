@@ -96,7 +96,12 @@ def test_a_task_manager_dies_in_mid_job_and_the_dataset_is_the_same(
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)  # of all that is started from here on
         master, managers = stack.enter_context(flink.cluster(tmp_path / "cluster"))
         endpoint = stack.enter_context(flink.job_server(tmp_path, master))
-        flags = ["--runner=PortableRunner", f"--job_endpoint={endpoint}", *flink.process_environment(tmp_path)]
+        flags = [
+            "--runner=PortableRunner",
+            f"--job_endpoint={endpoint}",
+            *flink.process_environment(tmp_path),
+            "--parallelism=2",
+        ]
         with open(tmp_path / "said", "wb") as out:
             job = subprocess.Popen(command(cloud, "photos/rows.jsonl", *options, *flags), stdout=out, stderr=out)
         try:
