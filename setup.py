@@ -34,7 +34,8 @@ setup(
     package_data={"beam_jobs": ["py.typed"], "transforms": ["py.typed"]},
     install_requires=[
         "apache-beam[gcp]==2.77.0",
-        "Pillow>=11.0",
+        "Pillow>=11.1",
+        "pillow-heif>=1.1",  # Pillow decodes no HEIC by itself, and half of all phones write it
         "pyarrow>=16",
         "google-cloud-storage>=2.18",
         "orjson>=3.10",

@@ -14,8 +14,8 @@ from apache_beam.runners.runner import create_runner
 from beam_jobs.options import OPTIONS, OptionError
 from beam_jobs.settings import Settings
 from transforms.core.places import inside
-from transforms.listing import absolute, any_file, static_folder
-from transforms.storage import NotFound, is_local
+from transforms.listing import absolute, static_folder
+from transforms.storage import is_local
 
 IN_PROCESS = ("FnApiRunner", "DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner")  # and its children
 
@@ -93,7 +93,7 @@ def on_this_machine(settings: Settings) -> Settings:
 
 
 def check_folders(settings: Settings, remote: bool) -> None:
-    """Raises OptionError where input and output cannot go together, or the input is not there."""
+    """Raises OptionError where input and output cannot go together."""
     output = settings.output
     if settings.no_wait and not remote:
         raise OptionError(
@@ -111,10 +111,3 @@ def check_folders(settings: Settings, remote: bool) -> None:
     for pattern in settings.input:
         if inside(static_folder(pattern), output):
             raise OptionError(f"--input {pattern} lies inside --output {output}: choose another output folder")
-        try:
-            found = any_file(pattern, output)
-        except NotFound:
-            found = False
-        if not found:
-            hint = "" if is_local(pattern) or pattern.endswith("/") else "; a gs:// folder is named with a / at its end"
-            raise OptionError(f"--input {pattern} finds no file to read (of a folder: *.jsonl and *.jsonl.gz{hint})")

@@ -29,12 +29,14 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
     """Lay out the batch job -> the manifest's URI, once the dataset is sealed."""
     p, s = plan, plan.settings
 
-    listing = ListBlocks(patterns=s.input, block_bytes=s.block_bytes, max_line_bytes=s.max_line_bytes, output=s.output)
+    listing = ListBlocks(
+        patterns=s.input, formats=s.formats or ("gemini",) * len(s.input), cutter=p.cutter, output=s.output
+    )
     blocks, skipped = pipeline | "List" >> listing
     done, todo = blocks | "Skip what is committed" >> SkipCommitted(ledgers=p.ledgers, key=p.keys)
 
-    read = ReadRows(max_line_bytes=s.max_line_bytes, key=p.keys)
-    make = BuildExamples(seed=p.seed, check_types=p.check_types, sample_below=p.sample_below)
+    read = ReadRows(max_line_bytes=s.max_line_bytes, key=p.keys, tables=p.tables)
+    make = BuildExamples(seed=p.seed, check_types=p.check_types, sample_below=p.sample_below, recipe=s.recipe)
     opened = todo | "Read" >> read | "Build" >> make | "Inspect" >> InspectImages(inspector=p.inspector)
     ready, waiting, orders = opened | "Hold" >> HoldForFitting(fitter=p.fitter)
 

@@ -9,6 +9,8 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
+from transforms.core.dialects import ENCODINGS
+from transforms.core.images import CHOICES
 from transforms.core.profiles import PROFILES
 
 
@@ -31,7 +33,21 @@ _IN, _OUT, _IMG, _SPLIT, _RUN = "input", "output", "images", "examples and split
 
 OPTIONS = (
     Option("input", _IN, None, "files, globs or folders, separated by commas; local or gs:// (required)", "PATTERNS"),
-    Option("input_format", _IN, "auto", "what the rows are; gemini: one tuning example a line, as JSON", "FORMAT", ("auto", "gemini")),
+    Option("input_format", _IN, "auto", "what the rows are; gemini: one tuning example a line, as JSON; table: CSV, TSV or JSON "
+           "lines with a column of images", "FORMAT", ("auto", "gemini", "table")),
+    Option("prompt", _IN, "", "text asked of each row of a table: a template, in which {column} stands for a value", "TEMPLATE",
+           shapes=True),
+    Option("answer", _IN, "", "text to be learnt for each row: a template such as {column} or {a,b|object}", "TEMPLATE",
+           shapes=True),
+    Option("system", _IN, "", "system instruction of each row: a template", "TEMPLATE", shapes=True),
+    Option("image_column", _IN, "", "columns that hold a row's images, separated by commas (default: told by name and content)",
+           "COLUMNS", shapes=True),
+    Option("delimiter", _IN, "auto", "what parts the cells of CSV: a character, or comma, tab, semicolon, pipe", "CHARACTER",
+           shapes=True),
+    Option("header", _IN, "auto", "whether the first record of CSV names the columns; without, they are called 1, 2, ...", "WHETHER",
+           ("auto", "yes", "no"), shapes=True),
+    Option("encoding", _IN, "auto", "of CSV files; auto: UTF-8, and an error if the first rows are not", "NAME",
+           ("auto", *ENCODINGS), shapes=True),
     Option("max_line_bytes", _IN, 16_000_000, "bytes a line may have; a longer one is rejected without being read whole", "N",
            shapes=True),
     Option("allow_prefix", _IN, "", "folders and gs:// prefixes that images may be read from, separated by commas; "
@@ -52,6 +68,19 @@ OPTIONS = (
            ("none", "header", "structure", "decode"), shapes=True),
     Option("on_bad_image", _IMG, "reject_example", "what an image that cannot be used costs: its example, or itself and its caption",
            "POLICY", ("reject_example", "drop_image"), shapes=True),
+    Option("oversize", _IMG, "auto", "what becomes of an image over the limit; auto: all its pixels where --min_quality allows it, "
+           "else as few less as it takes; recompress: all its pixels, or a rejection; resize: --max_side first; reject",
+           "POLICY", CHOICES["oversize"], shapes=True),
+    Option("min_quality", _IMG, 85, "JPEG quality (1 to 95) below which pixels are given up, or the image", "N", shapes=True),
+    Option("max_side", _IMG, 0, "pixels of the longer side under --oversize resize (0: what the model itself scales down to)",
+           "N", shapes=True),
+    Option("max_pixels", _IMG, 300_000_000, "pixels, over all frames, above which no image is decoded", "N", shapes=True),
+    Option("alpha", _IMG, "keep", "what becomes of transparency in a rewritten image; keep: it is a PNG, smaller if need be; "
+           "flatten: laid on white", "POLICY", CHOICES["alpha"], shapes=True),
+    Option("animation", _IMG, "first_frame", "what becomes of a rewritten image of several frames or pages; reject also rejects "
+           "one that conforms", "POLICY", CHOICES["animation"], shapes=True),
+    Option("effort", _IMG, "fast", "how a rewritten image is coded; best: progressive, some 10 % fewer bytes, 3 times as long",
+           "LEVEL", CHOICES["effort"], shapes=True),
     Option("upright", _IMG, False, "rewrite images that carry an EXIF rotation tag", shapes=True),
     Option("on_too_many_images", _SPLIT, "split", "what becomes of an example over --max_images", "POLICY",
            ("split", "reject"), shapes=True),

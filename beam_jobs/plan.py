@@ -16,11 +16,13 @@ from transforms.core.images import CODEC_VERSIONS, FitPolicy
 from transforms.core.outputs import Caps
 from transforms.core.places import Places
 from transforms.core.splits import sample_bound
+from transforms.cutting import Cutter
 from transforms.fitting import Fitter
 from transforms.inspection import Inspector
 from transforms.listing import absolute, static_folder
 from transforms.segments import SegmentWriter
 from transforms.storage import is_local
+from transforms.tables import TableReader
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,31 @@ class Plan:
     def caps(self) -> Caps:
         return Caps(self.settings.max_validation, self.settings.sample_count)
 
+    @property
+    def cutter(self) -> Cutter:
+        return Cutter(self.settings.block_bytes, self.settings.max_line_bytes, self.settings.wanted)
+
+    @property
+    def tables(self) -> TableReader:
+        return TableReader(self.settings.wanted, self.settings.max_line_bytes)
+
     @cached_property
     def inspector(self) -> Inspector:
         s = self.settings
         return Inspector(
             places=places(s, self.remote),
             verify=s.verify,
-            policy=FitPolicy(max_bytes=s.max_image_bytes, types=s.types),
+            policy=FitPolicy(
+                max_bytes=s.max_image_bytes,
+                types=s.types,
+                max_pixels=s.max_pixels,
+                min_quality=s.min_quality,
+                oversize=s.oversize,
+                max_side=s.max_side,
+                alpha=s.alpha,
+                animation=s.animation,
+                effort=s.effort,
+            ),
             on_bad_image=s.on_bad_image,
             threads=s.threads,
             upright=s.upright,
@@ -103,6 +123,7 @@ class Plan:
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
             "inputs": list(s.input),
+            "formats": list(s.formats),
             "output": s.output,
             "options": s.shaping() | {"shuffle_seed": s.shuffle_seed},
             "verified": s.verify != "none",

@@ -22,6 +22,7 @@ from beam_jobs.checks import (
     on_this_machine,
     template_location,
 )
+from beam_jobs.detection import detect
 from beam_jobs.graph import build
 from beam_jobs.options import OptionError
 from beam_jobs.plan import Plan
@@ -44,6 +45,7 @@ def prepare(argv: Sequence[str]) -> int:
         check_beam_options(settings)
         remote = is_remote(settings)
         check_folders(settings, remote)
+        settings, told = detect(settings)
         manifest = sealed_before(settings)
     except (OptionError, StorageError) as error:
         print(f"tuneset: {error}", file=sys.stderr)
@@ -55,6 +57,8 @@ def prepare(argv: Sequence[str]) -> int:
         if manifest is not None:
             print(screen.sealed_before(manifest, settings))
             return SEALED
+        if told:
+            print("\n".join([*told, ""]), flush=True)
         claim = take_claim(settings.output, uuid.uuid4().hex[:12], take_over=settings.take_over, remote=remote)
         if settings.overwrite:
             remove_dataset(settings)

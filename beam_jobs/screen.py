@@ -147,6 +147,7 @@ def _replay(settings: Settings) -> str:
         settings,
         input=(f"{settings.output}/rejected.jsonl",),
         output=f"{settings.output}-replayed",
+        input_format="auto",
         allow_prefix=places(settings, remote=False).folders,
         overwrite=False,
         take_over=False,

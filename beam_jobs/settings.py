@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from beam_jobs.options import OPTIONS, OptionError, parser
+from transforms.core.dialects import Wanted
 from transforms.core.profiles import PROFILES, Profile
 from transforms.core.splits import Splits, parse_splits
+from transforms.core.tables import Recipe
+from transforms.core.templates import TemplateError, parse_template
+
+DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
 
 
 @dataclass(frozen=True)
@@ -17,6 +23,13 @@ class Settings:
 
     input: tuple[str, ...]
     input_format: str
+    prompt: str
+    answer: str
+    system: str
+    image_column: tuple[str, ...]
+    delimiter: str
+    header: str
+    encoding: str
     max_line_bytes: int
     allow_prefix: tuple[str, ...]
     output: str
@@ -29,6 +42,13 @@ class Settings:
     types: tuple[str, ...]
     verify: str
     on_bad_image: str
+    oversize: str
+    min_quality: int
+    max_side: int
+    max_pixels: int
+    alpha: str
+    animation: str
+    effort: str
     upright: bool
     on_too_many_images: str
     on_too_many_tokens: str
@@ -47,6 +67,7 @@ class Settings:
     no_wait: bool
     verbose: bool
     beam: tuple[str, ...] = field(default=())  # what follows is Beam's
+    formats: tuple[str, ...] = field(default=())  # of each input, once it was looked at
 
     @property
     def profile(self) -> Profile:
@@ -63,6 +84,22 @@ class Settings:
     @property
     def sample_fraction(self) -> float | None:
         return float(self.sample) if self.sample and "." in self.sample else None
+
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """How rows of other formats than Gemini's become examples; None without --prompt."""
+        prompt, answer, system = (
+            parse_template(text) if text else None for text in (self.prompt, self.answer, self.system)
+        )
+        splits = tuple(name for name in (self.split_by, self.split_column) if name)
+        return Recipe(prompt, answer, system, self.image_column, splits) if prompt else None
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is said of the files of tables."""
+        delimiter = "" if self.delimiter == "auto" else DELIMITERS.get(self.delimiter, self.delimiter)
+        encoding = "utf-8" if self.encoding == "auto" else self.encoding
+        return Wanted(delimiter, self.header, encoding, self.recipe.columns if self.recipe else ())
 
     def shaping(self) -> dict[str, Any]:
         """The options that can change a byte of a block, as JSON."""
@@ -94,12 +131,13 @@ def parse(argv: Sequence[str]) -> Settings:
             raise OptionError(
                 f"--{name} is missing. For example: tuneset prepare --input 'data/*.jsonl' --output dataset"
             )
-    for name in ("input", "allow_prefix", "types"):
+    for name in ("input", "allow_prefix", "types", "image_column"):
         values[name] = tuple(part.strip() for part in values[name].split(",") if part.strip())
     profile = PROFILES[values["model"]]
     values["max_images"] = values["max_images"] or profile.max_images
     values["max_image_bytes"] = values["max_image_bytes"] or profile.max_image_bytes
     values["types"] = tuple(values["types"]) or profile.types
+    values["max_side"] = values["max_side"] or profile.longest_side
     if values["max_validation"] < 0:
         values["max_validation"] = profile.max_validation
     settings = Settings(**values, beam=tuple(beam))
@@ -119,11 +157,24 @@ def check(settings: Settings) -> None:
         ("block_bytes", 1024),
         ("max_line_bytes", 1024),
         ("threads", 1),
+        ("max_side", 1),
+        ("max_pixels", 1),
     ):
         if getattr(settings, name) < least:
             raise OptionError(f"--{name} {getattr(settings, name)}: expected at least {least}")
     if not 0 <= settings.max_rejected_fraction <= 1:
         raise OptionError(f"--max_rejected_fraction {settings.max_rejected_fraction}: expected a number from 0 to 1")
+    for name in ("prompt", "answer", "system"):
+        try:
+            parse_template(getattr(settings, name))
+        except TemplateError as error:
+            raise OptionError(f"--{name} {getattr(settings, name)}: {error}") from None
+    if settings.delimiter not in ("auto", *DELIMITERS) and (
+        len(settings.delimiter) != 1 or not settings.delimiter.isascii() or settings.delimiter in '"\r\n'
+    ):
+        raise OptionError(f"--delimiter {settings.delimiter}: expected one ASCII character, or {', '.join(DELIMITERS)}")
+    if not 1 <= settings.min_quality <= 95:
+        raise OptionError(f"--min_quality {settings.min_quality}: expected a JPEG quality from 1 to 95")
     known = ("png", "jpeg", "webp", "heic", "heif")
     for name in settings.types:
         if name not in known:
@@ -155,5 +206,12 @@ def check(settings: Settings) -> None:
         raise OptionError(f"--uri_prefix {settings.uri_prefix}: expected gs://BUCKET/FOLDER")
     if settings.uri_prefix and settings.output.startswith("gs://"):
         raise OptionError("--uri_prefix is for a local --output; a gs:// output names its images as they are")
-    if settings.verify == "none" and (settings.upright or settings.on_bad_image == "drop_image"):
-        raise OptionError("--verify none looks at no image: --upright and --on_bad_image drop_image need another level")
+    looks = {
+        "--upright": settings.upright,
+        "--on_bad_image drop_image": settings.on_bad_image == "drop_image",
+        "--oversize reject": settings.oversize == "reject",
+        "--animation reject": settings.animation == "reject",
+    }
+    if settings.verify == "none" and any(looks.values()):
+        wanted = " and ".join(flag for flag, given in looks.items() if given)
+        raise OptionError(f"--verify none looks at no image: {wanted} needs another level")

@@ -84,6 +84,9 @@ KINDS = {
     "TYPES": Kind("TEXT", (r"^$|^(png|jpeg|webp|heic|heif)( *, *(png|jpeg|webp|heic|heif))*$",)),
     "SPEC": Kind("TEXT", (r"^[a-z]+=[0-9.]+(,[a-z]+=[0-9.]+)*$",)),
     "COLUMN": _TEXT,
+    "COLUMNS": _TEXT,
+    "TEMPLATE": _TEXT,
+    "CHARACTER": _TEXT,
     "TEXT": _TEXT,
 }
 # Shown only while the parent has one of these values.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transforms.decoding import BUDGET_SHARE, BYTES_PER_PIXEL, MEMORY_BYTES
+from transforms.budget import BUDGET_SHARE
+from transforms.decoding import BYTES_PER_PIXEL, MEMORY_BYTES
 
 PROCESS_GB = 0.4  # a worker process that reads blocks; the README's table says what was measured
 HELPER_GB = 0.1  # a helper process before it decodes

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 import pytest
 from PIL import Image
 
-from transforms import decoding
+from transforms import budget, decoding
 from transforms.core.facts import read_facts
 from transforms.core.images import FitPolicy, FittedImage, fit
 from transforms.core.reasons import ImageError
@@ -75,7 +76,7 @@ def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
 @pytest.fixture(autouse=True)
 def own_slots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A budget apart from everything else on this machine."""
-    monkeypatch.setattr(decoding.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(budget.tempfile, "gettempdir", lambda: str(tmp_path))
 
 
 @pytest.fixture
@@ -145,6 +146,17 @@ def test_a_long_text_beside_the_picture_is_no_fault(pool: DecoderPool) -> None:
     info.add_text("workflow", "x" * (4 << 20), zip=True)
     Image.new("RGB", (8, 8), "red").save(buffer, "PNG", pnginfo=info)
     assert ask(pool, buffer.getvalue(), header_type="png").fate == "recompressed"
+
+
+def test_helpers_decode_heic(pool: DecoderPool) -> None:
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", (64, 48), "red")).save(buffer)
+    data = buffer.getvalue()
+    pool.check(data, 64 * 48, pixels=64 * 48)
+    fitted = ask(pool, data, header_type="heic")
+    assert (fitted.type, fitted.width, fitted.height, fitted.fate) == ("jpeg", 64, 48, "converted")
+    assert reason(lambda: ask(pool, data[: len(data) * 3 // 4], header_type="heic")) == "truncated_image"
+    assert reason(lambda: pool.check(data, 64 * 48 - 1, pixels=64 * 48)) == "too_many_pixels"
 
 
 def test_a_helper_killed_at_work_is_replaced(tmp_path: Path) -> None:
@@ -301,8 +313,8 @@ def test_slots_are_shared_by_all_processes_and_released_by_death(tmp_path: Path)
     holder = f"""
 import sys, time
 sys.path[:] = {sys.path!r}
-from transforms import decoding
-with decoding._slots(3, 4):
+from transforms import budget
+with budget.slots(3, 4):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -312,12 +324,12 @@ with decoding._slots(3, 4):
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
     process.stdout.close()
-    with decoding._slots(1, 4):
+    with budget.slots(1, 4):
         pass
     entered = threading.Event()
 
     def take_two() -> None:
-        with decoding._slots(2, 4):
+        with budget.slots(2, 4):
             entered.set()
 
     thread = threading.Thread(target=take_two)
@@ -336,7 +348,7 @@ def test_many_threads_never_hold_more_than_the_budget() -> None:
     def work(count: int) -> None:
         nonlocal held, most
         for _ in range(5):
-            with decoding._slots(count, 4):
+            with budget.slots(count, 4):
                 with lock:
                     held += count
                     most = max(most, held)
@@ -360,13 +372,13 @@ def test_many_threads_never_hold_more_than_the_budget() -> None:
 def test_a_picture_takes_slots_by_its_pixels(monkeypatch: pytest.MonkeyPatch, pixels: int, taken: int) -> None:
     """In slots of 64 MiB at 12 bytes a pixel; one larger than the whole budget takes all of it and so runs alone."""
     counts: list[tuple[int, int]] = []
-    slots = decoding._slots
+    real = decoding.slots
 
     def watched(count: int, total: int) -> Any:
         counts.append((count, total))
-        return slots(count, total)
+        return real(count, total)
 
-    monkeypatch.setattr(decoding, "_slots", watched)
+    monkeypatch.setattr(decoding, "slots", watched)
     pool = DecoderPool(workers=1, budget_bytes=3 * SMALL)
     assert reason(lambda: pool.check(b"x", 10**9, pixels=pixels)) == "undecodable"
     pool.close()
@@ -374,13 +386,13 @@ def test_a_picture_takes_slots_by_its_pixels(monkeypatch: pytest.MonkeyPatch, pi
 
 
 def test_a_folder_of_locks_that_others_can_enter_is_refused(tmp_path: Path) -> None:
-    with decoding._slots(1, 1):
+    with budget.slots(1, 1):
         folder = tmp_path / f"tuneset-{os.getuid()}"
         assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o755)
-    with pytest.raises(RuntimeError, match="only this user can enter"), decoding._slots(1, 1):
+    with pytest.raises(RuntimeError, match="only this user can enter"), budget.slots(1, 1):
         pass
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(RuntimeError, match="only this user can enter"), decoding._slots(1, 1):
+    with pytest.raises(RuntimeError, match="only this user can enter"), budget.slots(1, 1):
         pass

@@ -21,7 +21,7 @@ from beam_jobs.prepare import prepare
 from beam_jobs.settings import parse
 from transforms import storage
 from transforms.core.images import FitPolicy
-from transforms.core.places import Places, inside, normalise
+from transforms.core.places import Places, inside, normalise, plain_objects, plain_paths
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
 from transforms.inspection import Inspector, look
@@ -151,6 +151,33 @@ def test_no_spelling_leads_out_of_a_folder(pieces: list[str]) -> None:
             continue
         # Judged by the system's own walk, in which nothing is decoded any more.
         assert os.path.abspath(path) == path and (path + "/").startswith("/allowed/")
+
+
+ODD = st.sampled_from(
+    ["a", "b.jpg", "c d", "é", "/", "//", "/.", ".", "..", "%2e", ":", "\n", "\0", "\x7f", "gs://", "b/"]
+)
+NAMES = st.lists(ODD, max_size=5).map("".join)
+
+
+@settings(derandomize=True, max_examples=500, deadline=None)
+@given(st.lists(NAMES.map("gs://b/".__add__) | NAMES, max_size=4))
+def test_what_is_plain_needs_no_resolving(uris: list[str]) -> None:
+    """The quick test of many at once agrees with the slow one of each; that it says yes at all is tested in its docstring."""
+    if plain_objects(uris):
+        assert [normalise(uri, "/data") for uri in uris] == uris and all(uri.startswith("gs://") for uri in uris)
+    if plain_paths(uris):
+        assert [normalise(uri, "/data") for uri in uris] == [f"/data/{uri}" for uri in uris]
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(st.sampled_from(["gs://b/a.jpg", "gs://b/c d/é.jpg"]), NAMES, st.integers(0, 2))
+def test_one_odd_name_among_plain_ones_is_seen(plain: str, odd: str, at: int) -> None:
+    many = [plain, plain]
+    many.insert(at, odd)
+    assert plain_objects(many) == plain_objects([odd])
+    paths = [plain[7:], plain[7:]]
+    paths.insert(at, odd)
+    assert plain_paths(paths) == plain_paths([odd])
 
 
 @pytest.mark.parametrize(

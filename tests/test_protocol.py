@@ -30,10 +30,11 @@ from transforms.committing import WORK, Ledgers, commit_block
 from transforms.core.ledger import broken_laws
 from transforms.core.profiles import PROFILES
 from transforms.core.records import Block, Extent, FitOrder, Fitted, ImageFacts, OpenBlock, Receipt
+from transforms.cutting import pack_files
 from transforms.examples import build_examples, split_examples
 from transforms.fitting import fit_image, take_fitted
 from transforms.inspection import inspect_images
-from transforms.listing import list_pattern, pack_files
+from transforms.listing import list_pattern
 from transforms.local import LocalStore
 from transforms.publishing import publish_images
 from transforms.reading import read_rows
@@ -437,9 +438,18 @@ def test_a_missing_image_heals_in_a_later_run_and_no_zombie_undoes_it(tmp_path: 
 # Names of blocks
 
 OTHER_VALUES = {
+    "prompt": "What is {a}?",
+    "answer": "{b}",
+    "system": "Be brief.",
+    "image_column": "photo",
+    "delimiter": "tab",
+    "header": "no",
+    "encoding": "latin-1",
     "max_line_bytes": "2000", "allow_prefix": "/", "image_folder": "/elsewhere", "uri_prefix": "gs://b/x",
     "model": "gemini-2.5", "max_images": "3", "max_image_bytes": "5000", "types": "png", "verify": "decode",
-    "on_bad_image": "drop_image", "upright": None, "on_too_many_images": "reject", "on_too_many_tokens": "reject",
+    "on_bad_image": "drop_image", "oversize": "resize", "min_quality": "80", "max_side": "99", "max_pixels": "99",
+    "alpha": "flatten", "animation": "reject", "effort": "best", "upright": None, "on_too_many_images": "reject",
+    "on_too_many_tokens": "reject",
     "splits": "train=1", "split_by": "label", "split_column": "label", "seed": "other", "max_validation": "7",
     "sample": "10",
 }  # fmt: skip

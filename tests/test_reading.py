@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 
 from transforms import inflating, listing, storage
 from transforms.core.records import Block
-from transforms.listing import absolute, any_file, cut_blocks, list_pattern, matches, pack_files, static_folder
+from transforms.cutting import cut_blocks, pack_files
+from transforms.listing import absolute, first_file, list_pattern, matches, static_folder
 from transforms.reading import read_rows
 from transforms.storage import Changed, NotFound, Stat
 
@@ -257,7 +258,7 @@ def test_a_gz_of_any_members_gives_the_lines_of_its_text(
     packed = b"".join(gzip.compress(data[a:b]) for a, b in itertools.pairwise(cuts))
     uri = "mem://in/a.jsonl.gz"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inflating, "_decompressed", functools.partial(inflating._decompressed, chunk=chunk))
+        patch.setattr(inflating, "decompressed", functools.partial(inflating.decompressed, chunk=chunk))
         assert read_all({uri: packed}, block_bytes, longest) == expected(uri, data, longest)
 
 
@@ -295,7 +296,7 @@ def test_a_gz_that_ends_before_its_checksum_keeps_all_its_lines() -> None:
 
 @pytest.mark.parametrize("chunk", [100, 1 << 20])
 def test_a_damaged_gz_gives_the_lines_before_the_damage(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inflating, "_decompressed", functools.partial(inflating._decompressed, chunk=chunk))
+    monkeypatch.setattr(inflating, "decompressed", functools.partial(inflating.decompressed, chunk=chunk))
     wanted = noise_lines(400)
     good = gzip.compress(b"\n".join(wanted[:200]) + b"\n")
     bad = bytearray(gzip.compress(b"\n".join(wanted[200:]) + b"\n"))
@@ -422,7 +423,7 @@ def listed(patterns: tuple[str, ...], output: str = "/nowhere") -> tuple[list[st
     blocks: list[Block] = []
     skipped = 0
     for indexed in enumerate(patterns):
-        for found in listing._ListFiles(patterns, 1000, output).process(indexed):
+        for found in listing._ListFiles(patterns, ("gemini",) * len(patterns), 1000, output).process(indexed):
             if isinstance(found, Block):
                 blocks.append(found)
             else:
@@ -450,14 +451,14 @@ def test_files_below_the_output_are_no_input(tree: Path) -> None:
         [f"{tree}/a.jsonl", f"{tree}/d.jsonl", f"{tree}/linked/e.jsonl"],
         0,
     )
-    assert any_file(f"{tree}/d", f"{tree}/other") and not any_file(f"{tree}/d", f"{tree}/d")
+    assert first_file(f"{tree}/d", f"{tree}/other") and not first_file(f"{tree}/d", f"{tree}/d")
 
 
 def test_a_folder_without_a_dataset_finds_no_file(tmp_path: Path) -> None:
     put(tmp_path / "notes.txt", b"x")
     put(tmp_path / ".hidden.jsonl", b"{}\n")
-    assert not any_file(str(tmp_path), "/nowhere")
-    assert any_file(f"{tmp_path}/notes.txt", "/nowhere")
+    assert not first_file(str(tmp_path), "/nowhere")
+    assert first_file(f"{tmp_path}/notes.txt", "/nowhere")
 
 
 def test_paths_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

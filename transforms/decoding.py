@@ -4,37 +4,33 @@ Decoders are C code fed with hostile bytes. A helper is spawned once, does one p
 limit, and is replaced when it dies, so a crash costs a picture and never the worker. Parent and helper exchange
 length-prefixed messages: a JSON header and raw bytes, no pickle, and the parent believes nothing it has not checked.
 
-What may be decoded at once is limited per machine, not per process: file locks on slot files, which the kernel drops when
-a process dies, however it dies.
+What may be decoded at once is limited per machine, not per process (transforms.budget).
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import fcntl
 import json
 import math
 import os
 import queue
 import resource
 import signal
-import stat
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_type_hints
 
+import pillow_heif
 from PIL import Image, ImageFile, PngImagePlugin
 
+from transforms.budget import SLOT_BYTES, default_budget, slots
 from transforms.core import images
 from transforms.core.images import FitPolicy, FittedImage
 from transforms.core.reasons import REASONS, ImageError
@@ -42,8 +38,6 @@ from transforms.core.reasons import REASONS, ImageError
 MEMORY_BYTES = 3 << 30  # 300 megapixels at 4 bytes, once more turned or converted, and the encoded files
 TIME_LIMIT_S = 120.0
 BYTES_PER_PIXEL = 12  # at the peak of a fit, measured: 8 for most JPEGs, 11 for PNG, 12 for PNG with alpha
-SLOT_BYTES = 64 << 20
-BUDGET_SHARE = 0.5  # of the machine's memory: the other half is the runner's
 _ATTEMPTS = 3
 _GRACE_S = 10.0  # after the time limit a helper ends itself
 _FRAME = struct.Struct(">IQ")  # bytes of the JSON header, bytes of the body
@@ -78,7 +72,7 @@ class DecoderPool:
             str(time_limit_s),
         ]
         self._time_limit_s = time_limit_s
-        self._slots = max(1, (_default_budget() if budget_bytes is None else budget_bytes) // SLOT_BYTES)
+        self._slots = max(1, (default_budget() if budget_bytes is None else budget_bytes) // SLOT_BYTES)
         self._free = threading.Semaphore(workers)
         self._lock = threading.Lock()
         self._idle: list[_Helper] = []
@@ -109,7 +103,7 @@ class DecoderPool:
 
     def _ask(self, request: dict[str, Any], data: bytes, *, pixels: int, limit: int) -> tuple[dict[str, Any], bytes]:
         need = math.ceil((pixels * BYTES_PER_PIXEL + len(data)) / SLOT_BYTES)
-        with self._free, _slots(min(max(1, need), self._slots), self._slots):
+        with self._free, slots(min(max(1, need), self._slots), self._slots):
             for _ in range(_ATTEMPTS):  # a kill for want of memory may have been meant for a neighbour
                 helper = self._borrow()
                 try:
@@ -237,6 +231,9 @@ class _Helper:
         self._process.wait()
 
 
+_FITTED = {name: kind for name, kind in get_type_hints(FittedImage).items() if name != "data"}
+
+
 def _checked(header: dict[str, Any], task: str) -> dict[str, Any]:
     """A reply of the one shape its kind has; ValueError otherwise: the helper may be in the hands of a hostile picture."""
     if set(header) == {"bug"}:
@@ -246,7 +243,7 @@ def _checked(header: dict[str, Any], task: str) -> dict[str, Any]:
     elif task == "check":
         shape = {}
     else:
-        shape = {"type": str, "width": int, "height": int, "quality": int, "scale": float, "encodes": int, "fate": str}
+        shape = _FITTED
     if {name: type(value) for name, value in header.items()} != shape:
         raise ValueError("not a reply")
     if header.get("reason", "undecodable") not in REASONS or header.get("type", "png") not in ("png", "jpeg"):
@@ -279,71 +276,6 @@ def _receive(stream: BinaryIO | Any, limit: int | None = None) -> tuple[dict[str
     if not isinstance(header, dict):
         raise ValueError("not a message")
     return header, body
-
-
-# The budget of decoded bytes of this machine.
-
-
-def _default_budget() -> int:
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with contextlib.suppress(OSError, ValueError):  # a container's own limit: absent, or the word "max"
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    return int(total * BUDGET_SHARE)
-
-
-def _slot_folder() -> Path:
-    """This user's folder of lock files. Raises RuntimeError if somebody else could replace them."""
-    folder = Path(tempfile.gettempdir()) / f"tuneset-{os.getuid()}"
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise RuntimeError(f"{folder} must be a folder that only this user can enter: remove it, or set TMPDIR")
-    return folder
-
-
-@contextlib.contextmanager
-def _slots(count: int, total: int) -> Iterator[None]:
-    """Hold `count` of the machine's first `total` slots; all of them means to run alone.
-
-    Only who holds the gate takes slots, and those who give slots back need no gate: no deadlock, and a large picture is
-    not overtaken for ever by small ones. A lock belongs to its open file, so threads exclude each other too.
-    """
-    folder = _slot_folder()
-    held: dict[int, int] = {}  # slot -> descriptor
-    try:
-        gate = _open_lock(folder / "gate")
-        try:
-            fcntl.flock(gate, fcntl.LOCK_EX)
-            while len(held) < count:
-                for number in range(total):
-                    if number not in held and (slot := _take(folder / f"slot-{number}")) is not None:
-                        held[number] = slot
-                        if len(held) == count:
-                            break
-                else:
-                    time.sleep(0.01)
-        finally:
-            os.close(gate)
-        yield
-    finally:
-        for slot in held.values():
-            os.close(slot)
-
-
-def _open_lock(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-
-
-def _take(path: Path) -> int | None:
-    """The descriptor that holds a file's exclusive lock; None where another holds it."""
-    descriptor = _open_lock(path)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 # The helper's side.
@@ -405,6 +337,7 @@ def _set_pillow() -> None:
     warnings.simplefilter("error", Image.DecompressionBombWarning)  # else Pillow's limit is twice MAX_IMAGE_PIXELS
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20  # editors and generators store long records with a sound picture
+    pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
     with contextlib.suppress(ImportError):  # Pillow before 11.3 has no AVIF
         from PIL import AvifImagePlugin
 

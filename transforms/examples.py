@@ -14,9 +14,10 @@ import apache_beam as beam
 from transforms.core.examples import drop_images, folder_of, parse_example, unwrap
 from transforms.core.profiles import PROFILES, Profile
 from transforms.core.reasons import REASONS, RowError
-from transforms.core.records import Example, OpenBlock, Rejection
+from transforms.core.records import Example, OpenBlock, Record, Rejection
 from transforms.core.splits import rank
 from transforms.core.splitting import split_contents
+from transforms.core.tables import Recipe, record_of
 from transforms.core.tokens import estimate_tokens
 
 
@@ -28,26 +29,41 @@ class BuildExamples(beam.PTransform):
       seed: keys ids.
       check_types: conforming image subtypes under --verify none, else None.
       sample_below: examples of a higher rank are left out before their images are looked at (--sample FRACTION).
+      recipe: makes examples of rows that are not Gemini's; None if there are none.
     """
 
     seed: bytes
     check_types: tuple[str, ...] | None
     sample_below: int
+    recipe: Recipe | None = None
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
         return blocks | "Build" >> beam.Map(
-            build_examples, self.seed, self.check_types, self.sample_below
+            build_examples, self.seed, self.check_types, self.sample_below, self.recipe
         ).with_output_types(OpenBlock)
 
 
-def build_examples(opened: OpenBlock, seed: bytes, check_types: tuple[str, ...] | None, sample_below: int) -> OpenBlock:
+def build_examples(
+    opened: OpenBlock,
+    seed: bytes,
+    check_types: tuple[str, ...] | None,
+    sample_below: int,
+    recipe: Recipe | None = None,
+) -> OpenBlock:
     counters, examples = opened.counters, opened.examples
     everything = sample_below >= 1 << 64
+    format = opened.block.format
     for row in opened.rows:
         try:
-            example = parse_example(row, seed=seed, check_types=check_types)
+            if format == "gemini":
+                example = parse_example(row, seed=seed, check_types=check_types, recipe=recipe)
+            else:
+                row = row if isinstance(row, Record) else record_of(row, format)
+                assert recipe, "rows of a table and no recipe"
+                base = row.base or folder_of(row.source)
+                example = recipe.example(row, base, seed=seed, check_types=check_types)
         except RowError as error:
-            base = folder_of(row.source)
+            base = getattr(row, "base", "") or folder_of(row.source)
             with contextlib.suppress(RowError):
                 row, base = unwrap(row)  # a replayed row is rejected as itself, not as the line it came in
             stage = REASONS[error.reason].stage

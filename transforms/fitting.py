@@ -174,7 +174,7 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
         data = _read_whole(facts, fitter)
         if order.stage:
             name = blake2b(data, digest_size=16, person=b"tuneset stage").hexdigest()
-            image = FittedImage(data, facts.type, facts.width, facts.height, 0, 1.0, 0, "untouched")
+            image = FittedImage(data, facts.type, facts.width, facts.height, 0, "", 1.0, 0, "untouched")
         else:
             name, pixels = order.key, facts.width * facts.height
             image = shared_pool(workers=os.cpu_count() or 1).fit(

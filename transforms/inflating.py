@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 from transforms.core.records import Block, Extent
 from transforms.storage import store_for
@@ -31,10 +32,10 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
 
     def raw(data: bytes, fault: str = "") -> Block:
         part = Extent(extent.uri, extent.generation, extent.size, start, start + len(data))
-        return Block((index, name, start), (part,), block.format, data, fault)
+        return replace(block, order=(index, name, start), extents=(part,), raw=data, fault=fault)
 
     try:
-        for chunk in _decompressed(extent):
+        for chunk in decompressed(extent):
             if skipping:  # the rest of a line that was too long
                 cut = chunk.find(b"\n") + 1
                 start += cut or len(chunk)
@@ -62,7 +63,12 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
         yield raw(bytes(held), fault)
 
 
-def _decompressed(extent: Extent, chunk: int = 1 << 20) -> Iterator[bytes]:
+def decompressed(extent: Extent, chunk: int = 1 << 20) -> Iterator[bytes]:
+    """The text of a .gz in pieces.
+
+    Raises:
+      zlib.error, EOFError: it is damaged, or ends early; what came before was given.
+    """
     store = store_for(extent.uri)
     inflate, position, pending = zlib.decompressobj(wbits=31), 0, b""
     while pending or position < extent.size:

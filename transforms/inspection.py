@@ -8,19 +8,19 @@ checked after opening: what was opened is a regular file below an allowed folder
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import chain, islice
 
 import apache_beam as beam
 
 from transforms.core.headers import NeedMore, parse
 from transforms.core.images import FitPolicy
-from transforms.core.places import Places, inside
+from transforms.core.places import Places, inside, plain_objects, plain_paths
 from transforms.core.reasons import ImageError
-from transforms.core.records import Example, ImageFacts, OpenBlock
+from transforms.core.records import ImageFacts, OpenBlock
 from transforms.core.structure import ends_well, walk
 from transforms.decoding import shared_pool
 from transforms.examples import drop_bad_images
@@ -30,15 +30,6 @@ from transforms.storage import NotAFile, Stat, StorageError, is_local, store_for
 HEAD = 64 << 10  # bytes of the first read of an object; of a local file a quarter, since a second one costs nothing
 TAIL = 4 << 10  # bytes in which an end marker is looked for: padding may follow it
 _LONGEST_HEADER = 8 << 20  # bytes; no real header is longer
-_UNDECODABLE_HERE = ("heic", "heif")  # conform, but Pillow alone cannot decode them: only their structure is checked
-
-# A plain object name, or relative path: nothing to resolve. Dotted segments and control characters take the long way.
-_plain_object = re.compile(
-    r"gs://[^/\x00-\x20]+/(?:[^/.%\x00-\x1f\x7f][^/%\x00-\x1f\x7f]*/)*[^/.%\x00-\x1f\x7f][^/%\x00-\x1f\x7f]*"
-).fullmatch
-_plain_path = re.compile(
-    r"(?:[^/.:\x00-\x1f\x7f][^/:\x00-\x1f\x7f]*/)*[^/.:\x00-\x1f\x7f][^/:\x00-\x1f\x7f]*"
-).fullmatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +55,19 @@ class Inspector:
             or facts.type not in self.policy.types
             or (self.upright and facts.orientation != 1)
         )
+
+    def refuse(self, facts: ImageFacts) -> None:
+        """Raise ImageError (too_large, animated, too_many_pixels) for what the policy rejects by its header alone."""
+        policy = self.policy
+        if policy.oversize == "reject" and facts.size > policy.max_bytes:
+            raise ImageError("too_large", f"{facts.size} bytes, over {policy.max_bytes}, under --oversize reject")
+        if policy.animation == "reject" and facts.frames != 1:
+            raise ImageError("animated", "more than one frame or page, under --animation reject")
+        if self.must_fit(facts) and facts.width * facts.height * max(1, facts.frames) > policy.max_pixels:
+            raise ImageError(
+                "too_many_pixels",
+                f"{facts.frames} x {facts.width} x {facts.height} pixels, at most {policy.max_pixels} are decoded",
+            )
 
 
 @dataclass(kw_only=True)
@@ -91,15 +95,12 @@ def resolve_images(opened: OpenBlock, inspector: Inspector) -> None:
     known: dict[tuple[str, str], str] = {}
     below: dict[str, str] = {}
 
-    def sources_of(example: Example) -> list[str]:
-        written, base = [image["fileUri"] for image in example.images], example.base
-        if quick and all(map(_plain_object, written)):
+    def plain(written: list[str], base: str) -> list[str] | None:
+        if quick and plain_objects(written):
             return written
         if base not in below:
             below[base] = places.below(base)
-        if below[base] and all(map(_plain_path, written)):
-            return [below[base] + path for path in written]
-        return [resolve(uri, base) for uri in written]
+        return [below[base] + path for path in written] if below[base] and plain_paths(written) else None
 
     def resolve(written: str, base: str) -> str:
         source = known.get((written, base), "")
@@ -112,8 +113,17 @@ def resolve_images(opened: OpenBlock, inspector: Inspector) -> None:
             known[written, base] = source
         return source
 
-    for example in opened.examples:
-        example.sources = sources_of(example)
+    examples = opened.examples
+    written = [[image["fileUri"] for image in example.images] for example in examples]
+    bases = {example.base for example in examples}
+    together = plain(list(chain.from_iterable(written)), bases.pop()) if len(bases) == 1 else None
+    if together is not None:  # the usual block: nothing to resolve one by one
+        every = iter(together)
+        for example in examples:
+            example.sources = list(islice(every, len(example.images)))
+        return
+    for example, uris in zip(examples, written):
+        example.sources = plain(uris, example.base) or [resolve(uri, example.base) for uri in uris]
 
 
 def look_at(sources: Sequence[str], inspector: Inspector) -> Iterable[ImageFacts]:
@@ -190,6 +200,7 @@ def _inspect(
                     raise ImageError("undecodable", f"its header is longer than {_LONGEST_HEADER:,} bytes") from None
                 head += read(len(head), max(more.need, 2 * len(head)), generation)[0]
         facts = ImageFacts(source, generation, size, h.type, h.width, h.height, h.orientation, h.frames)
+        inspector.refuse(facts)
         if inspector.verify == "header" or inspector.must_fit(facts):
             return facts  # what must be rewritten will be decoded whole
         whole = inspector.verify == "decode"
@@ -200,10 +211,9 @@ def _inspect(
             facts = replace(facts, escalated=True)
         data = read(0, size, generation)[0]
         walk(data, facts.type)
-        if facts.type not in _UNDECODABLE_HERE:
-            shared_pool(workers=os.cpu_count() or 1).check(
-                data, inspector.policy.max_pixels, pixels=facts.width * facts.height
-            )
+        shared_pool(workers=os.cpu_count() or 1).check(
+            data, inspector.policy.max_pixels, pixels=facts.width * facts.height
+        )
         return facts
     except ImageError as error:
         facts = facts or ImageFacts(source, generation, size)

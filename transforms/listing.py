@@ -1,8 +1,6 @@
-"""List input files and cut them into blocks: patterns -> Block descriptors. Nothing is opened but to cut a .gz.
+"""List input files and have them cut into blocks: patterns -> Block descriptors.
 
-Small files share a block, cut where a file's name says so (content-defined), so that one new file changes few blocks;
-a large file is cut into ranges. A .gz cannot be ranged: one worker decompresses it into raw blocks, the only rows that
-ever travel.
+What a pattern matches is decided here, what its files become in cutting.py.
 """
 
 from __future__ import annotations
@@ -11,20 +9,21 @@ import glob
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from hashlib import blake2b
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 
 from transforms.core.ledger import NAMESPACE
 from transforms.core.places import inside
-from transforms.core.records import Block, Extent
-from transforms.inflating import UTF16, is_gz, raw_blocks
+from transforms.core.records import Block
+from transforms.cutting import Cutter, pack_files
 from transforms.storage import Stat, is_local, join_uri, store_for
 
-_SUFFIXES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+_CELLS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab")
+SUFFIXES = {"gemini": _LINES, "table": (*_LINES, *_CELLS)}  # of the files that a folder gives, by format
 _WILD = re.compile(r"[*?\[]")
 _GLOB_TOKEN = re.compile(r"\*\*/?|[*?]|\[[!^]?\]?[^\]]*\]|.", re.DOTALL)
 
@@ -80,16 +79,19 @@ def _glob_regex(pattern: str) -> str:
     return "".join(pieces)
 
 
-def matches(pattern: str, uri: str) -> bool:
+def matches(pattern: str, uri: str, format: str = "gemini") -> bool:
     """Whether a pattern names a file, as a test of strings alone."""
     if _WILD.search(pattern):
         return re.fullmatch(_glob_regex(pattern), uri) is not None
     folder = pattern.rstrip("/")
-    return uri == pattern or (inside(uri, folder) and is_dataset(uri) and not _hidden(uri[len(folder) :].lstrip("/")))
+    return uri == pattern or (
+        inside(uri, folder) and is_dataset(uri, format) and not _hidden(uri[len(folder) :].lstrip("/"))
+    )
 
 
-def is_dataset(uri: str) -> bool:
-    return uri.lower().endswith(_SUFFIXES)
+def is_dataset(uri: str, format: str = "gemini") -> bool:
+    """Whether a folder that is read in a format gives this file."""
+    return uri.lower().endswith(SUFFIXES[format])
 
 
 @dataclass(kw_only=True)
@@ -98,13 +100,14 @@ class ListBlocks(beam.PTransform):
 
     Args:
       patterns: files, globs and folders; a file that an earlier pattern also names is read once, there.
-      block_bytes: of rows in a block.
+      formats: what each pattern's rows are.
+      cutter: makes blocks of files.
       output: files below it are no input.
     """
 
     patterns: tuple[str, ...]
-    block_bytes: int
-    max_line_bytes: int
+    formats: tuple[str, ...]
+    cutter: Cutter
     output: str
 
     def expand(self, root: beam.Pipeline) -> tuple[beam.PCollection[Block], beam.PCollection[int]]:
@@ -114,37 +117,37 @@ class ListBlocks(beam.PTransform):
             | "Patterns" >> beam.Create(list(enumerate(self.patterns)), reshuffle=False)
             | "Spread patterns" >> beam.Reshuffle()
             | "List files"
-            >> beam.ParDo(_ListFiles(self.patterns, self.block_bytes, self.output)).with_outputs(
+            >> beam.ParDo(_ListFiles(self.patterns, self.formats, self.cutter.block_bytes, self.output)).with_outputs(
                 "skipped", main="files"
             )
         )
         blocks = (
             listed.files
             | "Spread files" >> beam.Reshuffle()
-            | "Cut blocks" >> beam.FlatMap(cut_blocks, self.block_bytes, self.max_line_bytes)
+            | "Cut blocks" >> beam.FlatMap(self.cutter.cut)
             | "Spread blocks" >> beam.Reshuffle()
         )
         return blocks, listed.skipped
 
 
 class _ListFiles(beam.DoFn):
-    def __init__(self, patterns: tuple[str, ...], block_bytes: int, output: str) -> None:
-        self._patterns, self._block_bytes, self._output = patterns, block_bytes, output
+    def __init__(self, patterns: tuple[str, ...], formats: tuple[str, ...], block_bytes: int, output: str) -> None:
+        self._patterns, self._formats, self._block_bytes, self._output = patterns, formats, block_bytes, output
 
     def process(self, indexed: tuple[int, str]) -> Iterator[Any]:
         index, pattern = indexed
         skipped: list[str] = []
-        yield from pack_files(index, self._wanted(index, pattern, skipped), self._block_bytes)
+        yield from pack_files(index, self._wanted(index, pattern, skipped), self._block_bytes, self._formats[index])
         if skipped:
             beam.metrics.Metrics.counter(NAMESPACE, "files_skipped").inc(len(skipped))
             yield beam.pvalue.TaggedOutput("skipped", len(skipped))
 
     def _wanted(self, index: int, pattern: str, skipped: list[str]) -> Iterator[Stat]:
-        folder = is_folder(pattern)
+        folder, before = is_folder(pattern), list(zip(self._patterns, self._formats))[:index]
         for found in list_pattern(pattern):
-            if inside(found.uri, self._output) or any(matches(p, found.uri) for p in self._patterns[:index]):
+            if inside(found.uri, self._output) or any(matches(p, found.uri, format) for p, format in before):
                 continue
-            if (folder and not is_dataset(found.uri)) or not _is_text(found.uri):
+            if (folder and not is_dataset(found.uri, self._formats[index])) or not _is_text(found.uri):
                 skipped.append(found.uri)
             else:
                 yield found
@@ -155,54 +158,11 @@ def _is_text(uri: str) -> bool:
     return uri.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in uri)
 
 
-def pack_files(index: int, files: Iterable[Stat], block_bytes: int) -> Iterator[Block]:
-    """Files in order -> blocks: large ones and .gz alone and uncut, small ones together up to `block_bytes`."""
-    pack: list[Extent] = []
-    size = 0
-
-    def packed() -> Block:
-        return Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), "gemini")
-
-    for found in files:
-        extent = Extent(found.uri, found.generation, found.size, 0, found.size)
-        alone = found.size > block_bytes or is_gz(found.uri)
-        if pack and (alone or size + found.size > block_bytes):
-            yield packed()
-            pack, size = [], 0
-        if alone:
-            yield Block((index, os.fsencode(found.uri), 0), (extent,), "gemini")
-            continue
-        pack.append(extent)
-        size += found.size
-        name = blake2b(os.fsencode(found.uri), digest_size=1).digest()[0]
-        if name < 8 and size >= block_bytes // 8:  # a cut that does not depend on what came before
-            yield packed()
-            pack, size = [], 0
-    if pack:
-        yield packed()
-
-
-def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[Block]:
-    """A whole file -> the blocks of its ranges; a pack of small files as it is."""
-    first = block.extents[0]
-    if is_gz(first.uri):
-        yield from raw_blocks(block, block_bytes, max_line_bytes)
-    elif len(block.extents) > 1 or first.size <= block_bytes:
-        yield block
-    else:
-        index, name, _ = block.order
-        if store_for(first.uri).read(first.uri, 0, 2, first.generation)[0] in UTF16:
-            yield Block((index, name, 0), (replace(first, end=2),), block.format)  # one clear rejection, no more read
-            return
-        for start in range(0, first.size, block_bytes):
-            extent = Extent(first.uri, first.generation, first.size, start, min(start + block_bytes, first.size))
-            yield Block((index, name, start), (extent,), block.format)
-
-
-def any_file(pattern: str, output: str) -> bool:
-    """Whether a pattern finds at least one dataset file: a look at the first ones, not a listing."""
+def first_file(pattern: str, output: str, format: str = "gemini") -> Stat | None:
+    """The first file that a pattern gives in a format: a look at the first ones, not a listing."""
     folder = is_folder(pattern)
-    return any(not inside(f.uri, output) and (not folder or is_dataset(f.uri)) for f in list_pattern(pattern))
+    found = (f for f in list_pattern(pattern) if not inside(f.uri, output))
+    return next((f for f in found if not folder or is_dataset(f.uri, format)), None)
 
 
 def absolute(pattern: str) -> str:

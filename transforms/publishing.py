@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
+from transforms.core.rare import RARE
 from transforms.core.records import OpenBlock
 from transforms.examples import note_fate
 from transforms.fitting import Fitter
@@ -46,6 +47,8 @@ def publish_images(opened: OpenBlock, fitter: Fitter, warn_types: tuple[str, ...
                 counters["images_type_corrected"] += 1
             if kind in warn_types:
                 counters["images_warn_type"] += 1
+            if facts.type in RARE:
+                counters["images_rare_type"] += 1
             if fate != "untouched":
                 counters["bytes_rewritten"] += fitted.size if fitted else 0
             elif facts.orientation != 1:

@@ -15,6 +15,7 @@ from transforms.core.records import Block, Extent, OpenBlock, Rejection, Row
 from transforms.inflating import AROUND_LINE, UTF16
 from transforms.opened import quiet_collector
 from transforms.storage import patiently, store_for
+from transforms.tables import TableReader
 
 _READ_ON, _READ_MOST = 1 << 14, 1 << 20  # bytes asked for, first and at most, to find the end of a block's last line
 
@@ -26,10 +27,12 @@ class ReadRows(beam.PTransform):
     Args:
       max_line_bytes: a longer line is rejected by its offset.
       key: names a block (committing.BlockKeys).
+      tables: reads blocks that are no lines.
     """
 
     max_line_bytes: int
     key: Callable[[Block], str]
+    tables: TableReader
 
     def expand(self, blocks: beam.PCollection[Block]) -> beam.PCollection[OpenBlock]:
         return blocks | "Read rows" >> beam.ParDo(_ReadRows(self)).with_output_types(OpenBlock)
@@ -37,13 +40,16 @@ class ReadRows(beam.PTransform):
 
 class _ReadRows(beam.DoFn):
     def __init__(self, options: ReadRows) -> None:
-        self._key, self._max_line_bytes = options.key, options.max_line_bytes
+        self._key, self._max_line_bytes, self._tables = options.key, options.max_line_bytes, options.tables
 
     def setup(self) -> None:
         quiet_collector()
 
     def process(self, block: Block) -> Iterator[OpenBlock]:
-        yield patiently(read_rows, block, self._key, self._max_line_bytes)
+        if block.format == "gemini" or (block.dialect and block.dialect.kind == "jsonl"):
+            yield patiently(read_rows, block, self._key, self._max_line_bytes)
+        else:
+            yield patiently(self._tables.read, block, self._key)
 
 
 def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) -> OpenBlock:

@@ -24,7 +24,8 @@ from transforms.core.records import Part, Receipt
 from transforms.core.sealing import GROUPS, Cuts, Place, Plan, Summary
 from transforms.storage import Piece, crc32c, is_local, store_for
 
-_ROW_GROUP = 128 << 10  # rows
+pa.set_memory_pool(pa.system_memory_pool())  # the others keep what they once held: 55 MB more after a million lines
+_ROW_GROUP = 64 << 10  # rows of a table that are held at once: a segment may be many times the average one
 JSONL, PARQUET = "application/json-lines", "application/vnd.apache.parquet"
 
 
@@ -140,11 +141,14 @@ class SegmentWriter:
                 name = sealing.file_name(GROUPS[group], ".jsonl", number, plan.files[group])
                 pieces = self._pieces(segment, ordered, lines, chosen, group, name)
                 yield name, Chunk((segment,), self._composed(pieces, segment, name), len(chosen))
-                start = (places.line, places.offset) if number == places.file else (0, 0)
-                rows = self._rows(ordered, lines, chosen, group, name, start, first_lines)
+                line, offset = (places.line, places.offset) if number == places.file else (0, 0)
                 count = plan.tables("examples")
                 target = sealing.file_name("examples", ".parquet", plan.table_of("examples", group, segment), count)
-                yield target, self._put(rows, (group, segment, number), target)
+                for at in range(0, len(chosen), _ROW_GROUP):
+                    some = chosen[at : at + _ROW_GROUP]
+                    rows = self._rows(ordered, lines, some, group, name, (line, offset), first_lines)
+                    yield target, self._put(rows, (group, segment, number, at), target)
+                    line, offset = line + len(some), offset + int(lines.size[some].sum())
 
     def _lines(self, receipts: list[Receipt], cuts: Cuts) -> Lines | None:
         store, tables, blocks = store_for(self.folder), [], []
@@ -263,12 +267,14 @@ class SegmentWriter:
 
     def _images(self, segment: int, receipts: list[Receipt], plan: Plan) -> Iterator[tuple[str, Chunk]]:
         parts = [part for receipt in receipts for part in receipt.parts if part.kind == "images"]
-        if parts:
-            store = store_for(self.folder)
-            rows = pa.concat_tables([table(store.read(part.name)[0]) for part in parts])
-            number, count = plan.table_of("images", 0, segment), plan.tables("images")
-            target = sealing.file_name("images", ".parquet", number, count)
-            yield target, self._put(rows, (segment,), target)
+        number, count = plan.table_of("images", 0, segment), plan.tables("images")
+        target = sealing.file_name("images", ".parquet", number, count)
+        held: list[pa.Table] = []
+        for at, part in enumerate(parts, 1):
+            held.append(table(store_for(self.folder).read(part.name)[0]))
+            if at == len(parts) or sum(map(len, held)) >= _ROW_GROUP:
+                yield target, self._put(pa.concat_tables(held), (segment, at), target)
+                held = []
 
 
 def join_chunks(grouped: tuple[str, Iterable[Chunk]], writer: SegmentWriter) -> Joined:
@@ -286,9 +292,7 @@ def join_chunks(grouped: tuple[str, Iterable[Chunk]], writer: SegmentWriter) -> 
     schema, repeating = (EXAMPLES_FILE, REPEATING) if name.startswith("examples") else (IMAGES, True)
     with pq.ParquetWriter(sink, schema, compression="zstd", store_schema=False, use_dictionary=repeating) as parquet:
         for piece in pieces:
-            rows = table(store.read(piece.uri)[0])
-            for start in range(0, len(rows), _ROW_GROUP):
-                parquet.write_table(rows.slice(start, _ROW_GROUP))
+            parquet.write_table(table(store.read(piece.uri)[0]))
     data = sink.getvalue()
     store.replace(uri, data, "")
     found = store.stat(uri)

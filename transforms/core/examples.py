@@ -20,9 +20,10 @@ from typing import Any
 
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
-from transforms.core.records import Example, Row
+from transforms.core.records import FORMATS, Example, Record, Row
 from transforms.core.splits import hash64
 from transforms.core.splitting import captions
+from transforms.core.tables import Recipe
 
 REJECTED = "rejected/1"  # the mark of a line of rejected.jsonl
 
@@ -64,7 +65,9 @@ _USUAL = frozenset(("image/jpeg", "image/png", "image/webp", "image/heic", "imag
 _usual = lru_cache(lambda types: frozenset(f"image/{type}" for type in types))
 
 
-def parse_example(row: Row, *, seed: bytes, check_types: Collection[str] | None) -> Example:
+def parse_example(
+    row: Row, *, seed: bytes, check_types: Collection[str] | None, recipe: Recipe | None = None
+) -> Example:
     """Read one line, hold it against the rules and give it its id.
 
     Args:
@@ -72,6 +75,7 @@ def parse_example(row: Row, *, seed: bytes, check_types: Collection[str] | None)
         seed: keys the id, at most 64 bytes.
         check_types: under `--verify none` the image subtypes that conform (`png`, `jpeg`, ...): another one would have
             to be converted, which needs a look at the file. None when files are looked at.
+        recipe: makes examples of a rejected row of a table or folder.
 
     Returns:
         An example that owns the parsed objects; `id` is blake2b-64 of the canonical contents and systemInstruction.
@@ -83,6 +87,12 @@ def parse_example(row: Row, *, seed: bytes, check_types: Collection[str] | None)
     base = folder_of(row.source)
     if "tuneset" in obj:
         row, base = unwrap(row)
+        if isinstance(row, Record):
+            if recipe is None:
+                raise RowError(
+                    "other_format", f"the row is of a {row.format}: replay it with its --prompt and --answer"
+                )
+            return recipe.example(row, base, seed=seed, check_types=check_types)
         obj, compact = jsonl.loads_canonical(row.raw)
     columns = obj
     contents = columns.pop("contents", None)
@@ -176,11 +186,18 @@ def unwrap(row: Row) -> tuple[Row, str]:
             raise RowError("not_an_object", "the row was cut when it was rejected: take it from its source and offset")
         else:
             raise RowError("not_an_object", "the row of the rejected line is not an object")
+        format = obj.get("format")
         row = Row(row.source, row.offset, row.line, raw)
         try:
             obj = jsonl.loads(raw)
         except RowError:
+            if format in FORMATS[1:]:
+                raise RowError(
+                    "bad_record", f"it could not be read as a row of a {format}: mend it where it stands"
+                ) from None
             break  # to be rejected again, as itself
+        if format in FORMATS[1:]:
+            return Record(row.source, row.offset, row.line, raw, obj, format), base
     return row, base
 
 

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable
 from typing import Literal
 
+from transforms.core import rare
 from transforms.core.reasons import ImageError
 from transforms.core.records import Header
 from transforms.core.structure import MAX_PARTS, boxes, broken, ends_well, gif_blocks, primary_item, walk
@@ -34,7 +35,6 @@ _SIGNATURES = (
     (b"II+\0\x08\0\0\0", "tiff"),  # BigTIFF
     (b"MM\0+\0\x08\0\0", "tiff"),
     (b"\0\0\x01\0", "ico"),
-    (b"8BPS\0", "psd"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "jp2"),
     (b"\xff\x4f\xff\x51", "jp2"),  # bare codestream
     (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
@@ -98,7 +98,7 @@ def sniff(head: bytes) -> str:
         return "webp"
     if head.startswith(b"BM") and (len(head) < 18 or int.from_bytes(head[14:18], "little") in _BMP_HEADERS):
         return "bmp"
-    return "svg" if _is_svg(head) else ""
+    return "svg" if _is_svg(head) else rare.sniff(head)
 
 
 def parse(head: bytes, size: int) -> Header:
@@ -293,10 +293,9 @@ def _ico(head: bytes, size: int, type_: str) -> Header:
     return Header(type_, *max(sizes, key=lambda pair: pair[0] * pair[1]))
 
 
-def _psd(head: bytes, size: int, type_: str) -> Header:
-    _require(head, size, 22)
-    height, width = struct.unpack_from(">II", head, 14)
-    return Header(type_, width, height)
+def _rare(head: bytes, size: int, type_: str) -> Header:
+    _require(head, size, rare.HEAD)
+    return Header(type_, *rare.size(type_, head))
 
 
 def _isobmff(head: bytes, size: int, type_: str) -> Header:
@@ -424,8 +423,8 @@ _PARSERS: dict[str, Callable[[bytes, int, str], Header]] = {
     "bmp": _bmp,
     "tiff": _tiff,
     "ico": _ico,
-    "psd": _psd,
     "heic": _isobmff,
     "heif": _isobmff,
     "avif": _isobmff,
+    **dict.fromkeys(rare.RARE, _rare),
 }

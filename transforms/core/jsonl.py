@@ -70,6 +70,15 @@ def canonical(obj: Any) -> bytes:
     return orjson.dumps(obj, None, _SORTED)
 
 
+def text(obj: Any) -> str:
+    """UTF-8 JSON in insertion order and without white space, as a text: what stands inside an answer.
+
+    >>> text({"b": "é", "a": None})
+    '{"b":"é","a":null}'
+    """
+    return orjson.dumps(obj).decode()
+
+
 def dumps(obj: Any) -> bytes:
     r"""One line without its end: compact, in insertion order, ASCII (some readers split lines at U+2028 and the like).
 

@@ -42,6 +42,11 @@ _TABLE = (
     ("images_untouched", "references", "conforming: left where it is"),
     ("images_rotated_tag", "references", "used as they are, with an EXIF rotation tag (--upright rewrites them)"),
     ("images_warn_type", "references", "used as WebP, HEIC or HEIF, which the tuning pages do not all name"),
+    (
+        "images_rare_type",
+        "references",
+        "rewritten from a type that is no web image (netpbm, PSD, QOI, SGI, DDS, PCX, Sun)",
+    ),
     ("images_type_corrected", "references", "their mimeType named another type than their bytes"),
     ("images_escalated", "references", "had no end mark, so the file was read whole and decoded"),
     ("images_staged", "references", "local images copied to Cloud Storage"),

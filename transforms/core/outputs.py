@@ -18,7 +18,7 @@ import pyarrow as pa
 from transforms.core import jsonl
 from transforms.core.examples import REJECTED, output_line
 from transforms.core.reasons import RowError, owner
-from transforms.core.records import OpenBlock, Rejection
+from transforms.core.records import OpenBlock, Record, Rejection
 from transforms.core.splits import rank
 
 SPLITS = ("train", "validation", "test")
@@ -112,7 +112,7 @@ def parts(opened: OpenBlock) -> Iterator[tuple[str, bytes, int]]:
     if sources := _image_rows(opened):
         yield "images", stream(_batch(sources, IMAGES)), len(sources)
     opened.rejections.sort(key=lambda r: (extents.get(r.row.source, 0), r.row.offset))
-    yield "rejected", b"".join(rejected_line(r) for r in opened.rejections), len(opened.rejections)
+    yield "rejected", b"".join(rejected_line(r, opened.block.format) for r in opened.rejections), len(opened.rejections)
 
 
 def _batch(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
@@ -155,10 +155,11 @@ def table(data: bytes) -> pa.Table:
     return pa.ipc.open_stream(data).read_all()
 
 
-def rejected_line(rejection: Rejection) -> bytes:
+def rejected_line(rejection: Rejection, format: str = "gemini") -> bytes:
     """A line of rejected.jsonl, itself a valid input; `line` still counts from the block's extent.
 
-    A row that is JSON stands in it byte for byte (ASCII-escaped); another as base64, or if it is long only by its place.
+    A row that is JSON stands in it byte for byte (ASCII-escaped); a record as its columns; another as base64, or if it is long
+    only by its place.
     """
     row = rejection.row
     body: dict[str, object] = {
@@ -172,8 +173,10 @@ def rejected_line(rejection: Rejection) -> bytes:
         "detail": rejection.detail[:_CUT_TEXT],
         "image": rejection.image[:_CUT_TEXT],
         "base": rejection.base,
-        "format": "gemini",
+        "format": row.format if isinstance(row, Record) else format,
     }
+    if isinstance(row, Record) and not row.raw:
+        return jsonl.dumps(body | {"row": row.columns}) + b"\n"
     try:
         jsonl.loads(row.raw)
         return jsonl.dumps(body)[:-1] + b',"row":' + jsonl.escape(row.raw) + b"}\n"

@@ -69,6 +69,7 @@ class Profile:
     image_tokens: ImageTokens
     source: str  # pages, with the date they were read
     types: tuple[str, ...] = _TYPES  # conform
+    longest_side: int = _LONGEST_SIDE  # pixels: the model scales larger images down to it
     warn_types: tuple[str, ...] = _WARN_TYPES  # conform, but counted with a warning
 
 

@@ -39,6 +39,9 @@ _TABLE = (
     ("duplicate_key", "read", "yours", "An object names a key twice, so its meaning depends on the reader: remove one."),
     ("too_deep", "read", "yours", "The line nests deeper than 200 levels."),
     ("not_an_object", "read", "yours", "The line is JSON but not an object."),
+    # reading a table
+    ("bad_record", "read", "yours", "A record of CSV has more or fewer cells than its header, or a quote that is not closed."),
+    ("missing_column", "read", "yours", "The file has not a column that an option names. Counted once for the whole file."),
     # the rules of an example
     ("other_format", "rules", "yours", "The row is in another format (messages, input_text, ...), not Gemini's contents."),
     ("missing_contents", "rules", "yours", "The row has no `contents` list, or an empty one."),
@@ -53,6 +56,9 @@ _TABLE = (
     ("unsupported_media", "rules", "yours", "The part is a PDF, audio or video, or a type that must be converted while "
      "`--verify none` looks at no file."),
     ("image_in_model_turn", "rules", "yours", "Images stand in user turns only."),
+    ("no_image", "rules", "yours", "The row of a table names no image in any --image_column."),
+    ("bad_image_value", "rules", "yours", "A column of images holds neither paths nor URIs."),
+    ("empty_answer", "rules", "yours", "The --answer is blank for this row: there is nothing to learn."),
     ("bad_system_instruction", "rules", "yours", "systemInstruction must be an object whose parts are texts."),
     ("too_many_images", "split", "yours", "More images than --max_images, under --on_too_many_images reject."),
     ("too_many_tokens", "split", "yours", "More estimated tokens than the model takes, under --on_too_many_tokens reject."),
@@ -70,8 +76,10 @@ _TABLE = (
     ("not_an_image", "inspect", "yours", "The bytes are no image of a known type, whatever the name says."),
     ("truncated_image", "inspect", "yours", "The file ends before its image does: copy it again from the source."),
     ("undecodable", "inspect", "yours", "The decoder cannot read the image."),
-    ("too_many_pixels", "inspect", "yours", "The header announces more pixels than are decoded."),
-    ("cannot_fit", "fit", "yours", "No quality and size of it fits the byte limit."),
+    ("too_many_pixels", "inspect", "yours", "The header announces more pixels, over all frames, than --max_pixels."),
+    ("too_large", "inspect", "yours", "The file is over the limit, under --oversize reject."),
+    ("animated", "inspect", "yours", "The file holds more than one frame or page, under --animation reject."),
+    ("cannot_fit", "fit", "yours", "No quality and size that --oversize, --min_quality and --alpha allow fits the byte limit."),
     ("decoder_crashed", "fit", "ours", "The decoder died on it, three times: please report the image."),
     ("decoder_timeout", "fit", "ours", "The decoder did not end in time."),
     ("decoder_memory", "fit", "ours", "Decoding it needs more memory than a helper may use."),

@@ -1,7 +1,8 @@
 """What flows through the rooms: nouns only, no behaviour beyond what a record knows about itself.
 
 Extent, Block        descriptors: the only things that cross a shuffle before a block is committed
-Row, Example         one input line, and what it means
+Dialect              how a table file is written
+Row, Record, Example one input line, or row of a table, and what it means
 Header, ImageFacts   what a file's bytes say, and what inspection settled about one reference
 FitOrder             one image to rewrite, named by its source and policy
 Rejection            one row that was not used, with a stable reason
@@ -13,6 +14,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
+
+FORMATS = ("gemini", "table", "folder", "automl")  # of rows
 
 SortKey = tuple[int, bytes, int]  # (pattern index, object name as UTF-8 bytes, start offset): the order of the dataset
 
@@ -29,14 +32,27 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a file of a table is written."""
+
+    kind: str  # jsonl | csv | parquet
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    names: tuple[str, ...] = ()  # of the columns
+    header: bool = True  # whether the first record of a CSV file names them
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """The unit that flows: one range of a file, or several small whole files; some 256 KB of rows."""
 
     order: SortKey
     extents: tuple[Extent, ...]
-    format: str
+    format: str  # gemini | table | folder | automl
     raw: bytes | None = None  # decompressed rows of a .gz, which cannot be ranged; offsets are in that text
     fault: str = ""  # "reason: detail" of a rejection that stands for the rest of the file
+    lines: int = 0  # physical lines of what the fault stands for
+    dialect: Dialect | None = None  # of a table's range; None: whole files, each of which tells its own
 
 
 @dataclass(slots=True)
@@ -47,6 +63,15 @@ class Row:
     offset: int  # of its first byte in that file (in the decompressed text for .gz)
     line: int  # 1-based, counted from the start of the block's extent
     raw: bytes  # without the line end
+
+
+@dataclass(slots=True)
+class Record(Row):
+    """One row of a table, a folder or AutoML: named values. `raw` is empty unless the row was a line of JSON."""
+
+    columns: dict[str, Any]  # JSON values
+    format: str  # table | folder | automl
+    base: str = ""  # folder that relative image paths are resolved against; "": that of `source`
 
 
 @dataclass(slots=True)
@@ -74,7 +99,7 @@ class Example:
 class Header:
     """What the first bytes of an image file say. Sizes are as stored, before orientation."""
 
-    type: str  # png jpeg webp heic heif avif gif bmp tiff ico jp2 jxl psd svg
+    type: str  # png jpeg webp heic heif avif gif bmp tiff ico jp2 jxl svg, and those of core/rare.py
     width: int
     height: int
     orientation: int = 1  # EXIF 1..8

@@ -1,0 +1,303 @@
+"""Decode one picture. bytes -> Decoded: its first frame in plain pixels, sRGB; rejects: ImageError.
+
+    decoders    one, chosen by what core/headers.py found; never by Pillow's guess
+    pixels      counted from the header, over all frames, before anything is decoded
+    colour      by the ICC profile to sRGB, 8 bit a channel; CMYK as its Adobe marker says it is stored
+    the turn    that EXIF asks for is told, not done: what will be shrunk is turned afterwards, which is cheaper
+
+Meant for the helper processes of transforms.decoding: pictures are hostile, and the helper sets Pillow's process-wide
+settings and registers the HEIF decoder. At this boundary every exception but a memory error says something about the
+picture, not about us.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import PIL
+from PIL import Image, ImageChops, ImageCms, JpegImagePlugin
+
+from .headers import sniff, walk
+from .rare import RARE
+from .reasons import ImageError
+
+# The only decoders that hostile bytes reach, by header type. JPEG XL and SVG have none.
+DECODERS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP", "tiff": "TIFF", "ico": "ICO",
+            "jp2": "JPEG2000", "avif": "AVIF", "heic": "HEIF", "heif": "HEIF",
+            **{name: name.upper() for name in RARE}}  # fmt: skip
+_SEVERAL = (
+    "GIF",
+    "PNG",
+    "WEBP",
+    "TIFF",
+    "AVIF",
+    "HEIF",
+)  # formats of frames or pages; an MPO's or ICO's others are copies
+_STRIP = 256  # rows that are worked at once where a second whole picture can be spared
+_ORIENTATION = 0x0112  # EXIF tag
+_TURN = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = tuple(_TURN[orientation] for orientation in (5, 6, 7, 8))
+_Made = TypeVar("_Made")
+_SAMPLINGS = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}  # as Pillow numbers them
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How a JPEG was coded: what a prediction can be checked against."""
+
+    tables: list[list[int]]  # of quantisation, as Pillow takes them
+    sampling: str  # 4:4:4 4:2:2 4:2:0, or "" for grey and anything else
+    progressive: bool
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A picture in mode 1, L, LA, P (opaque), RGB or RGBA, in sRGB, without info, `turn` still to be done."""
+
+    image: Image.Image
+    turn: Image.Transpose | None
+    full: tuple[int, int]  # upright size of the whole picture, whatever it was decoded at
+    coding: Coding | None = None  # of a JPEG that was decoded whole
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of the picture once it is turned."""
+        width, height = self.image.size
+        return (height, width) if self.turn in _SIDEWAYS else (width, height)
+
+    def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
+        """A part of the turned picture, without turning the whole of it."""
+        left, top, right, bottom = box
+        width, height = self.size
+        if self.turn is None:
+            return self.image.crop(box)
+        # Each turn swaps the axes, or counts from the other end, or both.
+        if self.turn in _MIRRORS_X:
+            left, right = width - right, width - left
+        if self.turn in _MIRRORS_Y:
+            top, bottom = height - bottom, height - top
+        if self.turn in _SIDEWAYS:
+            left, top, right, bottom = top, left, bottom, right
+        return self.image.crop((left, top, right, bottom)).transpose(self.turn)
+
+    def upright(self) -> Image.Image:
+        """The turned picture. It takes the place of the one that was decoded; only a quarter turn needs both at once."""
+        if self.turn is not None:
+            self.image = turned(self.image, self.turn)
+            self.turn = None
+        return self.image
+
+
+_T = Image.Transpose
+_MIRRORS_X = (_T.FLIP_LEFT_RIGHT, _T.ROTATE_180, _T.ROTATE_270, _T.TRANSVERSE)  # of the turned picture's axes
+_MIRRORS_Y = (_T.FLIP_TOP_BOTTOM, _T.ROTATE_180, _T.ROTATE_90, _T.TRANSVERSE)
+
+
+def turned(image: Image.Image, turn: Image.Transpose) -> Image.Image:
+    """`image.transpose(turn)`; flips and half turns are done in place, strip by strip."""
+    if turn in _SIDEWAYS:
+        return image.transpose(turn)
+    width, height = image.size
+    if turn is Image.Transpose.FLIP_LEFT_RIGHT:
+        for top in range(0, height, _STRIP):
+            box = (0, top, width, min(top + _STRIP, height))
+            image.paste(image.crop(box).transpose(turn), box)
+        return image
+    for top in range(0, height // 2, _STRIP):
+        bottom = min(top + _STRIP, height // 2)
+        above, below = (0, top, width, bottom), (0, height - bottom, width, height - top)
+        kept = image.crop(above).transpose(turn)
+        image.paste(image.crop(below).transpose(turn), above)
+        image.paste(kept, below)
+    if height % 2:
+        middle = (0, height // 2, width, height // 2 + 1)
+        image.paste(image.crop(middle).transpose(turn), middle)
+    return image
+
+
+def decode(
+    data: bytes, header_type: str, max_pixels: int, *, shrink: int = 1, side: int = 0, one_frame: bool = False
+) -> Decoded:
+    """Decode the first frame.
+
+    Args:
+        data: the whole file.
+        max_pixels: of all frames together.
+        shrink: 1, 2, 4 or 8: how much smaller a JPEG may be decoded.
+        side: or as much smaller as leaves its longer side at least so long; 0: not at all.
+        one_frame: reject what has more frames or pages.
+
+    Raises:
+        ImageError: undecodable, truncated_image, too_many_pixels, animated or decoder_memory.
+    """
+    if header_type not in DECODERS:
+        raise ImageError("undecodable", f"no decoder for {header_type}")
+
+    def work(image: Image.Image) -> Decoded:
+        if _measure(image, max_pixels) > 1 and one_frame:
+            raise ImageError("animated", "more than one frame, under --animation reject")
+        width, height = image.size
+        smaller = next((s for s in (8, 4, 2) if side and max(width, height) >= s * side), shrink)
+        if smaller > 1:
+            image.draft(None, (width // smaller, height // smaller))
+        image.load()
+        if image.size == (width, height):
+            coding = _coding(image)
+        else:
+            coding = None
+            if smaller == 1:  # TIFF turns its own pixels while loading
+                width, height = image.size
+        turn = _turn(image)
+        return Decoded(_plain(image), turn, (height, width) if turn in _SIDEWAYS else (width, height), coding)
+
+    return _guarded(data, (DECODERS[header_type],), work)
+
+
+def check_decode(data: bytes, max_pixels: int) -> None:
+    """Decode every frame in full.
+
+    Raises:
+        ImageError: undecodable, truncated_image, too_many_pixels or decoder_memory.
+    """
+
+    def work(image: Image.Image) -> None:
+        for frame in range(_measure(image, max_pixels)):
+            if frame:
+                image.seek(frame)
+            image.load()
+
+    _guarded(data, tuple(dict.fromkeys(DECODERS.values())), work)
+
+
+def _guarded(data: bytes, formats: tuple[str, ...], work: Callable[[Image.Image], _Made]) -> _Made:
+    Image.init()
+    known = [name for name in formats if name in Image.OPEN]  # AVIF and HEIF may be missing
+    try:
+        with Image.open(io.BytesIO(data), formats=known) as image:
+            return work(image)
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageError("decoder_memory", "the picture needs more memory than the decoder may use") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError("too_many_pixels", str(error)) from error
+    except PIL.UnidentifiedImageError as error:  # its text holds a memory address, which no two runs share
+        raise ImageError(_reason(data, error), f"not readable as {', '.join(formats)}") from error
+    except Exception as error:
+        raise ImageError(_reason(data, error), f"{type(error).__name__}: {error}"[:200]) from error
+
+
+def _measure(image: Image.Image, max_pixels: int) -> int:
+    """-> frames. Raises ImageError: undecodable, too_many_pixels."""
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise ImageError("undecodable", f"{width} x {height} pixels")
+    if width * height > max_pixels:
+        raise ImageError("too_many_pixels", f"{width} x {height} pixels, at most {max_pixels} are decoded")
+    frames = int(getattr(image, "n_frames", 1)) if image.format in _SEVERAL else 1
+    if width * height * frames > max_pixels:
+        raise ImageError("too_many_pixels", f"{frames} frames of {width} x {height}, at most {max_pixels} are decoded")
+    return max(1, frames)
+
+
+def _reason(data: bytes, error: Exception) -> str:
+    text = str(error).lower()
+    if "out of memory" in text or "memory allocation" in text:
+        return "decoder_memory"
+    ends = ("truncated", "unexpected end", "end of file")
+    if isinstance(error, EOFError) or any(word in text for word in ends):
+        return "truncated_image"
+    try:
+        walk(data, sniff(data[:4096]))  # not every decoder says that it came to the end
+    except ImageError as found:
+        return found.reason
+    return "undecodable"
+
+
+def _coding(image: Image.Image) -> Coding | None:
+    if image.format != "JPEG" or image.mode not in ("L", "RGB"):
+        return None
+    sampling = _SAMPLINGS.get(JpegImagePlugin.get_sampling(image), "") if image.mode == "RGB" else ""
+    tables = [list(image.quantization[key]) for key in sorted(image.quantization)]  # type: ignore[attr-defined]
+    return Coding(tables, sampling, "progressive" in image.info)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """The turn that EXIF asks for; read apart from `Image.getexif`, which would also believe XMP."""
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif", b""))
+        return _TURN.get(exif.get(_ORIENTATION))
+    except MemoryError:
+        raise
+    except Exception:  # damaged EXIF costs the turn, not the picture
+        return None
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Any decoded picture -> mode 1, L, LA, P (opaque), RGB or RGBA, in sRGB, without info."""
+    profile = image.info.get("icc_profile")
+    if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
+        image = ImageChops.invert(image)  # Pillow takes all for Adobe's, which are stored inverted
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _to_8_bit(image)
+    elif image.has_transparency_data and image.mode not in ("LA", "RGBA"):
+        image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    if alpha is not None and (profile or alpha.getextrema() == (255, 255)):
+        image = image.convert(image.mode[:-1])
+    if profile or image.mode == "LAB":
+        image = _to_srgb(image, profile)
+    if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        image = image.convert("RGB")
+    if alpha is not None and image.mode in ("L", "RGB") and alpha.getextrema() != (255, 255):
+        image.putalpha(alpha)
+    image.info = {}  # Pillow's encoders would carry comment, profile and transparency over
+    return image
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """16-bit grey -> L, v / 257 rounded; other integers and floats have no set range: their own becomes 0..255."""
+    low, high = image.getextrema()
+    if image.mode != "F" and low >= 0 and high <= 65_535:
+        return image.convert("I").point([(v + 128) // 257 for v in range(65_536)], "L")
+    factor = 255 / (high - low) if math.isfinite(high - low) and high > low else 0.0
+    offset = -low * factor if factor else 0.0
+    return image.convert("F").point(lambda value: value * factor + offset + 0.5).convert("L")
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Convert by an ICC profile; one that is damaged or of another kind of pixels leaves the picture as it is."""
+    lab = image.mode == "LAB"
+    try:
+        if lab:
+            given = ImageCms.createProfile("LAB")
+        else:
+            given = ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
+            if ImageCms.getProfileDescription(given).startswith("sRGB"):
+                return image
+        pixels = image.convert("RGB") if image.mode == "P" else image
+        transform = ImageCms.buildTransform(given, ImageCms.createProfile("sRGB"), pixels.mode, "RGB")
+        if pixels.mode == "RGB":
+            ImageCms.applyTransform(pixels, transform, inPlace=True)
+            return pixels
+        converted = ImageCms.applyTransform(pixels, transform)
+    except MemoryError:
+        raise
+    except Exception:
+        if lab:
+            raise
+        return image
+    return converted.convert("L") if image.mode in ("1", "L") else converted

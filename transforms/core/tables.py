@@ -1,0 +1,145 @@
+"""What a row of a table means: its images, then the prompt, answered by the answer. Record -> Example; rejects rows without them.
+
+The one door by which rows of other formats than Gemini's become examples; what follows does not know where they came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from transforms.core import jsonl
+from transforms.core.dialects import IMAGE_TYPES
+from transforms.core.places import inside
+from transforms.core.reasons import RowError
+from transforms.core.records import Example, Record, Row
+from transforms.core.splits import hash64
+from transforms.core.templates import Template, is_path, parse_template, value_of
+
+STAGED = "content"  # the key beside `path` of an image that stood in its row and was staged: the digest of its bytes
+
+_DEFAULT_ANSWERS = {"folder": parse_template("{path.parent}"), "automl": parse_template("{labels}")}
+_BOXES = parse_template("{boxes|json}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How rows become examples.
+
+    images: columns that hold a table's images. answer: None for the format's own (folders: the image's folder; AutoML: its
+    labels or boxes). splits: names that --split_by and --split_column look up.
+    """
+
+    prompt: Template
+    answer: Template | None = None
+    system: Template | None = None
+    images: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that a table must have, in order, each once."""
+        templates = (t for t in (self.prompt, self.answer, self.system) if t)
+        names = (*self.images, *self.splits, *(name for template in templates for name in template.names))
+        return tuple(dict.fromkeys(name for name in names if not is_path(name)))
+
+    def example(self, row: Record, base: str, *, seed: bytes, check_types: Collection[str] | None) -> Example:
+        """One row as an example.
+
+        Args:
+            base: folder that relative image paths start from.
+            seed, check_types: as examples.parse_example takes them.
+
+        Raises:
+            RowError: no_image, bad_image_value, empty_text, empty_answer or unsupported_media.
+        """
+        columns = row.columns
+        found = self._images(row)
+        path = _below(found[0][0], base)
+        answer = self.answer or (_BOXES if columns.get("boxes") is not None else _DEFAULT_ANSWERS[row.format])
+        prompt, reply = self.prompt.render(columns, path), answer.render(columns, path)
+        if not prompt or prompt.isspace():
+            raise RowError("empty_text", "the prompt is blank for this row")
+        if not reply or reply.isspace():
+            raise RowError("empty_answer", "the answer is blank for this row")
+        images, staged = [], False
+        parts: list[dict[str, Any]] = []
+        for uri, content in found:
+            kind = IMAGE_TYPES.get(uri[uri.rfind(".") + 1 :].lower(), "jpeg")
+            if check_types is not None and kind not in check_types:
+                raise RowError("unsupported_media", f"image/{kind} cannot be used as it is", uri)
+            image = {"mimeType": f"image/{kind}", "fileUri": content or uri}
+            staged = staged or bool(content)
+            images.append(image)
+            parts.append({"fileData": image})
+        parts.append({"text": prompt})
+        contents = [{"role": "user", "parts": parts}, {"role": "model", "parts": [{"text": reply}]}]
+        named: dict[str, Any] = {"contents": contents}
+        head: dict[str, Any] = {}
+        system = self.system.render(columns, path) if self.system else ""
+        if system and not system.isspace():
+            head = {"systemInstruction": {"role": "system", "parts": [{"text": system}]}}
+            named |= head
+        id = hash64(jsonl.canonical(named), seed)
+        if staged:  # the id is of what an image holds, not of where this run put it
+            for image, (uri, _) in zip(images, found):
+                image["fileUri"] = uri
+        for name in self.splits:
+            if name not in columns:
+                columns = {**columns, name: value_of(columns, name, path)}
+        text_bytes = sum(len(t) if t.isascii() else len(t.encode()) for t in (prompt, reply))
+        return Example(row, id, contents, head, columns, images, text_bytes=text_bytes, base=base)
+
+    def _images(self, row: Record) -> list[tuple[str, str]]:
+        """(URI as written, digest of a staged one or "") of each image, in the order of the columns."""
+        columns, found = row.columns, []
+        for name in self.images if row.format == "table" else ("image",):
+            value = columns[name] if name in columns else value_of(columns, name, "")
+            if value.__class__ is str and not value.startswith("["):
+                if value and not value.isspace():
+                    found.append((value.strip(), ""))
+            else:
+                found += _listed(value, name)
+        if not found:
+            raise RowError("no_image", f"the row names no image in {', '.join(self.images) or 'image'}")
+        return found
+
+
+def _listed(value: Any, name: str) -> list[tuple[str, str]]:
+    """The images of a value that is more than a name: a list (also as JSON in a cell), or Hugging Face's bytes and path."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        if not value.strip():
+            return []
+        try:
+            value = jsonl.loads(b'{"list":' + value.encode() + b"}")["list"]
+        except RowError:
+            return [(value.strip(), "")]
+    if isinstance(value, list):
+        return [pair for item in value for pair in _listed(item, name)]
+    if isinstance(value, dict) and isinstance(value.get("path"), str) and value["path"]:
+        content = value.get(STAGED)
+        return [(value["path"], content if isinstance(content, str) else "")]
+    if isinstance(value, dict) and value.get("path") is None and value.get("bytes") is None:
+        return []
+    raise RowError(
+        "bad_image_value", f"{name}: {jsonl.text(value)[:80]} is no path, URI, list of them or bytes and path"
+    )
+
+
+def _below(uri: str, base: str) -> str:
+    """A path relative to a folder if it lies in it, else as it is."""
+    if base and inside(uri, base):
+        return uri[len(base) :].lstrip("/")
+    return uri
+
+
+def record_of(row: Row, format: str) -> Record:
+    """A line of JSON as a row of a table.
+
+    Raises:
+        RowError: as jsonl.loads.
+    """
+    return Record(row.source, row.offset, row.line, row.raw, jsonl.loads(row.raw), format)

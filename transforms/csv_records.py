@@ -1,0 +1,140 @@
+"""Where the records of a CSV file end: bytes -> offsets. A quoted field may hold line ends, so only a scan from the start can tell.
+
+Counting quotes tells it, as long as each opening quote stands where a field begins; a stretch in which one does not (`5" screen`) is
+walked through letter by letter, as the csv module reads it: a quote inside an unquoted field is a letter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+_NEWLINE, _QUOTE = 10, 34
+_START, _FIELD, _QUOTED, _CLOSED = range(4)  # at the start of a field, inside one, inside quotes, after a closing quote
+
+
+class RecordEnds:
+    """Takes a file's bytes in pieces, from its start or that of a record -> where records end."""
+
+    def __init__(self, delimiter: str, position: int = 0) -> None:
+        self._delimiter = delimiter.encode()[0]
+        self._tokens = re.compile(rb'["\n' + re.escape(delimiter.encode()) + rb"]")
+        self._state, self._position = _START, position
+
+    @property
+    def inside_quotes(self) -> bool:
+        return self._state == _QUOTED
+
+    def feed(self, chunk: bytes) -> np.ndarray:
+        """Offsets right behind the line ends that end a record."""
+        letters = np.frombuffer(chunk, np.uint8)
+        quotes, lines = np.flatnonzero(letters == _QUOTE), np.flatnonzero(letters == _NEWLINE)
+        start, self._position = self._position, self._position + len(chunk)
+        if not len(chunk):
+            return lines
+        inside = int(self._state == _QUOTED)
+        if len(quotes):
+            if not self._regular(letters, quotes[inside::2]):
+                return np.array(list(self._walk(chunk)), np.int64) + start
+            lines = lines[(np.searchsorted(quotes, lines) + inside) % 2 == 0]
+        elif inside:
+            return lines[:0]
+        if (inside + len(quotes)) % 2:
+            self._state = _QUOTED
+        elif letters[-1] in (self._delimiter, _NEWLINE):
+            self._state = _START
+        elif letters[-1] == _QUOTE:
+            self._state = _CLOSED
+        else:
+            self._state = _FIELD
+        return lines + (1 + start)
+
+    def _regular(self, letters: np.ndarray, opening: np.ndarray) -> bool:
+        """Whether quotes that open by their number stand at the start of a field, or double the one before."""
+        if len(opening) and opening[0] == 0:
+            if self._state not in (_START, _CLOSED):
+                return False
+            opening = opening[1:]
+        before = letters[opening - 1]
+        return bool(np.all((before == self._delimiter) | (before == _NEWLINE) | (before == _QUOTE)))
+
+    def _walk(self, chunk: bytes) -> Iterator[int]:
+        state, at = self._state, 0
+        for found in self._tokens.finditer(chunk):
+            token, place = found[0], found.start()
+            if place > at and state in (_START, _CLOSED):
+                state = _FIELD
+            at = place + 1
+            if state == _QUOTED:
+                state = _CLOSED if token == b'"' else _QUOTED
+            elif token == b'"':
+                state = _QUOTED if state in (_START, _CLOSED) else _FIELD
+            else:
+                state = _START
+                if token == b"\n":
+                    yield at
+        if at < len(chunk) and state in (_START, _CLOSED):
+            state = _FIELD
+        self._state = state
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Whole records [start, end), or one that is too long: then there is no data, but a number of lines."""
+
+    start: int
+    end: int
+    data: bytes = b""
+    lines: int = 0
+
+
+def cut_records(chunks: Iterable[bytes], delimiter: str, block_bytes: int, longest: int) -> Iterator[Range]:
+    """A file's bytes -> ranges of whole records, each of some `block_bytes`; memory is bounded by `longest`.
+
+    Args:
+      chunks: the file from its start.
+      longest: bytes of a record, with its line end; a longer one is a range of its own.
+    """
+    scan = RecordEnds(delimiter)
+    start = last = position = 0  # of the range, of the record under way, of what was read
+    held, skipping, lines, chunk = bytearray(), False, 0, b""
+    for chunk in chunks:
+        ends = scan.feed(chunk)
+        before, position = position, position + len(chunk)
+        if skipping:
+            if not len(ends):
+                lines += chunk.count(b"\n")
+                continue
+            end = int(ends[0])
+            yield Range(start, end, lines=lines + chunk.count(b"\n", 0, end - before))
+            start = last = end
+            chunk, ends, skipping = chunk[end - before :], ends[1:], False
+        held += chunk
+        while len(ends):
+            at = int(np.searchsorted(ends, start + block_bytes))
+            if at == len(ends):
+                last = int(ends[-1])
+                break
+            end, previous = int(ends[at]), int(ends[at - 1]) if at else last
+            if end - previous > longest:
+                if previous > start:
+                    yield Range(start, previous, bytes(held[: previous - start]))
+                yield Range(previous, end, lines=held.count(b"\n", previous - start, end - start))
+            else:
+                yield Range(start, end, bytes(held[: end - start]))
+            del held[: end - start]
+            start = last = end
+            ends = ends[at + 1 :]
+        if position - last > longest:
+            if last > start:
+                yield Range(start, last, bytes(held[: last - start]))
+            lines, skipping = held.count(b"\n", last - start), True
+            held.clear()
+            start = last
+    if skipping:
+        yield Range(start, position, lines=lines + (not chunk.endswith(b"\n")))
+    elif position > start:
+        yield Range(start, position, bytes(held))

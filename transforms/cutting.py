@@ -1,0 +1,156 @@
+"""From listed files to Blocks: small files together, large ones in ranges, a .gz decompressed by one worker.
+
+Packs are cut where a file's name says so (content-defined), so that one new file changes few blocks. Ranges of a CSV file are cut at
+record ends, which takes a scan of the file by one worker; nothing else is read but the first bytes of a table.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+from transforms.core.dialects import HEAD, Wanted, dialect_of, kind_of
+from transforms.core.reasons import RowError
+from transforms.core.records import Block, Dialect, Extent
+from transforms.csv_records import RecordEnds, cut_records
+from transforms.inflating import AROUND_LINE, UTF16, decompressed, is_gz, raw_blocks
+from transforms.storage import Stat, store_for
+
+_SCAN = 8 << 20  # bytes read at a time
+
+
+def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str = "gemini") -> Iterator[Block]:
+    """Files in order -> blocks: large ones, .gz and Parquet alone and uncut, small ones of a kind together up to `block_bytes`."""
+    pack: list[Extent] = []
+    size, kind = 0, ""
+
+    def packed() -> Block:
+        dialect = Dialect("jsonl") if kind == "jsonl" and format != "gemini" else None
+        return Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), format, dialect=dialect)
+
+    for found in files:
+        extent = Extent(found.uri, found.generation, found.size, 0, found.size)
+        its = "jsonl" if format == "gemini" else kind_of(found.uri, b"")
+        known = format == "gemini" or "." in found.uri.rpartition("/")[2]
+        alone = found.size > block_bytes or is_gz(found.uri) or its == "parquet" or not known
+        if pack and (alone or size + found.size > block_bytes or its != kind):
+            yield packed()
+            pack, size = [], 0
+        kind = its
+        if alone:
+            yield Block((index, os.fsencode(found.uri), 0), (extent,), format)
+            continue
+        pack.append(extent)
+        size += found.size
+        name = blake2b(os.fsencode(found.uri), digest_size=1).digest()[0]
+        if name < 8 and size >= block_bytes // 8:  # a cut that does not depend on what came before
+            yield packed()
+            pack, size = [], 0
+    if pack:
+        yield packed()
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """Cuts whole files into blocks.
+
+    block_bytes: of rows in a block. wanted: what options say of tables.
+    """
+
+    block_bytes: int
+    max_line_bytes: int
+    wanted: Wanted
+
+    def cut(self, block: Block) -> Iterator[Block]:
+        """A whole file -> the blocks of its ranges; a pack of small files as it is."""
+        if block.format == "gemini":
+            yield from cut_blocks(block, self.block_bytes, self.max_line_bytes)
+        elif len(block.extents) > 1 or block.dialect:
+            yield block
+        else:
+            yield from self._cut_table(block)
+
+    def _cut_table(self, block: Block) -> Iterator[Block]:
+        extent = block.extents[0]
+        try:
+            dialect = dialect_of(extent.uri, head_of(extent), self.wanted)
+        except RowError as error:
+            yield replace(block, fault=f"{error.reason}: {error.detail}")
+            return
+        whole = replace(block, dialect=dialect)
+        if dialect.kind == "jsonl":
+            yield from cut_blocks(whole, self.block_bytes, self.max_line_bytes)
+        elif extent.size <= self.block_bytes and not is_gz(extent.uri):
+            yield whole
+        else:
+            yield from self._csv_blocks(whole)
+
+    def _csv_blocks(self, block: Block) -> Iterator[Block]:
+        assert block.dialect
+        extent, (index, name, _), end = block.extents[0], block.order, 0
+        packed = is_gz(extent.uri)
+        faults: list[str] = []
+        chunks = _before_fault(extent, faults) if packed else _chunks(extent)
+        longest = self.max_line_bytes + AROUND_LINE
+        for found in cut_records(chunks, block.dialect.delimiter, self.block_bytes, longest):
+            data, end = found.data, found.end
+            if faults and data:  # the last record is the damaged one
+                ends = RecordEnds(block.dialect.delimiter).feed(data)
+                data = data[: int(ends[-1]) if len(ends) else 0]
+                end = found.start + len(data)
+            part = replace(extent, start=found.start, end=end)
+            cut = replace(block, order=(index, name, found.start), extents=(part,))
+            if not found.data:
+                detail = f"line_too_long: the record is longer than {self.max_line_bytes:,} bytes; is a quote missing?"
+                yield replace(cut, fault=detail, lines=found.lines)
+            elif data:
+                yield replace(cut, raw=data) if packed else cut
+        if faults:
+            part = replace(extent, start=end, end=end)
+            yield replace(block, order=(index, name, end), extents=(part,), fault=faults[0])
+
+
+def _chunks(extent: Extent) -> Iterator[bytes]:
+    store = store_for(extent.uri)
+    for start in range(0, extent.size, _SCAN):
+        yield store.read(extent.uri, start, min(start + _SCAN, extent.size), extent.generation)[0]
+
+
+def _before_fault(extent: Extent, faults: list[str]) -> Iterator[bytes]:
+    """The text of a .gz; damage ends it and is noted."""
+    try:
+        yield from decompressed(extent)
+    except (zlib.error, EOFError) as error:
+        faults.append(f"corrupt_gzip: {error or 'it ends before its end mark'}")
+
+
+def head_of(extent: Extent) -> bytes:
+    """The first bytes of a file, decompressed."""
+    if not is_gz(extent.uri):
+        return store_for(extent.uri).read(extent.uri, 0, HEAD, extent.generation)[0]
+    head = b""
+    for chunk in _before_fault(extent, []):
+        head += chunk
+        if len(head) >= HEAD:
+            break
+    return head[:HEAD]
+
+
+def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[Block]:
+    """A whole file of lines -> the blocks of its ranges; a pack of small files as it is."""
+    first = block.extents[0]
+    if is_gz(first.uri):
+        yield from raw_blocks(block, block_bytes, max_line_bytes)
+    elif len(block.extents) > 1 or first.size <= block_bytes:
+        yield block
+    else:
+        index, name, _ = block.order
+        if store_for(first.uri).read(first.uri, 0, 2, first.generation)[0] in UTF16:
+            yield replace(block, extents=(replace(first, end=2),))  # one clear rejection, no more read
+            return
+        for start in range(0, first.size, block_bytes):
+            part = replace(first, start=start, end=min(start + block_bytes, first.size))
+            yield replace(block, order=(index, name, start), extents=(part,))
