@@ -99,9 +99,13 @@ def check_folders(settings: Settings, remote: bool) -> None:
         raise OptionError(
             f"--no_wait is for workers elsewhere: with {runner_of(settings)} the job ends with this process"
         )
-    for path in (output, *settings.input, settings.image_folder):
+    for path in (output, settings.image_folder):
         if not is_local(path) and not path.startswith("gs://"):
-            raise OptionError(f"{path}: expected a local path or gs://BUCKET/...")
+            raise OptionError(
+                f"{path}: expected a local path or gs://BUCKET/...; other file systems can only be read, since they cannot "
+                "create a file only if it is absent"
+            )
+    for path in (output, *settings.input, settings.image_folder):
         if remote and path and is_local(path) and runner_of(settings) == "DataflowRunner":
             raise OptionError(f"{path} is local, but the workers are not on this machine: use gs://")
     if settings.image_folder and is_local(settings.image_folder) and not is_local(output):

@@ -30,7 +30,11 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
     p, s = plan, plan.settings
 
     listing = ListBlocks(
-        patterns=s.input, formats=s.formats or ("gemini",) * len(s.input), cutter=p.cutter, output=s.output
+        patterns=s.input,
+        formats=s.formats or ("gemini",) * len(s.input),
+        cutter=p.cutter,
+        output=s.output,
+        access=p.access,
     )
     blocks, skipped = pipeline | "List" >> listing
     done, todo = blocks | "Skip what is committed" >> SkipCommitted(ledgers=p.ledgers, key=p.keys)
@@ -65,7 +69,13 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
         dataset=p.dataset,
         run=p.run,
     )
-    sweep = SweepBlocks(folder=s.output, image_folder=p.own_image_folder, run=p.ledgers.run, keep_blocks=s.keep_blocks)
+    sweep = SweepBlocks(
+        folder=s.output,
+        image_folder=p.own_image_folder,
+        run=p.ledgers.run,
+        keep_blocks=s.keep_blocks,
+        access=p.access,
+    )
     _ = sealed | "Clean up" >> sweep
     return sealed
 

@@ -35,6 +35,7 @@ class Settings:
     output: str
     image_folder: str
     uri_prefix: str
+    stage: str
     overwrite: bool
     model: str
     max_images: int
@@ -62,6 +63,7 @@ class Settings:
     max_rejected_fraction: float
     block_bytes: int
     threads: int
+    user_project: str
     take_over: bool
     keep_blocks: bool
     no_wait: bool
@@ -162,6 +164,16 @@ def check(settings: Settings) -> None:
     ):
         if getattr(settings, name) < least:
             raise OptionError(f"--{name} {getattr(settings, name)}: expected at least {least}")
+    if settings.threads > 256:
+        raise OptionError(
+            f"--threads {settings.threads}: expected at most 256, for that many connections are kept open"
+        )
+    if settings.stage == "copy" and not settings.output.startswith("gs://"):
+        raise OptionError("--stage copy copies within Cloud Storage, so --output must be gs://BUCKET/...")
+    if settings.stage == "copy" and settings.verify == "none":
+        raise OptionError(
+            "--verify none looks at no image, so --stage copy cannot tell which conform: use another level"
+        )
     if not 0 <= settings.max_rejected_fraction <= 1:
         raise OptionError(f"--max_rejected_fraction {settings.max_rejected_fraction}: expected a number from 0 to 1")
     for name in ("prompt", "answer", "system"):

@@ -87,6 +87,7 @@ KINDS = {
     "COLUMNS": _TEXT,
     "TEMPLATE": _TEXT,
     "CHARACTER": _TEXT,
+    "PROJECT": Kind("TEXT", (r"^$|^[a-z][a-z0-9.:-]{4,}[a-z0-9]$",)),
     "TEXT": _TEXT,
 }
 # Shown only while the parent has one of these values.

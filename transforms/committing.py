@@ -24,7 +24,7 @@ from transforms.core import jsonl, outputs, reasons
 from transforms.core.ledger import COUNTERS, NAMESPACE
 from transforms.core.records import Block, OpenBlock, Part, Receipt
 from transforms.examples import close_ledger
-from transforms.storage import NotFound, crc32c, patiently, store_for
+from transforms.storage import USUAL, Access, NotFound, crc32c, patiently, store_for
 
 WORK = "_tuneset"
 _LOG = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Ledgers:
     folder: str
     epoch: int
     run: str
+    access: Access = USUAL  # sets itself up where it is unpickled, and so does whatever holds ledgers
 
     def path(self, key: str, rest: str) -> str:
         return f"{self.folder}/{WORK}/{key[:2]}/{key}.{rest}"

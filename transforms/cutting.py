@@ -17,7 +17,7 @@ from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent
 from transforms.csv_records import RecordEnds, cut_records
 from transforms.inflating import AROUND_LINE, UTF16, decompressed, is_gz, raw_blocks
-from transforms.storage import Stat, store_for
+from transforms.storage import USUAL, Access, Stat, store_for
 
 _SCAN = 8 << 20  # bytes read at a time
 
@@ -63,6 +63,7 @@ class Cutter:
     block_bytes: int
     max_line_bytes: int
     wanted: Wanted
+    access: Access = USUAL
 
     def cut(self, block: Block) -> Iterator[Block]:
         """A whole file -> the blocks of its ranges; a pack of small files as it is."""

@@ -19,7 +19,7 @@ from transforms.core.ledger import NAMESPACE
 from transforms.core.places import inside
 from transforms.core.records import Block
 from transforms.cutting import Cutter, pack_files
-from transforms.storage import Stat, is_local, join_uri, store_for
+from transforms.storage import USUAL, Access, Stat, is_local, join_uri, store_for
 
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 _CELLS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab")
@@ -109,6 +109,7 @@ class ListBlocks(beam.PTransform):
     formats: tuple[str, ...]
     cutter: Cutter
     output: str
+    access: Access = USUAL
 
     def expand(self, root: beam.Pipeline) -> tuple[beam.PCollection[Block], beam.PCollection[int]]:
         """-> (blocks, numbers of files skipped)."""
@@ -116,10 +117,7 @@ class ListBlocks(beam.PTransform):
             root
             | "Patterns" >> beam.Create(list(enumerate(self.patterns)), reshuffle=False)
             | "Spread patterns" >> beam.Reshuffle()
-            | "List files"
-            >> beam.ParDo(_ListFiles(self.patterns, self.formats, self.cutter.block_bytes, self.output)).with_outputs(
-                "skipped", main="files"
-            )
+            | "List files" >> beam.ParDo(_ListFiles(self)).with_outputs("skipped", main="files")
         )
         blocks = (
             listed.files
@@ -131,8 +129,9 @@ class ListBlocks(beam.PTransform):
 
 
 class _ListFiles(beam.DoFn):
-    def __init__(self, patterns: tuple[str, ...], formats: tuple[str, ...], block_bytes: int, output: str) -> None:
-        self._patterns, self._formats, self._block_bytes, self._output = patterns, formats, block_bytes, output
+    def __init__(self, options: ListBlocks) -> None:
+        self._patterns, self._formats, self._output = options.patterns, options.formats, options.output
+        self._block_bytes, self._access = options.cutter.block_bytes, options.access
 
     def process(self, indexed: tuple[int, str]) -> Iterator[Any]:
         index, pattern = indexed

@@ -25,7 +25,7 @@ from transforms.core.sealing import GROUPS, Cuts, Plan, Summary
 from transforms.core.splits import rank
 from transforms.segments import Chunk, Joined, SegmentWriter, Unsealed, join_chunks
 from transforms.shuffling import ShuffleLines
-from transforms.storage import patiently, store_for
+from transforms.storage import USUAL, Access, patiently, store_for
 from transforms.sweeping import sweep_folder
 
 MANIFEST = "manifest.json"
@@ -246,10 +246,10 @@ class SweepBlocks(beam.PTransform):
     image_folder: str  # "" when it is shared, and so not ours to clean
     run: str
     keep_blocks: bool
+    access: Access = USUAL
 
     def expand(self, sealed: beam.PCollection[str]) -> beam.PCollection[None]:
-        return (
-            sealed
-            | "Sealed" >> beam.Reshuffle()
-            | "Sweep" >> beam.Map(lambda _: sweep_folder(self.folder, self.image_folder, self.run, self.keep_blocks))
-        )
+        return sealed | "Sealed" >> beam.Reshuffle() | "Sweep" >> beam.Map(self._sweep)
+
+    def _sweep(self, _: str) -> None:
+        sweep_folder(self.folder, self.image_folder, self.run, self.keep_blocks)

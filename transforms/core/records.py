@@ -121,6 +121,7 @@ class ImageFacts:
     reason: str = ""
     detail: str = ""
     escalated: bool = False  # its end marker was missing, so it was read whole and decoded
+    encoding: str = ""  # "gzip": stored compressed by Content-Encoding; the other facts are of what it unpacks to
 
 
 @dataclass(frozen=True, slots=True)
