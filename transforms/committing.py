@@ -11,6 +11,7 @@ counts only within the epoch that wrote it: a later run replaces it, and a dead 
 from __future__ import annotations
 
 import base64
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from transforms.examples import close_ledger
 from transforms.storage import USUAL, Access, NotFound, crc32c, patiently, store_for
 
 WORK = "_tuneset"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,10 @@ class CommitBlocks(beam.PTransform):
 def commit_block(opened: OpenBlock, ledgers: Ledgers, caps: outputs.Caps) -> Receipt:
     close_ledger(opened)
     parts = list(outputs.parts(opened))
-    return patiently(ledgers.commit, opened, parts, outputs.packed_ids(opened, caps))
+    receipt = patiently(ledgers.commit, opened, parts, outputs.packed_ids(opened, caps))
+    first, lines = opened.block.extents[0], sum(part.lines for part in receipt.parts if part.kind in outputs.SPLITS)
+    _LOG.debug("%s from %d: %d lines, %d rejected", first.uri, first.start, lines, len(opened.rejections))
+    return receipt
 
 
 def count(receipt: Receipt) -> Receipt:
