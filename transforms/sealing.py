@@ -25,7 +25,7 @@ from transforms.core.sealing import GROUPS, Cuts, Plan, Summary
 from transforms.core.splits import rank
 from transforms.segments import Chunk, Joined, SegmentWriter, Unsealed, join_chunks
 from transforms.shuffling import ShuffleLines
-from transforms.storage import USUAL, Access, patiently, store_for
+from transforms.storage import USUAL, Access, patiently, read_existing, store_for
 from transforms.sweeping import sweep_folder
 
 MANIFEST = "manifest.json"
@@ -64,9 +64,12 @@ class SealDataset(beam.PTransform):
         if self.shuffle_seed:
             shuffle = ShuffleLines(writer=self.writer, seed=self.shuffle_seed)
             segments = (receipts, segments) | "Shuffle" >> shuffle | "Segment again" >> GroupSegments()
-        summaries = segments | "Sum up" >> beam.Map(self.writer.sum_up, AsSingleton(cuts))
+        summaries = segments | "Sum up" >> beam.Map(
+            lambda *given: patiently(self.writer.sum_up, *given), AsSingleton(cuts)
+        )
         plan = root | "Plan" >> beam.Map(self._plan, AsList(summaries), AsIter(skipped), AsSingleton(cuts))
-        chunks = segments | "Write segments" >> beam.FlatMap(self.writer.write, AsSingleton(plan), AsSingleton(cuts))
+        write = beam.FlatMap(lambda *given: patiently(self._write, *given), AsSingleton(plan), AsSingleton(cuts))
+        chunks = segments | "Write segments" >> write
         named = plan | "Name files" >> beam.FlatMap(file_names, self.writer.images, self.names)
         files = (
             (chunks, named)
@@ -74,7 +77,12 @@ class SealDataset(beam.PTransform):
             | "Group files" >> beam.GroupByKey()
             | "Join files" >> beam.Map(lambda grouped: patiently(join_chunks, grouped, self.writer))
         )
-        return root | "Write manifest" >> beam.Map(self._manifest, AsList(files), AsSingleton(plan))
+        return root | "Write manifest" >> beam.Map(
+            lambda *given: patiently(self._manifest, *given), AsList(files), AsSingleton(plan)
+        )
+
+    def _write(self, *given: Any) -> list[tuple[str, Chunk]]:
+        return list(self.writer.write(*given))
 
     def _cuts(self, receipts: beam.PCollection[Receipt]) -> beam.PCollection[Cuts]:
         pipeline, caps = receipts.pipeline, self.caps
@@ -111,7 +119,7 @@ class SealDataset(beam.PTransform):
         data = (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
         path = f"{folder}/{MANIFEST}"
         if not store.create(path, data):  # a retry of this step, or another execution of it
-            stored = json.loads(store.read(path)[0])
+            stored = json.loads(read_existing(path)[0])
             if stored["dataset"] != json.loads(data)["dataset"]:
                 raise Unsealed(f"{path} already names another dataset: two jobs wrote to one folder")
         return path
@@ -252,4 +260,4 @@ class SweepBlocks(beam.PTransform):
         return sealed | "Sealed" >> beam.Reshuffle() | "Sweep" >> beam.Map(self._sweep)
 
     def _sweep(self, _: str) -> None:
-        sweep_folder(self.folder, self.image_folder, self.run, self.keep_blocks)
+        patiently(sweep_folder, self.folder, self.image_folder, self.run, self.keep_blocks)
