@@ -54,7 +54,7 @@ def workdir(given: str) -> Iterator[Path]:
 # Data sets
 
 
-def _row(number: int, references: Sequence[str]) -> bytes:
+def image_row(number: int, references: Sequence[str]) -> bytes:
     colour = _COLOURS[number % len(_COLOURS)]
     parts: list[dict[str, Any]] = [{"fileData": {"mimeType": "image/jpeg", "fileUri": uri}} for uri in references]
     question = (
@@ -71,7 +71,7 @@ def text_rows(start: int, stop: int, references: int = 4) -> Iterator[bytes]:
     """Rows of some 700 bytes, each of which names objects of Cloud Storage."""
     for number in range(start, stop):
         folder = f"gs://bucket/catalogue/photos/{number % 9973:04d}"
-        yield _row(number, [f"{folder}/{number:09d}-{i}.jpg" for i in range(references)])
+        yield image_row(number, [f"{folder}/{number:09d}-{i}.jpg" for i in range(references)])
 
 
 def object_rows(kind: str, start: int, stop: int, references: int = 4) -> Iterator[bytes]:
@@ -124,7 +124,7 @@ def linked_images(folder: Path, references: int, distinct: int = 200) -> Path:
         name = f"images/{number // 1000:04d}/{number:07d}.jpg"
         os.link(originals[number % len(originals)], folder / name)
         names.append(name)
-    rows = (_row(at // 4, names[at : at + 4]) for at in range(0, references, 4))
+    rows = (image_row(at // 4, names[at : at + 4]) for at in range(0, references, 4))
     return write_rows(folder / "rows.jsonl", rows)
 
 

@@ -156,7 +156,7 @@ def test_an_outage_seals_nothing_and_the_same_command_goes_on(
     assert run(world, "out") == 1
     said = capsys.readouterr().err
     assert what in said and "no answer after retries" in said
-    assert "not sealed" in said and "the same command goes on" in said or what == "a.jsonl"  # read at launch
+    assert ("not sealed" in said and "the same command goes on" in said) or what == "a.jsonl"  # read at launch
     assert "manifest.json" not in world.blobs("out/")
     proxy.fault = lambda request: None
     assert run(world, "out") == 0

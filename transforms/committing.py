@@ -11,6 +11,7 @@ counts only within the epoch that wrote it: a later run replaces it, and a dead 
 from __future__ import annotations
 
 import base64
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from transforms.storage import USUAL, Access, NotFound, Unavailable, crc32c, pat
 
 WORK = "_tuneset"
 _TRIES = 20  # at a receipt that other runs replace meanwhile
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,10 @@ class CommitBlocks(beam.PTransform):
 def commit_block(opened: OpenBlock, ledgers: Ledgers, caps: outputs.Caps) -> Receipt:
     close_ledger(opened)
     parts = list(outputs.parts(opened))
-    return patiently(ledgers.commit, opened, parts, outputs.packed_ids(opened, caps))
+    receipt = patiently(ledgers.commit, opened, parts, outputs.packed_ids(opened, caps))
+    first, lines = opened.block.extents[0], sum(part.lines for part in receipt.parts if part.kind in outputs.SPLITS)
+    _LOG.debug("%s from %d: %d lines, %d rejected", first.uri, first.start, lines, len(opened.rejections))
+    return receipt
 
 
 def count(receipt: Receipt) -> Receipt:
