@@ -42,6 +42,7 @@ class BlockKeys:
         for e in block.extents:
             digest.update(f"\n{block.format} {e.generation} {e.start} {e.end} {block.raw is not None} ".encode())
             digest.update(os.fsencode(e.uri))
+        digest.update(block.base.encode())
         return digest.hexdigest()
 
 
