@@ -25,8 +25,7 @@ from transforms.core.sealing import GROUPS, Cuts, Plan, Summary
 from transforms.core.splits import rank
 from transforms.segments import Chunk, Joined, SegmentWriter, Unsealed, join_chunks
 from transforms.shuffling import ShuffleLines
-from transforms.storage import USUAL, Access, patiently, read_existing, store_for
-from transforms.sweeping import sweep_folder
+from transforms.storage import patiently, read_existing, store_for
 
 MANIFEST = "manifest.json"
 FAILURE = "unsealed.json"  # in the work folder: why a finished job did not seal
@@ -244,20 +243,3 @@ def _told(file: Joined) -> dict[str, Any]:
     if file.name.endswith(".parquet"):
         return {"name": file.name, "lines": file.lines}
     return {"name": file.name, "lines": file.lines, "bytes": file.size, "crc32c": file.crc32c}
-
-
-@dataclass(kw_only=True)
-class SweepBlocks(beam.PTransform):
-    """Manifest written -> what the seal no longer needs is deleted. Never in one stage with the seal."""
-
-    folder: str
-    image_folder: str  # "" when it is shared, and so not ours to clean
-    run: str
-    keep_blocks: bool
-    access: Access = USUAL
-
-    def expand(self, sealed: beam.PCollection[str]) -> beam.PCollection[None]:
-        return sealed | "Sealed" >> beam.Reshuffle() | "Sweep" >> beam.Map(self._sweep)
-
-    def _sweep(self, _: str) -> None:
-        patiently(sweep_folder, self.folder, self.image_folder, self.run, self.keep_blocks)
