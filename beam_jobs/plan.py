@@ -15,6 +15,7 @@ from transforms.core import VERSION, jsonl
 from transforms.core.images import CODEC_VERSIONS, FitPolicy
 from transforms.core.outputs import Caps
 from transforms.core.places import Places
+from transforms.core.records import Input
 from transforms.core.splits import sample_bound
 from transforms.cutting import Cutter
 from transforms.listing import absolute, static_folder
@@ -81,6 +82,10 @@ class Plan:
         return Caps(self.settings.max_validation, self.settings.sample_count)
 
     @property
+    def inputs(self) -> tuple[Input, ...]:
+        return self.settings.inputs or tuple(Input(pattern) for pattern in self.settings.input)
+
+    @property
     def cutter(self) -> Cutter:
         s = self.settings
         return Cutter(s.block_bytes, s.max_line_bytes, s.wanted, self.access)
@@ -134,7 +139,7 @@ class Plan:
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
             "inputs": list(s.input),
-            "formats": list(s.formats),
+            "formats": [input.format for input in self.inputs],
             "output": s.output,
             "options": s.shaping() | {"shuffle_seed": s.shuffle_seed},
             "verified": s.verify != "none",

@@ -10,6 +10,7 @@ from typing import Any
 from beam_jobs.options import OPTIONS, OptionError, parser
 from transforms.core.dialects import Wanted
 from transforms.core.profiles import PROFILES, Profile
+from transforms.core.records import Input
 from transforms.core.splits import Splits, parse_splits
 from transforms.core.tables import Recipe
 from transforms.core.templates import TemplateError, parse_template
@@ -69,7 +70,7 @@ class Settings:
     no_wait: bool
     verbose: bool
     beam: tuple[str, ...] = field(default=())  # what follows is Beam's
-    formats: tuple[str, ...] = field(default=())  # of each input, once it was looked at
+    inputs: tuple[Input, ...] = field(default=())  # what `input` names, once it was looked at
 
     @property
     def profile(self) -> Profile:
