@@ -38,9 +38,15 @@ package: .venv/dev
 	$(BIN)/python -m build --outdir dist .
 
 bench: .venv/ready
-	for script in text_scale small_files local_images; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in text_scale small_files local_images storage; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
-engines: $(ENGINES)/prism $(ENGINES)/flink/ready
+engines: $(ENGINES)/prism $(ENGINES)/boot $(ENGINES)/flink/ready
+
+# What a container's worker is started by: Flink's PROCESS environment starts it without a container.
+$(ENGINES)/boot:
+	@command -v go >/dev/null || { echo "make test-engines needs Go (for Beam's boot program): it is not installed"; exit 1; }
+	GOBIN=$(abspath $(ENGINES))/bin GOFLAGS=-modcacherw go install github.com/apache/beam/sdks/v2/python/container@v$(BEAM)
+	mv $(ENGINES)/bin/container $@
 
 $(ENGINES)/prism:
 	@command -v go >/dev/null || { echo "make test-engines needs Go (for Prism): it is not installed"; exit 1; }

@@ -13,6 +13,7 @@ from apache_beam.runners.runner import create_runner
 
 from beam_jobs.options import OPTIONS, OptionError
 from beam_jobs.settings import Settings
+from transforms.buckets import look_at_bucket
 from transforms.core.places import inside
 from transforms.listing import absolute, static_folder
 from transforms.storage import is_local
@@ -99,9 +100,13 @@ def check_folders(settings: Settings, remote: bool) -> None:
         raise OptionError(
             f"--no_wait is for workers elsewhere: with {runner_of(settings)} the job ends with this process"
         )
-    for path in (output, *settings.input, settings.image_folder):
+    for path in (output, settings.image_folder):
         if not is_local(path) and not path.startswith("gs://"):
-            raise OptionError(f"{path}: expected a local path or gs://BUCKET/...")
+            raise OptionError(
+                f"{path}: expected a local path or gs://BUCKET/...; other file systems can only be read, since they cannot "
+                "create a file only if it is absent"
+            )
+    for path in (output, *settings.input, settings.image_folder):
         if remote and path and is_local(path) and runner_of(settings) == "DataflowRunner":
             raise OptionError(f"{path} is local, but the workers are not on this machine: use gs://")
     if settings.image_folder and is_local(settings.image_folder) and not is_local(output):
@@ -111,3 +116,18 @@ def check_folders(settings: Settings, remote: bool) -> None:
     for pattern in settings.input:
         if inside(static_folder(pattern), output):
             raise OptionError(f"--input {pattern} lies inside --output {output}: choose another output folder")
+
+
+def check_buckets(settings: Settings) -> list[str]:
+    """What the buckets that are written to will cost beside the usual, a sentence each.
+
+    Raises:
+      OptionError: a job cannot work in one of them.
+    """
+    warnings = []
+    for folder in dict.fromkeys(one for one in (settings.output, settings.image_folder) if one.startswith("gs://")):
+        fault, found = look_at_bucket(folder)
+        if fault:
+            raise OptionError(fault)
+        warnings += found
+    return list(dict.fromkeys(warnings))

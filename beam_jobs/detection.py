@@ -1,170 +1,81 @@
-"""Look at the first file of each input: what its rows are, and how a table is written. Settings -> Settings, and what was found.
+"""Look at the first files of every input: Settings -> Settings that know what each is, and lines that say what was found.
 
-What was found is said, with the option that overrides it; what cannot be is an OptionError before anything is written.
+What was found is said with the option that overrides it; what cannot be is an OptionError before anything is written.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from beam_jobs.looking import Look
 from beam_jobs.options import OptionError
 from beam_jobs.settings import Settings
-from transforms.core import jsonl
-from transforms.core.dialects import (
-    Wanted,
-    check_columns,
-    check_utf8,
-    dialect_of,
-    first_records,
-    is_image_name,
-    kind_of,
-    shown,
-)
-from transforms.core.examples import REJECTED
-from transforms.core.reasons import RowError
-from transforms.core.records import Extent
-from transforms.cutting import head_of
-from transforms.listing import first_file, is_folder
-from transforms.storage import NotFound, Stat, is_local
+from transforms.core.records import Input
+from transforms.core.splits import split_word
+from transforms.listing import is_folder
+from transforms.storage import NotFound, store_for
 
-_IMAGE_NAMES = (
-    "image", "images", "image_uri", "image_url", "image_path", "image_file", "file_name", "filename", "img", "picture",
-    "photo", "uri", "url", "gcs_uri", "path", "file",
-)  # fmt: skip
-_LOOKED_AT = 100  # lines of JSON
+_TEMPLATES = ("prompt", "answer", "system", "image_column")
+_SPLIT_FOLDERS = ("train", "training", "validation", "validate", "val", "test")
 
 
 def detect(settings: Settings) -> tuple[Settings, list[str]]:
-    """The same settings with the format of every input and the columns of images; a line about each, unless all are Gemini's.
+    """The same settings with what each input is and the columns of images; what to say, nothing if all are Gemini's rows.
 
     Raises:
       OptionError: an input has no file, or is not what options say.
     """
-    looks = [_Look(pattern, settings) for pattern in settings.input]
-    formats = tuple(look.format for look in looks)
-    given = [name for name in ("prompt", "answer", "system", "image_column") if getattr(settings, name)]
+    looks = [look for pattern in settings.input for look in look_at(pattern, settings)]
+    given = [name for name in _TEMPLATES if getattr(settings, name)]
     if given and not any(look.format != "gemini" or look.replay for look in looks):
         raise OptionError(
-            f"--{given[0]} is for rows of tables, but {settings.input[0]} holds Gemini's rows: leave it out, or name another "
-            "--input_format"
+            f"--{given[0]} is for rows of tables and folders, but {settings.input[0]} holds Gemini's rows: leave it out, or "
+            "name another --input_format"
         )
+    settings, split = split_folders(settings, looks)
     for look in looks:
-        if look.format == "table":
-            settings = look.table(settings)
-    return replace(settings, formats=formats), [look.said for look in looks] if set(formats) != {"gemini"} else []
+        settings = look.fill(settings)
+    settings = replace(settings, inputs=tuple(Input(look.pattern, look.format, look.base) for look in looks))
+    if all(look.format == "gemini" for look in looks):
+        return settings, []
+    return settings, [look.said for look in looks] + split
 
 
-class _Look:
-    """What the first file of one input says."""
+def look_at(pattern: str, settings: Settings) -> list[Look]:
+    """An input as what it is; a folder of images with metadata beside them is the tables that these are."""
+    look = Look(pattern, settings)
+    if look.format != "folder" or not is_folder(pattern):
+        return [look]
+    tables = [Look(uri, replace(settings, input_format="table")) for uri in metadata_files(look.base)]
+    for table in tables:
+        table.base = look.base
+    return tables or [look]
 
-    def __init__(self, pattern: str, settings: Settings) -> None:
-        self.pattern, self.replay = pattern, False
-        self._encoding = settings.encoding
-        self._templates = bool(settings.prompt or settings.answer or settings.image_column)
-        found = self._first(settings)
-        self._extent = Extent(found.uri, found.generation, found.size, 0, found.size)
-        self._head = head_of(self._extent)
-        self.format = self._format(settings)
-        what = "rejected rows, to be tried again" if self.replay else "Gemini's rows, one a line"
-        self.said = f"{pattern}: {what} (--input_format)"
 
-    def _first(self, settings: Settings) -> Stat:
-        named, output = settings.input_format, settings.output
-        formats = ("gemini", "table") if named == "auto" else (named,)
-        if self._templates:
-            formats = formats[::-1]
-        for format in formats:
-            try:
-                found = first_file(self.pattern, output, format)
-            except NotFound:
-                found = None
-            if found:
-                return found
-        hint = (
-            ""
-            if is_local(self.pattern) or self.pattern.endswith("/")
-            else "; a gs:// folder is named with a / at its end"
-        )
-        endings = "*.jsonl and *.jsonl.gz" if named == "gemini" else "*.jsonl, *.csv and *.tsv, also with .gz"
-        raise OptionError(f"--input {self.pattern} finds no file to read (of a folder: {endings}{hint})")
+def metadata_files(folder: str) -> list[str]:
+    """Hugging Face's convention: metadata.csv or .jsonl in a folder of images, or in each of its folders of a split."""
+    places = (folder, *(f"{folder}/{name}" for name in _SPLIT_FOLDERS))
+    return [uri for place in places for kind in ("csv", "jsonl") if _exists(uri := f"{place}/metadata.{kind}")]
 
-    def _format(self, settings: Settings) -> str:
-        kind, named = kind_of(self._extent.uri, self._head), settings.input_format
-        if kind == "csv":
-            plain = (
-                not is_folder(self.pattern)
-                and not self._templates
-                and not self._extent.uri.lower().endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab"))
-            )
-            return "gemini" if named == "gemini" or (named == "auto" and plain) else "table"
-        keys = set(self._keys())
-        if "tuneset" in keys:
-            self.replay = True
-            return "gemini"
-        if named != "auto":
-            return named
-        return "table" if self._templates and "contents" not in keys else "gemini"
 
-    def _keys(self) -> dict[str, object]:
-        """Keys of the first lines of JSON, in order, each with a value."""
-        keys: dict[str, object] = {}
-        for line in self._head.split(b"\n")[:_LOOKED_AT]:
-            try:
-                obj = jsonl.loads(line)
-            except RowError:
-                continue
-            if obj.get("tuneset") != REJECTED:
-                obj.pop("tuneset", None)
-            keys = {**obj, **keys}
-        return keys
+def split_folders(settings: Settings, looks: list[Look]) -> tuple[Settings, list[str]]:
+    """Let folders called train, validation, test decide the split, if all inputs have them and no option decides it."""
+    if settings.split_by or settings.split_column or not all(look.base for look in looks):
+        return settings, []
+    there: dict[str, None] = {}
+    for base in dict.fromkeys(look.base for look in looks):
+        names = [name for name in _SPLIT_FOLDERS if next(store_for(base).list(f"{base}/{name}"), None)]
+        if len({split_word(name) for name in names}) < 2:
+            return settings, []
+        there.update(dict.fromkeys(names))
+    return replace(settings, split_column="path.1"), [
+        f"folders {', '.join(there)} decide the split (--split_column path.1)"
+    ]
 
-    def table(self, settings: Settings) -> Settings:
-        """Settings with the columns of images, held against the columns that are there."""
-        uri = self._extent.uri
-        try:
-            names, values = self._columns(uri, settings.wanted)
-            for option in ("prompt", "answer"):
-                if not getattr(settings, option):
-                    raise OptionError(
-                        f"{uri} is a table with the columns {shown(names)}: --{option} is missing. For example: "
-                        "--prompt 'What is this?' --answer '{" + (names[-1] if names else "label") + "}'"
-                    )
-            if not settings.image_column:
-                settings = replace(settings, image_column=(self._image_column(names, values),))
-            assert settings.recipe
-            check_columns(names, settings.recipe.columns, "the columns are")
-        except RowError as error:
-            raise OptionError(f"{uri}: {error.detail}") from None
-        self.said += f"; images in {shown(settings.image_column)} (--image_column)"
-        return settings
 
-    def _columns(self, uri: str, wanted: Wanted) -> tuple[list[str], dict[str, object]]:
-        """Names of the columns, and the values of one row."""
-        dialect = dialect_of(uri, self._head, wanted)
-        if dialect.kind == "csv" and self._encoding == "auto":
-            check_utf8(self._head)
-        start = f"{self.pattern}: a table (--input_format)"
-        if dialect.kind == "jsonl":
-            self.said = f"{start} of JSON lines"
-            keys = self._keys()
-            return list(keys), keys
-        records = first_records(uri, self._head, replace(wanted, delimiter=dialect.delimiter))
-        rows = records[1:] if dialect.header else records
-        self.said = (
-            f"{start} in CSV; delimiter {dialect.delimiter!r} (--delimiter), {'a' if dialect.header else 'no'} header "
-            f"(--header), {dialect.encoding} (--encoding)"
-        )
-        return list(dialect.names), dict(zip(dialect.names, rows[0] if rows else ()))
-
-    def _image_column(self, names: list[str], values: dict[str, object]) -> str:
-        lower = {name.lower(): name for name in reversed(names)}
-        for name in _IMAGE_NAMES:
-            if name in lower:
-                return lower[name]
-        for name, value in values.items():
-            if is_image_name(value):
-                return name
-        raise RowError(
-            "missing_column",
-            f"no column looks like one of images: name it with --image_column; there are {shown(names)}",
-        )
+def _exists(uri: str) -> bool:
+    try:
+        store_for(uri).stat(uri)
+    except NotFound:
+        return False
+    return True

@@ -21,17 +21,16 @@ from transforms.inspection import InspectImages
 from transforms.listing import ListBlocks
 from transforms.publishing import PublishImages
 from transforms.reading import ReadRows
-from transforms.sealing import SealDataset, SweepBlocks
+from transforms.sealing import SealDataset
 from transforms.splits import AssignSplits
+from transforms.sweeping import SweepBlocks
 
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
     """Lay out the batch job -> the manifest's URI, once the dataset is sealed."""
     p, s = plan, plan.settings
 
-    listing = ListBlocks(
-        patterns=s.input, formats=s.formats or ("gemini",) * len(s.input), cutter=p.cutter, output=s.output
-    )
+    listing = ListBlocks(inputs=p.inputs, cutter=p.cutter, output=s.output, access=p.access)
     blocks, skipped = pipeline | "List" >> listing
     done, todo = blocks | "Skip what is committed" >> SkipCommitted(ledgers=p.ledgers, key=p.keys)
 
@@ -65,7 +64,13 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
         dataset=p.dataset,
         run=p.run,
     )
-    sweep = SweepBlocks(folder=s.output, image_folder=p.own_image_folder, run=p.ledgers.run, keep_blocks=s.keep_blocks)
+    sweep = SweepBlocks(
+        folder=s.output,
+        image_folder=p.own_image_folder,
+        run=p.ledgers.run,
+        keep_blocks=s.keep_blocks,
+        access=p.access,
+    )
     _ = sealed | "Clean up" >> sweep
     return sealed
 

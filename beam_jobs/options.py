@@ -33,10 +33,10 @@ _IN, _OUT, _IMG, _SPLIT, _RUN = "input", "output", "images", "examples and split
 
 OPTIONS = (
     Option("input", _IN, None, "files, globs or folders, separated by commas; local or gs:// (required)", "PATTERNS"),
-    Option("input_format", _IN, "auto", "what the rows are; gemini: one tuning example a line, as JSON; table: CSV, TSV or JSON "
-           "lines with a column of images", "FORMAT", ("auto", "gemini", "table")),
-    Option("prompt", _IN, "", "text asked of each row of a table: a template, in which {column} stands for a value", "TEMPLATE",
-           shapes=True),
+    Option("input_format", _IN, "auto", "what the rows are; gemini: one tuning example a line, as JSON; folder: images; "
+           "table: CSV, TSV or JSON lines with a column of images", "FORMAT", ("auto", "gemini", "folder", "table")),
+    Option("prompt", _IN, "", "text asked of each row of a table or image of a folder: a template, in which {column} stands for a "
+           "value", "TEMPLATE", shapes=True),
     Option("answer", _IN, "", "text to be learnt for each row: a template such as {column} or {a,b|object}", "TEMPLATE",
            shapes=True),
     Option("system", _IN, "", "system instruction of each row: a template", "TEMPLATE", shapes=True),
@@ -57,6 +57,8 @@ OPTIONS = (
            "FOLDER", shapes=True),
     Option("uri_prefix", _OUT, "", "gs:// folder that a local dataset will be uploaded to: fileUri names the images there",
            "URI", shapes=True),
+    Option("stage", _OUT, "local", "conforming images that are copied beside a gs:// dataset; local: files of this machine, "
+           "copy: objects too, on the server", "WHICH", ("local", "copy"), shapes=True),
     Option("overwrite", _OUT, False, "remove the dataset that the output folder holds, then write anew"),
     Option("model", _IMG, "image-tuning", "profile of limits", "PROFILE", tuple(PROFILES), shapes=True),
     Option("max_images", _IMG, 0, "images an example may hold (0: the profile's)", "N", shapes=True),
@@ -98,7 +100,8 @@ OPTIONS = (
     Option("max_rejected_fraction", _RUN, 0.1,
            "of the examples that may be rejected; above it nothing is sealed (from 100 examples on)", "FRACTION"),
     Option("block_bytes", _RUN, 262_144, "bytes of rows a worker takes at a time", "N"),
-    Option("threads", _RUN, 16, "images of a block that are read at once (gs:// only)", "N"),
+    Option("threads", _RUN, 64, "images of a block that are read at once (gs:// only)", "N"),
+    Option("user_project", _RUN, "", "project that is billed for requests to requester-pays buckets", "PROJECT"),
     Option("take_over", _RUN, False, "go on in a folder that another live job has claimed"),
     Option("keep_blocks", _RUN, False, "keep the committed blocks in OUTPUT/_tuneset after sealing"),
     Option("no_wait", _RUN, False, "return once the job is submitted; exit status 0 then means submitted"),

@@ -15,13 +15,14 @@ from transforms.core import VERSION, jsonl
 from transforms.core.images import CODEC_VERSIONS, FitPolicy
 from transforms.core.outputs import Caps
 from transforms.core.places import Places
+from transforms.core.records import Input
 from transforms.core.splits import sample_bound
 from transforms.cutting import Cutter
-from transforms.fitting import Fitter
-from transforms.inspection import Inspector
 from transforms.listing import absolute, static_folder
+from transforms.looking import Inspector
+from transforms.orders import Fitter
 from transforms.segments import SegmentWriter
-from transforms.storage import is_local
+from transforms.storage import Access, is_local
 from transforms.tables import TableReader
 
 
@@ -33,9 +34,13 @@ class Plan:
     claim: Claim
     remote: bool  # the runner's workers see no local file of ours
 
+    @property
+    def access(self) -> Access:
+        return Access(self.settings.user_project)
+
     @cached_property
     def ledgers(self) -> Ledgers:
-        return Ledgers(self.settings.output, self.claim.epoch, self.claim.run)
+        return Ledgers(self.settings.output, self.claim.epoch, self.claim.run, self.access)
 
     @cached_property
     def keys(self) -> BlockKeys:
@@ -77,8 +82,13 @@ class Plan:
         return Caps(self.settings.max_validation, self.settings.sample_count)
 
     @property
+    def inputs(self) -> tuple[Input, ...]:
+        return self.settings.inputs or tuple(Input(pattern) for pattern in self.settings.input)
+
+    @property
     def cutter(self) -> Cutter:
-        return Cutter(self.settings.block_bytes, self.settings.max_line_bytes, self.settings.wanted)
+        s = self.settings
+        return Cutter(s.block_bytes, s.max_line_bytes, s.wanted, self.access)
 
     @property
     def tables(self) -> TableReader:
@@ -109,11 +119,17 @@ class Plan:
     @cached_property
     def fitter(self) -> Fitter:
         stage = not is_local(self.settings.output) and self.settings.verify != "none"
-        return Fitter(ledgers=self.ledgers, inspector=self.inspector, image_folder=self.image_folder, stage=stage)
+        return Fitter(
+            ledgers=self.ledgers,
+            inspector=self.inspector,
+            image_folder=self.image_folder,
+            stage=stage,
+            copy=self.settings.stage == "copy",
+        )
 
     @cached_property
     def writer(self) -> SegmentWriter:
-        return SegmentWriter(self.settings.output, self.settings.verify != "none", self.claim.run)
+        return SegmentWriter(self.settings.output, self.settings.verify != "none", self.claim.run, self.access)
 
     @property
     def dataset(self) -> dict[str, Any]:
@@ -123,7 +139,7 @@ class Plan:
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
             "inputs": list(s.input),
-            "formats": list(s.formats),
+            "formats": [input.format for input in self.inputs],
             "output": s.output,
             "options": s.shaping() | {"shuffle_seed": s.shuffle_seed},
             "verified": s.verify != "none",

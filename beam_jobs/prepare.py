@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.runners.runner import PipelineState
 
 from beam_jobs import screen
 from beam_jobs.checks import (
     beam_options,
     check_beam_options,
+    check_buckets,
     check_folders,
     is_remote,
     on_this_machine,
@@ -31,7 +33,7 @@ from beam_jobs.settings import Settings, parse
 from transforms.claiming import CLAIM, Claim, Claimed, release_claim, still_ours, take_claim
 from transforms.committing import WORK
 from transforms.sealing import FAILURE, MANIFEST
-from transforms.storage import NoCredentials, NotFound, StorageError, store_for
+from transforms.storage import NoCredentials, NotFound, StorageError, Unavailable, reach, store_for
 from transforms.sweeping import OWNED, owned_images, sweep_folder, top_level
 
 SEALED, FAILED, WRONG = 0, 1, 2
@@ -43,16 +45,19 @@ def prepare(argv: Sequence[str]) -> int:
         settings = on_this_machine(parse(argv))
         set_up_log(settings.verbose)
         check_beam_options(settings)
+        reach(settings.user_project)
+        FileSystems.set_options(beam_options(settings))  # of schemes that Beam reads
         remote = is_remote(settings)
         check_folders(settings, remote)
         settings, told = detect(settings)
+        told += [f"! {warning}" for warning in check_buckets(settings)]
         manifest = sealed_before(settings)
+    except (Claimed, NoCredentials, Unavailable) as error:
+        print(f"tuneset: {error}", file=sys.stderr)
+        return FAILED
     except (OptionError, StorageError) as error:
         print(f"tuneset: {error}", file=sys.stderr)
         return WRONG
-    except (Claimed, NoCredentials) as error:
-        print(f"tuneset: {error}", file=sys.stderr)
-        return FAILED
     try:
         if manifest is not None:
             print(screen.sealed_before(manifest, settings))

@@ -90,6 +90,10 @@ def warnings(dataset: dict[str, Any], settings: Settings) -> list[str]:
         found.append(f"train needs {sum(n.startswith('train-') for n in names)} files: a tuning job takes one of them.")
         if not settings.shuffle_seed:
             found.append("Without --shuffle_seed the first of them is the first part of the input, not a fair sample.")
+    if "folder" in dataset["formats"] and not settings.shuffle_seed:
+        found.append(
+            "Images of a folder stand in the order of their names, so classes follow one another: --shuffle_seed mixes."
+        )
     for name, number in splits.items():
         if not number:
             found.append(f"{name}.jsonl is empty.")

@@ -10,6 +10,7 @@ from typing import Any
 from beam_jobs.options import OPTIONS, OptionError, parser
 from transforms.core.dialects import Wanted
 from transforms.core.profiles import PROFILES, Profile
+from transforms.core.records import Input
 from transforms.core.splits import Splits, parse_splits
 from transforms.core.tables import Recipe
 from transforms.core.templates import TemplateError, parse_template
@@ -35,6 +36,7 @@ class Settings:
     output: str
     image_folder: str
     uri_prefix: str
+    stage: str
     overwrite: bool
     model: str
     max_images: int
@@ -62,12 +64,13 @@ class Settings:
     max_rejected_fraction: float
     block_bytes: int
     threads: int
+    user_project: str
     take_over: bool
     keep_blocks: bool
     no_wait: bool
     verbose: bool
     beam: tuple[str, ...] = field(default=())  # what follows is Beam's
-    formats: tuple[str, ...] = field(default=())  # of each input, once it was looked at
+    inputs: tuple[Input, ...] = field(default=())  # what `input` names, once it was looked at
 
     @property
     def profile(self) -> Profile:
@@ -162,6 +165,16 @@ def check(settings: Settings) -> None:
     ):
         if getattr(settings, name) < least:
             raise OptionError(f"--{name} {getattr(settings, name)}: expected at least {least}")
+    if settings.threads > 256:
+        raise OptionError(
+            f"--threads {settings.threads}: expected at most 256, for that many connections are kept open"
+        )
+    if settings.stage == "copy" and not settings.output.startswith("gs://"):
+        raise OptionError("--stage copy copies within Cloud Storage, so --output must be gs://BUCKET/...")
+    if settings.stage == "copy" and settings.verify == "none":
+        raise OptionError(
+            "--verify none looks at no image, so --stage copy cannot tell which conform: use another level"
+        )
     if not 0 <= settings.max_rejected_fraction <= 1:
         raise OptionError(f"--max_rejected_fraction {settings.max_rejected_fraction}: expected a number from 0 to 1")
     for name in ("prompt", "answer", "system"):

@@ -87,10 +87,20 @@ KINDS = {
     "COLUMNS": _TEXT,
     "TEMPLATE": _TEXT,
     "CHARACTER": _TEXT,
+    "PROJECT": Kind("TEXT", (r"^$|^[a-z][a-z0-9.:-]{4,}[a-z0-9]$",)),
     "TEXT": _TEXT,
 }
 # Shown only while the parent has one of these values.
+_TABLES = ("input_format", ("auto", "table"))
 PARENTS = {
+    "prompt": _TABLES,
+    "answer": _TABLES,
+    "system": _TABLES,
+    "image_column": _TABLES,
+    "delimiter": _TABLES,
+    "header": _TABLES,
+    "encoding": _TABLES,
+    "max_side": ("oversize", ("resize",)),
     "on_bad_image": ("verify", ("header", "structure", "decode")),
     "upright": ("verify", ("header", "structure", "decode")),
 }

@@ -26,11 +26,13 @@ TWO_PROCESSES = ("--direct_num_workers=2", "--direct_running_mode=multi_processi
 _COLOURS = ("red", "blue", "green", "black", "white", "silver")
 
 
-def arguments(doc: str, **sizes: int) -> argparse.Namespace:
-    """--workdir, --strict, --repeat and one option for each size (its default)."""
+def arguments(doc: str, texts: dict[str, str] | None = None, **sizes: int) -> argparse.Namespace:
+    """--workdir, --strict, --repeat and one option for each size and text (its default)."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, size in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=size, help=f"default {size:,}")
+    for name, text in (texts or {}).items():
+        parser.add_argument(f"--{name}", default=text, help=f"default {text}")
     parser.add_argument("--workdir", default="", help="folder for data and results (default: a temporary one)")
     parser.add_argument("--repeat", type=int, default=2, help="runs of each kind; the fastest counts (default 2)")
     parser.add_argument("--strict", action="store_true", help="exit status 1 if a bar is missed")
@@ -52,7 +54,7 @@ def workdir(given: str) -> Iterator[Path]:
 # Data sets
 
 
-def _row(number: int, references: Sequence[str]) -> bytes:
+def image_row(number: int, references: Sequence[str]) -> bytes:
     colour = _COLOURS[number % len(_COLOURS)]
     parts: list[dict[str, Any]] = [{"fileData": {"mimeType": "image/jpeg", "fileUri": uri}} for uri in references]
     question = (
@@ -69,7 +71,20 @@ def text_rows(start: int, stop: int, references: int = 4) -> Iterator[bytes]:
     """Rows of some 700 bytes, each of which names objects of Cloud Storage."""
     for number in range(start, stop):
         folder = f"gs://bucket/catalogue/photos/{number % 9973:04d}"
-        yield _row(number, [f"{folder}/{number:09d}-{i}.jpg" for i in range(references)])
+        yield image_row(number, [f"{folder}/{number:09d}-{i}.jpg" for i in range(references)])
+
+
+def object_rows(kind: str, start: int, stop: int, references: int = 4) -> Iterator[bytes]:
+    """Rows that name objects start to stop of the stand-in, `references` a row."""
+    for at in range(start, stop, references):
+        yield image_row(at, [f"gs://bucket/{kind}/{number:09d}.jpg" for number in range(at, at + references)])
+
+
+def named_objects(rows: Path) -> list[str]:
+    """The URIs that a file of rows names, in order."""
+    with open(rows, "rb") as file:
+        parts = (part for line in file for part in json.loads(line)["contents"][0]["parts"])
+        return [part["fileData"]["fileUri"] for part in parts if "fileData" in part]
 
 
 def write_rows(path: Path, rows: Iterator[bytes]) -> Path:
@@ -82,18 +97,21 @@ def write_rows(path: Path, rows: Iterator[bytes]) -> Path:
 def jpegs(folder: Path, distinct: int) -> list[Path]:
     """Distinct JPEGs of 300 to 400 KB, 1600 x 1066 pixels: noise, whose strength decides the size."""
 
-    def made(number: int, strength: int) -> bytes:
-        noise = Image.frombytes("L", (800, 533), random.Random(number).randbytes(800 * 533)).resize((1600, 1066))
-        out = io.BytesIO()
-        noise.point([128 + (level - 128) * strength // 256 for level in range(256)]).save(out, "JPEG", quality=85)
-        return out.getvalue()
-
     folder.mkdir(parents=True)
-    strength = next(strength for strength in range(16, 257, 8) if len(made(0, strength)) > 340_000)
+    strength = next(s for s in range(16, 257, 8) if len(noise_jpeg(0, 1600, 1066, s)) > 340_000)
     paths = [folder / f"{number:03d}.jpg" for number in range(distinct)]
     for number, path in enumerate(paths):
-        path.write_bytes(made(number, strength))
+        path.write_bytes(noise_jpeg(number, 1600, 1066, strength))
     return paths
+
+
+def noise_jpeg(number: int, width: int, height: int, strength: int) -> bytes:
+    """A JPEG of seeded noise at half resolution; its strength (0 to 256) decides the bytes."""
+    half = (width // 2, height // 2)
+    noise = Image.frombytes("L", half, random.Random(number).randbytes(half[0] * half[1])).resize((width, height))
+    out = io.BytesIO()
+    noise.point([128 + (level - 128) * strength // 256 for level in range(256)]).save(out, "JPEG", quality=85)
+    return out.getvalue()
 
 
 def linked_images(folder: Path, references: int, distinct: int = 200) -> Path:
@@ -106,7 +124,7 @@ def linked_images(folder: Path, references: int, distinct: int = 200) -> Path:
         name = f"images/{number // 1000:04d}/{number:07d}.jpg"
         os.link(originals[number % len(originals)], folder / name)
         names.append(name)
-    rows = (_row(at // 4, names[at : at + 4]) for at in range(0, references, 4))
+    rows = (image_row(at // 4, names[at : at + 4]) for at in range(0, references, 4))
     return write_rows(folder / "rows.jsonl", rows)
 
 

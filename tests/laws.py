@@ -36,6 +36,11 @@ def sealed(path: str | os.PathLike[str]) -> Folder:
     return found
 
 
+def sealed_lines(path: str | os.PathLike[str]) -> dict[str, bytes]:
+    """The split files of a folder that may hold blocks still."""
+    return {file.name: file.read_bytes() for file in Path(path).glob("*.jsonl")}
+
+
 def lines(found: Folder, split: str = "train") -> list[dict[str, Any]]:
     return [json.loads(line) for line in found[f"{split}.jsonl"].splitlines()]
 

@@ -28,6 +28,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAPERS]
 
 OTHERS_FLAGS = {"check", "recursive", "strict", "file"}  # of ruff, gcloud, mypy, docker
+OTHERS_FLAGS |= {"artifacts", "flink", "parallelism", "service_port", "environment_option"}  # of Beam's engines
 # What a checkout holds beside the repository: as .gitignore says.
 NOT_OURS = {
     ".git",
@@ -53,7 +54,7 @@ HOSTS = {
     "www.w3.org",
     "git-lfs.github.com",  # a pointer file's first line
     "127.0.0.1",
-    "dataflow.googleapis.com",  # the service that a launch calls
+    "workflowexecutions.googleapis.com",  # the service that the schedule calls
     "www.googleapis.com",  # names of OAuth scopes
 }
 TEST_HOST = re.compile(r"(?:[\w-]+\.)*(?:example|example\.com|example\.org|test|invalid|localhost)|[a-z]|git-lfs")

@@ -5,73 +5,30 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import flink
 import pytest
+from flink import group_lives, kill_group, need, until
 from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_lines, write_rows
 
 pytestmark = pytest.mark.engines
 
-PARTS = Path(__file__).parents[1] / "engines"
-PRISM, FLINK = PARTS / "prism", PARTS / "flink"
+PRISM = flink.PARTS / "prism"
 OPTIONS = ["--block_bytes", "4096", "--max_image_bytes", "20000", "--splits", "train=0.7,validation=0.2,test=0.1"]
 
 Folder = dict[str, Any]
 
 
-def need(ready: bool, what: str) -> None:
-    if not ready:
-        pytest.fail(f"{what}: run `make engines`", pytrace=False)
-
-
-def until(condition: Callable[[], Any], seconds: float) -> Any:
-    """The first true value of a condition, or the last false one."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
-
-
-def group_lives(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def kill_group(group: int) -> None:
-    if group_lives(group):
-        os.killpg(group, signal.SIGKILL)
-
-
 @pytest.fixture(scope="module")
 def flink_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Beam job server with a Flink inside it -> HOST:PORT. It chooses its ports itself, so that none can be taken."""
-    need((FLINK / "ready").exists(), "engines/flink is not there")
-    need(shutil.which("java") is not None, "there is no java to run engines/flink with")
-    log = tmp_path_factory.mktemp("flink") / "log"
-    driver = "org.apache.beam.runners.flink.FlinkJobServerDriver"
-    ports = [word for name in ("job", "artifact", "expansion") for word in (f"--{name}-port", "0")]
-    command = ["java", "-Xmx1g", "-cp", f"{FLINK}/lib/*", driver, "--flink-master", "[local]", *ports]
-    with open(log, "wb") as out:
-        server = subprocess.Popen(command, stdout=out, stderr=out, cwd=log.parent, start_new_session=True)
-    try:
-        until(lambda: b"Job server now running" in log.read_bytes() or server.poll() is not None, 60)
-        found = re.search(r"JobService started on (\S+)", log.read_text())
-        assert found and server.poll() is None, log.read_text()
-        yield found[1]
-    finally:
-        kill_group(server.pid)
-        server.wait(10)
+    with flink.job_server(tmp_path_factory.mktemp("flink")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

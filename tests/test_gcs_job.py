@@ -6,7 +6,6 @@ import gzip
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,60 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cloud import Cloud
 from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_lines, write_rows
 from google.api_core import exceptions
-from google.cloud import storage as gcs_client
 
 from beam_jobs.checks import is_remote
 from beam_jobs.plan import places
 from beam_jobs.prepare import prepare
 from beam_jobs.settings import parse
-from transforms import fitting, sealing
-from transforms import gcs as gcs_module
+from transforms import composing, fitting, sealing
 from transforms.committing import Ledgers
 from transforms.gcs import GcsStore
 from transforms.segments import SegmentWriter
 
 OPTIONS = ("--block_bytes", "4096", "--max_image_bytes", "20000")
 SPECIAL = 4  # rows of `write_special`, beside the one with 40 images
-
-
-@pytest.fixture
-def cloud(gcs: Any, bucket: str) -> Cloud:
-    return Cloud(gcs.client.bucket(bucket.removeprefix("gs://")), bucket)
-
-
-class Cloud:
-    """A bucket, seen by a client that is not the code under test."""
-
-    def __init__(self, bucket: gcs_client.Bucket, uri: str) -> None:
-        self.bucket, self.uri = bucket, uri
-
-    def put(self, name: str, data: bytes) -> str:
-        self.bucket.blob(name).upload_from_string(data)
-        return f"{self.uri}/{name}"
-
-    def upload(self, folder: Path, prefix: str) -> None:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                self.put(f"{prefix}/{file.relative_to(folder).as_posix()}", file.read_bytes())
-
-    def blobs(self, prefix: str = "") -> dict[str, gcs_client.Blob]:
-        """Every object below a prefix, by its name after the prefix."""
-        return {blob.name[len(prefix) :]: blob for blob in self.bucket.list_blobs(prefix=prefix)}
-
-    def generations(self, prefix: str) -> dict[str, int]:
-        return {name: blob.generation for name, blob in self.blobs(prefix).items()}
-
-    def folder(self, prefix: str, into: Path) -> dict[str, Any]:
-        """What lies below a prefix, as `read_folder` tells it."""
-        shutil.rmtree(into, ignore_errors=True)
-        for name, blob in self.blobs(prefix).items():
-            put(into / name, blob.download_as_bytes())
-        return read_folder(into)
-
-    def json(self, name: str) -> Any:
-        return json.loads(self.bucket.blob(name).download_as_bytes())
 
 
 def lines(data: bytes) -> list[dict[str, Any]]:
@@ -346,7 +306,7 @@ def test_more_parts_than_one_compose_takes(cloud: Cloud, tmp_path: Path, monkeyp
     source = write_rows(tmp_path / "rows.jsonl", 600)
     size = os.path.getsize(source)
     cloud.put("in/rows.jsonl", Path(source).read_bytes())
-    monkeypatch.setattr(gcs_module, "_SMALL", 0)  # else parts this small are read and uploaded as one
+    monkeypatch.setattr(composing, "SMALL", 0)  # else parts this small are read and uploaded as one
     composed: list[int] = []
     compose = GcsStore._compose
 

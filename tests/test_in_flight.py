@@ -22,8 +22,9 @@ from transforms.claiming import Claim
 from transforms.core.places import Places
 from transforms.core.reasons import ImageError
 from transforms.core.records import Block, Example, Extent, OpenBlock, Row
-from transforms.inspection import Inspector, resolve_images
+from transforms.inspection import resolve_images
 from transforms.local import LocalStore, open_regular
+from transforms.looking import Inspector
 from transforms.opened import OpenBlockCoder, quiet_collector
 from transforms.storage import Changed
 

@@ -24,8 +24,8 @@ from transforms.core.images import FitPolicy
 from transforms.core.places import Places, inside, normalise, plain_objects, plain_paths
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
-from transforms.inspection import Inspector, look
-from transforms.storage import Forbidden, NotFound, Stat, StorageError, Unavailable
+from transforms.looking import Inspector, look
+from transforms.storage import Changed, Forbidden, NotFound, Stat, StorageError, Unavailable
 
 
 def inspector(*folders: str) -> Inspector:
@@ -378,7 +378,7 @@ class Refusing:
     [
         (NotFound("no such object"), "image_not_found"),
         (Forbidden("no access to the bucket"), "image_forbidden"),
-        (Unavailable("503, after retries"), "image_timeout"),
+        (Changed("overwritten between two reads, again and again"), "image_timeout"),
     ],
 )
 def test_what_cloud_storage_refuses_has_its_reason(
@@ -388,6 +388,13 @@ def test_what_cloud_storage_refuses_has_its_reason(
     assert look("gs://bucket/a.jpg", inspector("gs://")) == ImageFacts(
         "gs://bucket/a.jpg", reason=reason, detail=str(error)
     )
+
+
+def test_cloud_storage_that_is_away_rejects_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(storage._stores, "gs", Refusing(Unavailable("429, after retries")))
+    monkeypatch.setattr(storage, "PAUSES", (0.0, 0.0))
+    with pytest.raises(Unavailable, match="429"):
+        look("gs://bucket/a.jpg", inspector("gs://"))
 
 
 # The job as a whole

@@ -456,7 +456,7 @@ OTHER_VALUES = {
 
 
 def test_every_option_that_can_change_a_byte_changes_the_key(tmp_path: Path) -> None:
-    assert set(OTHER_VALUES) == {option.name for option in OPTIONS if option.shapes}
+    assert {*OTHER_VALUES, "stage"} == {option.name for option in OPTIONS if option.shapes}
     world(tmp_path, "i.png")
     (block,) = Run(tmp_path).blocks()
     key = Run(tmp_path).plan.keys(block)
@@ -466,7 +466,19 @@ def test_every_option_that_can_change_a_byte_changes_the_key(tmp_path: Path) -> 
         flags = (f"--{name}",) if value is None else (f"--{name}", value)
         keys.add(Run(tmp_path, flags=flags).plan.keys(block))
     assert len(keys) == 1 + len(OTHER_VALUES)
-    running = ("--block_bytes", "5000", "--threads", "3", "--keep_blocks", "--max_rejected_fraction", "0.5")
+    gs = ("--output", "gs://bucket/out")
+    assert Run(tmp_path, flags=gs).plan.keys(block) != Run(tmp_path, flags=(*gs, "--stage", "copy")).plan.keys(block)
+    running = (
+        "--block_bytes",
+        "5000",
+        "--user_project",
+        "payer",
+        "--threads",
+        "3",
+        "--keep_blocks",
+        "--max_rejected_fraction",
+        "0.5",
+    )
     assert Run(tmp_path, flags=running).plan.keys(block) == key
 
 

@@ -22,9 +22,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from transforms import inflating, listing, storage
-from transforms.core.records import Block
-from transforms.cutting import cut_blocks, pack_files
-from transforms.listing import absolute, first_file, list_pattern, matches, static_folder
+from transforms.core.dialects import Wanted
+from transforms.core.records import Block, Input
+from transforms.cutting import Cutter, cut_blocks, pack_files
+from transforms.listing import absolute, first_files, list_pattern, matches, static_folder
 from transforms.reading import read_rows
 from transforms.storage import Changed, NotFound, Stat
 
@@ -422,8 +423,10 @@ def listed(patterns: tuple[str, ...], output: str = "/nowhere") -> tuple[list[st
     """Files that a job with these patterns reads, and how many it counts as skipped."""
     blocks: list[Block] = []
     skipped = 0
-    for indexed in enumerate(patterns):
-        for found in listing._ListFiles(patterns, ("gemini",) * len(patterns), 1000, output).process(indexed):
+    inputs = tuple(map(Input, patterns))
+    for indexed in enumerate(inputs):
+        options = listing.ListBlocks(inputs=inputs, cutter=Cutter(1000, 1000, Wanted()), output=output)
+        for found in listing._ListFiles(options).process(indexed):
             if isinstance(found, Block):
                 blocks.append(found)
             else:
@@ -446,19 +449,23 @@ def test_a_file_that_a_folder_skips_is_read_if_it_is_named(tree: Path) -> None:
     assert len(files) == len(set(files)) == 7
 
 
+def first(pattern: str, output: str) -> dict[str, Stat]:
+    return first_files(pattern, output, lambda found, number: bool(found))
+
+
 def test_files_below_the_output_are_no_input(tree: Path) -> None:
     assert listed((f"{tree}/**/*.jsonl",), output=f"{tree}/d") == (
         [f"{tree}/a.jsonl", f"{tree}/d.jsonl", f"{tree}/linked/e.jsonl"],
         0,
     )
-    assert first_file(f"{tree}/d", f"{tree}/other") and not first_file(f"{tree}/d", f"{tree}/d")
+    assert first(f"{tree}/d", f"{tree}/other") and not first(f"{tree}/d", f"{tree}/d")
 
 
 def test_a_folder_without_a_dataset_finds_no_file(tmp_path: Path) -> None:
     put(tmp_path / "notes.txt", b"x")
     put(tmp_path / ".hidden.jsonl", b"{}\n")
-    assert not first_file(str(tmp_path), "/nowhere")
-    assert first_file(f"{tmp_path}/notes.txt", "/nowhere")
+    assert not first(str(tmp_path), "/nowhere")
+    assert first(f"{tmp_path}/notes.txt", "/nowhere")
 
 
 def test_paths_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,10 +20,9 @@ import pytest
 import requests
 import urllib3
 from google.auth.credentials import AnonymousCredentials
-from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.adapters import HTTPAdapter
 
-from transforms import gcs as gcs_module
+from transforms import composing, connecting
 from transforms.gcs import GcsStore
 from transforms.local import LocalStore
 from transforms.storage import (
@@ -279,8 +278,8 @@ def test_join_of_whole_objects(place: Place, count: int) -> None:
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("small", [8 << 20, 0])
 def test_join_of_ranges(place: Place, monkeypatch: pytest.MonkeyPatch, known: bool, small: int) -> None:
-    monkeypatch.setattr(gcs_module, "_SMALL", small)
-    monkeypatch.setattr(gcs_module, "_COPY", 16)
+    monkeypatch.setattr(composing, "SMALL", small)
+    monkeypatch.setattr(composing, "COPY", 16)
     pieces = [
         place.piece("p/0", b"0123456789", 3),
         place.piece("p/1", b"abcdefghij", 0, 9),
@@ -322,7 +321,7 @@ def test_join_replaces_and_leaves_its_pieces(place: Place) -> None:
 def test_join_notices_a_changed_piece(
     place: Place, monkeypatch: pytest.MonkeyPatch, begin: int, now: bytes, count: int, small: int
 ) -> None:
-    monkeypatch.setattr(gcs_module, "_SMALL", small)
+    monkeypatch.setattr(composing, "SMALL", small)
     pieces = [place.piece(f"p/{i:02}", b"piece", begin if i == count // 2 else 0) for i in range(count)]
     place.put(f"p/{count // 2:02}", now)
     before = place.names()
@@ -457,13 +456,6 @@ def wire(gcs: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Wire:
     return seen
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries as in production, with pauses of milliseconds instead of seconds."""
-    retry = DEFAULT_RETRY.with_delay(initial=0.005, maximum=0.01).with_timeout(10)
-    monkeypatch.setattr(gcs_module, "_RETRY", retry)
-
-
 def test_gs_what_each_call_costs_in_requests(bucket: str, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place(GcsStore(), bucket)
     whole = [place.piece(f"p/{i:02}", b"piece") for i in range(40)]
@@ -494,9 +486,9 @@ def test_gs_what_each_call_costs_in_requests(bucket: str, wire: Wire, monkeypatc
     assert join(part, *whole[:1]) == 3  # read, read, put: composing would be read, put, compose, delete
     assert join(part, *whole[:20], part) == 7
     assert join(*[part] * 20) == 21
-    monkeypatch.setattr(gcs_module, "_SMALL", 0)
+    monkeypatch.setattr(composing, "SMALL", 0)
     assert join(*[part] * 4) == 5
-    monkeypatch.setattr(gcs_module, "_COPY", 7)  # no two of 4 bytes are held at once
+    monkeypatch.setattr(composing, "COPY", 7)  # no two of 4 bytes are held at once
     assert join(*[part] * 4) == 13  # four times read, put and delete; one compose
 
 
@@ -507,7 +499,9 @@ def test_gs_read_is_one_ranged_request_of_stored_bytes(bucket: str, gcs: Any, wi
     blob.upload_from_string(stored)
     wire.sent.clear()
     store, uri = GcsStore(), f"{bucket}/zipped"
-    expected = Stat(uri, len(stored), str(blob.generation))
+    expected = Stat(uri, len(stored), str(blob.generation), "gzip")
+    assert store.stat(uri) == expected and list(store.list(bucket)) == [expected]
+    wire.sent.clear()
     assert store.read(uri) == (stored, expected)
     assert store.read(uri, 2, 12) == (stored[2:12], expected)
     assert len(wire.sent) == 2
@@ -638,9 +632,7 @@ def test_gs_outages_are_unavailable_after_retries(
         raise fault("no answer")
 
     wire.answer = fail
-    monkeypatch.setattr(
-        gcs_module, "_RETRY", gcs_module._RETRY.with_timeout(0.6)
-    )  # a loaded machine needs time for two
+    monkeypatch.setattr(connecting, "RETRY", connecting.RETRY.with_timeout(0.6))  # a loaded machine needs time for two
     begun = time.monotonic()
     with pytest.raises(Unavailable) as caught:
         CALLS[permission](GcsStore(), f"{bucket}/f")
@@ -758,7 +750,7 @@ def test_gs_a_child_connects_anew(bucket: str, method: str) -> None:
     mine = place.store._client()
     context = multiprocessing.get_context(method)
     here, there = context.Pipe()
-    with place.store._lock:  # as another thread might at the moment of the fork
+    with place.store._connection.lock:  # as another thread might at the moment of the fork
         child = context.Process(target=read_elsewhere, args=(place.store, place.uri("f"), there))
         child.start()
     assert here.poll(30)
@@ -779,5 +771,5 @@ def test_gs_a_pickled_store_works(bucket: str) -> None:
 def test_the_store_of_a_uri(bucket: str) -> None:
     assert isinstance(store_for(bucket + "/f"), GcsStore) and store_for(bucket) is store_for("gs://other/x")
     assert isinstance(store_for("/tmp/f"), LocalStore) and store_for("/a") is store_for("b")
-    with pytest.raises(StorageError, match="http://a/b: only gs:// and local paths"):
-        store_for("http://a/b")
+    with pytest.raises(StorageError, match="nowhere:// cannot be read: expected a local path or gs://"):
+        store_for("nowhere://a/b")

@@ -6,20 +6,27 @@ record ends, which takes a scan of the file by one worker; nothing else is read 
 
 from __future__ import annotations
 
+import itertools
 import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
-from transforms.core.dialects import HEAD, Wanted, dialect_of, kind_of
+from transforms.core.dialects import HEAD, IMAGE_TYPES, Wanted, dialect_of, kind_of
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Dialect, Extent
+from transforms.core.records import Block, Dialect, Extent, Input
 from transforms.csv_records import RecordEnds, cut_records
 from transforms.inflating import AROUND_LINE, UTF16, decompressed, is_gz, raw_blocks
-from transforms.storage import Stat, store_for
+from transforms.storage import USUAL, Access, Stat, store_for
 
+_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+_CELLS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab")
+# Endings of the files that a folder gives, by format.
+SUFFIXES = {"gemini": _LINES, "table": (*_LINES, *_CELLS), "folder": tuple(f".{name}" for name in IMAGE_TYPES)}
+_SIDECARS = (".txt", ".json")
 _SCAN = 8 << 20  # bytes read at a time
+_NAME_BYTES = 512  # of a block, for each of a folder's images
 
 
 def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str = "gemini") -> Iterator[Block]:
@@ -53,6 +60,37 @@ def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str 
         yield packed()
 
 
+def pack_images(index: int, files: Iterable[Stat], names: int, base: str, skipped: list[str]) -> Iterator[Block]:
+    """Images of a folder in order, each followed by its sidecars -> blocks that carry names and versions.
+
+    A block ends where a name says so, on average after `names` of them, so that one more file changes one block.
+    """
+    pack: list[Extent] = []
+    for stem in _by_stem(files):
+        images = [f for f in stem if not f.uri.lower().endswith(_SIDECARS)]
+        for image in images:
+            pack.append(Extent(image.uri, image.generation, image.size, 0, image.size))
+            named = {image.uri[: image.uri.rfind(".")] + ending for ending in _SIDECARS}
+            pack += [Extent(f.uri, f.generation, f.size, 0, f.size) for f in stem if f.uri in named]
+            if int.from_bytes(blake2b(os.fsencode(image.uri), digest_size=4).digest(), "big") % names == 0:
+                yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), "folder", base=base)
+                pack = []
+        stems = {image.uri.rpartition(".")[0] for image in images}
+        skipped += [f.uri for f in stem if f not in images and f.uri.rpartition(".")[0] not in stems]
+    if pack:
+        yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), "folder", base=base)
+
+
+def _by_stem(files: Iterable[Stat]) -> Iterator[list[Stat]]:
+    """Files in order, those together whose names are equal up to the first dot: whatever belongs together is among them."""
+    yield from (list(group) for _, group in itertools.groupby(files, lambda f: _stem(f.uri)))
+
+
+def _stem(uri: str) -> str:
+    folder, slash, name = uri.rpartition("/")
+    return folder + slash + name.partition(".")[0]
+
+
 @dataclass(frozen=True)
 class Cutter:
     """Cuts whole files into blocks.
@@ -63,10 +101,30 @@ class Cutter:
     block_bytes: int
     max_line_bytes: int
     wanted: Wanted
+    access: Access = USUAL
+
+    @property
+    def _sidecars(self) -> bool:
+        return any(name == "sidecar" or name.startswith("sidecar.") for name in self.wanted.columns)
+
+    def suffixes(self, format: str) -> tuple[str, ...]:
+        """Endings of the files that are listed for a format."""
+        return SUFFIXES[format] + (_SIDECARS if format == "folder" and self._sidecars else ())
+
+    def pack(self, index: int, input: Input, files: Iterable[Stat], skipped: list[str]) -> Iterator[Block]:
+        """Files of an input, in order -> blocks. Sidecars without an image are noted as skipped."""
+        if input.format == "folder":
+            names = max(self.block_bytes // _NAME_BYTES, 1)
+            yield from pack_images(index, files, names, input.base, skipped)
+        else:
+            for block in pack_files(index, files, self.block_bytes, input.format):
+                yield replace(block, base=input.base) if input.base else block
 
     def cut(self, block: Block) -> Iterator[Block]:
         """A whole file -> the blocks of its ranges; a pack of small files as it is."""
-        if block.format == "gemini":
+        if block.format == "folder":
+            yield block
+        elif block.format == "gemini":
             yield from cut_blocks(block, self.block_bytes, self.max_line_bytes)
         elif len(block.extents) > 1 or block.dialect:
             yield block

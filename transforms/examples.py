@@ -60,6 +60,8 @@ def build_examples(
             else:
                 row = row if isinstance(row, Record) else record_of(row, format)
                 assert recipe, "rows of a table and no recipe"
+                if opened.block.base and not row.base:
+                    row = recipe.rebased(row, folder_of(row.source), opened.block.base)
                 base = row.base or folder_of(row.source)
                 example = recipe.example(row, base, seed=seed, check_types=check_types)
         except RowError as error:

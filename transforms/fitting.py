@@ -19,55 +19,30 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.committing import WORK, Ledgers
+from transforms.committing import Ledgers
 from transforms.core.facts import read_facts
-from transforms.core.images import FitPolicy, FittedImage
+from transforms.core.images import FittedImage
 from transforms.core.reasons import ImageError
 from transforms.core.records import Block, FitOrder, Fitted, ImageFacts, OpenBlock
 from transforms.decoding import shared_pool
 from transforms.examples import drop_bad_images
-from transforms.inspection import Inspector, check_opened, drop_after_inspection, resolve_images
+from transforms.inspection import drop_after_inspection, resolve_images
 from transforms.local import LocalStore, open_regular, translate
-from transforms.storage import NotFound, StorageError, is_local, patiently, store_for
+from transforms.looking import check_opened, unpack
+from transforms.orders import Fitter
+from transforms.storage import (
+    Changed,
+    NotFound,
+    Stat,
+    StorageError,
+    Unavailable,
+    is_local,
+    patiently,
+    read_existing,
+    store_for,
+)
 
-_SUFFIX = {"jpeg": ".jpg"}
 _HEAD = 64 << 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fitter:
-    """Where rewritten images go, and by which policy; `stage`: local images are copied beside them, as the output is gs://."""
-
-    ledgers: Ledgers
-    inspector: Inspector
-    image_folder: str
-    stage: bool
-
-    @property
-    def policy(self) -> FitPolicy:
-        return self.inspector.policy
-
-    def order(self, facts: ImageFacts) -> FitOrder | None:
-        """What has to be done about an image, if anything."""
-        fit = self.inspector.must_fit(facts)
-        if facts.reason or not (fit or (self.stage and is_local(facts.uri))):
-            return None
-        digest = blake2b(f"{facts.uri}\n{facts.generation}\n".encode(), digest_size=16, person=b"tuneset fit")
-        digest.update(self.policy.digest_text().encode() if fit else b"stage")
-        return FitOrder(digest.hexdigest(), facts, stage=not fit)
-
-    def image_uri(self, key: str, type: str) -> str:
-        return f"{self.image_folder}/{key[:2]}/{key}{_SUFFIX.get(type, '.' + type)}"
-
-    def publish(self, fitted: Fitted) -> str:
-        """The fileUri of a rewritten image, as it will be called after uploading."""
-        places = self.inspector.places
-        if places.uri_prefix and is_local(fitted.uri):
-            return places.uri_prefix.rstrip("/") + "/images" + fitted.uri[len(self.image_folder) :]
-        return fitted.uri
-
-    def outcome_path(self, key: str) -> str:
-        return f"{self.ledgers.folder}/{WORK}/fits/{key[:2]}/{key}.{self.ledgers.epoch}.json"
 
 
 @dataclass(kw_only=True)
@@ -127,7 +102,7 @@ def store_facts(opened: OpenBlock, ledgers: Ledgers) -> dict[str, ImageFacts]:
 
 
 def load_facts(key: str, ledgers: Ledgers) -> dict[str, ImageFacts]:
-    data, _ = store_for(ledgers.folder).read(_facts_path(key, ledgers))
+    data, _ = read_existing(_facts_path(key, ledgers))
     return {facts["uri"]: ImageFacts(**facts) for facts in json.loads(data)}
 
 
@@ -170,6 +145,8 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
     made = None if order.stage else _made_before(order, fitter)
     if made:
         return made
+    if order.stage and not (is_local(facts.uri) or facts.encoding or is_local(fitter.image_folder)):
+        return _copied(order, fitter)
     try:
         data = _read_whole(facts, fitter)
         if order.stage:
@@ -181,11 +158,23 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
                 data, fitter.policy, source=name, header_type=facts.type, pixels=pixels
             )
     except (ImageError, StorageError) as error:  # of reading and decoding; a failed write below is an outage
+        if isinstance(error, Unavailable) and not is_local(facts.uri):
+            raise  # says nothing about the image
         return Fitted(reason=error.reason, detail=str(error))
     uri = fitter.image_uri(name, image.type)
     store_for(uri).create(uri, image.data, f"image/{image.type}")
     size, shape = len(image.data), (image.width, image.height)
     return Fitted(uri, image.type, size, *shape, image.fate, image.quality, image.scale)
+
+
+def _copied(order: FitOrder, fitter: Fitter) -> Fitted:
+    """A conforming object of Cloud Storage beside the dataset: no byte of it passes through here."""
+    facts, uri = order.facts, fitter.image_uri(order.key, order.facts.type)
+    try:
+        store_for(uri).copy(Stat(facts.uri, facts.size, facts.generation), uri)
+    except (NotFound, Changed) as error:  # it was there when it was inspected
+        return Fitted(reason=error.reason, detail=str(error))
+    return Fitted(uri, facts.type, facts.size, facts.width, facts.height, "untouched")
 
 
 def _made_before(order: FitOrder, fitter: Fitter) -> Fitted | None:
@@ -214,7 +203,8 @@ def _made_before(order: FitOrder, fitter: Fitter) -> Fitted | None:
 def _read_whole(facts: ImageFacts, fitter: Fitter) -> bytes:
     store = store_for(facts.uri)
     if not isinstance(store, LocalStore):
-        return store.read(facts.uri, generation=facts.generation)[0]
+        data = store.read(facts.uri, generation=facts.generation)[0]
+        return unpack(data) if facts.encoding == "gzip" else data
     try:
         with open(open_regular(facts.uri), "rb") as file:
             check_opened(facts.uri, file.fileno(), fitter.inspector.places.folders)
@@ -234,11 +224,11 @@ class TakeFitted(beam.PTransform):
 
 
 def take_fitted(opened: OpenBlock, fitter: Fitter) -> OpenBlock:
-    opened.facts = load_facts(opened.key, fitter.ledgers)
+    opened.facts = patiently(load_facts, opened.key, fitter.ledgers)
     resolve_images(opened, fitter.inspector)
     opened = drop_after_inspection(opened, fitter.inspector.on_bad_image)
     for source, order in used_orders(opened, fitter).items():
-        data, _ = store_for(fitter.ledgers.folder).read(fitter.outcome_path(order.key))
+        data, _ = patiently(read_existing, fitter.outcome_path(order.key))
         opened.fitted[source] = Fitted(**json.loads(data))
     if any(fitted.reason for fitted in opened.fitted.values()):
 

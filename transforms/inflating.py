@@ -63,6 +63,26 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
         yield raw(bytes(held), fault)
 
 
+def unpacked(data: bytes, most: int) -> bytes:
+    """A (multi-member) gzip in memory as one.
+
+    Raises:
+      zlib.error, EOFError: it is damaged, or ends early.
+      OverflowError: it comes to more than `most` bytes.
+    """
+    out, left, rest = [], most, data
+    while rest:
+        inflate = zlib.decompressobj(wbits=31)
+        out.append(inflate.decompress(rest, left + 1))
+        left -= len(out[-1])
+        if left < 0:
+            raise OverflowError(f"it unpacks to more than {most:,} bytes")
+        if not inflate.eof:
+            raise EOFError("it ends before its end mark")
+        rest = inflate.unused_data.lstrip(b"\0")
+    return b"".join(out)
+
+
 def decompressed(extent: Extent, chunk: int = 1 << 20) -> Iterator[bytes]:
     """The text of a .gz in pieces.
 

@@ -9,7 +9,7 @@ import glob
 import os
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,10 @@ import apache_beam as beam
 
 from transforms.core.ledger import NAMESPACE
 from transforms.core.places import inside
-from transforms.core.records import Block
-from transforms.cutting import Cutter, pack_files
-from transforms.storage import Stat, is_local, join_uri, store_for
+from transforms.core.records import Block, Input
+from transforms.cutting import SUFFIXES, Cutter
+from transforms.storage import USUAL, Access, Stat, is_local, join_uri, store_for
 
-_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
-_CELLS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab")
-SUFFIXES = {"gemini": _LINES, "table": (*_LINES, *_CELLS)}  # of the files that a folder gives, by format
 _WILD = re.compile(r"[*?\[]")
 _GLOB_TOKEN = re.compile(r"\*\*/?|[*?]|\[[!^]?\]?[^\]]*\]|.", re.DOTALL)
 
@@ -99,27 +96,23 @@ class ListBlocks(beam.PTransform):
     """Patterns -> Block descriptors, spread over the workers.
 
     Args:
-      patterns: files, globs and folders; a file that an earlier pattern also names is read once, there.
-      formats: what each pattern's rows are.
+      inputs: a file that the pattern of an earlier one also names is read once, there.
       cutter: makes blocks of files.
       output: files below it are no input.
     """
 
-    patterns: tuple[str, ...]
-    formats: tuple[str, ...]
+    inputs: tuple[Input, ...]
     cutter: Cutter
     output: str
+    access: Access = USUAL
 
     def expand(self, root: beam.Pipeline) -> tuple[beam.PCollection[Block], beam.PCollection[int]]:
         """-> (blocks, numbers of files skipped)."""
         listed = (
             root
-            | "Patterns" >> beam.Create(list(enumerate(self.patterns)), reshuffle=False)
+            | "Patterns" >> beam.Create(list(enumerate(self.inputs)), reshuffle=False)
             | "Spread patterns" >> beam.Reshuffle()
-            | "List files"
-            >> beam.ParDo(_ListFiles(self.patterns, self.formats, self.cutter.block_bytes, self.output)).with_outputs(
-                "skipped", main="files"
-            )
+            | "List files" >> beam.ParDo(_ListFiles(self)).with_outputs("skipped", main="files")
         )
         blocks = (
             listed.files
@@ -131,23 +124,24 @@ class ListBlocks(beam.PTransform):
 
 
 class _ListFiles(beam.DoFn):
-    def __init__(self, patterns: tuple[str, ...], formats: tuple[str, ...], block_bytes: int, output: str) -> None:
-        self._patterns, self._formats, self._block_bytes, self._output = patterns, formats, block_bytes, output
+    def __init__(self, options: ListBlocks) -> None:
+        self._inputs, self._cutter, self._output = options.inputs, options.cutter, options.output
 
-    def process(self, indexed: tuple[int, str]) -> Iterator[Any]:
-        index, pattern = indexed
+    def process(self, indexed: tuple[int, Input]) -> Iterator[Any]:
         skipped: list[str] = []
-        yield from pack_files(index, self._wanted(index, pattern, skipped), self._block_bytes, self._formats[index])
+        yield from self._cutter.pack(*indexed, self._wanted(*indexed, skipped), skipped)
         if skipped:
             beam.metrics.Metrics.counter(NAMESPACE, "files_skipped").inc(len(skipped))
             yield beam.pvalue.TaggedOutput("skipped", len(skipped))
 
-    def _wanted(self, index: int, pattern: str, skipped: list[str]) -> Iterator[Stat]:
-        folder, before = is_folder(pattern), list(zip(self._patterns, self._formats))[:index]
-        for found in list_pattern(pattern):
-            if inside(found.uri, self._output) or any(matches(p, found.uri, format) for p, format in before):
+    def _wanted(self, index: int, input: Input, skipped: list[str]) -> Iterator[Stat]:
+        folder, suffixes = is_folder(input.pattern) or input.format == "folder", self._cutter.suffixes(input.format)
+        for found in list_pattern(input.pattern):
+            if inside(found.uri, self._output) or any(
+                matches(i.pattern, found.uri, i.format) for i in self._inputs[:index]
+            ):
                 continue
-            if (folder and not is_dataset(found.uri, self._formats[index])) or not _is_text(found.uri):
+            if (folder and not found.uri.lower().endswith(suffixes)) or not _is_text(found.uri):
                 skipped.append(found.uri)
             else:
                 yield found
@@ -158,11 +152,24 @@ def _is_text(uri: str) -> bool:
     return uri.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in uri)
 
 
-def first_file(pattern: str, output: str, format: str = "gemini") -> Stat | None:
-    """The first file that a pattern gives in a format: a look at the first ones, not a listing."""
-    folder = is_folder(pattern)
-    found = (f for f in list_pattern(pattern) if not inside(f.uri, output))
-    return next((f for f in found if not folder or is_dataset(f.uri, format)), None)
+def first_files(pattern: str, output: str, enough: Callable[[dict[str, Stat], int], bool]) -> dict[str, Stat]:
+    """The first file of each format that a pattern gives, by format in the order they were found.
+
+    Args:
+      enough: what was found and the number of files seen -> whether to stop looking.
+    """
+    found: dict[str, Stat] = {}
+    for number, file in enumerate(f for f in list_pattern(pattern) if not inside(f.uri, output)):
+        for format in ("gemini", "table", "folder"):
+            if is_dataset(file.uri, format):
+                found.setdefault(format, file)
+                break
+        else:
+            if not is_folder(pattern):
+                found.setdefault("", file)
+        if enough(found, number):
+            break
+    return found
 
 
 def absolute(pattern: str) -> str:

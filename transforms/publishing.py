@@ -9,7 +9,7 @@ import apache_beam as beam
 from transforms.core.rare import RARE
 from transforms.core.records import OpenBlock
 from transforms.examples import note_fate
-from transforms.fitting import Fitter
+from transforms.orders import Fitter
 
 
 @dataclass(kw_only=True)

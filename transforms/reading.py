@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 
 from transforms.core.records import Block, Extent, OpenBlock, Rejection, Row
+from transforms.folders import read_folder
 from transforms.inflating import AROUND_LINE, UTF16
 from transforms.opened import quiet_collector
 from transforms.storage import patiently, store_for
@@ -48,6 +49,8 @@ class _ReadRows(beam.DoFn):
     def process(self, block: Block) -> Iterator[OpenBlock]:
         if block.format == "gemini" or (block.dialect and block.dialect.kind == "jsonl"):
             yield patiently(read_rows, block, self._key, self._max_line_bytes)
+        elif block.format == "folder":
+            yield patiently(read_folder, block, self._key, self._max_line_bytes)
         else:
             yield patiently(self._tables.read, block, self._key)
 

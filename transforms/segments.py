@@ -22,7 +22,7 @@ from transforms.core import sealing
 from transforms.core.outputs import EXAMPLES_FILE, IMAGES, REPEATING, SPLITS, number_rejected, table, words
 from transforms.core.records import Part, Receipt
 from transforms.core.sealing import GROUPS, Cuts, Place, Plan, Summary
-from transforms.storage import Piece, crc32c, is_local, store_for
+from transforms.storage import USUAL, Access, Piece, crc32c, is_local, store_for
 
 pa.set_memory_pool(pa.system_memory_pool())  # the others keep what they once held: 55 MB more after a million lines
 _ROW_GROUP = 64 << 10  # rows of a table that are held at once: a segment may be many times the average one
@@ -85,6 +85,7 @@ class SegmentWriter:
     folder: str
     images: bool
     run: str
+    access: Access = USUAL
 
     def check_claim(self) -> None:
         """Raises Unsealed if another job took the folder over: then its files may not be touched any more."""

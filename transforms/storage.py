@@ -1,12 +1,14 @@
-"""The only door to files: local paths and gs:// objects behind one small contract.
+"""The only door to files: local paths, gs:// objects and what Beam can read, behind one small contract.
 
     stat, list, read            what is there; a read can name the generation it expects
     create                      only if absent: the one primitive the commit protocol stands on
     replace                     only if the generation is still the one that was seen
+    copy                        a whole object, only if absent; on the server, where there is one
     join                        exactly these byte ranges, in this order, checked by CRC32C
     delete                      missing ones are no error
 
-A local "generation" is SIZE-MTIME_NS. Every failure is a `StorageError`; which one decides what a caller does.
+A local "generation" is SIZE-MTIME_NS. Other schemes are read through Beam's FileSystems (elsewhere.py). Every failure is a
+`StorageError`; which one decides what a caller does.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from typing import Any, Protocol, TypeVar
 
 import google_crc32c
 
+from transforms import throttling
+
 Result = TypeVar("Result")
+PAUSES = (1.0, 5.0)  # seconds
 
 
 class StorageError(Exception):
@@ -57,6 +62,38 @@ class Stat:
     uri: str
     size: int  # bytes
     generation: str
+    encoding: str = ""  # Content-Encoding of a gs:// object: "gzip" if its bytes are stored compressed
+
+
+@dataclass(frozen=True)
+class Access:
+    """How this job reaches storage, beside credentials.
+
+    A process has one store per scheme, and those ask `access()`. A copy that is unpickled in another process sets it there, so
+    steps that open storage carry one.
+
+    user_project: that is billed for requests to requester-pays buckets.
+    """
+
+    user_project: str = ""
+
+    def __reduce__(self) -> tuple[Callable[[str], Access], tuple[str]]:
+        return reach, (self.user_project,)
+
+
+USUAL = Access()
+_access = USUAL
+
+
+def access() -> Access:
+    return _access
+
+
+def reach(user_project: str = "") -> Access:
+    """Let this process reach storage so from now on."""
+    global _access
+    _access = Access(user_project)
+    return _access
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +120,13 @@ class Store(Protocol):
 
     def replace(self, uri: str, data: bytes, generation: str) -> bool:
         """Overwrite that generation ("": whatever is there); False: it is another by now."""
+
+    def copy(self, source: Stat, uri: str) -> bool:
+        """Write that generation of another object of the same store to `uri` unless it exists; False: it existed.
+
+        Raises:
+          Changed: the source is another generation by now.
+        """
 
     def join(self, uri: str, pieces: Sequence[Piece], content_type: str = "") -> tuple[Stat, int]:
         """Write the pieces one after another to `uri`, replacing it; -> its stat and CRC32C."""
@@ -125,16 +169,38 @@ def store_for(uri: str) -> Store:
 
                     store = LocalStore()
                 else:
-                    raise StorageError(f"{uri}: only gs:// and local paths can be read and written")
+                    from transforms.elsewhere import BeamStore
+
+                    store = BeamStore(scheme)
                 _stores[scheme] = store
     return store
 
 
-def patiently(call: Callable[..., Result], *args: Any) -> Result:
+def persistently(call: Callable[..., Result], *args: Any) -> Result:
     """Call, and call again up to twice if storage is away: the runners at hand fail a job on the first exception."""
-    for pause in (1, 5):
+    for pause in PAUSES:
         try:
             return call(*args)
         except Unavailable:
             time.sleep(pause)
     return call(*args)
+
+
+def read_existing(uri: str) -> tuple[bytes, Stat]:
+    """Read what a create just said was there already.
+
+    Raises:
+      Unavailable: it is not found all the same, as behind a cache, or deleted in between.
+    """
+    try:
+        return store_for(uri).read(uri)
+    except NotFound as error:
+        raise Unavailable(f"{uri} exists, says one answer of storage, and does not, says the next") from error
+
+
+def patiently(call: Callable[..., Result], *args: Any) -> Result:
+    """`persistently`, in the thread of a bundle: what throttling cost is told to Beam."""
+    try:
+        return persistently(call, *args)
+    finally:
+        throttling.tell()

@@ -42,6 +42,7 @@ _TABLE = (
     # reading a table
     ("bad_record", "read", "yours", "A record of CSV has more or fewer cells than its header, or a quote that is not closed."),
     ("missing_column", "read", "yours", "The file has not a column that an option names. Counted once for the whole file."),
+    ("bad_sidecar", "read", "yours", "The .txt or .json file beside an image of a folder cannot be read."),
     # the rules of an example
     ("other_format", "rules", "yours", "The row is in another format (messages, input_text, ...), not Gemini's contents."),
     ("missing_contents", "rules", "yours", "The row has no `contents` list, or an empty one."),

@@ -1,5 +1,6 @@
 """What flows through the rooms: nouns only, no behaviour beyond what a record knows about itself.
 
+Input                one of the patterns a job was given, and what it names
 Extent, Block        descriptors: the only things that cross a shuffle before a block is committed
 Dialect              how a table file is written
 Row, Record, Example one input line, or row of a table, and what it means
@@ -18,6 +19,15 @@ from typing import Any
 FORMATS = ("gemini", "table", "folder", "automl")  # of rows
 
 SortKey = tuple[int, bytes, int]  # (pattern index, object name as UTF-8 bytes, start offset): the order of the dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A file, glob or folder, and the format of its rows."""
+
+    pattern: str
+    format: str = "gemini"
+    base: str = ""  # folder that its images' paths are told from; "": that of the file a row stands in
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,7 @@ class Block:
     fault: str = ""  # "reason: detail" of a rejection that stands for the rest of the file
     lines: int = 0  # physical lines of what the fault stands for
     dialect: Dialect | None = None  # of a table's range; None: whole files, each of which tells its own
+    base: str = ""  # as its input's
 
 
 @dataclass(slots=True)
@@ -121,6 +132,7 @@ class ImageFacts:
     reason: str = ""
     detail: str = ""
     escalated: bool = False  # its end marker was missing, so it was read whole and decoded
+    encoding: str = ""  # "gzip": stored compressed by Content-Encoding; the other facts are of what it unpacks to
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ The one door by which rows of other formats than Gemini's become examples; what 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from transforms.core import jsonl
@@ -90,6 +91,16 @@ class Recipe:
                 columns = {**columns, name: value_of(columns, name, path)}
         text_bytes = sum(len(t) if t.isascii() else len(t.encode()) for t in (prompt, reply))
         return Example(row, id, contents, head, columns, images, text_bytes=text_bytes, base=base)
+
+    def rebased(self, row: Record, folder: str, base: str) -> Record:
+        """A row whose relative images are told from `base`, a folder above the row's own."""
+        below = folder[len(base) :].strip("/")
+        moved = {
+            name: f"{below}/{value}"
+            for name in self.images
+            if isinstance(value := row.columns.get(name), str) and below and not re.match(r"/|[a-z]+://", value)
+        }
+        return replace(row, columns=row.columns | moved, raw=b"", base=base)
 
     def _images(self, row: Record) -> list[tuple[str, str]]:
         """(URI as written, digest of a staged one or "") of each image, in the order of the columns."""

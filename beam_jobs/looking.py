@@ -1,0 +1,188 @@
+"""A look at one input: its first files -> its format; and of a table its columns, held against those that options name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from beam_jobs.options import OptionError
+from beam_jobs.settings import Settings
+from transforms.core import jsonl
+from transforms.core.dialects import (
+    Wanted,
+    check_columns,
+    check_utf8,
+    dialect_of,
+    first_records,
+    is_image_name,
+    kind_of,
+    shown,
+)
+from transforms.core.reasons import RowError
+from transforms.core.records import Extent
+from transforms.cutting import SUFFIXES, head_of
+from transforms.listing import first_files, is_folder, static_folder
+from transforms.storage import NotFound, Stat, is_local
+
+_IMAGE_NAMES = (
+    "image", "images", "image_uri", "image_url", "image_path", "image_file", "file_name", "filename", "img", "picture",
+    "photo", "uri", "url", "gcs_uri", "path", "file",
+)  # fmt: skip
+_LOOKED_AT = 100  # lines of JSON
+_MANY = 10_000  # files of a folder of images, among which no dataset was found
+
+
+class Look:
+    """What one input is. `said` tells a person, with the options that override it."""
+
+    def __init__(self, pattern: str, settings: Settings) -> None:
+        self.pattern, self.replay, self.base = pattern, False, ""
+        self._templates = bool(settings.prompt or settings.answer or settings.image_column)
+        named, file = self._first(settings)
+        self._extent = Extent(file.uri, file.generation, file.size, 0, file.size)
+        if named == "folder":
+            self.format, self.base = "folder", static_folder(pattern).rstrip("/")
+            self.said = f"{pattern}: images, one a row (--input_format)"
+            return
+        self._head = head_of(self._extent)
+        self.format = self._format(named)
+        what = "rejected rows, to be tried again" if self.replay else "Gemini's rows, one a line"
+        self.said = f"{pattern}: {what} (--input_format)"
+
+    def _first(self, settings: Settings) -> tuple[str, Stat]:
+        """The format, as far as names tell it, and the first file of it."""
+        named, folder = settings.input_format, is_folder(self.pattern)
+        lines = ("gemini", "table") if self._templates else ("gemini",)
+
+        def enough(found: dict[str, Stat], number: int) -> bool:
+            if named != "auto":
+                return bool(found) if not folder else any(name in found for name in _GIVEN_BY[named])
+            rows = any(name in found and not _is_metadata(found[name].uri) for name in lines)
+            return not folder or rows or ("folder" in found and number > _MANY)
+
+        try:
+            found = first_files(self.pattern, settings.output, enough)
+        except NotFound:
+            found = {}
+        if named != "auto":
+            file = next((found[name] for name in _GIVEN_BY[named] if name in found), None)
+            file = file or (None if folder or not found else next(iter(found.values())))
+            if file:
+                return named, file
+        elif found:
+            if "folder" in found and all(_is_metadata(f.uri) for name, f in found.items() if name != "folder"):
+                return "folder", found["folder"]
+            name = next((name for name in found if name in ("gemini", "table")), next(iter(found)))
+            return ("folder" if name == "folder" else "auto"), found[name]
+        hint = (
+            ""
+            if is_local(self.pattern) or self.pattern.endswith("/")
+            else "; a gs:// folder is named with a / at its end"
+        )
+        endings = {"gemini": "*.jsonl", "table": "*.jsonl, *.csv and *.tsv", "folder": "*.jpg, *.png and other images"}
+        given = endings.get(named, "*.jsonl, *.csv, *.tsv, or images")
+        raise OptionError(
+            f"--input {self.pattern} finds no file to read (of a folder: {given}, text also with .gz{hint})"
+        )
+
+    def _format(self, named: str) -> str:
+        kind = kind_of(self._extent.uri, self._head)
+        if kind == "csv":
+            plain = not self._templates and not self._extent.uri.lower().endswith(SUFFIXES["table"])
+            return "gemini" if named == "gemini" or (named == "auto" and plain) else "table"
+        keys = set(self._keys())
+        if "tuneset" in keys:
+            self.replay = True
+            return "gemini"
+        if named != "auto":
+            return named
+        return "table" if self._templates and "contents" not in keys else "gemini"
+
+    def _keys(self) -> dict[str, object]:
+        """Keys of the first lines of JSON, in order, each with a value."""
+        keys: dict[str, object] = {}
+        for line in self._head.split(b"\n")[:_LOOKED_AT]:
+            try:
+                keys = {**jsonl.loads(line), **keys}
+            except RowError:
+                continue
+        return keys
+
+    def fill(self, settings: Settings) -> Settings:
+        """Settings with what this input tells: the columns of a table's images.
+
+        Raises:
+          OptionError: what it needs is not given, or is not there.
+        """
+        if self.format == "folder":
+            if not settings.prompt:
+                raise OptionError(
+                    f"{self.pattern} holds images: --prompt is missing. For example: --prompt 'What is this?'"
+                )
+            assert settings.recipe
+            try:
+                check_columns(
+                    ("image", "sidecar"), settings.recipe.columns, "an image of a folder has path, sidecar and"
+                )
+            except RowError as error:
+                raise OptionError(f"{self.pattern}: {error.detail}") from None
+            answer = "" if settings.answer else "; answers are the names of their folders (--answer '{path.parent}')"
+            self.said += answer
+        return self._table(settings) if self.format == "table" else settings
+
+    def _table(self, settings: Settings) -> Settings:
+        uri = self._extent.uri
+        try:
+            names, values = self._columns(uri, settings)
+            for option in ("prompt", "answer"):
+                if not getattr(settings, option):
+                    raise OptionError(
+                        f"{uri} is a table with the columns {shown(names)}: --{option} is missing. For example: "
+                        "--prompt 'What is this?' --answer '{" + (names[-1] if names else "label") + "}'"
+                    )
+            if not settings.image_column:
+                settings = replace(settings, image_column=(_image_column(names, values),))
+            assert settings.recipe
+            check_columns(names, settings.recipe.columns, "the columns are")
+        except RowError as error:
+            raise OptionError(f"{uri}: {error.detail}") from None
+        self.said += f"; images in {shown(settings.image_column)} (--image_column)"
+        return settings
+
+    def _columns(self, uri: str, settings: Settings) -> tuple[list[str], dict[str, object]]:
+        """Names of the columns, and the values of one row."""
+        wanted: Wanted = settings.wanted
+        dialect = dialect_of(uri, self._head, wanted)
+        start = f"{self.pattern}: a table (--input_format)"
+        if dialect.kind == "jsonl":
+            self.said = f"{start} of JSON lines"
+            keys = self._keys()
+            return list(keys), keys
+        if settings.encoding == "auto":
+            check_utf8(self._head)
+        records = first_records(uri, self._head, replace(wanted, delimiter=dialect.delimiter))
+        rows = records[1:] if dialect.header else records
+        self.said = (
+            f"{start} in CSV; delimiter {dialect.delimiter!r} (--delimiter), {'a' if dialect.header else 'no'} header "
+            f"(--header), {dialect.encoding} (--encoding)"
+        )
+        return list(dialect.names), dict(zip(dialect.names, rows[0] if rows else ()))
+
+
+# Formats whose files a folder gives when it is read in one.
+_GIVEN_BY = {"gemini": ("gemini",), "table": ("gemini", "table"), "folder": ("folder",)}
+
+
+def _is_metadata(uri: str) -> bool:
+    return uri.rpartition("/")[2] in ("metadata.csv", "metadata.jsonl")
+
+
+def _image_column(names: list[str], values: dict[str, object]) -> str:
+    lower = {name.lower(): name for name in reversed(names)}
+    for name in _IMAGE_NAMES:
+        if name in lower:
+            return lower[name]
+    for name, value in values.items():
+        if is_image_name(value):
+            return name
+    detail = f"no column looks like one of images: name it with --image_column; there are {shown(names)}"
+    raise RowError("missing_column", detail)

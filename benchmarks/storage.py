@@ -1,0 +1,88 @@
+"""Inspection of objects in Cloud Storage: requests, bytes and time an image, with a stand-in that answers late.
+
+Against the same requests in a bare thread pool over the library's session, which has the same threads; and against the script
+people write, which downloads whole objects 16 at a time (on a part of the objects). What `--threads` is worth is told first.
+
+    python benchmarks/storage.py [--images 8000] [--late 0,10,30,100] [--strict]
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from common import Net, Report, arguments, fastest, object_rows, prepare, script, start_up, workdir, write_rows
+from stand_in import standing_in
+
+from beam_jobs.options import OPTIONS
+
+THREADS = next(option.default for option in OPTIONS if option.name == "threads")
+_SWEEP = (8, 16, 32, 64)
+
+
+def measure(kind: str, late: int, report: Report, folder: Path, images: int, downloads: int, repeat: int) -> None:
+    rows = write_rows(folder / "data/rows.jsonl", object_rows(kind, 0, images))
+    fewer = write_rows(folder / "data/fewer.jsonl", object_rows(kind, 0, downloads))
+    with standing_in(late) as server:
+        os.environ["STORAGE_EMULATOR_HOST"] = server.url
+        print(f"\n{kind} images, answers {late} ms late", flush=True)
+        start = start_up(repeat, folder)
+        one = fastest(repeat, lambda out: prepare(rows, out), folder / "one", keep=True)
+        shutil.rmtree(folder / "one")
+        server.counts()
+        prepare(rows, folder / "counted")
+        counts = server.counts()
+        shutil.rmtree(folder / "counted")
+        ours = report.run(f"tuneset, {THREADS} threads: {images:,} images", one, start)
+        loop = peer(report, f"bare loop, {THREADS} threads", "bare_requests.py", folder, rows, repeat)
+        name = f"whole objects, 16 threads: {downloads:,} images"
+        whole = peer(report, name, "download_script.py", folder, fewer, repeat)
+        report.bar("requests an image", counts["requests"] / images, most=2)
+        report.bar("KiB an image", counts["bytes"] / images / 1024, most=96)
+        report.bar("request rate, of the bare loop's", loop.seconds / ours.seconds, ours, loop, least=0.7)
+        pace = (images / ours.seconds) / (downloads / whole.seconds)
+        report.bar("images a second, of the downloading script's", pace, ours, whole, least=5)
+
+
+def peer(report: Report, name: str, program: str, folder: Path, rows: Path, repeat: int) -> Net:
+    """A script's time without its start-up, which is a run on one image."""
+    one = write_rows(folder / "data/one.jsonl", object_rows("plain", 0, 1, 1))
+    start = fastest(repeat, lambda out: script(program, out, one, str(THREADS)), folder / "peer")
+    return report.run(
+        name, fastest(repeat, lambda out: script(program, out, rows, str(THREADS)), folder / "peer"), start
+    )
+
+
+def sweep(report: Report, folder: Path, lates: list[int], images: int) -> None:
+    """How many images a second each number of threads comes to."""
+    rows = write_rows(folder / "data/swept.jsonl", object_rows("plain", 0, images))
+    print(f"{'images a second':46}  " + "  ".join(f"{n:>6}" for n in _SWEEP) + "  threads")
+    for late in lates:
+        with standing_in(late) as server:
+            os.environ["STORAGE_EMULATOR_HOST"] = server.url
+            start, found = start_up(2, folder), []
+            for threads in _SWEEP:
+                run = prepare(rows, folder / "swept", "--threads", str(threads))
+                shutil.rmtree(folder / "swept")
+                found.append(images / max(run.wall - start.wall, 1e-3))
+            print(f"{f'  answers {late} ms late':46}  " + "  ".join(f"{rate:6.0f}" for rate in found), flush=True)
+
+
+def main() -> int:
+    options = arguments(__doc__, {"late": "0,10,30,100"}, images=8000, downloads=1000)
+    lates = [int(late) for late in options.late.split(",")]
+    report = Report(options.strict)
+    images, downloads = max(options.images // 4, 1) * 4, max(options.downloads // 4, 1) * 4
+    with workdir(options.workdir) as folder:
+        report.head(f"{images:,} references to gs:// images, --verify structure")
+        sweep(report, folder, lates, images)
+        for late in lates:
+            for kind in ("plain", "phone"):
+                measure(kind, late, report, folder, images, min(downloads, images), options.repeat)
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

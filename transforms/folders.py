@@ -1,0 +1,54 @@
+"""Read a block of a folder's images: Block -> OpenBlock with Records; rejects: bad_sidecar. No image is opened here.
+
+The block carries the names; only the files beside images are read, and only if a template asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from transforms.core.folders import image_record, sidecar_value
+from transforms.core.reasons import RowError
+from transforms.core.records import Block, Extent, OpenBlock, Rejection
+from transforms.storage import store_for
+
+_SIDECARS = (".txt", ".json")  # the later one counts
+
+
+def read_folder(block: Block, key: Callable[[Block], str], max_line_bytes: int) -> OpenBlock:
+    """An image a row; its sidecar, if it has one, is read.
+
+    Args:
+      max_line_bytes: a longer sidecar is refused.
+    """
+    opened = OpenBlock(block, key(block))
+    extents = list(block.extents)
+    for number, extent in enumerate(extents):
+        if extent.uri.lower().endswith(_SIDECARS):
+            continue
+        beside = [e for e in extents[number + 1 : number + 3] if _beside(e.uri, extent.uri)]
+        opened.lines.append((extent.uri, 1))
+        try:
+            sidecar = _read(beside, max_line_bytes)
+        except RowError as error:
+            row = image_record(extent.uri, block.base)
+            opened.rejections.append(Rejection(row, "read", error.reason, error.detail, extent.uri, block.base))
+            continue
+        opened.rows.append(image_record(extent.uri, block.base, sidecar))
+    opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
+    return opened
+
+
+def _beside(uri: str, image: str) -> bool:
+    return uri.lower().endswith(_SIDECARS) and uri.rpartition(".")[0] == image.rpartition(".")[0]
+
+
+def _read(beside: list[Extent], most: int) -> object:
+    if not beside:
+        return None
+    extent = max(beside, key=lambda e: [e.uri.lower().endswith(ending) for ending in reversed(_SIDECARS)])
+    if extent.size > most:
+        raise RowError(
+            "bad_sidecar", f"{extent.uri} has {extent.size:,} bytes; at most {most:,} are read (--max_line_bytes)"
+        )
+    return sidecar_value(extent.uri, store_for(extent.uri).read(extent.uri, generation=extent.generation)[0])

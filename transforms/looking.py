@@ -1,0 +1,228 @@
+"""Look at images: resolved URIs -> ImageFacts, each with a reason if the image cannot be used.
+
+A conforming image costs one or two reads of at most 84 KiB together, under way for many images at once, and is never touched. A
+missing end marker alone rejects nothing: the file is then read whole, walked and decoded (a JPEG with a motion-photo trailer
+is fine). Local files are opened without waiting on a FIFO, and checked after opening: what was opened is a regular file
+below an allowed folder, whatever links led there.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from threading import BoundedSemaphore
+
+from transforms import throttling
+from transforms.core.headers import NeedMore, parse
+from transforms.core.images import FitPolicy
+from transforms.core.places import Places, inside
+from transforms.core.reasons import ImageError
+from transforms.core.records import ImageFacts
+from transforms.core.structure import ends_well, walk
+from transforms.decoding import shared_pool
+from transforms.inflating import unpacked
+from transforms.local import LocalStore, open_regular, translate
+from transforms.storage import (
+    Changed,
+    Forbidden,
+    NotAFile,
+    NotFound,
+    Stat,
+    StorageError,
+    is_local,
+    persistently,
+    store_for,
+)
+
+# Bytes of the first read of an object. A phone's EXIF of 64 KiB and the tables after it lie within: with less they cost a third
+# request. Of a local file much less is read first, since a second read costs nothing.
+HEAD = 80 << 10
+_LOCAL_HEAD = 16 << 10
+TAIL = 4 << 10  # bytes in which an end marker is looked for: padding may follow it
+_LONGEST_HEADER = 8 << 20  # bytes; no real header is longer
+_WHOLE = BoundedSemaphore(8)  # images that are held whole at once, of all that are looked at
+_UNPACKED = 128 << 20  # bytes that an object with Content-Encoding gzip may come to
+
+Read = Callable[[int, int, str], tuple[bytes, Stat]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspector:
+    """How closely images are looked at, and what conforms.
+
+    verify: none | header | structure | decode.
+    threads: reads of one block under way at once (gs:// only).
+    upright: a rotation tag does not conform.
+    """
+
+    places: Places
+    verify: str
+    policy: FitPolicy
+    on_bad_image: str
+    threads: int
+    upright: bool
+
+    def must_fit(self, facts: ImageFacts) -> bool:
+        """Whether an image does not conform and has to be rewritten."""
+        return not facts.reason and (
+            facts.size > self.policy.max_bytes
+            or facts.type not in self.policy.types
+            or (self.upright and facts.orientation != 1)
+        )
+
+    def refuse(self, facts: ImageFacts) -> None:
+        """Raise ImageError (too_large, animated, too_many_pixels) for what the policy rejects by its header alone."""
+        policy = self.policy
+        if policy.oversize == "reject" and facts.size > policy.max_bytes:
+            raise ImageError("too_large", f"{facts.size} bytes, over {policy.max_bytes}, under --oversize reject")
+        if policy.animation == "reject" and facts.frames != 1:
+            raise ImageError("animated", "more than one frame or page, under --animation reject")
+        if self.must_fit(facts) and facts.width * facts.height * max(1, facts.frames) > policy.max_pixels:
+            raise ImageError(
+                "too_many_pixels",
+                f"{facts.frames} x {facts.width} x {facts.height} pixels, at most {policy.max_pixels} are decoded",
+            )
+
+
+def look_at(sources: Sequence[str], inspector: Inspector) -> Iterable[ImageFacts]:
+    """The facts of each image; call it in the thread of the bundle."""
+    local = [source for source in sources if is_local(source)]
+    remote = [source for source in sources if not is_local(source)]
+    yield from (look(source, inspector) for source in local)  # threads gain nothing on the page cache
+    if remote:
+        try:
+            with ThreadPoolExecutor(min(inspector.threads, len(remote))) as pool:
+                yield from pool.map(lambda source: look(source, inspector), remote)
+        finally:
+            throttling.tell()
+
+
+def look(source: str, inspector: Inspector) -> ImageFacts:
+    """The facts of one image, or the reason why it cannot be used.
+
+    Raises:
+      Unavailable: Cloud Storage is away or refuses for our rate, and was asked again for minutes. That says nothing about
+        the image, so it is no reason to reject it.
+    """
+    try:
+        if is_local(source):
+            return _look_local(source, inspector)
+    except StorageError as error:
+        return ImageFacts(source, reason=error.reason, detail=str(error))
+    try:
+        for _ in range(2):
+            try:
+                return persistently(_look_remote, source, inspector)
+            except Changed:
+                continue  # overwritten between two reads: the new one is looked at
+        return persistently(_look_remote, source, inspector)
+    except (NotFound, Forbidden, NotAFile, Changed) as error:
+        return ImageFacts(source, reason=error.reason, detail=str(error))
+
+
+def _look_local(source: str, inspector: Inspector) -> ImageFacts:
+    store = store_for(source)
+    assert isinstance(store, LocalStore)
+    descriptor = -1
+    try:
+        descriptor = open_regular(source)
+        check_opened(source, descriptor, inspector.places.folders)
+        return _inspect(source, inspector, store.reader(source, descriptor), _LOCAL_HEAD)
+    except OSError as error:
+        raise translate(error, source) from None
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _look_remote(source: str, inspector: Inspector) -> ImageFacts:
+    read = partial(store_for(source).read, source)
+    head, found = read(0, HEAD, "")
+    if found.encoding == "gzip":
+        return _look_packed(found, inspector, read)
+    return _inspect(source, inspector, read, HEAD, (head, found))
+
+
+def _look_packed(found: Stat, inspector: Inspector, read: Read) -> ImageFacts:
+    """An object stored with Content-Encoding gzip: what it unpacks to is the image."""
+    try:
+        data = unpack(read(0, found.size, found.generation)[0])
+    except ImageError as error:
+        return ImageFacts(found.uri, found.generation, found.size, reason=error.reason, detail=error.detail)
+    image = Stat(found.uri, len(data), found.generation)
+    facts = _inspect(found.uri, inspector, lambda start, end, _: (data[start:end], image), HEAD)
+    return replace(facts, encoding="gzip")
+
+
+def unpack(data: bytes) -> bytes:
+    """The image in an object with Content-Encoding gzip.
+
+    Raises:
+      ImageError: undecodable: damaged, or larger than any image should be.
+    """
+    try:
+        return unpacked(data, _UNPACKED)
+    except (zlib.error, EOFError, OverflowError) as error:
+        raise ImageError("undecodable", f"its Content-Encoding is gzip, but: {error}") from None
+
+
+@lru_cache(maxsize=64)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def check_opened(source: str, descriptor: int, folders: tuple[str, ...]) -> None:
+    """Refuse a file that links led out of the allowed folders.
+
+    Raises:
+      NotAFile: it did.
+    """
+    try:
+        real = os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:  # no /proc (macOS): asked by name, a moment later
+        real = os.path.realpath(source)
+    if real != source and not any(inside(real, _real(folder)) for folder in folders if is_local(folder)):
+        raise NotAFile(f"{source} is a link that leads out of what may be read, to {real}")
+
+
+def _inspect(
+    source: str, inspector: Inspector, read: Read, first: int, begun: tuple[bytes, Stat] | None = None
+) -> ImageFacts:
+    head, found = begun or read(0, first, "")
+    generation, size = found.generation, found.size
+    facts = None
+    try:
+        if not size:
+            raise ImageError("empty_image", "the file has 0 bytes")
+        while True:
+            try:
+                h = parse(head, size)
+                break
+            except NeedMore as more:
+                if more.need > _LONGEST_HEADER:
+                    raise ImageError("undecodable", f"its header is longer than {_LONGEST_HEADER:,} bytes") from None
+                head += read(len(head), max(more.need, 2 * len(head)), generation)[0]
+        facts = ImageFacts(source, generation, size, h.type, h.width, h.height, h.orientation, h.frames)
+        inspector.refuse(facts)
+        if inspector.verify == "header" or inspector.must_fit(facts):
+            return facts  # what must be rewritten will be decoded whole
+        whole = inspector.verify == "decode"
+        if not whole:
+            tail = head if len(head) >= size else read(max(0, size - TAIL), size, generation)[0]
+            if ends_well(facts.type, tail, head, size):
+                return facts
+            facts = replace(facts, escalated=True)
+        with _WHOLE:
+            data = read(0, size, generation)[0]
+            walk(data, facts.type)
+            shared_pool(workers=os.cpu_count() or 1).check(
+                data, inspector.policy.max_pixels, pixels=facts.width * facts.height
+            )
+        return facts
+    except ImageError as error:
+        facts = facts or ImageFacts(source, generation, size)
+        return replace(facts, reason=error.reason, detail=error.detail)
