@@ -20,6 +20,7 @@ from beam_jobs.checks import (
     check_beam_options,
     check_buckets,
     check_folders,
+    check_previous,
     is_remote,
     on_this_machine,
     template_location,
@@ -50,7 +51,7 @@ def prepare(argv: Sequence[str]) -> int:
         remote = is_remote(settings)
         check_folders(settings, remote)
         settings, told = detect(settings)
-        told += [f"! {warning}" for warning in check_buckets(settings)]
+        told += [f"! {warning}" for warning in check_buckets(settings) + check_previous(settings)]
         manifest = sealed_before(settings)
     except (Claimed, NoCredentials, Unavailable) as error:
         print(f"tuneset: {error}", file=sys.stderr)

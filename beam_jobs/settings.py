@@ -64,6 +64,8 @@ class Settings:
     max_rejected_fraction: float
     block_bytes: int
     threads: int
+    previous: str
+    trust_uris: bool
     user_project: str
     take_over: bool
     keep_blocks: bool
@@ -165,6 +167,15 @@ def check(settings: Settings) -> None:
     ):
         if getattr(settings, name) < least:
             raise OptionError(f"--{name} {getattr(settings, name)}: expected at least {least}")
+    if settings.trust_uris and not settings.previous:
+        raise OptionError(
+            "--trust_uris says something of images that an earlier night looked at: it needs --previous FOLDER"
+        )
+    if settings.previous and not settings.image_folder:
+        raise OptionError(
+            "--previous needs --image_folder FOLDER, the same every night: rewritten images would lie in each night's own "
+            "folder otherwise, and no block of one night could be used in another"
+        )
     if settings.threads > 256:
         raise OptionError(
             f"--threads {settings.threads}: expected at most 256, for that many connections are kept open"

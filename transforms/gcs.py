@@ -179,7 +179,7 @@ class GcsStore:
                         origin,
                         token=token,
                         if_generation_match=0,
-                        if_source_generation_match=int(source.generation),
+                        if_source_generation_match=int(source.generation) if source.generation else None,
                         timeout=TIMEOUT,
                         retry=connecting.RETRY,
                     )
