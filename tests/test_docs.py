@@ -135,12 +135,12 @@ def test_make_targets_exist() -> None:
 def test_subcommands_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     known = re.findall(r"^  ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
-    assert known == ["prepare", "template", "demo"]
+    assert known == ["prepare", "template", "sweep", "demo"]
     assert {shlex.split(command)[1] for command in commands()} == set(known)
     assert main(["nonsense"]) == 2
 
 
-@pytest.mark.parametrize("subcommand", ["prepare", "template", "demo"])
+@pytest.mark.parametrize("subcommand", ["prepare", "template", "sweep", "demo"])
 def test_help_of_a_subcommand_writes_nothing(
     subcommand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

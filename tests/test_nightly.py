@@ -121,9 +121,16 @@ def test_three_nights_equal_full_runs(nights: Nights) -> None:
     assert told["blocks"]["reused"] < told["blocks"]["worked"]
 
 
-def test_a_night_needs_the_one_before_no_longer_once_it_is_sealed(nights: Nights) -> None:
+def test_a_night_needs_the_one_before_no_longer_once_it_is_sealed(
+    nights: Nights, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert nights.run("one") == 0
+    capsys.readouterr()
     assert nights.run("two", "--previous", f"{nights.root}/one") == 0
+    assert (
+        f"blocks are those of {nights.root}/one; input files: 0 new, 0 changed, 0 gone, 9 same."
+        in capsys.readouterr().out
+    )
     nights.move("one", "elsewhere")
     assert nights.run("three", "--previous", f"{nights.root}/two") == 0
     blocks = nights.manifest("three")["run"]["night"]["blocks"]
