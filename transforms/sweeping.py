@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Iterator
 
 import pyarrow.parquet as pq
 
@@ -21,6 +22,7 @@ OWNED = re.compile(
 
 OWNED_IMAGE = re.compile(r"[0-9a-f]{2}/([0-9a-f]{32}\.\w+|\.tmp-\d+-.*)")  # in an image folder
 
+_NAME = re.compile(rb"[0-9a-f]{2}/[0-9a-f]{32}\.\w+")
 _BLOCKS = re.compile(r".*/[0-9a-f]{32}(\.[0-9a-f]{20})?\.(train|validation|test|examples|images|rejected|receipt)")
 
 
@@ -63,8 +65,21 @@ def unnamed_images(folder: str, image_folder: str, named: set[str]) -> list[str]
     for name in named:
         if name.startswith("images") and name.endswith(".parquet"):
             data, _ = store_for(folder).read(f"{folder}/{name}")
-            used.update(pq.read_table(io.BytesIO(data), columns=["output"])["output"].to_pylist())
+            rows = pq.read_table(io.BytesIO(data), columns=["output", "source"])  # a source here stood in a row
+            used.update(rows["output"].to_pylist(), rows["source"].to_pylist())
+    if not any(name.startswith("images") for name in named):
+        return []  # nobody looked at images (--verify none), so nothing tells which are named
+    used.update(f"{image_folder}/{name}" for name in named_in(f"{folder}/rejected.jsonl"))
     return [uri for uri in owned_images(image_folder) if uri not in used]
+
+
+def named_in(uri: str, chunk: int = 8 << 20) -> Iterator[str]:
+    """Names like those of owned images in a file: a rejected row may name one that it held as bytes."""
+    store, tail = store_for(uri), b""
+    for start in range(0, store.stat(uri).size, chunk):
+        data = store.read(uri, start, start + chunk)[0]
+        yield from (found.decode() for found in _NAME.findall(tail + data))
+        tail = data[-64:]
 
 
 def owned_images(image_folder: str) -> list[str]:
