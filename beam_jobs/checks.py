@@ -13,6 +13,7 @@ from apache_beam.runners.runner import create_runner
 
 from beam_jobs.options import OPTIONS, OptionError
 from beam_jobs.settings import Settings
+from transforms.buckets import look_at_bucket
 from transforms.core.places import inside
 from transforms.listing import absolute, static_folder
 from transforms.storage import is_local
@@ -115,3 +116,18 @@ def check_folders(settings: Settings, remote: bool) -> None:
     for pattern in settings.input:
         if inside(static_folder(pattern), output):
             raise OptionError(f"--input {pattern} lies inside --output {output}: choose another output folder")
+
+
+def check_buckets(settings: Settings) -> list[str]:
+    """What the buckets that are written to will cost beside the usual, a sentence each.
+
+    Raises:
+      OptionError: a job cannot work in one of them.
+    """
+    warnings = []
+    for folder in dict.fromkeys(one for one in (settings.output, settings.image_folder) if one.startswith("gs://")):
+        fault, found = look_at_bucket(folder)
+        if fault:
+            raise OptionError(fault)
+        warnings += found
+    return list(dict.fromkeys(warnings))

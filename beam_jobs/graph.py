@@ -21,8 +21,9 @@ from transforms.inspection import InspectImages
 from transforms.listing import ListBlocks
 from transforms.publishing import PublishImages
 from transforms.reading import ReadRows
-from transforms.sealing import SealDataset, SweepBlocks
+from transforms.sealing import SealDataset
 from transforms.splits import AssignSplits
+from transforms.sweeping import SweepBlocks
 
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:

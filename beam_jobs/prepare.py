@@ -18,6 +18,7 @@ from beam_jobs import screen
 from beam_jobs.checks import (
     beam_options,
     check_beam_options,
+    check_buckets,
     check_folders,
     is_remote,
     on_this_machine,
@@ -32,7 +33,7 @@ from beam_jobs.settings import Settings, parse
 from transforms.claiming import CLAIM, Claim, Claimed, release_claim, still_ours, take_claim
 from transforms.committing import WORK
 from transforms.sealing import FAILURE, MANIFEST
-from transforms.storage import NoCredentials, NotFound, StorageError, reach, store_for
+from transforms.storage import NoCredentials, NotFound, StorageError, Unavailable, reach, store_for
 from transforms.sweeping import OWNED, owned_images, sweep_folder, top_level
 
 SEALED, FAILED, WRONG = 0, 1, 2
@@ -49,13 +50,14 @@ def prepare(argv: Sequence[str]) -> int:
         remote = is_remote(settings)
         check_folders(settings, remote)
         settings, told = detect(settings)
+        told += [f"! {warning}" for warning in check_buckets(settings)]
         manifest = sealed_before(settings)
+    except (Claimed, NoCredentials, Unavailable) as error:
+        print(f"tuneset: {error}", file=sys.stderr)
+        return FAILED
     except (OptionError, StorageError) as error:
         print(f"tuneset: {error}", file=sys.stderr)
         return WRONG
-    except (Claimed, NoCredentials) as error:
-        print(f"tuneset: {error}", file=sys.stderr)
-        return FAILED
     try:
         if manifest is not None:
             print(screen.sealed_before(manifest, settings))

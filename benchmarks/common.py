@@ -77,7 +77,7 @@ def text_rows(start: int, stop: int, references: int = 4) -> Iterator[bytes]:
 def object_rows(kind: str, start: int, stop: int, references: int = 4) -> Iterator[bytes]:
     """Rows that name objects start to stop of the stand-in, `references` a row."""
     for at in range(start, stop, references):
-        yield _row(at, [f"gs://bucket/{kind}/{number:09d}.jpg" for number in range(at, at + references)])
+        yield image_row(at, [f"gs://bucket/{kind}/{number:09d}.jpg" for number in range(at, at + references)])
 
 
 def named_objects(rows: Path) -> list[str]:

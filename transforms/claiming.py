@@ -54,6 +54,8 @@ def take_claim(folder: str, run: str, *, take_over: bool, remote: bool) -> Claim
         except NotFound:
             continue  # released in between
         theirs = json.loads(data)
+        if theirs["run"] == run:  # the answer to our own write was lost
+            return Claim(run, theirs["epoch"], theirs["resumed"])
         if not take_over and _lives(theirs):
             raise Claimed(
                 f"{folder} is being written by another job: run {theirs['run']} on {theirs['host']} (process "

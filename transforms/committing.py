@@ -24,9 +24,10 @@ from transforms.core import jsonl, outputs, reasons
 from transforms.core.ledger import COUNTERS, NAMESPACE
 from transforms.core.records import Block, OpenBlock, Part, Receipt
 from transforms.examples import close_ledger
-from transforms.storage import USUAL, Access, NotFound, crc32c, patiently, store_for
+from transforms.storage import USUAL, Access, NotFound, Unavailable, crc32c, patiently, read_existing, store_for
 
 WORK = "_tuneset"
+_TRIES = 20  # at a receipt that other runs replace meanwhile
 _LOG = logging.getLogger(__name__)
 
 
@@ -60,7 +61,8 @@ class Ledgers:
     def find(self, block: Block, key: str) -> Receipt | None:
         """The receipt that counts for a block, if there is one."""
         try:
-            return self._current(self._read(key)[0], block)
+            data, _ = store_for(self.folder).read(self.path(key, "receipt"))
+            return self._current(jsonl.loads(data) | {"key": key}, block)
         except NotFound:
             return None
 
@@ -96,18 +98,15 @@ class Ledgers:
             "ids": {cap: base64.b64encode(packed).decode() for cap, packed in ids.items()},
         }
         path, data = self.path(opened.key, "receipt"), jsonl.dumps(body)
-        while not store.create(path, data):
-            stored, generation = self._read(opened.key)
-            if receipt := self._current(stored, block):
+        for _ in range(_TRIES):
+            if store.create(path, data):
+                return self._receipt(body, block, opened.key)
+            stored, found = read_existing(path)
+            if receipt := self._current(jsonl.loads(stored) | {"key": opened.key}, block):
                 return receipt
-            if store.replace(path, data, generation):
-                break
-        return self._receipt(body, block, opened.key)
-
-    def _read(self, key: str) -> tuple[dict[str, Any], str]:
-        data, found = store_for(self.folder).read(self.path(key, "receipt"))
-        body = jsonl.loads(data)
-        return body | {"key": key}, found.generation
+            if store.replace(path, data, found.generation):
+                return self._receipt(body, block, opened.key)
+        raise Unavailable(f"{path} was another each time that it was to be replaced, though runs on a folder are few")
 
     def _current(self, body: dict[str, Any], block: Block) -> Receipt | None:
         if body["heals"] and body["epoch"] < self.epoch:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from transforms.connecting import split_object, split_uri
 from transforms.core import checksum
-from transforms.storage import Changed, Piece, Stat, crc32c
+from transforms.storage import Changed, Forbidden, Piece, Stat, StorageError, Unavailable, crc32c
 
 if TYPE_CHECKING:
     from transforms.gcs import GcsStore
@@ -147,3 +147,13 @@ def _grouped(pieces: Sequence[Piece], bucket: str) -> list[list[Piece]]:
 
 def _digest(parts: Sequence[Piece] | Sequence[Source]) -> str:
     return hashlib.blake2b(repr(list(parts)).encode(), digest_size=16).hexdigest()
+
+
+def uncomposable(uri: str, error: StorageError) -> StorageError:
+    """What a compose was refused for, so that a person knows what to do."""
+    if isinstance(error, Forbidden | Unavailable):
+        return error
+    return StorageError(
+        f"{error} (the files of a dataset are joined from their parts by compose, within one bucket, and this bucket does not "
+        f"take it: choose an --output in another one. What was committed below {uri.rpartition('/')[0]} stays there)"
+    )

@@ -30,7 +30,17 @@ from transforms.inspection import drop_after_inspection, resolve_images
 from transforms.local import LocalStore, open_regular, translate
 from transforms.looking import check_opened, unpack
 from transforms.orders import Fitter
-from transforms.storage import Changed, NotFound, Stat, StorageError, Unavailable, is_local, patiently, store_for
+from transforms.storage import (
+    Changed,
+    NotFound,
+    Stat,
+    StorageError,
+    Unavailable,
+    is_local,
+    patiently,
+    read_existing,
+    store_for,
+)
 
 _HEAD = 64 << 10
 
@@ -92,7 +102,7 @@ def store_facts(opened: OpenBlock, ledgers: Ledgers) -> dict[str, ImageFacts]:
 
 
 def load_facts(key: str, ledgers: Ledgers) -> dict[str, ImageFacts]:
-    data, _ = store_for(ledgers.folder).read(_facts_path(key, ledgers))
+    data, _ = read_existing(_facts_path(key, ledgers))
     return {facts["uri"]: ImageFacts(**facts) for facts in json.loads(data)}
 
 
@@ -214,11 +224,11 @@ class TakeFitted(beam.PTransform):
 
 
 def take_fitted(opened: OpenBlock, fitter: Fitter) -> OpenBlock:
-    opened.facts = load_facts(opened.key, fitter.ledgers)
+    opened.facts = patiently(load_facts, opened.key, fitter.ledgers)
     resolve_images(opened, fitter.inspector)
     opened = drop_after_inspection(opened, fitter.inspector.on_bad_image)
     for source, order in used_orders(opened, fitter).items():
-        data, _ = store_for(fitter.ledgers.folder).read(fitter.outcome_path(order.key))
+        data, _ = patiently(read_existing, fitter.outcome_path(order.key))
         opened.fitted[source] = Fitted(**json.loads(data))
     if any(fitted.reason for fitted in opened.fitted.values()):
 

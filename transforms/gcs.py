@@ -10,7 +10,6 @@ Reads give the bytes as stored: what was uploaded with Content-Encoding gzip sta
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,18 +17,14 @@ from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
-import requests
 from google.api_core import exceptions
 from google.cloud import storage
 
 from transforms import composing, connecting
+from transforms.answers import body_of, check_whole
 from transforms.composing import Source
 from transforms.connecting import TIMEOUT, Connection, split_object, split_uri, translated
-from transforms.storage import Changed, NotFound, Piece, Stat, Unavailable, access, crc32c
-
-_PATIENCE = 30.0  # seconds for an answer's first bytes, and for the rest:
-_SLOWEST = 100_000  # bytes a second; an answer that drips more slowly is asked for again
-_CHUNK = 1 << 20  # bytes
+from transforms.storage import Changed, NotFound, Piece, Stat, StorageError, Unavailable, access, crc32c
 
 
 def _object_crc32c(blob: storage.Blob) -> int:
@@ -68,6 +63,13 @@ class GcsStore:
     def _blob(self, uri: str) -> storage.Blob:
         bucket, name = split_object(uri)
         return self._bucket(bucket).blob(name)
+
+    def bucket(self, name: str) -> storage.Bucket:
+        """A bucket with its settings."""
+        with translated(f"gs://{name}", "storage.buckets.get"):
+            bucket = self._bucket(name)
+            bucket.reload(timeout=TIMEOUT, retry=connecting.RETRY)
+        return bucket
 
     def stat(self, uri: str) -> Stat:
         with translated(uri, "storage.objects.get"):
@@ -130,9 +132,9 @@ class GcsStore:
                 return 416, response.headers, b""
             if response.status_code not in (200, 206):
                 raise exceptions.from_http_response(response)
-            data = _body(response, uri)
+            data = body_of(response, uri)
             if response.status_code == 200:
-                _check_whole(response, data, uri)
+                check_whole(response, data, uri)
             return response.status_code, response.headers, data
 
     def _upload(self, uri: str, data: bytes, content_type: str, generation: int | None) -> storage.Blob | None:
@@ -201,7 +203,9 @@ class GcsStore:
                 blob.content_type = content_type or "application/octet-stream"
                 blob.cache_control = "no-store"
                 blob.compose([blob.bucket.blob(s.name) for s in sources], timeout=TIMEOUT, retry=connecting.RETRY)
-        except NotFound as error:
+        except StorageError as error:
+            if not isinstance(error, NotFound):
+                raise composing.uncomposable(uri, error) from error
             if any(source.temporary for source in sources):
                 raise Unavailable(f"{uri}: a piece is gone, perhaps joined by another worker: try again") from error
             raise NotFound(f"{uri}: one of the {len(sources)} objects it is joined from does not exist") from error
@@ -219,30 +223,3 @@ class GcsStore:
         with ThreadPoolExecutor(composing.THREADS) as pool:
             while batch := list(islice(rest, 1000)):  # not every URI of a sweep in memory
                 list(pool.map(delete_one, batch))
-
-
-def _body(response: requests.Response, uri: str) -> bytes:
-    """The bytes of an answer as they were sent.
-
-    Raises:
-      requests.ConnectionError: they ended early, or came so slowly that asking again is better.
-    """
-    length = int(response.headers.get("Content-Length", -1))
-    deadline = time.monotonic() + _PATIENCE + max(length, 0) / _SLOWEST
-    chunks, got = [], 0
-    while chunk := response.raw.read1(_CHUNK, decode_content=False):
-        chunks.append(chunk)
-        got += len(chunk)
-        if got != length and time.monotonic() > deadline:
-            raise requests.ConnectionError(f"{uri}: only {got} bytes of {length} came in {_PATIENCE:.0f} s and more")
-    if length >= 0 and got != length:
-        raise requests.ConnectionError(f"{uri}: the answer ended after {got} bytes of {length}")
-    return b"".join(chunks)
-
-
-def _check_whole(response: requests.Response, data: bytes, uri: str) -> None:
-    """Hold a whole object against the CRC32C that came with it."""
-    for part in response.headers.get("x-goog-hash", "").split(","):
-        name, _, value = part.strip().partition("=")
-        if name == "crc32c" and int.from_bytes(base64.b64decode(value), "big") != crc32c(data):
-            raise requests.ConnectionError(f"{uri}: the bytes that came are not those that are stored (CRC32C)")

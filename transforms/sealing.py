@@ -25,8 +25,7 @@ from transforms.core.sealing import GROUPS, Cuts, Plan, Summary
 from transforms.core.splits import rank
 from transforms.segments import Chunk, Joined, SegmentWriter, Unsealed, join_chunks
 from transforms.shuffling import ShuffleLines
-from transforms.storage import USUAL, Access, patiently, store_for
-from transforms.sweeping import sweep_folder
+from transforms.storage import patiently, read_existing, store_for
 
 MANIFEST = "manifest.json"
 FAILURE = "unsealed.json"  # in the work folder: why a finished job did not seal
@@ -64,9 +63,12 @@ class SealDataset(beam.PTransform):
         if self.shuffle_seed:
             shuffle = ShuffleLines(writer=self.writer, seed=self.shuffle_seed)
             segments = (receipts, segments) | "Shuffle" >> shuffle | "Segment again" >> GroupSegments()
-        summaries = segments | "Sum up" >> beam.Map(self.writer.sum_up, AsSingleton(cuts))
+        summaries = segments | "Sum up" >> beam.Map(
+            lambda *given: patiently(self.writer.sum_up, *given), AsSingleton(cuts)
+        )
         plan = root | "Plan" >> beam.Map(self._plan, AsList(summaries), AsIter(skipped), AsSingleton(cuts))
-        chunks = segments | "Write segments" >> beam.FlatMap(self.writer.write, AsSingleton(plan), AsSingleton(cuts))
+        write = beam.FlatMap(lambda *given: patiently(self._write, *given), AsSingleton(plan), AsSingleton(cuts))
+        chunks = segments | "Write segments" >> write
         named = plan | "Name files" >> beam.FlatMap(file_names, self.writer.images, self.names)
         files = (
             (chunks, named)
@@ -74,7 +76,12 @@ class SealDataset(beam.PTransform):
             | "Group files" >> beam.GroupByKey()
             | "Join files" >> beam.Map(lambda grouped: patiently(join_chunks, grouped, self.writer))
         )
-        return root | "Write manifest" >> beam.Map(self._manifest, AsList(files), AsSingleton(plan))
+        return root | "Write manifest" >> beam.Map(
+            lambda *given: patiently(self._manifest, *given), AsList(files), AsSingleton(plan)
+        )
+
+    def _write(self, *given: Any) -> list[tuple[str, Chunk]]:
+        return list(self.writer.write(*given))
 
     def _cuts(self, receipts: beam.PCollection[Receipt]) -> beam.PCollection[Cuts]:
         pipeline, caps = receipts.pipeline, self.caps
@@ -111,7 +118,7 @@ class SealDataset(beam.PTransform):
         data = (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
         path = f"{folder}/{MANIFEST}"
         if not store.create(path, data):  # a retry of this step, or another execution of it
-            stored = json.loads(store.read(path)[0])
+            stored = json.loads(read_existing(path)[0])
             if stored["dataset"] != json.loads(data)["dataset"]:
                 raise Unsealed(f"{path} already names another dataset: two jobs wrote to one folder")
         return path
@@ -236,20 +243,3 @@ def _told(file: Joined) -> dict[str, Any]:
     if file.name.endswith(".parquet"):
         return {"name": file.name, "lines": file.lines}
     return {"name": file.name, "lines": file.lines, "bytes": file.size, "crc32c": file.crc32c}
-
-
-@dataclass(kw_only=True)
-class SweepBlocks(beam.PTransform):
-    """Manifest written -> what the seal no longer needs is deleted. Never in one stage with the seal."""
-
-    folder: str
-    image_folder: str  # "" when it is shared, and so not ours to clean
-    run: str
-    keep_blocks: bool
-    access: Access = USUAL
-
-    def expand(self, sealed: beam.PCollection[str]) -> beam.PCollection[None]:
-        return sealed | "Sealed" >> beam.Reshuffle() | "Sweep" >> beam.Map(self._sweep)
-
-    def _sweep(self, _: str) -> None:
-        sweep_folder(self.folder, self.image_folder, self.run, self.keep_blocks)

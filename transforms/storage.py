@@ -186,6 +186,18 @@ def persistently(call: Callable[..., Result], *args: Any) -> Result:
     return call(*args)
 
 
+def read_existing(uri: str) -> tuple[bytes, Stat]:
+    """Read what a create just said was there already.
+
+    Raises:
+      Unavailable: it is not found all the same, as behind a cache, or deleted in between.
+    """
+    try:
+        return store_for(uri).read(uri)
+    except NotFound as error:
+        raise Unavailable(f"{uri} exists, says one answer of storage, and does not, says the next") from error
+
+
 def patiently(call: Callable[..., Result], *args: Any) -> Result:
     """`persistently`, in the thread of a bundle: what throttling cost is told to Beam."""
     try:

@@ -6,24 +6,41 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+import apache_beam as beam
 import pyarrow.parquet as pq
 
 from transforms.claiming import CLAIM, still_ours
 from transforms.committing import WORK
-from transforms.storage import store_for
+from transforms.storage import USUAL, Access, patiently, store_for
 
 # Top-level files that only Tuneset writes: an earlier run with other options may have left some.
 OWNED = re.compile(
     r"(train|validation|validation-unused|test)(-\d{5}-of-\d{5})?\.jsonl|rejected\.jsonl"
     r"|(examples|images)(-\d{5}-of-\d{5})?\.parquet|manifest\.json|\.tmp-\d+-.*"
 )
-
-
 OWNED_IMAGE = re.compile(r"[0-9a-f]{2}/([0-9a-f]{32}\.\w+|\.tmp-\d+-.*)")  # in an image folder
 
 _NAME = re.compile(rb"[0-9a-f]{2}/[0-9a-f]{32}\.\w+")
 _BLOCKS = re.compile(r".*/[0-9a-f]{32}(\.[0-9a-f]{20})?\.(train|validation|test|examples|images|rejected|receipt)")
+
+
+@dataclass(kw_only=True)
+class SweepBlocks(beam.PTransform):
+    """Manifest written -> what the seal no longer needs is deleted. Never in one stage with the seal."""
+
+    folder: str
+    image_folder: str  # "" when it is shared, and so not ours to clean
+    run: str
+    keep_blocks: bool
+    access: Access = USUAL
+
+    def expand(self, sealed: beam.PCollection[str]) -> beam.PCollection[None]:
+        return sealed | "Sealed" >> beam.Reshuffle() | "Sweep" >> beam.Map(self._sweep)
+
+    def _sweep(self, _: str) -> None:
+        patiently(sweep_folder, self.folder, self.image_folder, self.run, self.keep_blocks)
 
 
 def sweep_folder(folder: str, image_folder: str, run: str, keep_blocks: bool) -> None:
