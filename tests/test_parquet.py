@@ -17,6 +17,7 @@ from folders import bmp, jpeg, png, put
 from laws import counters, lines, rejections, texts, uris
 
 from beam_jobs.prepare import prepare
+from transforms.sweeping import unnamed_images
 
 ASK = ("--prompt", "What is {id}?", "--answer", "{label}", "--splits", "train=1")
 Run = Callable[..., laws.Folder]
@@ -167,11 +168,13 @@ def test_a_rejected_row_with_bytes_is_replayed(run: Run, tmp_path: Path) -> None
     assert Path(uris(lines(again)[0])[0]).read_bytes() == jpeg(seed=2)
 
 
-def test_an_image_staged_under_verify_none_is_not_swept(run: Run, tmp_path: Path) -> None:
-    columns = {"id": [1], "image": [{"bytes": jpeg(), "path": None}], "label": ["x"]}
-    source = write(tmp_path / "t.parquet", columns)
-    found = run(source, *ASK, "--verify", "none")
-    assert Path(uris(lines(found)[0])[0]).read_bytes() == jpeg()
+@pytest.mark.parametrize("verify", ["structure", "none"])
+def test_a_sweep_leaves_what_lines_and_rejected_rows_name(run: Run, tmp_path: Path, verify: str) -> None:
+    columns = {"id": [1, 2], "image": [{"bytes": jpeg(seed=n), "path": None} for n in (1, 2)], "label": ["x", None]}
+    found = run(write(tmp_path / "t.parquet", columns), *ASK, "--verify", verify)
+    stale = put(tmp_path / "out/images/ab" / f"{'ab' * 16}.jpg", b"left by other options")
+    named = {file["name"] for file in found["manifest.json"]["files"]}
+    assert unnamed_images(f"{tmp_path}/out", f"{tmp_path}/out/images", named) == [stale]
 
 
 def test_staging_into_a_bucket(bucket: str, tmp_path: Path) -> None:

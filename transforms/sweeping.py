@@ -84,14 +84,16 @@ def unnamed_images(folder: str, image_folder: str, named: set[str]) -> list[str]
             data, _ = store_for(folder).read(f"{folder}/{name}")
             rows = pq.read_table(io.BytesIO(data), columns=["output", "source"])  # a source here stood in a row
             used.update(rows["output"].to_pylist(), rows["source"].to_pylist())
-    if not any(name.startswith("images") for name in named):
-        return []  # nobody looked at images (--verify none), so nothing tells which are named
-    used.update(f"{image_folder}/{name}" for name in named_in(f"{folder}/rejected.jsonl"))
+    # A rejected row may name an image that it held as bytes; and under --verify none there is no table of images.
+    looked = any(name.startswith("images") for name in named)
+    for name in named:
+        if name == "rejected.jsonl" or (name.endswith(".jsonl") and not looked):
+            used.update(f"{image_folder}/{image}" for image in named_in(f"{folder}/{name}"))
     return [uri for uri in owned_images(image_folder) if uri not in used]
 
 
 def named_in(uri: str, chunk: int = 8 << 20) -> Iterator[str]:
-    """Names like those of owned images in a file: a rejected row may name one that it held as bytes."""
+    """Names like those of owned images in a file of lines."""
     store, tail = store_for(uri), b""
     for start in range(0, store.stat(uri).size, chunk):
         data = store.read(uri, start, start + chunk)[0]
