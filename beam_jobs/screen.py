@@ -10,6 +10,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from beam_jobs.settings import Settings
+from transforms.comparing import KINDS
 from transforms.core.ledger import COUNTERS
 from transforms.core.reasons import REASONS
 from transforms.storage import is_local
@@ -91,7 +92,7 @@ def night(run: dict[str, Any]) -> list[str]:
     return [
         "",
         f"  {blocks['reused']:,} of {sum(blocks.values()):,} blocks are those of {told['previous']}; input files: "
-        + ", ".join(f"{number:,} {kind}" for kind, number in files.items())
+        + ", ".join(f"{files[kind]:,} {kind}" for kind in KINDS)
         + ".",
     ]
 

@@ -19,7 +19,7 @@ from transforms.core.records import Block, Receipt
 from transforms.storage import patiently, store_for
 
 NAMES = 1000  # of a kind that the manifest lists: the first in order
-_KINDS = ("new", "changed", "gone", "same")
+KINDS = ("new", "changed", "gone", "same")
 
 
 @dataclass(kw_only=True)
@@ -115,9 +115,9 @@ def report(
     blocks: list[tuple[str, int]],
 ) -> dict[str, Any]:
     """What the manifest says of the nights."""
-    files = dict.fromkeys(_KINDS, 0) | dict(counts)
+    files = dict.fromkeys(KINDS, 0) | dict(counts)
     files["same"] += sum(same)
-    listed: dict[str, list[str]] = {kind: [] for kind in _KINDS[:3]} | dict(names)
+    listed: dict[str, list[str]] = {kind: [] for kind in KINDS[:3]} | dict(names)
     return {
         "previous": folder,
         "blocks": {"reused": 0, "worked": 0} | dict(blocks),
