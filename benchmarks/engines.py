@@ -1,7 +1,8 @@
 """The same dataset from every engine: FnApiRunner, Prism, Flink inside Beam's job server, and a Flink cluster of two.
 
 Examples with four small local images each, which are looked at (--verify structure); engines other than FnApiRunner hand their
-work to threads of one process (LOOPBACK). Then growth on Flink: a twentieth of the examples against all of them.
+work to threads of one process (LOOPBACK). The cluster hands it to processes of its own, which may read no image of the launcher's, so
+that there rows are compared whose images are not looked at. Then growth on Flink: a twentieth of the examples against all of them.
 Needs `make engines`. A Flink's own memory is its Java processes', told apart.
 
     python benchmarks/engines.py [--examples 20000] [--grown 100000] [--strict]
@@ -30,6 +31,7 @@ from common import (
     image_row,
     prepare,
     start_up,
+    text_rows,
     workdir,
     write_rows,
 )
@@ -49,7 +51,8 @@ def image_rows(images: Sequence[str], count: int) -> Iterator[bytes]:
 
 
 def on_flink(endpoint: str) -> tuple[str, ...]:
-    return ("--runner=PortableRunner", f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK")
+    kept = "--environment_cache_millis=60000"  # else each stage starts its workers anew
+    return ("--runner=PortableRunner", f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK", kept)
 
 
 def java_peaks() -> str:
@@ -124,11 +127,19 @@ def main() -> int:
             bench.run("Flink inside the job server", rows, count, *on_flink(endpoint))
             bench.same(expected)
             print(f"  and its Java process, MB: {java_peaks()}")
-        with flink.cluster(folder / "flink") as (master, _), flink.job_server(folder / "flink", master) as endpoint:
-            bench.run("Flink cluster of two", rows, count, *on_flink(endpoint), "--parallelism=2")
-            bench.same(expected)
-            print(f"  and its four Java processes, MB: {java_peaks()}")
         print("  every engine wrote the same files, byte for byte\n")
+
+        texts = write_rows(folder / "texts.jsonl", text_rows(0, count))
+        bench.run("FnApiRunner, text alone", texts, count, "--verify", "none")
+        expected = bench.same(None)
+        (folder / "cluster").mkdir()
+        with flink.cluster(folder / "cluster") as (master, _), flink.job_server(folder / "cluster", master) as endpoint:
+            workers = (*flink.process_environment(folder), "--parallelism=2")
+            text = ("--verify", "none", "--runner=PortableRunner", f"--job_endpoint={endpoint}", *workers)
+            bench.run("Flink cluster of two, text alone", texts, count, *text)
+            bench.same(expected)
+            print(f"  its four Java processes, MB: {java_peaks()}; the peak above is the launcher's")
+        print("  both wrote the same files, byte for byte\n")
 
         few = max(grown // 20, 1)
         small = write_rows(folder / "small.jsonl", image_rows(images, few))
