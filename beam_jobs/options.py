@@ -34,7 +34,8 @@ _IN, _OUT, _IMG, _SPLIT, _RUN = "input", "output", "images", "examples and split
 OPTIONS = (
     Option("input", _IN, None, "files, globs or folders, separated by commas; local or gs:// (required)", "PATTERNS"),
     Option("input_format", _IN, "auto", "what the rows are; gemini: one tuning example a line, as JSON; folder: images; "
-           "table: CSV, TSV or JSON lines with a column of images", "FORMAT", ("auto", "gemini", "folder", "table")),
+           "table: CSV, TSV, JSON lines or Parquet with a column of images; automl: Vertex AutoML's CSV or JSON lines",
+           "FORMAT", ("auto", "gemini", "folder", "table", "automl")),
     Option("prompt", _IN, "", "text asked of each row of a table or image of a folder: a template, in which {column} stands for a "
            "value", "TEMPLATE", shapes=True),
     Option("answer", _IN, "", "text to be learnt for each row: a template such as {column} or {a,b|object}", "TEMPLATE",

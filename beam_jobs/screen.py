@@ -152,7 +152,7 @@ def _replay(settings: Settings) -> str:
         input=(f"{settings.output}/rejected.jsonl",),
         output=f"{settings.output}-replayed",
         input_format="auto",
-        allow_prefix=places(settings, remote=False).folders,
+        allow_prefix=places(settings, remote=False).readable,
         overwrite=False,
         take_over=False,
     )

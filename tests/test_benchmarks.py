@@ -18,11 +18,19 @@ ROOT = Path(__file__).resolve().parent.parent
         ("text_scale", ["--examples", "300", "--elementwise", "100"]),
         ("small_files", ["--examples", "200"]),
         ("local_images", ["--references", "40", "--copied", "20"]),
-        ("storage", ["--images", "40", "--downloads", "20", "--late", "1", "--repeat", "1"]),
+        ("storage", ["--images", "40", "--downloads", "20", "--late", "1"]),
     ],
 )
 def test_a_benchmark_prints_its_ratios(script: str, sizes: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), "--workdir", str(tmp_path), *sizes]
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / f"{script}.py"),
+        "--workdir",
+        str(tmp_path),
+        "--repeat",
+        "1",
+        *sizes,
+    ]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=tmp_path)
     assert result.returncode == 0, result.stderr[-2000:]

@@ -77,7 +77,7 @@ def test_the_metadata_says_what_is_needed(unpacked: Path) -> None:
     assert (told["Name"], told["Version"], told["Requires-Python"]) == ("tuneset", VERSION, ">=3.10")
     needed = (unpacked / "tuneset.egg-info/requires.txt").read_text(encoding="utf-8").partition("\n[")[0]
     packages = sorted(line.partition("=")[0].partition(">")[0] for line in needed.split())
-    assert packages == ["Pillow", "apache-beam[gcp]", "google-cloud-storage", "orjson", "pyarrow"]
+    assert packages == ["Pillow", "apache-beam[gcp]", "google-cloud-storage", "orjson", "pillow-heif", "pyarrow"]
 
 
 def test_the_console_script_is_the_command_line(unpacked: Path, capsys: pytest.CaptureFixture[str]) -> None:

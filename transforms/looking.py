@@ -130,7 +130,7 @@ def _look_local(source: str, inspector: Inspector) -> ImageFacts:
     descriptor = -1
     try:
         descriptor = open_regular(source)
-        check_opened(source, descriptor, inspector.places.folders)
+        check_opened(source, descriptor, inspector.places.readable)
         return _inspect(source, inspector, store.reader(source, descriptor), _LOCAL_HEAD)
     except OSError as error:
         raise translate(error, source) from None

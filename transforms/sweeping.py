@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -21,6 +22,7 @@ OWNED = re.compile(
 )
 OWNED_IMAGE = re.compile(r"[0-9a-f]{2}/([0-9a-f]{32}\.\w+|\.tmp-\d+-.*)")  # in an image folder
 
+_NAME = re.compile(rb"[0-9a-f]{2}/[0-9a-f]{32}\.\w+")
 _BLOCKS = re.compile(r".*/[0-9a-f]{32}(\.[0-9a-f]{20})?\.(train|validation|test|examples|images|rejected|receipt)")
 
 
@@ -80,8 +82,23 @@ def unnamed_images(folder: str, image_folder: str, named: set[str]) -> list[str]
     for name in named:
         if name.startswith("images") and name.endswith(".parquet"):
             data, _ = store_for(folder).read(f"{folder}/{name}")
-            used.update(pq.read_table(io.BytesIO(data), columns=["output"])["output"].to_pylist())
+            rows = pq.read_table(io.BytesIO(data), columns=["output", "source"])  # a source here stood in a row
+            used.update(rows["output"].to_pylist(), rows["source"].to_pylist())
+    # A rejected row may name an image that it held as bytes; and under --verify none there is no table of images.
+    looked = any(name.startswith("images") for name in named)
+    for name in named:
+        if name == "rejected.jsonl" or (name.endswith(".jsonl") and not looked):
+            used.update(f"{image_folder}/{image}" for image in named_in(f"{folder}/{name}"))
     return [uri for uri in owned_images(image_folder) if uri not in used]
+
+
+def named_in(uri: str, chunk: int = 8 << 20) -> Iterator[str]:
+    """Names like those of owned images in a file of lines."""
+    store, tail = store_for(uri), b""
+    for start in range(0, store.stat(uri).size, chunk):
+        data = store.read(uri, start, start + chunk)[0]
+        yield from (found.decode() for found in _NAME.findall(tail + data))
+        tail = data[-64:]
 
 
 def owned_images(image_folder: str) -> list[str]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from .decode import Decoded, check_decode, decode
-from .encode import CODEC_VERSIONS, STEPS, Setting, encode_jpeg, encode_png, without_hidden, without_waste
+from .encode import CODEC_VERSIONS, SAMPLINGS, STEPS, Setting, encode_jpeg, encode_png, without_hidden, without_waste
 from .facts import Facts, embed_facts, segment
 from .predict import Sample, mosaic, png_bytes, png_scale_for, rough_mosaic, scan_bytes
 from .rare import RARE
@@ -35,7 +35,7 @@ _ENOUGH = 95 * STEPS  # quality of what was not over the limit: above it bytes g
 _TOP = 100 * STEPS - 1  # as libjpeg's 100: no coefficient is rounded to less than a whole one
 _SCALED_QUALITY = 88  # the quality that shrinking aims at; PSNR at equal bytes is flat over 85..92 and falls below 80
 _JPEG_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
-_AIM = 0.992  # of the limit that a prediction from tiles may use: it is within half a percent on most photographs
+_AIM = 0.994  # of the limit that a prediction from tiles may use: it is within half a percent on most photographs
 _SURE_AIM = 0.998  # once a full encode has told what the tiles were wrong by
 _FULL = 0.975  # of the limit: what takes as much is not encoded again for more
 _HOPELESS = 1.3  # times the limit: a PNG that is foretold to take more is not tried
@@ -237,7 +237,7 @@ class _Writer:
                     break
             # What the tiles were wrong by at this setting they are wrong by, very nearly, at the next ones too.
             sample.factor *= size / sample.bytes_at(setting)
-            setting = sample.best(self.floor, self.top, room if sample.exact else room * _SURE_AIM, self.best)
+            setting = sample.again(setting, self.floor, self.top, room if sample.exact else room * _SURE_AIM)
         return found
 
     def shrink_jpeg(self, decoded: Decoded) -> FittedImage:
@@ -258,8 +258,13 @@ class _Writer:
         """All pixels of `decoded` without loss, in the plainest way that fits; None: there is none."""
         room = self._room(decoded, "png")
         tiles, pixels = rough_mosaic(decoded.crop, decoded.size), decoded.size[0] * decoded.size[1]
+        told = math.inf
         for lean, stronger in self._ways(tiles):
-            if png_bytes(lean(tiles, tiles), pixels, stronger) > _HOPELESS * room:
+            few = lean(tiles, tiles)
+            if few is tiles and 2 * room < told < math.inf:
+                continue  # the stronger deflate alone does not save half
+            told = png_bytes(few, pixels, stronger)
+            if told > _HOPELESS * room:
                 continue
             encoded = encode_png(lean(decoded.upright(), tiles), stronger)
             if fitted := self._write(encoded, decoded.size, "png", None)[0]:
@@ -291,6 +296,8 @@ class _Writer:
     def _sample(self, decoded: Decoded) -> Sample:
         tiles = _flatten(mosaic(decoded.crop, decoded.size))
         sample = Sample(tiles, decoded.size[0] * decoded.size[1])
+        if decoded.coding and decoded.coding.sampling == "4:2:0":
+            sample.samplings = SAMPLINGS[:2]  # half of the colour is not there: the finest would only cost bytes
         if decoded.coding:
             sample.learn(decoded.coding, scan_bytes(self.data))
         return sample

@@ -1,6 +1,6 @@
 """Predict what a picture takes from some tiles of it. (picture, tiles) -> bytes and distortion at any setting; rejects nothing.
 
-144 tiles spread over the picture are laid out as one mosaic of some 3 % of its pixels (a small picture is its own mosaic,
+108 tiles spread over the picture are laid out as one mosaic of some 2 % of its pixels (a small picture is its own mosaic,
 and then nothing is guessed). What the mosaic takes at a setting, times the ratio of the areas, is what the picture takes. Of a
 picture that was a 4:4:4 or grey JPEG the true size at one setting is known, the one it came with: what the tiles are wrong by
 there, they are wrong by, very nearly, at the others. (Subsampled colour is not the same again once it was decoded.)
@@ -22,12 +22,15 @@ from PIL import Image, ImageChops
 from .decode import Coding
 from .encode import SAMPLINGS, STEPS, Setting, code_jpeg, encode_jpeg, encode_png
 
-_GRID = 12
-_SHARE = 32  # one pixel in so many is looked at
+_LATTICE = (12, 9, 67)
+_ROUGH_LATTICE = (6, 6, 23)
+_SHARE = 64  # one pixel in so many is looked at
 _SIDES = range(64, 257, 16)  # of a tile; on the 16-pixel grid a former JPEG's blocks are whole in it
+_EDGES = 0.998  # what a picture takes of the bytes that its tiles do, whose edges cost some
 _HEAD = 620  # bytes of a JPEG that do not grow with the picture
 _SLOPE = 0.5  # of the logarithm of the bytes by that of the tables' finesse, at the qualities that matter
 _CLOSE = 0.004  # the logarithm of the bytes that a guess may stay below its aim
+_GAIN = 2.0  # what the logarithm of the distortion falls by, of a little more bytes
 _SAME = 1.01  # distortions that are taken to be equal: the coarser subsampling is then taken
 _NEAR = 4  # steps between a guess that fits and one that does not, which end the search
 _BELIEVED = 1.3  # a source whose size the tiles explain less well than this has a trailer, or was coded by other means
@@ -36,24 +39,29 @@ Box = tuple[int, int, int, int]
 
 
 def mosaic(
-    crop: Callable[[Box], Image.Image], size: tuple[int, int], grid: int = _GRID, share: int = _SHARE
+    crop: Callable[[Box], Image.Image], size: tuple[int, int], lattice: tuple[int, int, int] = _LATTICE
 ) -> Image.Image:
-    """Some grid x grid tiles of a picture as one; the picture itself where they would be much of it."""
+    """Tiles of a picture as one; the picture itself where they would be much of it.
+
+    lattice: tiles in a row of the mosaic, rows, and the step of a rank-1 lattice: tile i stands at (i, step * i mod count), so that no
+    two share a row or a column of the picture, and a horizon or lines of text are met as often as they should.
+    """
     width, height = size
-    side = min(max(math.isqrt(width * height // (share * grid * grid)) & ~15, _SIDES[0]), _SIDES[-1])
+    columns, rows, step = lattice
+    count = columns * rows
+    side = min(max(math.isqrt(width * height // (_SHARE * count)) & ~15, _SIDES[0]), _SIDES[-1])
     wide, high = min(side, width), min(side, height)
-    columns = min(grid, width // wide)
-    rows = min(grid * grid // columns, height // high)
-    columns = min(grid * grid // rows, width // wide)  # a long strip takes its tiles along its length
-    if 2 * columns * wide * rows * high >= width * height:
+    if 2 * count * wide * high >= width * height:
         return crop((0, 0, width, height))
-    tiles = crop((0, 0, columns * wide, rows * high))
-    for column in range(columns):
-        for row in range(rows):
-            # On the 16-pixel grid, so that a tile of a former JPEG shows the blocks that the picture has.
-            x = (2 * column + 1) * width // (2 * columns) - wide // 2 & ~15
-            y = (2 * row + 1) * height // (2 * rows) - high // 2 & ~15
-            tiles.paste(crop((x, y, x + wide, y + high)), (column * wide, row * high))
+    first = crop((0, 0, 1, 1))
+    tiles = Image.new(first.mode, (columns * wide, rows * high))
+    if first.mode == "P":
+        tiles.putpalette(first.getpalette() or [])
+    for i in range(count):
+        # On the 16-pixel grid, so that a tile of a former JPEG shows the blocks that the picture has.
+        x = min(max((2 * i + 1) * width // (2 * count) - wide // 2, 0), width - wide) & ~15
+        y = min(max((2 * (step * i % count) + 1) * height // (2 * count) - high // 2, 0), height - high) & ~15
+        tiles.paste(crop((x, y, x + wide, y + high)), (i % columns * wide, i // columns * high))
     return tiles
 
 
@@ -68,7 +76,9 @@ class Sample:
     tiles: Image.Image
     pixels: int
     samplings: Sequence[str] = SAMPLINGS
-    factor: float = 1.0  # what the tiles are wrong by, as far as it is known
+    factor: float = _EDGES  # what the tiles are wrong by, as far as it is known
+    slope: float = _SLOPE
+    near: dict[str, int] = field(default_factory=dict)  # by sampling: the last step that was tried
     _coded: dict[Setting, bytes] = field(default_factory=dict)
 
     @property
@@ -96,28 +106,42 @@ class Sample:
         Args:
             floor, top: steps of quality, both included.
         """
-        fitting: list[Setting] = []
+        samplings = self.samplings if self.tiles.mode == "RGB" else ("",)  # grey has none
+        chosen, cost = "", math.inf
         start = 90 * STEPS
-        for sampling in self.samplings if self.tiles.mode == "RGB" else ("",):  # grey has none
-            step = self.highest(sampling, floor, top, room, best, start)
+        for sampling in samplings:
+            most = 64 if self.exact or len(samplings) < 3 else 3
+            step = self._highest(sampling, floor, top, room, best, start, most)
             if step is None:
                 break  # a finer one takes more
-            fitting.append(Setting(sampling, step, best))
-            start = step - 2 * STEPS
-        if len(fitting) < 2:
-            return fitting[0] if fitting else None
-        costs = [(self.distortion(setting), setting) for setting in fitting]
-        least = min(cost for cost, _ in costs)
-        return next(setting for cost, setting in costs if cost <= least * _SAME)
+            start, setting = step, Setting(sampling, step, best)
+            if len(samplings) > 1:
+                told = self.distortion(setting) * (self.bytes_at(setting) / room) ** _GAIN
+                if told * _SAME >= cost:
+                    continue
+                cost = told
+            chosen = sampling
+        if chosen not in samplings:
+            return None
+        last = self._highest(chosen, floor, top, room, best, self.near[chosen])
+        return None if last is None else Setting(chosen, last, best)
 
-    def highest(self, sampling: str, floor: int, top: int, room: float, best: bool, start: int) -> int | None:
-        """The highest step in floor..top foretold to fit: searched from `start` by secants, for the logarithm of the bytes
-        is nearly straight over that of the tables' finesse."""
+    def again(self, setting: Setting, floor: int, top: int, room: float) -> Setting | None:
+        """The setting nearest to one that was tried, now that `factor` is better known; another subsampling only if it must."""
+        step = self._highest(setting.sampling, floor, top, room, setting.best, setting.step)
+        return Setting(setting.sampling, step, setting.best) if step else self.best(floor, top, room, setting.best)
+
+    def _highest(
+        self, sampling: str, floor: int, top: int, room: float, best: bool, start: int, most: int = 64
+    ) -> int | None:
+        """The highest step in floor..top foretold to fit: searched from `start` by secants, for the logarithm of the bytes is
+        nearly straight over that of the tables' finesse. After `most` guesses the last one, which may be a little too high."""
         low, high = floor - 1, top + 1  # low fits (or is none), high does not
-        at, slope = min(max(start, floor), top), _SLOPE
+        at, slope = min(max(start, floor), top), self.slope
         before: tuple[float, float] | None = None
         for turn in range(64):
             gap, finesse = math.log(room / self.bytes_at(Setting(sampling, at, best))), _finesse(at)
+            self.near[sampling] = at
             if gap >= 0:
                 low = at
             else:
@@ -125,8 +149,11 @@ class Sample:
             near = not self.exact and floor <= low and (0 <= gap < _CLOSE or high - low <= _NEAR)
             if near or high - low < 2:
                 break
+            if turn + 1 == most and at > floor:
+                return at
             if before is not None and before[0] != finesse:
                 slope = min(max((before[1] - gap) / (finesse - before[0]), _SLOPE / 3), _SLOPE * 3)
+                self.slope = slope
             before = finesse, gap
             guess = _step(finesse + (gap - _CLOSE / 3) / slope) if turn < 5 else (low + high) // 2
             at = min(max(guess, low + 1), high - 1)
@@ -156,7 +183,7 @@ class Sample:
 
 def rough_mosaic(crop: Callable[[Box], Image.Image], size: tuple[int, int]) -> Image.Image:
     """Fewer tiles, for PNG, which takes ten times as long to encode and can only be foretold roughly."""
-    return mosaic(crop, size, 6, 128)
+    return mosaic(crop, size, _ROUGH_LATTICE)
 
 
 def png_bytes(tiles: Image.Image, pixels: int, stronger: bool) -> float:

@@ -1,0 +1,39 @@
+"""Fit files with Tuneset's helper processes, as its workers do. Files -> rewritten files, and a JSON line each.
+
+python benchmarks/fit_ours.py OUTPUT 2 20000000 FILE...
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from transforms.core.headers import parse
+from transforms.core.images import FitPolicy
+from transforms.decoding import DecoderPool
+
+
+def main(output: Path, workers: int, limit: int, files: list[str]) -> None:
+    output.mkdir(parents=True)
+    pool, policy = DecoderPool(workers=workers), FitPolicy(max_bytes=limit, types=("jpeg", "png"))
+
+    def work(name: str) -> str:
+        path = Path(name)
+        data = path.read_bytes()
+        head = parse(data[: 1 << 20], len(data))
+        size = head.width * head.height
+        fitted = pool.fit(data, policy, source="0" * 32, header_type=head.type, pixels=size)
+        (output / f"{path.stem}.{fitted.type}").write_bytes(fitted.data)
+        return json.dumps({"name": path.stem, "encodes": fitted.encodes, "quality": fitted.quality,
+                           "sampling": fitted.sampling, "scale": fitted.scale})  # fmt: skip
+
+    with ThreadPoolExecutor(workers) as threads:
+        for line in threads.map(work, files):
+            print(line, flush=True)
+    pool.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
