@@ -34,7 +34,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
     blocks, skipped = pipeline | "List" >> listing
     done, todo = blocks | "Skip what is committed" >> SkipCommitted(ledgers=p.ledgers, key=p.keys)
 
-    read = ReadRows(max_line_bytes=s.max_line_bytes, key=p.keys, tables=p.tables)
+    read = ReadRows(key=p.keys, tables=p.tables)
     make = BuildExamples(seed=p.seed, check_types=p.check_types, sample_below=p.sample_below, recipe=s.recipe)
     opened = todo | "Read" >> read | "Build" >> make | "Inspect" >> InspectImages(inspector=p.inspector)
     ready, waiting, orders = opened | "Hold" >> HoldForFitting(fitter=p.fitter)

@@ -103,6 +103,8 @@ OPTIONS = (
     Option("block_bytes", _RUN, 262_144, "bytes of rows a worker takes at a time", "N"),
     Option("threads", _RUN, 64, "images of a block that are read at once (gs:// only)", "N"),
     Option("user_project", _RUN, "", "project that is billed for requests to requester-pays buckets", "PROJECT"),
+    Option("preview", _RUN, 0, "show so many finished examples, and the rows before them that are rejected; nothing is written", "N"),
+    Option("dry_run", _RUN, False, "run without writing: show the ledger, and what the job would rewrite, write and request"),
     Option("take_over", _RUN, False, "go on in a folder that another live job has claimed"),
     Option("keep_blocks", _RUN, False, "keep the committed blocks in OUTPUT/_tuneset after sealing"),
     Option("no_wait", _RUN, False, "return once the job is submitted; exit status 0 then means submitted"),

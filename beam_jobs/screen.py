@@ -59,7 +59,7 @@ def tree(dataset: dict[str, Any]) -> list[str]:
     rows = [(f["name"], _size(f)) for f in dataset["files"]]
     rewritten = dataset["counters"].get("bytes_rewritten", 0)
     if rewritten and not dataset["options"]["image_folder"]:
-        rows.append(("images/", f"rewritten images, {_bytes(rewritten)}"))
+        rows.append(("images/", f"rewritten images, {bytes_of(rewritten)}"))
     rows.append(("manifest.json", "what this dataset is, file by file"))
     width = max(len(name) for name, _ in rows)
     return [f"  {name:<{width}}  {what}" for name, what in rows]
@@ -159,7 +159,8 @@ def _replay(settings: Settings) -> str:
     return shlex.join(["tuneset", "prepare", *again.as_flags()])
 
 
-def _bytes(number: int) -> str:
+def bytes_of(number: int) -> str:
+    """A number of bytes as a person reads it."""
     for unit in ("bytes", "KB", "MB", "GB"):
         if number < 1000 or unit == "GB":
             return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"

@@ -65,6 +65,8 @@ class Settings:
     block_bytes: int
     threads: int
     user_project: str
+    preview: int
+    dry_run: bool
     take_over: bool
     keep_blocks: bool
     no_wait: bool
@@ -129,6 +131,8 @@ def parse(argv: Sequence[str]) -> Settings:
     """
     known, beam = parser().parse_known_args(list(argv))
     values = vars(known)
+    if values["preview"] or values["dry_run"]:
+        values["output"] = values["output"] or "dataset"  # nothing is written there
     for name in ("input", "output"):
         if not values[name]:
             raise OptionError(
@@ -188,6 +192,12 @@ def check(settings: Settings) -> None:
         raise OptionError(f"--delimiter {settings.delimiter}: expected one ASCII character, or {', '.join(DELIMITERS)}")
     if not 1 <= settings.min_quality <= 95:
         raise OptionError(f"--min_quality {settings.min_quality}: expected a JPEG quality from 1 to 95")
+    if settings.preview < 0:
+        raise OptionError(f"--preview {settings.preview}: expected a number of examples")
+    if settings.preview and settings.dry_run:
+        raise OptionError("--preview and --dry_run: give one of them")
+    if settings.dry_run and settings.no_wait:
+        raise OptionError("--dry_run has its answer at the end: leave --no_wait out")
     known = ("png", "jpeg", "webp", "heic", "heif")
     for name in settings.types:
         if name not in known:

@@ -189,6 +189,16 @@ def check_opened(source: str, descriptor: int, folders: tuple[str, ...]) -> None
         raise NotAFile(f"{source} is a link that leads out of what may be read, to {real}")
 
 
+def look_at_bytes(source: str, data: bytes, inspector: Inspector) -> ImageFacts:
+    """The facts of an image that is in memory, under the name that it would be stored by."""
+    found = Stat(source, len(data), "")
+
+    def read(start: int, end: int, _: str) -> tuple[bytes, Stat]:
+        return data[start:end], found
+
+    return _inspect(source, inspector, read, len(data) or 1)
+
+
 def _inspect(
     source: str, inspector: Inspector, read: Read, first: int, begun: tuple[bytes, Stat] | None = None
 ) -> ImageFacts:

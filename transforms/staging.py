@@ -9,12 +9,17 @@ from transforms.core.headers import NeedMore, parse
 from transforms.core.reasons import ImageError
 from transforms.storage import Access, store_for
 
-SUFFIXES = {"jpeg": ".jpg"}
+_SUFFIX = {"jpeg": ".jpg"}
 
 
-def content_name(data: bytes) -> str:
-    """The name of an image by what it holds, 32 hex digits."""
-    return blake2b(data, digest_size=16, person=b"tuneset stage").hexdigest()
+def staged_uri(folder: str, data: bytes) -> tuple[str, str, str]:
+    """(where an image goes, the name of its content, its type). What is no image is staged too, and found out like any other."""
+    try:
+        type = parse(data, len(data)).type
+    except (NeedMore, ImageError):
+        type = "bin"
+    name = blake2b(data, digest_size=16, person=b"tuneset stage").hexdigest()
+    return f"{folder}/{name[:2]}/{name}{_SUFFIX.get(type, '.' + type)}", name, type
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,7 @@ class Stager:
     access: Access
 
     def __call__(self, data: bytes) -> tuple[str, str]:
-        """-> (where the image is now, the name of its content). What is no image is staged too, and found out like any other."""
-        try:
-            type = parse(data, len(data)).type
-        except (NeedMore, ImageError):
-            type = "bin"
-        name = content_name(data)
-        uri = f"{self.folder}/{name[:2]}/{name}{SUFFIXES.get(type, '.' + type)}"
+        """-> (where the image is now, the name of its content)."""
+        uri, name, type = staged_uri(self.folder, data)
         store_for(uri).create(uri, data, "" if type == "bin" else f"image/{type}")
         return uri, name
