@@ -273,7 +273,13 @@ def repository() -> Iterator[tuple[str, str]]:
     """Name and text of every file of the repository."""
     for path in sorted(ROOT.rglob("*")):
         parts = path.relative_to(ROOT).parts
-        if NOT_OURS & set(parts) or "__pycache__" in parts or parts[0].endswith(".egg-info") or not path.is_file():
+        if (
+            NOT_OURS & set(parts)
+            or "__pycache__" in parts
+            or parts[0].endswith(".egg-info")
+            or parts[0].startswith(".venv-")
+            or not path.is_file()
+        ):
             continue
         yield "/".join(parts), path.read_bytes().decode("utf-8", "replace")
 
