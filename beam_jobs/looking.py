@@ -7,6 +7,7 @@ from dataclasses import replace
 from beam_jobs.options import OptionError
 from beam_jobs.settings import Settings
 from transforms.core import jsonl
+from transforms.core.automl import COLUMNS, has_box, is_automl_object, is_automl_row
 from transforms.core.dialects import (
     Wanted,
     check_columns,
@@ -17,16 +18,19 @@ from transforms.core.dialects import (
     kind_of,
     shown,
 )
+from transforms.core.parquet import holds_bytes
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent
 from transforms.cutting import SUFFIXES, head_of
 from transforms.listing import first_files, is_folder, static_folder
+from transforms.parquet import open_parquet
 from transforms.storage import NotFound, Stat, is_local
 
 _IMAGE_NAMES = (
     "image", "images", "image_uri", "image_url", "image_path", "image_file", "file_name", "filename", "img", "picture",
     "photo", "uri", "url", "gcs_uri", "path", "file",
 )  # fmt: skip
+_IMAGE = "bytes.png"  # stands for the bytes of an image
 _LOOKED_AT = 100  # lines of JSON
 _MANY = 10_000  # files of a folder of images, among which no dataset was found
 
@@ -44,7 +48,7 @@ class Look:
             self.said = f"{pattern}: images, one a row (--input_format)"
             return
         self._head = head_of(self._extent)
-        self.format = self._format(named)
+        self.format = self._format(named, settings)
         what = "rejected rows, to be tried again" if self.replay else "Gemini's rows, one a line"
         self.said = f"{pattern}: {what} (--input_format)"
 
@@ -78,24 +82,52 @@ class Look:
             if is_local(self.pattern) or self.pattern.endswith("/")
             else "; a gs:// folder is named with a / at its end"
         )
-        endings = {"gemini": "*.jsonl", "table": "*.jsonl, *.csv and *.tsv", "folder": "*.jpg, *.png and other images"}
-        given = endings.get(named, "*.jsonl, *.csv, *.tsv, or images")
+        endings = {
+            "gemini": "*.jsonl",
+            "automl": "*.jsonl and *.csv",
+            "table": "*.jsonl, *.csv, *.tsv and *.parquet",
+            "folder": "*.jpg, *.png and other images",
+        }
+        given = endings.get(named, "*.jsonl, *.csv, *.tsv, *.parquet, or images")
         raise OptionError(
             f"--input {self.pattern} finds no file to read (of a folder: {given}, text also with .gz{hint})"
         )
 
-    def _format(self, named: str) -> str:
+    def _format(self, named: str, settings: Settings) -> str:
         kind = kind_of(self._extent.uri, self._head)
+        if kind == "parquet":
+            return "table"
         if kind == "csv":
+            if named == "automl" or (named == "auto" and self._automl_cells(settings)):
+                return "automl"
             plain = not self._templates and not self._extent.uri.lower().endswith(SUFFIXES["table"])
             return "gemini" if named == "gemini" or (named == "auto" and plain) else "table"
-        keys = set(self._keys())
+        keys = self._keys()
         if "tuneset" in keys:
             self.replay = True
             return "gemini"
         if named != "auto":
             return named
+        if is_automl_object(keys):
+            return "automl"
         return "table" if self._templates and "contents" not in keys else "gemini"
+
+    def _automl_cells(self, settings: Settings) -> bool:
+        """Whether CSV is AutoML's: by its first row, unless options name columns that AutoML has not."""
+        try:
+            records = first_records(self._extent.uri, self._head, settings.wanted)
+        except RowError:
+            return False
+        columns = settings.recipe.columns if settings.recipe else settings.image_column
+        return bool(records) and is_automl_row(records[0]) and set(columns) <= set(COLUMNS)
+
+    def boxes(self, settings: Settings) -> bool:
+        """Whether the first rows are of object detection."""
+        if self.format != "automl":
+            return False
+        if kind_of(self._extent.uri, self._head) == "jsonl":
+            return "boundingBoxAnnotations" in self._keys()
+        return any(map(has_box, first_records(self._extent.uri, self._head, settings.wanted)))
 
     def _keys(self) -> dict[str, object]:
         """Keys of the first lines of JSON, in order, each with a value."""
@@ -113,6 +145,20 @@ class Look:
         Raises:
           OptionError: what it needs is not given, or is not there.
         """
+        if self.format == "automl":
+            if not settings.prompt:
+                raise OptionError(
+                    f"{self.pattern} holds AutoML's rows: --prompt is missing. For example: --prompt 'What is this?'"
+                )
+            assert settings.recipe
+            try:
+                check_columns(COLUMNS, settings.recipe.columns, "AutoML's rows have")
+            except RowError as error:
+                raise OptionError(f"{self.pattern}: {error.detail}") from None
+            answer = "{boxes|json}" if self.boxes(settings) else "{labels}"
+            self.said = f"{self.pattern}: AutoML's rows (--input_format)" + (
+                "" if settings.answer else f"; answers are --answer '{answer}'"
+            )
         if self.format == "folder":
             if not settings.prompt:
                 raise OptionError(
@@ -151,6 +197,10 @@ class Look:
     def _columns(self, uri: str, settings: Settings) -> tuple[list[str], dict[str, object]]:
         """Names of the columns, and the values of one row."""
         wanted: Wanted = settings.wanted
+        if kind_of(uri, self._head) == "parquet":
+            self.said = f"{self.pattern}: a table (--input_format) in Parquet"
+            schema = open_parquet(self._extent).schema_arrow
+            return schema.names, {field.name: _IMAGE for field in schema if holds_bytes(field.type)}
         dialect = dialect_of(uri, self._head, wanted)
         start = f"{self.pattern}: a table (--input_format)"
         if dialect.kind == "jsonl":
@@ -169,7 +219,7 @@ class Look:
 
 
 # Formats whose files a folder gives when it is read in one.
-_GIVEN_BY = {"gemini": ("gemini",), "table": ("gemini", "table"), "folder": ("folder",)}
+_GIVEN_BY = {"gemini": ("gemini",), "automl": ("gemini", "table"), "table": ("gemini", "table"), "folder": ("folder",)}
 
 
 def _is_metadata(uri: str) -> bool:

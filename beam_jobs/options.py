@@ -34,7 +34,8 @@ _IN, _OUT, _IMG, _SPLIT, _RUN = "input", "output", "images", "examples and split
 OPTIONS = (
     Option("input", _IN, None, "files, globs or folders, separated by commas; local or gs:// (required)", "PATTERNS"),
     Option("input_format", _IN, "auto", "what the rows are; gemini: one tuning example a line, as JSON; folder: images; "
-           "table: CSV, TSV or JSON lines with a column of images", "FORMAT", ("auto", "gemini", "folder", "table")),
+           "table: CSV, TSV, JSON lines or Parquet with a column of images; automl: Vertex AutoML's CSV or JSON lines",
+           "FORMAT", ("auto", "gemini", "folder", "table", "automl")),
     Option("prompt", _IN, "", "text asked of each row of a table or image of a folder: a template, in which {column} stands for a "
            "value", "TEMPLATE", shapes=True),
     Option("answer", _IN, "", "text to be learnt for each row: a template such as {column} or {a,b|object}", "TEMPLATE",
@@ -101,9 +102,14 @@ OPTIONS = (
            "of the examples that may be rejected; above it nothing is sealed (from 100 examples on)", "FRACTION"),
     Option("block_bytes", _RUN, 262_144, "bytes of rows a worker takes at a time", "N"),
     Option("threads", _RUN, 64, "images of a block that are read at once (gs:// only)", "N"),
+    Option("previous", _RUN, "", "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from it",
+           "FOLDER"),
+    Option("trust_uris", _RUN, False, "with --previous: objects are never overwritten, so none is asked whether it has changed"),
     Option("user_project", _RUN, "", "project that is billed for requests to requester-pays buckets", "PROJECT"),
     Option("decode_memory", _RUN, 0, "megabytes that decoded images may take at once on a machine; one larger than that is decoded "
            "alone (0: half of the machine's memory)", "N"),
+    Option("preview", _RUN, 0, "show so many finished examples, and the rows before them that are rejected; nothing is written", "N"),
+    Option("dry_run", _RUN, False, "run without writing: show the ledger, and what the job would rewrite, write and request"),
     Option("take_over", _RUN, False, "go on in a folder that another live job has claimed"),
     Option("keep_blocks", _RUN, False, "keep the committed blocks in OUTPUT/_tuneset after sealing"),
     Option("no_wait", _RUN, False, "return once the job is submitted; exit status 0 then means submitted"),

@@ -21,7 +21,9 @@ from transforms.cutting import Cutter
 from transforms.listing import absolute, static_folder
 from transforms.looking import Inspector
 from transforms.orders import Fitter
+from transforms.reusing import Earlier
 from transforms.segments import SegmentWriter
+from transforms.staging import Stager
 from transforms.storage import Access, is_local
 from transforms.tables import TableReader
 
@@ -41,6 +43,13 @@ class Plan:
     @cached_property
     def ledgers(self) -> Ledgers:
         return Ledgers(self.settings.output, self.claim.epoch, self.claim.run, self.access)
+
+    @cached_property
+    def earlier(self) -> Earlier | None:
+        s = self.settings
+        if not s.previous:
+            return None
+        return Earlier(self.ledgers, Ledgers(s.previous, 0, "", self.access), s.trust_uris, s.threads)
 
     @cached_property
     def keys(self) -> BlockKeys:
@@ -88,11 +97,12 @@ class Plan:
     @property
     def cutter(self) -> Cutter:
         s = self.settings
-        return Cutter(s.block_bytes, s.max_line_bytes, s.wanted, self.access)
+        return Cutter(s.block_bytes, s.max_line_bytes, s.wanted, self.access, s.image_column)
 
     @property
     def tables(self) -> TableReader:
-        return TableReader(self.settings.wanted, self.settings.max_line_bytes)
+        s = self.settings
+        return TableReader(s.wanted, s.max_line_bytes, s.image_column, Stager(self.image_folder, self.access))
 
     @cached_property
     def inspector(self) -> Inspector:
@@ -163,4 +173,7 @@ def places(settings: Settings, remote: bool) -> Places:
         folders = tuple(folder for folder in folders if not is_local(folder))
     local = [folder for folder in folders if is_local(folder)]
     root = posixpath.commonpath(local) if local else "/"
-    return Places(folders, root, settings.uri_prefix)
+    tables = any(input.format == "table" for input in settings.inputs)
+    return Places(
+        folders, root, settings.uri_prefix, (settings.image_folder or f"{settings.output}/images") if tables else ""
+    )

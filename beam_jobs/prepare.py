@@ -20,6 +20,7 @@ from beam_jobs.checks import (
     check_beam_options,
     check_buckets,
     check_folders,
+    check_previous,
     is_remote,
     on_this_machine,
     template_location,
@@ -30,6 +31,7 @@ from beam_jobs.options import OptionError
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress, stderr_alone
 from beam_jobs.settings import Settings, parse
+from beam_jobs.trial import run_trial
 from transforms.claiming import CLAIM, Claim, Claimed, release_claim, still_ours, take_claim
 from transforms.committing import WORK
 from transforms.sealing import FAILURE, MANIFEST
@@ -50,7 +52,10 @@ def prepare(argv: Sequence[str]) -> int:
         remote = is_remote(settings)
         check_folders(settings, remote)
         settings, told = detect(settings)
-        told += [f"! {warning}" for warning in check_buckets(settings)]
+        if settings.preview or settings.dry_run:
+            print("\n".join([*told, ""]), flush=True)
+            return run_trial(Plan(settings, Claim("", 0, False), remote))
+        told += [f"! {warning}" for warning in check_buckets(settings) + check_previous(settings)]
         manifest = sealed_before(settings)
     except (Claimed, NoCredentials, Unavailable) as error:
         print(f"tuneset: {error}", file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from beam_jobs.settings import Settings
+from transforms.comparing import KINDS
 from transforms.core.ledger import COUNTERS
 from transforms.core.reasons import REASONS
 from transforms.storage import is_local
@@ -19,7 +20,7 @@ def sealed(manifest: dict[str, Any], settings: Settings) -> str:
     """The closing screen of a sealed run."""
     dataset, run = manifest["dataset"], manifest["run"]
     seconds = run["finished"] - run["started"]
-    lines = [f"Sealed {settings.output} in {seconds:.1f} s.", "", *tree(dataset), "", *ledger(dataset), ""]
+    lines = [f"Sealed {settings.output} in {seconds:.1f} s.", "", *tree(dataset), "", *ledger(dataset), *night(run), ""]
     for warning in warnings(dataset, settings):
         lines.append(f"! {warning}")
     return "\n".join([*lines, *next_steps(dataset, settings)])
@@ -59,7 +60,7 @@ def tree(dataset: dict[str, Any]) -> list[str]:
     rows = [(f["name"], _size(f)) for f in dataset["files"]]
     rewritten = dataset["counters"].get("bytes_rewritten", 0)
     if rewritten and not dataset["options"]["image_folder"]:
-        rows.append(("images/", f"rewritten images, {_bytes(rewritten)}"))
+        rows.append(("images/", f"rewritten images, {bytes_of(rewritten)}"))
     rows.append(("manifest.json", "what this dataset is, file by file"))
     width = max(len(name) for name, _ in rows)
     return [f"  {name:<{width}}  {what}" for name, what in rows]
@@ -80,6 +81,20 @@ def ledger(dataset: dict[str, Any]) -> list[str]:
     for reason, number in sorted(dataset["reasons"].items(), key=lambda item: (-item[1], item[0])):
         lines.append(f"    rejected {number:,} x {reason}: {REASONS[reason].help}")
     return lines
+
+
+def night(run: dict[str, Any]) -> list[str]:
+    """What was taken from an earlier night, if there was one."""
+    if "night" not in run:
+        return []
+    told = run["night"]
+    blocks, files = told["blocks"], told["files"]
+    return [
+        "",
+        f"  {blocks['reused']:,} of {sum(blocks.values()):,} blocks are those of {told['previous']}; input files: "
+        + ", ".join(f"{files[kind]:,} {kind}" for kind in KINDS)
+        + ".",
+    ]
 
 
 def warnings(dataset: dict[str, Any], settings: Settings) -> list[str]:
@@ -152,14 +167,15 @@ def _replay(settings: Settings) -> str:
         input=(f"{settings.output}/rejected.jsonl",),
         output=f"{settings.output}-replayed",
         input_format="auto",
-        allow_prefix=places(settings, remote=False).folders,
+        allow_prefix=places(settings, remote=False).readable,
         overwrite=False,
         take_over=False,
     )
     return shlex.join(["tuneset", "prepare", *again.as_flags()])
 
 
-def _bytes(number: int) -> str:
+def bytes_of(number: int) -> str:
+    """A number of bytes as a person reads it."""
     for unit in ("bytes", "KB", "MB", "GB"):
         if number < 1000 or unit == "GB":
             return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"

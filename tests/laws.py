@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import re
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
@@ -198,7 +199,10 @@ def assert_images(path: Path, found: Folder) -> None:
                 if uri.startswith("/"):
                     assert os.path.getsize(uri) <= options["max_image_bytes"]
                     assert kind == opened_kind(uri) and kind in options["types"]
-    named = {row["output"] for row in found["images.parquet"]} - {""}
+    named = {row[side] for row in found["images.parquet"] for side in ("output", "source")} - {""}
+    named |= set(
+        re.findall(rf"{path}/images/[0-9a-f/]+\.\w+", found["rejected.jsonl"].decode())
+    )  # rows that held bytes
     assert {f"{path}/{name}" for name in found if name.startswith("images/")} <= named
 
 

@@ -13,17 +13,26 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
-from transforms.core.dialects import HEAD, IMAGE_TYPES, Wanted, dialect_of, kind_of
+from transforms.automl import grouped_blocks
+from transforms.core.automl import has_box
+from transforms.core.dialects import HEAD, IMAGE_TYPES, Wanted, dialect_of, first_records, kind_of
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Dialect, Extent, Input
+from transforms.core.records import Block, Dialect, Extent, Input, OpenBlock, Rejection, Row
 from transforms.csv_records import RecordEnds, cut_records
 from transforms.inflating import AROUND_LINE, UTF16, decompressed, is_gz, raw_blocks
+from transforms.parquet import parquet_blocks
 from transforms.storage import USUAL, Access, Stat, store_for
+from transforms.tables import TableReader
 
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 _CELLS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab")
 # Endings of the files that a folder gives, by format.
-SUFFIXES = {"gemini": _LINES, "table": (*_LINES, *_CELLS), "folder": tuple(f".{name}" for name in IMAGE_TYPES)}
+SUFFIXES = {
+    "gemini": _LINES,
+    "automl": (*_LINES, *_CELLS),
+    "table": (*_LINES, *_CELLS, ".parquet"),
+    "folder": tuple(f".{name}" for name in IMAGE_TYPES),
+}
 _SIDECARS = (".txt", ".json")
 _SCAN = 8 << 20  # bytes read at a time
 _NAME_BYTES = 512  # of a block, for each of a folder's images
@@ -95,13 +104,14 @@ def _stem(uri: str) -> str:
 class Cutter:
     """Cuts whole files into blocks.
 
-    block_bytes: of rows in a block. wanted: what options say of tables.
+    block_bytes: of rows in a block. wanted: what options say of tables. images: columns of theirs.
     """
 
     block_bytes: int
     max_line_bytes: int
     wanted: Wanted
     access: Access = USUAL
+    images: tuple[str, ...] = ()  # columns of a table's images
 
     @property
     def _sidecars(self) -> bool:
@@ -134,17 +144,36 @@ class Cutter:
     def _cut_table(self, block: Block) -> Iterator[Block]:
         extent = block.extents[0]
         try:
-            dialect = dialect_of(extent.uri, head_of(extent), self.wanted)
+            head = head_of(extent)
+            if kind_of(extent.uri, head) == "parquet":
+                yield from parquet_blocks(block, self.block_bytes, self.wanted.columns, self.images)
+                return
+            dialect = dialect_of(extent.uri, head, self.wanted, block.format)
         except RowError as error:
             yield replace(block, fault=f"{error.reason}: {error.detail}")
             return
         whole = replace(block, dialect=dialect)
         if dialect.kind == "jsonl":
             yield from cut_blocks(whole, self.block_bytes, self.max_line_bytes)
+        elif block.format == "automl" and any(map(has_box, first_records(extent.uri, head, self.wanted))):
+            yield from self._detection_blocks(whole)
         elif extent.size <= self.block_bytes and not is_gz(extent.uri):
             yield whole
         else:
             yield from self._csv_blocks(whole)
+
+    def _detection_blocks(self, block: Block) -> Iterator[Block]:
+        assert block.dialect
+        extent, faults = block.extents[0], list[str]()
+        data = b"".join(_before_fault(extent, faults) if is_gz(extent.uri) else _chunks(extent))
+        opened = OpenBlock(block, "")
+        reader = TableReader(self.wanted, self.max_line_bytes, (), _no_images)
+        reader.read_csv(opened, extent, data, block.dialect)
+        for fault in faults:
+            reason, _, detail = fault.partition(": ")
+            row = Row(extent.uri, len(data), opened.lines[-1][1] + 1, b"")
+            opened.rejections.append(Rejection(row, "read", reason, detail))
+        yield from grouped_blocks(block, opened, self.block_bytes)
 
     def _csv_blocks(self, block: Block) -> Iterator[Block]:
         assert block.dialect
@@ -169,6 +198,10 @@ class Cutter:
         if faults:
             part = replace(extent, start=end, end=end)
             yield replace(block, order=(index, name, end), extents=(part,), fault=faults[0])
+
+
+def _no_images(data: bytes) -> tuple[str, str]:
+    raise AssertionError("CSV holds no bytes of images")
 
 
 def _chunks(extent: Extent) -> Iterator[bytes]:

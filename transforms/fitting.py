@@ -203,7 +203,7 @@ def _read_whole(facts: ImageFacts, fitter: Fitter) -> bytes:
         return unpack(data) if facts.encoding == "gzip" else data
     try:
         with open(open_regular(facts.uri), "rb") as file:
-            check_opened(facts.uri, file.fileno(), fitter.inspector.places.folders)
+            check_opened(facts.uri, file.fileno(), fitter.inspector.places.readable)
             return store.read_open(facts.uri, file.fileno(), generation=facts.generation)[0]
     except OSError as error:  # it was there when it was inspected
         raise translate(error, facts.uri) from None

@@ -147,6 +147,14 @@ class _ListFiles(beam.DoFn):
                 yield found
 
 
+def listed_blocks(options: ListBlocks) -> Iterator[Block]:
+    """The blocks of the input in order, without Beam and only as far as they are taken."""
+    for indexed in enumerate(options.inputs):
+        for found in _ListFiles(options).process(indexed):
+            if isinstance(found, Block):
+                yield from options.cutter.cut(found)
+
+
 def _is_text(uri: str) -> bool:
     """Whether a name can stand in JSON: a local one may be any bytes."""
     return uri.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in uri)

@@ -136,7 +136,7 @@ def _look_local(source: str, inspector: Inspector) -> ImageFacts:
     descriptor = -1
     try:
         descriptor = open_regular(source)
-        check_opened(source, descriptor, inspector.places.folders)
+        check_opened(source, descriptor, inspector.places.readable)
         return _inspect(source, inspector, store.reader(source, descriptor), _LOCAL_HEAD)
     except OSError as error:
         raise translate(error, source) from None
@@ -193,6 +193,16 @@ def check_opened(source: str, descriptor: int, folders: tuple[str, ...]) -> None
         real = os.path.realpath(source)
     if real != source and not any(inside(real, _real(folder)) for folder in folders if is_local(folder)):
         raise NotAFile(f"{source} is a link that leads out of what may be read, to {real}")
+
+
+def look_at_bytes(source: str, data: bytes, inspector: Inspector) -> ImageFacts:
+    """The facts of an image that is in memory, under the name that it would be stored by."""
+    found = Stat(source, len(data), "")
+
+    def read(start: int, end: int, _: str) -> tuple[bytes, Stat]:
+        return data[start:end], found
+
+    return _inspect(source, inspector, read, len(data) or 1)
 
 
 def _inspect(

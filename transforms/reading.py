@@ -26,12 +26,10 @@ class ReadRows(beam.PTransform):
     """Block -> OpenBlock with rows.
 
     Args:
-      max_line_bytes: a longer line is rejected by its offset.
       key: names a block (committing.BlockKeys).
-      tables: reads blocks that are no lines.
+      tables: reads blocks that are no lines; its `max_line_bytes` holds for lines too.
     """
 
-    max_line_bytes: int
     key: Callable[[Block], str]
     tables: TableReader
 
@@ -41,18 +39,22 @@ class ReadRows(beam.PTransform):
 
 class _ReadRows(beam.DoFn):
     def __init__(self, options: ReadRows) -> None:
-        self._key, self._max_line_bytes, self._tables = options.key, options.max_line_bytes, options.tables
+        self._key, self._tables = options.key, options.tables
 
     def setup(self) -> None:
         quiet_collector()
 
     def process(self, block: Block) -> Iterator[OpenBlock]:
-        if block.format == "gemini" or (block.dialect and block.dialect.kind == "jsonl"):
-            yield patiently(read_rows, block, self._key, self._max_line_bytes)
-        elif block.format == "folder":
-            yield patiently(read_folder, block, self._key, self._max_line_bytes)
-        else:
-            yield patiently(self._tables.read, block, self._key)
+        yield patiently(read_block, block, self._key, self._tables)
+
+
+def read_block(block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
+    """The rows of a block, by whoever reads its format."""
+    if block.format == "gemini" or (block.dialect and block.dialect.kind == "jsonl"):
+        return read_rows(block, key, tables.max_line_bytes)
+    if block.format == "folder":
+        return read_folder(block, key, tables.max_line_bytes)
+    return tables.read(block, key)
 
 
 def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) -> OpenBlock:

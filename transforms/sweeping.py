@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
+import numpy as np
 import pyarrow.parquet as pq
 
 from transforms.claiming import CLAIM, still_ours
 from transforms.committing import WORK
-from transforms.storage import USUAL, Access, patiently, store_for
+from transforms.storage import USUAL, Access, Stat, patiently, store_for
 
 # Top-level files that only Tuneset writes: an earlier run with other options may have left some.
 OWNED = re.compile(
@@ -21,6 +23,7 @@ OWNED = re.compile(
 )
 OWNED_IMAGE = re.compile(r"[0-9a-f]{2}/([0-9a-f]{32}\.\w+|\.tmp-\d+-.*)")  # in an image folder
 
+_NAME = re.compile(rb"[0-9a-f]{2}/[0-9a-f]{32}\.\w+")
 _BLOCKS = re.compile(r".*/[0-9a-f]{32}(\.[0-9a-f]{20})?\.(train|validation|test|examples|images|rejected|receipt)")
 
 
@@ -80,11 +83,74 @@ def unnamed_images(folder: str, image_folder: str, named: set[str]) -> list[str]
     for name in named:
         if name.startswith("images") and name.endswith(".parquet"):
             data, _ = store_for(folder).read(f"{folder}/{name}")
-            used.update(pq.read_table(io.BytesIO(data), columns=["output"])["output"].to_pylist())
+            rows = pq.read_table(io.BytesIO(data), columns=["output", "source"])  # a source here stood in a row
+            used.update(rows["output"].to_pylist(), rows["source"].to_pylist())
+    # A rejected row may name an image that it held as bytes; and under --verify none there is no table of images.
+    looked = any(name.startswith("images") for name in named)
+    for name in named:
+        if name == "rejected.jsonl" or (name.endswith(".jsonl") and not looked):
+            used.update(f"{image_folder}/{image}" for image in named_in(f"{folder}/{name}"))
     return [uri for uri in owned_images(image_folder) if uri not in used]
+
+
+def named_in(uri: str, chunk: int = 8 << 20) -> Iterator[str]:
+    """Names like those of owned images in a file of lines."""
+    store, tail = store_for(uri), b""
+    for start in range(0, store.stat(uri).size, chunk):
+        data = store.read(uri, start, start + chunk)[0]
+        yield from (found.decode() for found in _NAME.findall(tail + data))
+        tail = data[-64:]
 
 
 def owned_images(image_folder: str) -> list[str]:
     """URIs of what only Tuneset writes into an image folder: whatever else lies there is somebody's."""
     found = (one.uri for one in store_for(image_folder).list(image_folder))
     return [uri for uri in found if OWNED_IMAGE.fullmatch(uri[len(image_folder) + 1 :])]
+
+
+class UsedImages:
+    """The images of a shared folder that datasets name, at 16 bytes each."""
+
+    def __init__(self) -> None:
+        self._found: list[np.ndarray] = []
+        self._sorted = np.zeros(0, "S16")
+
+    def add(self, dataset: str) -> int:
+        """Take in what a sealed dataset names -> how many different images.
+
+        Raises:
+          NotFound: it is not sealed.
+        """
+        store, before = store_for(dataset), len(self._sorted)
+        manifest = json.loads(store.read(f"{dataset}/manifest.json")[0])
+        for entry in manifest["dataset"]["files"]:
+            if entry["name"].startswith("images") and entry["name"].endswith(".parquet"):
+                file = pq.ParquetFile(io.BytesIO(store.read(f"{dataset}/{entry['name']}")[0]))
+                for batch in file.iter_batches(columns=["output"]):
+                    uris = batch["output"].unique().to_pylist()
+                    self._found.append(np.array([digest for uri in uris if (digest := _digest_of(uri))], "S16"))
+        self._sorted = np.unique(np.concatenate([self._sorted, *self._found]))
+        self._found.clear()
+        return len(self._sorted) - before
+
+    def unnamed(self, image_folder: str, older_than: float) -> Iterator[Stat]:
+        """Images of the folder that no dataset names, written before that moment (seconds since 1970)."""
+        for found in store_for(image_folder).list(image_folder):
+            if not OWNED_IMAGE.fullmatch(found.uri[len(image_folder) + 1 :]) or written_at(found) >= older_than:
+                continue
+            digest = np.bytes_(_digest_of(found.uri))
+            at = int(np.searchsorted(self._sorted, digest))
+            if at == len(self._sorted) or self._sorted[at] != digest:
+                yield found
+
+
+def _digest_of(uri: str) -> bytes:
+    """The 16 bytes that a rewritten image is named by; b"" if it is named otherwise."""
+    stem = uri.rpartition("/")[2].partition(".")[0]
+    return bytes.fromhex(stem) if re.fullmatch(r"[0-9a-f]{32}", stem) else b""
+
+
+def written_at(found: Stat) -> float:
+    """When a file was written, in seconds since 1970, as its generation tells."""
+    nanoseconds = found.generation.partition("-")[2]
+    return int(nanoseconds) / 1e9 if nanoseconds else int(found.generation) / 1e6

@@ -1,4 +1,5 @@
-"""Read a block of a table: Block -> OpenBlock with Records; rejects: bad_record, not_utf8, line_too_long, and whole files.
+"""Read a block of a table: Block -> OpenBlock with Records; rejects: bad_record, not_utf8, line_too_long, corrupt_parquet, and
+whole files.
 
 A range of a CSV file holds whole records (csv_records.py found where). A stretch that the csv module or the encoding stumbles
 over is read again record by record, so that a bad one costs itself alone.
@@ -12,22 +13,29 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from transforms.automl import GROUPED, read_grouped
+from transforms.core.automl import cells_columns
 from transforms.core.dialects import BOM, HEAD, Wanted, dialect_of
+from transforms.core.parquet import Stage
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, OpenBlock, Record, Rejection, Row
 from transforms.csv_records import RecordEnds
+from transforms.parquet import parquet_columns
 from transforms.storage import store_for
 
 
 @dataclass(frozen=True)
 class TableReader:
-    """Reads blocks of CSV files.
+    """Reads blocks of CSV and Parquet files.
 
-    wanted: what options say of the files. max_line_bytes: a longer record is rejected by its offset.
+    wanted: what options say of the files. max_line_bytes: a longer record is rejected by its offset. images: columns whose bytes
+    are images, which `stage` takes.
     """
 
     wanted: Wanted
     max_line_bytes: int
+    images: tuple[str, ...]
+    stage: Stage
 
     def read(self, block: Block, key: Callable[[Block], str]) -> OpenBlock:
         opened = OpenBlock(block, key(block))
@@ -35,21 +43,45 @@ class TableReader:
             if block.fault:
                 reject_extent(opened, extent, block.fault, block.lines)
                 continue
+            if block.dialect and block.dialect.kind == "parquet":
+                self._read_parquet(opened, block)
+                continue
             data = block.raw
             if data is None:
                 data = store_for(extent.uri).read(extent.uri, extent.start, extent.end, extent.generation)[0]
             dialect = block.dialect
+            if dialect and dialect.kind == GROUPED:
+                read_grouped(opened, extent, data)
+                continue
             if dialect is None:
                 try:
-                    dialect = dialect_of(extent.uri, data[:HEAD], self.wanted)
+                    dialect = dialect_of(extent.uri, data[:HEAD], self.wanted, block.format)
                 except RowError as error:
                     reject_extent(opened, extent, f"{error.reason}: {error.detail}", data.count(b"\n") + 1)
                     continue
-            self._read_csv(opened, extent, data, dialect)
+            self.read_csv(opened, extent, data, dialect)
         opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
         return opened
 
-    def _read_csv(self, opened: OpenBlock, extent: Extent, data: bytes, dialect: Dialect) -> None:
+    def _read_parquet(self, opened: OpenBlock, block: Block) -> None:
+        extent, names = block.extents[0], block.dialect.names if block.dialect else ()
+        number = extent.start
+        try:
+            for columns in parquet_columns(block, self.images, self.stage):
+                for values in zip(*columns):
+                    row = Record(
+                        extent.uri, number, number - extent.start + 1, b"", dict(zip(names, values)), block.format
+                    )
+                    opened.rows.append(row)
+                    number += 1
+        except RowError as error:
+            bad = Row(extent.uri, number, number - extent.start + 1, b"")
+            detail = f"{error.detail} (rows {number + 1:,} to {extent.end:,} are left out)"
+            opened.rejections.append(Rejection(bad, "read", error.reason, detail))
+        opened.lines.append((extent.uri, extent.end - extent.start))
+
+    def read_csv(self, opened: OpenBlock, extent: Extent, data: bytes, dialect: Dialect) -> None:
+        """Take the records of an extent of whole records."""
         first = extent.start
         if first == 0 and data.startswith(BOM):
             data, first = data[len(BOM) :], len(BOM)
@@ -133,6 +165,9 @@ class _Records:
                 self._reject(start, line - 1, b"", "line_too_long", detail)
             elif self.skip_first:
                 self.skip_first = False
+            elif format == "automl":
+                if any(cells):
+                    self._automl(start, line, data[start - first : end - first], cells)
             elif len(cells) == width:
                 if width > 1 or cells[0]:
                     append(Record(source, start, line, b"", dict(zip(names, cells)), format))
@@ -140,6 +175,14 @@ class _Records:
                 detail = f"the record has {len(cells)} cells, the header {width}"
                 self._reject(start, line - 1, data[start - first : end - first].rstrip(b"\r\n"), "bad_record", detail)
             start = end
+
+    def _automl(self, start: int, line: int, raw: bytes, cells: list[str]) -> None:
+        try:
+            columns = cells_columns(cells)
+        except RowError as error:
+            self._reject(start, line - 1, raw.rstrip(b"\r\n"), error.reason, error.detail)
+        else:
+            self._opened.rows.append(Record(self._source, start, line, b"", columns, self._format))
 
     def _reject(self, start: int, lines: int, raw: bytes, reason: str, detail: str) -> None:
         row = Row(self._source, start, lines + 1, raw)

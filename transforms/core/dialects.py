@@ -68,12 +68,13 @@ def is_image_name(value: object) -> bool:
     return isinstance(value, str) and len(value) < 2048 and _IMAGE.fullmatch(value.strip()) is not None
 
 
-def dialect_of(uri: str, head: bytes, wanted: Wanted) -> Dialect:
+def dialect_of(uri: str, head: bytes, wanted: Wanted, format: str = "table") -> Dialect:
     """How a JSONL or CSV file is written.
 
     Args:
         uri: of the file.
         head: its first HEAD bytes, or all of it.
+        format: table or automl.
 
     Raises:
         RowError: utf16, bad_record or missing_column; it stands for the whole file.
@@ -84,6 +85,8 @@ def dialect_of(uri: str, head: bytes, wanted: Wanted) -> Dialect:
         return Dialect("jsonl")
     rows = first_records(uri, head, wanted)
     delimiter = wanted.delimiter or _delimiter(uri, head, wanted)
+    if format == "automl":  # no header, and rows of any length
+        return Dialect("csv", wanted.delimiter or ",", wanted.encoding, header=False)
     first = rows[0] if rows else []
     header = wanted.header == "yes" or (wanted.header == "auto" and has_header(rows, wanted.columns))
     names = _named(first) if header else [str(i + 1) for i in range(len(first))]

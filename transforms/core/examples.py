@@ -23,7 +23,7 @@ from transforms.core.reasons import RowError
 from transforms.core.records import FORMATS, Example, Record, Row
 from transforms.core.splits import hash64
 from transforms.core.splitting import captions
-from transforms.core.tables import Recipe
+from transforms.core.tables import Recipe, record_of
 
 REJECTED = "rejected/1"  # the mark of a line of rejected.jsonl
 
@@ -197,7 +197,7 @@ def unwrap(row: Row) -> tuple[Row, str]:
                 ) from None
             break  # to be rejected again, as itself
         if format in FORMATS[1:]:
-            return Record(row.source, row.offset, row.line, raw, obj, format), base
+            return record_of(row, format, obj), base
     return row, base
 
 

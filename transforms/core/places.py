@@ -110,6 +110,11 @@ class Places:
     folders: tuple[str, ...]
     root: str = ""
     uri_prefix: str = ""
+    staged: str = ""  # folder of images that stood in rows: read as well, and published below `uri_prefix`/images
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        return (*self.folders, self.staged) if self.staged else self.folders
 
     def resolve(self, uri: str, base: str) -> str:
         """The normalised URI of what a row names.
@@ -118,7 +123,7 @@ class Places:
           ImageError: bad_uri, unsupported_scheme, not_allowed.
         """
         path = normalise(uri, base)
-        for folder in self.folders:
+        for folder in self.readable:
             if (folder == "gs://" and path.startswith("gs://")) or inside(path, folder):
                 return path
         allowed = ", ".join(self.folders) or "nothing"
@@ -131,6 +136,8 @@ class Places:
 
     def publish(self, uri: str) -> str:
         """The fileUri that the JSONL names for a readable image."""
+        if self.uri_prefix and self.staged and inside(uri, self.staged):
+            return self.uri_prefix.rstrip("/") + "/images" + uri[len(self.staged) :]
         if self.uri_prefix and not uri.startswith("gs://"):
             return self.uri_prefix.rstrip("/") + "/" + posixpath.relpath(uri, self.root)
         return uri

@@ -41,6 +41,7 @@ _TABLE = (
     ("not_an_object", "read", "yours", "The line is JSON but not an object."),
     # reading a table
     ("bad_record", "read", "yours", "A record of CSV has more or fewer cells than its header, or a quote that is not closed."),
+    ("corrupt_parquet", "read", "yours", "The Parquet file is damaged, or none: what came before is used; copy it again."),
     ("missing_column", "read", "yours", "The file has not a column that an option names. Counted once for the whole file."),
     ("bad_sidecar", "read", "yours", "The .txt or .json file beside an image of a folder cannot be read."),
     # the rules of an example
@@ -59,6 +60,7 @@ _TABLE = (
     ("image_in_model_turn", "rules", "yours", "Images stand in user turns only."),
     ("no_image", "rules", "yours", "The row of a table names no image in any --image_column."),
     ("bad_image_value", "rules", "yours", "A column of images holds neither paths nor URIs."),
+    ("bad_box", "rules", "yours", "A box of AutoML's object detection is not four numbers from 0 to 1 with a label."),
     ("empty_answer", "rules", "yours", "The --answer is blank for this row: there is nothing to learn."),
     ("bad_system_instruction", "rules", "yours", "systemInstruction must be an object whose parts are texts."),
     ("too_many_images", "split", "yours", "More images than --max_images, under --on_too_many_images reject."),

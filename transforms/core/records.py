@@ -32,7 +32,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """A byte range of one version of one file; records that *begin* in [start, end) belong to it."""
+    """A byte range of one version of one file; records that *begin* in [start, end) belong to it. Of Parquet it counts rows."""
 
     uri: str
     generation: str  # gs://: the object's generation; locally "SIZE-MTIME_NS"
@@ -212,3 +212,4 @@ class Receipt:
     counters: tuple[tuple[str, int], ...]
     reasons: tuple[tuple[str, int], ...]
     ids: tuple[tuple[str, bytes], ...] = ()  # (cap, packed big-endian 64-bit ids): what caps choose from
+    reused: bool = False  # an earlier night's (--previous)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from transforms.core import jsonl
+from transforms.core.automl import FAULT, is_automl_object, object_columns
 from transforms.core.dialects import IMAGE_TYPES
 from transforms.core.places import inside
 from transforms.core.reasons import RowError
@@ -53,9 +54,11 @@ class Recipe:
             seed, check_types: as examples.parse_example takes them.
 
         Raises:
-            RowError: no_image, bad_image_value, empty_text, empty_answer or unsupported_media.
+            RowError: no_image, bad_image_value, bad_box, empty_text, empty_answer or unsupported_media.
         """
         columns = row.columns
+        if row.format == "automl" and FAULT in columns:
+            raise RowError("bad_box", str(columns[FAULT]))
         found = self._images(row)
         path = _below(found[0][0], base)
         answer = self.answer or (_BOXES if columns.get("boxes") is not None else _DEFAULT_ANSWERS[row.format])
@@ -147,10 +150,16 @@ def _below(uri: str, base: str) -> str:
     return uri
 
 
-def record_of(row: Row, format: str) -> Record:
-    """A line of JSON as a row of a table.
+def record_of(row: Row, format: str, obj: dict[str, Any] | None = None) -> Record:
+    """A line of JSON as a row of a table, or of AutoML.
+
+    Args:
+        obj: the line, if it is parsed already.
 
     Raises:
-        RowError: as jsonl.loads.
+        RowError: as jsonl.loads, or as automl.object_columns.
     """
-    return Record(row.source, row.offset, row.line, row.raw, jsonl.loads(row.raw), format)
+    obj = jsonl.loads(row.raw) if obj is None else obj
+    if format == "automl" and is_automl_object(obj):
+        return Record(row.source, row.offset, row.line, b"", object_columns(obj), format)
+    return Record(row.source, row.offset, row.line, row.raw, obj, format)

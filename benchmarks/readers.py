@@ -1,0 +1,126 @@
+"""Reading and building alone, a million rows of each format, against the library that owns the format iterating the same rows.
+
+Both sides run in a process of their own, timed inside it (rows/s) without start-up, one after the other. No image is opened and
+nothing is written: ours are blocks, read and made into examples with their ids. Memory is that of a tenth of the rows against all.
+
+python benchmarks/readers.py [--rows 1000000] [--files 200000] [--strict]
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from common import Report, arguments, run, workdir
+
+_NAMES = ("id", "image", "brand", "colour", "note")
+_COLOURS = ("red", "blue", "green", "black")
+
+
+def values(number: int) -> tuple[int, str, str, str, str]:
+    note = f'sold "as is",\nsize {number % 50}' if number % 10 == 0 else f"in stock, size {number % 50}"
+    return number, f"gs://bucket/p/{number:08d}.jpg", f"Brand {number % 997}", _COLOURS[number % 4], note
+
+
+def write(kind: str, folder: Path, rows: int) -> Path:
+    """A file (or for `folder` a tree) of so many rows, by the library that owns the format."""
+    path = folder / f"{rows}.{kind}"
+    if kind == "csv":
+        with open(path, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(_NAMES)
+            writer.writerows(map(values, range(rows)))
+    elif kind == "jsonl":
+        with open(path, "w") as file:
+            file.writelines(json.dumps(dict(zip(_NAMES, values(n)))) + "\n" for n in range(rows))
+    elif kind == "parquet":
+        pq.write_table(pa.table(dict(zip(_NAMES, map(list, zip(*map(values, range(rows))))))), path)
+    else:
+        for n in range(rows):
+            if n % 1000 == 0:
+                (path / f"{n // 1000:04d}").mkdir(parents=True)
+            os.close(os.open(path / f"{n // 1000:04d}/{n:07d}.jpg", os.O_CREAT | os.O_WRONLY))
+    return path
+
+
+def ours(path: Path, kind: str) -> int:
+    from beam_jobs.checks import on_this_machine
+    from beam_jobs.detection import detect
+    from beam_jobs.plan import Plan
+    from beam_jobs.settings import parse
+    from transforms.claiming import Claim
+    from transforms.examples import build_examples
+    from transforms.listing import ListBlocks, listed_blocks
+    from transforms.opened import quiet_collector
+    from transforms.reading import read_block
+
+    answer = "{path.parent}" if kind == "folder" else "{brand,colour,note|object}"
+    argv = ["--input", str(path), "--output", f"{path}-out", "--prompt", "Describe the product.", "--answer", answer]
+    settings, _ = detect(on_this_machine(parse(argv)))
+    plan = Plan(settings, Claim("", 0, False), False)
+    quiet_collector()
+    rows = 0
+    for block in listed_blocks(ListBlocks(inputs=plan.inputs, cutter=plan.cutter, output=settings.output)):
+        opened = read_block(block, plan.keys, plan.tables)
+        rows += len(build_examples(opened, plan.seed, None, 1 << 64, settings.recipe).examples)
+    return rows
+
+
+def theirs(path: Path, kind: str) -> int:
+    def each() -> Iterator[object]:
+        if kind == "csv":
+            with open(path, newline="") as file:
+                yield from csv.DictReader(file)
+        elif kind == "jsonl":
+            with open(path, "rb") as file:
+                yield from map(json.loads, file)
+        elif kind == "parquet":
+            for batch in pq.ParquetFile(path).iter_batches():
+                yield from batch.to_pylist()
+        else:
+            for _, _, names in os.walk(path):
+                yield from names
+
+    return sum(1 for _ in each())
+
+
+def timed(side: str, kind: str, path: Path) -> float:
+    """Rows a second of one side, in a process of its own."""
+    command = [sys.executable, __file__, "--only", side, kind, str(path)]
+    rows, seconds = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return int(rows) / float(seconds)
+
+
+def main() -> int:
+    options = arguments(__doc__ or "", rows=1_000_000, files=200_000)
+    report = Report(options.strict)
+    report.head(f"{options.rows:,} rows, {options.files:,} files, read and built by one process")
+    peers = {"csv": "csv.DictReader", "jsonl": "json.loads", "parquet": "pyarrow to_pylist", "folder": "os.walk"}
+    with workdir(options.workdir) as folder:
+        for kind, peer in peers.items():
+            rows = options.files if kind == "folder" else options.rows
+            path, small = write(kind, folder, rows), write(kind, folder, max(rows // 10, 1))
+            whole = [run(sys.executable, __file__, "--only", "ours", kind, one) for one in (small, path)]
+            nets = [report.run(f"{kind}: {name}", one) for name, one in zip(("a tenth", "all"), whole)]
+            speeds = {side: max(timed(side, kind, path) for _ in range(options.repeat)) for side in ("ours", "theirs")}
+            print(f"  rows/s: {speeds['ours']:,.0f}; {peer}: {speeds['theirs']:,.0f}")
+            report.bar(f"{kind} against {peer}", speeds["ours"] / speeds["theirs"], nets[1], least=0.8)
+            report.bar(f"{kind}: memory, all against a tenth", whole[1].peak / whole[0].peak, nets[1], most=1.3)
+    return report.end()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--only"]:
+        started = time.perf_counter()
+        count = {"ours": ours, "theirs": theirs}[sys.argv[2]](Path(sys.argv[4]), sys.argv[3])
+        print(count, time.perf_counter() - started)
+    else:
+        sys.exit(main())
