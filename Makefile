@@ -1,6 +1,7 @@
 # make demo          set up and run the batch job on the embedded sample
 # make test          set up and pass every test that Python alone can run
-# make test-engines  the tests that need Prism, Flink, Go or Java
+# make test-engines  the tests that need Prism, Flink, Go, Java or gcloud, or an installation of their own; some five minutes
+# make test-pythons  the tests on each supported Python that is installed
 # make bench         the comparisons of benchmarks/, some minutes
 # make lint package  what CI checks beside the tests
 
@@ -9,7 +10,7 @@ BIN := .venv/bin
 ENGINES := engines
 BEAM := 2.77.0
 
-.PHONY: demo test test-long test-engines engines lint requirements package bench clean
+.PHONY: demo test test-long test-engines test-pythons engines lint requirements package bench bench-engines clean
 
 demo: .venv/ready
 	$(BIN)/tuneset demo demo
@@ -19,6 +20,16 @@ test: .venv/ready
 
 test-long: .venv/ready  # the slow proofs in their long form
 	TUNESET_LONG=1 $(BIN)/python -m pytest -q -n 2 -m "not engines"
+
+test-pythons:  # the suite on each supported Python that is installed
+	@export PYENV_VERSION=$$(pyenv versions --bare 2>/dev/null | paste -sd: -); \
+	for python in python3.10 python3.11 python3.12 python3.13; do \
+	  $$python -c '' 2>/dev/null || { echo "$$python: not installed"; continue; }; \
+	  echo "$$python: in .venv-$$python"; \
+	  { test -x .venv-$$python/bin/python || $$python -m venv .venv-$$python; } \
+	  && .venv-$$python/bin/python -m pip install -q --disable-pip-version-check -e '.[test]' \
+	  && .venv-$$python/bin/python -m pytest -q -n 2 -m "not engines" || exit 1; \
+	done
 
 test-engines: .venv/ready engines
 	$(BIN)/python -m pytest -q -m engines
@@ -39,6 +50,10 @@ package: .venv/dev
 
 bench: .venv/ready
 	for script in text_scale small_files local_images storage readers; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+bench-engines: .venv/ready engines
+	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/allocators.py
 
 engines: $(ENGINES)/prism $(ENGINES)/boot $(ENGINES)/flink/ready
 
@@ -69,4 +84,4 @@ $(ENGINES)/flink/ready: tests/flink-pom.xml
 	touch $@
 
 clean:
-	rm -rf .venv demo dist build *.egg-info $(ENGINES)
+	rm -rf .venv .venv-* demo dist build *.egg-info $(ENGINES)

@@ -36,3 +36,23 @@ def test_a_benchmark_prints_its_ratios(script: str, sizes: list[str], tmp_path: 
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=tmp_path)
     assert result.returncode == 0, result.stderr[-2000:]
     assert "too short a run to tell" in result.stdout or "(at " in result.stdout, result.stdout
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize(
+    "script, sizes, told",
+    [
+        (
+            "engines",
+            ["--examples", "400", "--distinct", "20", "--grown", "400", "--repeat", "1"],
+            "both wrote the same files",
+        ),
+        ("allocators", ["--pictures", "2", "--examples", "100"], "MALLOC_ARENA_MAX=2"),
+    ],
+)
+def test_a_benchmark_of_engines_runs(script: str, sizes: list[str], told: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), "--workdir", str(tmp_path), *sizes]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout[-1000:] + result.stderr[-2000:]
+    assert told in result.stdout

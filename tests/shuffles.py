@@ -1,0 +1,73 @@
+"""What crosses a shuffle: lay out a job, weigh what goes into each grouping, run it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import FastPrimitivesCoder
+from apache_beam.metrics import Metrics, MetricsFilter
+from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
+from apache_beam.pvalue import PCollection
+
+from beam_jobs.checks import beam_options
+from beam_jobs.graph import build
+from beam_jobs.plan import Plan
+
+_NAMESPACE = "shuffles"
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """What went into one grouping."""
+
+    elements: int
+    bytes: int  # of all elements
+    largest: int  # bytes of one
+
+
+class _Groupings(PipelineVisitor):
+    """Inputs of every GroupByKey, by the name of the step of ours that it stands in."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, PCollection] = {}
+
+    def enter_composite_transform(self, node: AppliedPTransform) -> None:
+        self.visit_transform(node)
+
+    def visit_transform(self, node: AppliedPTransform) -> None:
+        if isinstance(node.transform, beam.GroupByKey):
+            label = (
+                node.full_label.removesuffix("/GroupByKey")
+                .removesuffix("/ReshufflePerKey")
+                .removesuffix("/CombinePerKey")
+            )
+            self.found[label] = node.inputs[0]
+
+
+class _Weigh(beam.DoFn):
+    def __init__(self, label: str) -> None:
+        self._label, self._coder = label, FastPrimitivesCoder()
+
+    def process(self, element: Any) -> None:
+        Metrics.distribution(_NAMESPACE, self._label).update(len(self._coder.encode(element)))
+
+
+def weigh_shuffles(plan: Plan) -> dict[str, Crossed]:
+    """Run a job on this machine -> what went into each grouping; those that nothing reached are left out."""
+    pipeline = beam.Pipeline(options=beam_options(plan.settings))
+    build(pipeline, plan)
+    groupings = _Groupings()
+    pipeline.visit(groupings)
+    for label, elements in groupings.found.items():
+        _ = elements | f"Weigh {label}" >> beam.ParDo(_Weigh(label))
+    result = pipeline.run()
+    result.wait_until_finish()
+    told = result.metrics().query(MetricsFilter().with_namespace(_NAMESPACE))["distributions"]
+    weights = {one.key.metric.name: one.committed for one in told}
+    return {
+        label: Crossed(weights[label].count, weights[label].sum, weights[label].max)
+        for label in groupings.found
+        if label in weights
+    }
