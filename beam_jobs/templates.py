@@ -55,6 +55,8 @@ TEMPLATES = {
             left_out={
                 "uri_prefix": "is for a local output, and a template's is not",
                 "no_wait": "a template never waits",
+                "preview": "it is for a terminal",
+                "dry_run": "it is for a terminal",
                 "verbose": "the launcher's log is always whole",
             },
         ),
