@@ -13,6 +13,7 @@ _USAGE = """usage: tuneset COMMAND [options]
 
   prepare   make a Gemini image-tuning dataset (tuneset prepare --help)
   template  print, build or launch a Dataflow template (tuneset template --help)
+  sweep     list or remove images of a shared folder that no dataset names (tuneset sweep --help)
   demo      write the embedded sample to a folder and prepare it (tuneset demo FOLDER)
   --version
 """
@@ -39,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from beam_jobs.template_commands import template
 
         return template(rest)
+    if command == "sweep":
+        from beam_jobs.sweep import sweep
+
+        return sweep(rest)
     if command == "demo" and not {"--help", "-h"} & set(rest):
         from beam_jobs.demo import demo
 

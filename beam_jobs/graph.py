@@ -14,13 +14,15 @@ import apache_beam as beam
 from apache_beam.pvalue import AsSingleton
 
 from beam_jobs.plan import Plan
-from transforms.committing import CommitBlocks, SkipCommitted
+from transforms.committing import CommitBlocks
+from transforms.comparing import CompareNights
 from transforms.examples import BuildExamples, SplitExamples
 from transforms.fitting import FitImages, HoldForFitting, TakeFitted
 from transforms.inspection import InspectImages
 from transforms.listing import ListBlocks
 from transforms.publishing import PublishImages
 from transforms.reading import ReadRows
+from transforms.reusing import SkipCommitted
 from transforms.sealing import SealDataset
 from transforms.splits import AssignSplits
 from transforms.sweeping import SweepBlocks
@@ -32,11 +34,13 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
 
     listing = ListBlocks(inputs=p.inputs, cutter=p.cutter, output=s.output, access=p.access)
     blocks, skipped = pipeline | "List" >> listing
-    done, todo = blocks | "Skip what is committed" >> SkipCommitted(ledgers=p.ledgers, key=p.keys)
+    done, todo = blocks | "Skip what is committed" >> SkipCommitted(ledgers=p.ledgers, key=p.keys, earlier=p.earlier)
 
     read = ReadRows(key=p.keys, tables=p.tables)
     make = BuildExamples(seed=p.seed, check_types=p.check_types, sample_below=p.sample_below, recipe=s.recipe)
-    opened = todo | "Read" >> read | "Build" >> make | "Inspect" >> InspectImages(inspector=p.inspector)
+    opened = (
+        todo | "Read" >> read | "Build" >> make | "Inspect" >> InspectImages(inspector=p.inspector, earlier=p.earlier)
+    )
     ready, waiting, orders = opened | "Hold" >> HoldForFitting(fitter=p.fitter)
 
     fitted = orders | "Fit" >> FitImages(fitter=p.fitter, min_ram="4GB" if p.remote else "")
@@ -53,7 +57,10 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
         (done, ready | "Finish ready" >> Finish(plan=p), recalled | "Finish recalled" >> Finish(plan=p))
         | "All receipts" >> beam.Flatten()
     )  # fmt: skip
-    sealed = (receipts, skipped) | "Seal" >> SealDataset(
+    inputs = [receipts, skipped]
+    if p.earlier:
+        inputs.append((blocks, receipts) | "Compare nights" >> CompareNights(night=p.earlier.night, key=p.keys))
+    sealed = tuple(inputs) | "Seal" >> SealDataset(
         writer=p.writer,
         caps=p.caps,
         names=s.fractions.names,

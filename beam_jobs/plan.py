@@ -21,6 +21,7 @@ from transforms.cutting import Cutter
 from transforms.listing import absolute, static_folder
 from transforms.looking import Inspector
 from transforms.orders import Fitter
+from transforms.reusing import Earlier
 from transforms.segments import SegmentWriter
 from transforms.staging import Stager
 from transforms.storage import Access, is_local
@@ -42,6 +43,13 @@ class Plan:
     @cached_property
     def ledgers(self) -> Ledgers:
         return Ledgers(self.settings.output, self.claim.epoch, self.claim.run, self.access)
+
+    @cached_property
+    def earlier(self) -> Earlier | None:
+        s = self.settings
+        if not s.previous:
+            return None
+        return Earlier(self.ledgers, Ledgers(s.previous, 0, "", self.access), s.trust_uris, s.threads)
 
     @cached_property
     def keys(self) -> BlockKeys:

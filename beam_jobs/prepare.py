@@ -20,6 +20,7 @@ from beam_jobs.checks import (
     check_beam_options,
     check_buckets,
     check_folders,
+    check_previous,
     is_remote,
     on_this_machine,
     template_location,
@@ -54,7 +55,7 @@ def prepare(argv: Sequence[str]) -> int:
         if settings.preview or settings.dry_run:
             print("\n".join([*told, ""]), flush=True)
             return run_trial(Plan(settings, Claim("", 0, False), remote))
-        told += [f"! {warning}" for warning in check_buckets(settings)]
+        told += [f"! {warning}" for warning in check_buckets(settings) + check_previous(settings)]
         manifest = sealed_before(settings)
     except (Claimed, NoCredentials, Unavailable) as error:
         print(f"tuneset: {error}", file=sys.stderr)

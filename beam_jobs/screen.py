@@ -10,6 +10,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from beam_jobs.settings import Settings
+from transforms.comparing import KINDS
 from transforms.core.ledger import COUNTERS
 from transforms.core.reasons import REASONS
 from transforms.storage import is_local
@@ -19,7 +20,7 @@ def sealed(manifest: dict[str, Any], settings: Settings) -> str:
     """The closing screen of a sealed run."""
     dataset, run = manifest["dataset"], manifest["run"]
     seconds = run["finished"] - run["started"]
-    lines = [f"Sealed {settings.output} in {seconds:.1f} s.", "", *tree(dataset), "", *ledger(dataset), ""]
+    lines = [f"Sealed {settings.output} in {seconds:.1f} s.", "", *tree(dataset), "", *ledger(dataset), *night(run), ""]
     for warning in warnings(dataset, settings):
         lines.append(f"! {warning}")
     return "\n".join([*lines, *next_steps(dataset, settings)])
@@ -80,6 +81,20 @@ def ledger(dataset: dict[str, Any]) -> list[str]:
     for reason, number in sorted(dataset["reasons"].items(), key=lambda item: (-item[1], item[0])):
         lines.append(f"    rejected {number:,} x {reason}: {REASONS[reason].help}")
     return lines
+
+
+def night(run: dict[str, Any]) -> list[str]:
+    """What was taken from an earlier night, if there was one."""
+    if "night" not in run:
+        return []
+    told = run["night"]
+    blocks, files = told["blocks"], told["files"]
+    return [
+        "",
+        f"  {blocks['reused']:,} of {sum(blocks.values()):,} blocks are those of {told['previous']}; input files: "
+        + ", ".join(f"{files[kind]:,} {kind}" for kind in KINDS)
+        + ".",
+    ]
 
 
 def warnings(dataset: dict[str, Any], settings: Settings) -> list[str]:

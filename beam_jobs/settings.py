@@ -8,14 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from beam_jobs.options import OPTIONS, OptionError, parser
+from beam_jobs.values import DELIMITERS, check
 from transforms.core.dialects import Wanted
 from transforms.core.profiles import PROFILES, Profile
 from transforms.core.records import Input
 from transforms.core.splits import Splits, parse_splits
 from transforms.core.tables import Recipe
-from transforms.core.templates import TemplateError, parse_template
-
-DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
+from transforms.core.templates import parse_template
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,8 @@ class Settings:
     max_rejected_fraction: float
     block_bytes: int
     threads: int
+    previous: str
+    trust_uris: bool
     user_project: str
     preview: int
     dry_run: bool
@@ -150,91 +151,3 @@ def parse(argv: Sequence[str]) -> Settings:
     settings = Settings(**values, beam=tuple(beam))
     check(settings)
     return settings
-
-
-def check(settings: Settings) -> None:
-    """Values that argparse cannot judge.
-
-    Raises:
-      OptionError: with what was found and what was expected.
-    """
-    for name, least in (
-        ("max_images", 1),
-        ("max_image_bytes", 1024),
-        ("block_bytes", 1024),
-        ("max_line_bytes", 1024),
-        ("threads", 1),
-        ("max_side", 1),
-        ("max_pixels", 1),
-    ):
-        if getattr(settings, name) < least:
-            raise OptionError(f"--{name} {getattr(settings, name)}: expected at least {least}")
-    if settings.threads > 256:
-        raise OptionError(
-            f"--threads {settings.threads}: expected at most 256, for that many connections are kept open"
-        )
-    if settings.stage == "copy" and not settings.output.startswith("gs://"):
-        raise OptionError("--stage copy copies within Cloud Storage, so --output must be gs://BUCKET/...")
-    if settings.stage == "copy" and settings.verify == "none":
-        raise OptionError(
-            "--verify none looks at no image, so --stage copy cannot tell which conform: use another level"
-        )
-    if not 0 <= settings.max_rejected_fraction <= 1:
-        raise OptionError(f"--max_rejected_fraction {settings.max_rejected_fraction}: expected a number from 0 to 1")
-    for name in ("prompt", "answer", "system"):
-        try:
-            parse_template(getattr(settings, name))
-        except TemplateError as error:
-            raise OptionError(f"--{name} {getattr(settings, name)}: {error}") from None
-    if settings.delimiter not in ("auto", *DELIMITERS) and (
-        len(settings.delimiter) != 1 or not settings.delimiter.isascii() or settings.delimiter in '"\r\n'
-    ):
-        raise OptionError(f"--delimiter {settings.delimiter}: expected one ASCII character, or {', '.join(DELIMITERS)}")
-    if not 1 <= settings.min_quality <= 95:
-        raise OptionError(f"--min_quality {settings.min_quality}: expected a JPEG quality from 1 to 95")
-    if settings.preview < 0:
-        raise OptionError(f"--preview {settings.preview}: expected a number of examples")
-    if settings.preview and settings.dry_run:
-        raise OptionError("--preview and --dry_run: give one of them")
-    if settings.dry_run and settings.no_wait:
-        raise OptionError("--dry_run has its answer at the end: leave --no_wait out")
-    known = ("png", "jpeg", "webp", "heic", "heif")
-    for name in settings.types:
-        if name not in known:
-            raise OptionError(f"--types {name}: expected some of {', '.join(known)}")
-    if not {"jpeg", "png"} & set(settings.types):
-        raise OptionError("--types must hold jpeg or png: images are rewritten as one of them")
-    try:
-        parse_splits(settings.splits)
-    except ValueError as error:
-        raise OptionError(f"--splits {settings.splits}: {error}") from None
-    for name in ("seed", "shuffle_seed"):
-        if len(getattr(settings, name).encode()) > 64:
-            raise OptionError(f"--{name}: expected at most 64 bytes, since it keys a hash")
-    if settings.split_by and settings.split_column:
-        raise OptionError("--split_by and --split_column decide the same thing: give one of them")
-    if settings.split_by in ("image", "images"):
-        raise OptionError(
-            "--split_by image needs a view of all examples at once, which is not there yet: name a column"
-        )
-    if settings.sample:
-        try:
-            good = float(settings.sample) > 0 and ("." not in settings.sample or float(settings.sample) <= 1)
-            good = good and ("." in settings.sample or settings.sample.isdigit())
-        except ValueError:
-            good = False
-        if not good:
-            raise OptionError(f"--sample {settings.sample}: expected a count such as 100 or a fraction such as 0.01")
-    if settings.uri_prefix and not settings.uri_prefix.startswith("gs://"):
-        raise OptionError(f"--uri_prefix {settings.uri_prefix}: expected gs://BUCKET/FOLDER")
-    if settings.uri_prefix and settings.output.startswith("gs://"):
-        raise OptionError("--uri_prefix is for a local --output; a gs:// output names its images as they are")
-    looks = {
-        "--upright": settings.upright,
-        "--on_bad_image drop_image": settings.on_bad_image == "drop_image",
-        "--oversize reject": settings.oversize == "reject",
-        "--animation reject": settings.animation == "reject",
-    }
-    if settings.verify == "none" and any(looks.values()):
-        wanted = " and ".join(flag for flag, given in looks.items() if given)
-        raise OptionError(f"--verify none looks at no image: {wanted} needs another level")

@@ -105,7 +105,7 @@ class StandIn:
         return _answer(status, memoryview(data)[start:end], more)
 
     def _object(self, name: str) -> bytes | None:
-        made = self._kinds.get(name.partition("/")[0])
+        made = self._kinds.get(name.partition("/")[0]) if name.endswith(".jpg") else None
         return made[zlib.crc32(name.encode()) % DISTINCT] if made else None
 
     def _list(self, bucket: str, query: dict[str, list[str]]) -> list[bytes]:

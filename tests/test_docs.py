@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_jobs.__main__ import main
 from beam_jobs.options import OPTIONS
 from beam_jobs.settings import parse
+from beam_jobs.sweep import parser as sweep_parser
 from beam_jobs.tables import fill, tables, workers
 from beam_jobs.template_commands import parser as template_parser
 from transforms.core import VERSION
@@ -135,12 +136,12 @@ def test_make_targets_exist() -> None:
 def test_subcommands_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     known = re.findall(r"^  ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
-    assert known == ["prepare", "template", "demo"]
+    assert known == ["prepare", "template", "sweep", "demo"]
     assert {shlex.split(command)[1] for command in commands()} == set(known)
     assert main(["nonsense"]) == 2
 
 
-@pytest.mark.parametrize("subcommand", ["prepare", "template", "demo"])
+@pytest.mark.parametrize("subcommand", ["prepare", "template", "sweep", "demo"])
 def test_help_of_a_subcommand_writes_nothing(
     subcommand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,9 +179,15 @@ def template_flags() -> set[str]:
     return {flag.removeprefix("--") for one in actions.choices.values() for flag in one._option_string_actions}
 
 
+def sweep_flags() -> set[str]:
+    return {flag.removeprefix("--") for action in sweep_parser()._actions for flag in action.option_strings}
+
+
 def test_no_flag_is_named_that_does_not_exist() -> None:
     beam = set(PipelineOptions().get_all_options())
-    known = {option.name for option in OPTIONS} | beam | OTHERS_FLAGS | benchmark_sizes() | template_flags()
+    known = (
+        {option.name for option in OPTIONS} | beam | OTHERS_FLAGS | benchmark_sizes() | template_flags() | sweep_flags()
+    )
     flags = {(path.name, flag) for path in PAPERS for flag in re.findall(r"(?<![\w-])--([a-z_]+)\b", text_of(path))}
     assert ("README.md", "verify") in flags
     assert sorted(use for use in flags if use[1] not in known) == []

@@ -172,6 +172,9 @@ class _Labels(PipelineVisitor):
             self.visit_transform(node)
 
 
+EVERYTHING = ("--sample", "10", "--shuffle_seed", "a", "--previous", "/before", "--image_folder", "/images")
+
+
 def labels(*flags: str) -> list[str]:
     pipeline = beam.Pipeline()
     settings = parse(["--input", "/in/a.jsonl", "--output", "/out", *flags])
@@ -184,7 +187,7 @@ def labels(*flags: str) -> list[str]:
 def test_the_steps_keep_their_names() -> None:
     """A label is what metrics are shown under and what a running job is updated by: a change is to be seen in review."""
     golden = ROOT / "tests/golden/labels.txt"
-    every = labels("--sample", "10", "--shuffle_seed", "a")
+    every = labels(*EVERYTHING)
     assert "".join(f"{label}\n" for label in every) == golden.read_text(encoding="utf-8")
     usual = labels()
     assert len(usual) < len(every) and set(usual) < set(every)
@@ -192,5 +195,5 @@ def test_the_steps_keep_their_names() -> None:
 
 def test_every_step_is_named_by_hand() -> None:
     """Beam's own names (`Map(<lambda at graph.py:52>)`) hold line numbers and class names."""
-    given = labels("--sample", "10", "--shuffle_seed", "a")
+    given = labels(*EVERYTHING)
     assert [label for label in given if re.search(r"[<>()]|\.py", label)] == []

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -96,16 +96,24 @@ class Ledgers:
             "counters": {name: opened.counters[name] for name in sorted(opened.counters) if opened.counters[name]},
             "reasons": dict(sorted(why.items())),
             "ids": {cap: base64.b64encode(packed).decode() for cap, packed in ids.items()},
+            "inputs": [(e.uri, e.generation) for e in block.extents if e.start == 0],  # each file is told once
         }
-        path, data = self.path(opened.key, "receipt"), jsonl.dumps(body)
+        return self._put(body, block, opened.key)
+
+    def adopt(self, body: dict[str, Any], block: Block, key: str) -> Receipt:
+        """Put another night's receipt as this run's own, unless there is one that counts -> the receipt that is in storage."""
+        return self._put(body | {"run": self.run, "epoch": self.epoch, "reused": True}, block, key)
+
+    def _put(self, body: dict[str, Any], block: Block, key: str) -> Receipt:
+        store, path, data = store_for(self.folder), self.path(key, "receipt"), jsonl.dumps(body)
         for _ in range(_TRIES):
             if store.create(path, data):
-                return self._receipt(body, block, opened.key)
+                return self._receipt(body, block, key)
             stored, found = read_existing(path)
-            if receipt := self._current(jsonl.loads(stored) | {"key": opened.key}, block):
+            if receipt := self._current(jsonl.loads(stored) | {"key": key}, block):
                 return receipt
             if store.replace(path, data, found.generation):
-                return self._receipt(body, block, opened.key)
+                return self._receipt(body, block, key)
         raise Unavailable(f"{path} was another each time that it was to be replaced, though runs on a folder are few")
 
     def _current(self, body: dict[str, Any], block: Block) -> Receipt | None:
@@ -127,30 +135,8 @@ class Ledgers:
             tuple(body["counters"].items()),
             tuple(body["reasons"].items()),
             tuple((cap, base64.b64decode(packed)) for cap, packed in body["ids"].items()),
+            body.get("reused", False),
         )
-
-
-@dataclass(kw_only=True)
-class SkipCommitted(beam.PTransform):
-    """Blocks -> (receipts of those that are committed, the other blocks): resume, always on."""
-
-    ledgers: Ledgers
-    key: BlockKeys
-
-    def expand(self, blocks: beam.PCollection[Block]) -> tuple[beam.PCollection[Receipt], beam.PCollection[Block]]:
-        found = blocks | "Look for receipts" >> beam.ParDo(_Find(self.ledgers, self.key)).with_outputs(
-            "open", main="done"
-        )
-        return found.done | "Count what is done" >> beam.Map(count), found.open
-
-
-class _Find(beam.DoFn):
-    def __init__(self, ledgers: Ledgers, key: BlockKeys) -> None:
-        self._ledgers, self._key = ledgers, key
-
-    def process(self, block: Block) -> Iterator[Any]:
-        receipt = patiently(self._ledgers.find, block, self._key(block))
-        yield receipt if receipt else beam.pvalue.TaggedOutput("open", block)
 
 
 @dataclass(kw_only=True)

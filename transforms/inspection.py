@@ -16,20 +16,32 @@ from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts, OpenBlock
 from transforms.examples import drop_bad_images
 from transforms.looking import Inspector, look_at
+from transforms.reusing import Earlier
+from transforms.storage import patiently
 
 
 @dataclass(kw_only=True)
 class InspectImages(beam.PTransform):
+    """Give every example its sources, and every source its facts.
+
+    Args:
+      inspector: how closely.
+      earlier: the night before, whose facts hold for images that have not changed.
+    """
+
     inspector: Inspector
+    earlier: Earlier | None = None
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
-        return blocks | "Inspect" >> beam.Map(inspect_images, self.inspector).with_output_types(OpenBlock)
+        return blocks | "Inspect" >> beam.Map(inspect_images, self.inspector, self.earlier).with_output_types(OpenBlock)
 
 
-def inspect_images(opened: OpenBlock, inspector: Inspector) -> OpenBlock:
+def inspect_images(opened: OpenBlock, inspector: Inspector, earlier: Earlier | None = None) -> OpenBlock:
     """Resolve and look at every image of a block, equal ones once."""
     resolve_images(opened, inspector)
     if inspector.verify != "none":
+        if earlier:
+            opened.facts.update(patiently(earlier.facts, opened.block, opened.key))
         sources = dict.fromkeys(source for example in opened.examples for source in example.sources)
         wanted = [source for source in sources if source not in opened.facts]
         opened.facts.update((facts.uri, facts) for facts in look_at(wanted, inspector))

@@ -194,7 +194,7 @@ class LocalStore:
         try:
             if os.path.lexists(uri):
                 return False
-            if self.stat(source.uri).generation != source.generation:
+            if source.generation and self.stat(source.uri).generation != source.generation:
                 raise Changed(f"{source.uri} is no longer {source.generation} (size-mtime), which was to be copied")
             os.makedirs(os.path.dirname(uri) or ".", exist_ok=True)
             os.link(source.uri, uri)

@@ -55,8 +55,9 @@ class SealDataset(beam.PTransform):
     dataset: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
 
-    def expand(self, inputs: tuple[beam.PCollection[Receipt], beam.PCollection[int]]) -> beam.PCollection[str]:
-        receipts, skipped = inputs
+    def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection[str]:
+        """Args: inputs: receipts, numbers of files skipped, and if there is an earlier night what CompareNights tells."""
+        receipts, skipped, *night = inputs
         root = receipts.pipeline | "Once" >> beam.Create([None], reshuffle=False)
         cuts = self._cuts(receipts)
         segments = receipts | "Segment" >> GroupSegments()
@@ -76,8 +77,9 @@ class SealDataset(beam.PTransform):
             | "Group files" >> beam.GroupByKey()
             | "Join files" >> beam.Map(lambda grouped: patiently(join_chunks, grouped, self.writer))
         )
+        compared = map(AsSingleton, night)
         return root | "Write manifest" >> beam.Map(
-            lambda *given: patiently(self._manifest, *given), AsList(files), AsSingleton(plan)
+            lambda *given: patiently(self._manifest, *given), AsList(files), AsSingleton(plan), *compared
         )
 
     def _write(self, *given: Any) -> list[tuple[str, Chunk]]:
@@ -107,14 +109,15 @@ class SealDataset(beam.PTransform):
         plan.fault = self._fault(plan)
         return plan
 
-    def _manifest(self, _: None, files: list[Joined], plan: Plan) -> str:
+    def _manifest(self, _: None, files: list[Joined], plan: Plan, night: dict[str, Any] | None = None) -> str:
         self.writer.check_claim()
         folder = self.writer.folder
         store = store_for(folder)
         if plan.fault:
             store.replace(f"{folder}/{WORK}/{FAILURE}", json.dumps({"unsealed": plan.fault}).encode(), "")
             raise Unsealed(plan.fault)
-        body = manifest(files, plan, self.names, self.dataset, self.run)
+        run = self.run | ({"night": night} if night else {})
+        body = manifest(files, plan, self.names, self.dataset, run)
         data = (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
         path = f"{folder}/{MANIFEST}"
         if not store.create(path, data):  # a retry of this step, or another execution of it

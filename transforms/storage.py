@@ -122,7 +122,7 @@ class Store(Protocol):
         """Overwrite that generation ("": whatever is there); False: it is another by now."""
 
     def copy(self, source: Stat, uri: str) -> bool:
-        """Write that generation of another object of the same store to `uri` unless it exists; False: it existed.
+        """Write that generation ("": any) of another object of the same store to `uri` unless it exists; False: it existed.
 
         Raises:
           Changed: the source is another generation by now.

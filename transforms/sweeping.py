@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
+import numpy as np
 import pyarrow.parquet as pq
 
 from transforms.claiming import CLAIM, still_ours
 from transforms.committing import WORK
-from transforms.storage import USUAL, Access, patiently, store_for
+from transforms.storage import USUAL, Access, Stat, patiently, store_for
 
 # Top-level files that only Tuneset writes: an earlier run with other options may have left some.
 OWNED = re.compile(
@@ -105,3 +106,51 @@ def owned_images(image_folder: str) -> list[str]:
     """URIs of what only Tuneset writes into an image folder: whatever else lies there is somebody's."""
     found = (one.uri for one in store_for(image_folder).list(image_folder))
     return [uri for uri in found if OWNED_IMAGE.fullmatch(uri[len(image_folder) + 1 :])]
+
+
+class UsedImages:
+    """The images of a shared folder that datasets name, at 16 bytes each."""
+
+    def __init__(self) -> None:
+        self._found: list[np.ndarray] = []
+        self._sorted = np.zeros(0, "S16")
+
+    def add(self, dataset: str) -> int:
+        """Take in what a sealed dataset names -> how many different images.
+
+        Raises:
+          NotFound: it is not sealed.
+        """
+        store, before = store_for(dataset), len(self._sorted)
+        manifest = json.loads(store.read(f"{dataset}/manifest.json")[0])
+        for entry in manifest["dataset"]["files"]:
+            if entry["name"].startswith("images") and entry["name"].endswith(".parquet"):
+                file = pq.ParquetFile(io.BytesIO(store.read(f"{dataset}/{entry['name']}")[0]))
+                for batch in file.iter_batches(columns=["output"]):
+                    uris = batch["output"].unique().to_pylist()
+                    self._found.append(np.array([digest for uri in uris if (digest := _digest_of(uri))], "S16"))
+        self._sorted = np.unique(np.concatenate([self._sorted, *self._found]))
+        self._found.clear()
+        return len(self._sorted) - before
+
+    def unnamed(self, image_folder: str, older_than: float) -> Iterator[Stat]:
+        """Images of the folder that no dataset names, written before that moment (seconds since 1970)."""
+        for found in store_for(image_folder).list(image_folder):
+            if not OWNED_IMAGE.fullmatch(found.uri[len(image_folder) + 1 :]) or written_at(found) >= older_than:
+                continue
+            digest = np.bytes_(_digest_of(found.uri))
+            at = int(np.searchsorted(self._sorted, digest))
+            if at == len(self._sorted) or self._sorted[at] != digest:
+                yield found
+
+
+def _digest_of(uri: str) -> bytes:
+    """The 16 bytes that a rewritten image is named by; b"" if it is named otherwise."""
+    stem = uri.rpartition("/")[2].partition(".")[0]
+    return bytes.fromhex(stem) if re.fullmatch(r"[0-9a-f]{32}", stem) else b""
+
+
+def written_at(found: Stat) -> float:
+    """When a file was written, in seconds since 1970, as its generation tells."""
+    nanoseconds = found.generation.partition("-")[2]
+    return int(nanoseconds) / 1e9 if nanoseconds else int(found.generation) / 1e6

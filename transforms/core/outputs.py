@@ -53,6 +53,9 @@ IMAGES = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("orientation", pa.int8()),
+        ("frames", pa.int32()),  # 0: more than one, not counted
+        ("escalated", pa.bool_()),
+        ("encoding", pa.string()),
         ("output", pa.string()),
         ("output_bytes", pa.int64()),
         ("quality", pa.int16()),
@@ -128,12 +131,13 @@ def _image_rows(opened: OpenBlock) -> list[tuple[Any, ...]]:
     for uri, fates in opened.fates.items():
         facts, fitted = opened.facts[uri], opened.fitted.get(uri)
         reason = facts.reason or (fitted.reason if fitted else "")
-        found = (facts.size, facts.type, facts.width, facts.height, facts.orientation)
+        found = (facts.size, facts.type, facts.width, facts.height, facts.orientation, facts.frames)
+        stored = (facts.escalated, facts.encoding)
         made = ("", 0, 0, 1.0)
         if fitted and not fitted.reason:
             made = (fitted.uri, fitted.size, fitted.quality, fitted.scale)
         for fate, references in sorted(fates.items()):
-            rows.append((uri, facts.generation, fate, reason, references, *found, *made))
+            rows.append((uri, facts.generation, fate, reason, references, *found, *stored, *made))
     return rows
 
 

@@ -212,3 +212,4 @@ class Receipt:
     counters: tuple[tuple[str, int], ...]
     reasons: tuple[tuple[str, int], ...]
     ids: tuple[tuple[str, bytes], ...] = ()  # (cap, packed big-endian 64-bit ids): what caps choose from
+    reused: bool = False  # an earlier night's (--previous)

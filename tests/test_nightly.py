@@ -1,0 +1,275 @@
+"""Nights: what has not changed is taken from the night before, and the dataset is the one that a full run makes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloud import Cloud
+from fault_proxy import Proxy
+from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_rows
+
+from beam_jobs.__main__ import main
+from beam_jobs.prepare import prepare
+from transforms.comparing import kind_of_change
+
+FLAGS = ("--block_bytes", "2000", "--max_image_bytes", "20000", "--keep_blocks")
+
+
+class Nights:
+    """A world of rows and images, local or gs://, and the datasets that nights make of it."""
+
+    def __init__(self, root: str, cloud: Cloud | None, scratch: Path) -> None:
+        self.root, self._cloud, self._scratch = root, cloud, scratch
+
+    def put(self, name: str, data: bytes) -> None:
+        if self._cloud:
+            self._cloud.put(name, data)
+        else:
+            put(f"{self.root}/{name}", data)
+
+    def remove(self, name: str) -> None:
+        if self._cloud:
+            self._cloud.bucket.blob(name).delete()
+        else:
+            os.unlink(f"{self.root}/{name}")
+
+    def rows(self, name: str, number: int, images: list[str], seed: int = 0) -> None:
+        path = write_rows(self._scratch / "made.jsonl", number, seed=seed, images=images)
+        self.put(name, Path(path).read_bytes())
+
+    def run(self, output: str, *flags: str, images: str = "images", source: str = "raw/") -> int:
+        where = ["--input", f"{self.root}/{source}", "--output", f"{self.root}/{output}"]
+        return prepare([*where, "--image_folder", f"{self.root}/{images}", *FLAGS, *flags])
+
+    def manifest(self, output: str) -> dict[str, Any]:
+        if self._cloud:
+            return self._cloud.json(f"{output}/manifest.json")  # type: ignore[no-any-return]
+        found: dict[str, Any] = json.loads(Path(self.root, output, "manifest.json").read_bytes())
+        return found
+
+    def folder(self, output: str) -> dict[str, Any]:
+        """The dataset without the blocks that were kept."""
+        if self._cloud:
+            found = self._cloud.folder(f"{output}/", self._scratch / "found")
+        else:
+            found = read_folder(f"{self.root}/{output}")
+        return {name: content for name, content in found.items() if not name.startswith("_tuneset/")}
+
+    def move(self, output: str, to: str) -> None:
+        """So that another run may have the same output URI."""
+        if self._cloud:
+            for name, blob in self._cloud.blobs(f"{output}/").items():
+                self._cloud.bucket.copy_blob(blob, self._cloud.bucket, f"{to}/{name}")
+                blob.delete()
+        elif os.path.exists(f"{self.root}/{output}"):
+            shutil.move(f"{self.root}/{output}", f"{self.root}/{to}")
+
+
+@pytest.fixture(params=["local", "gs"])
+def nights(request: pytest.FixtureRequest, tmp_path: Path) -> Nights:
+    cloud = request.getfixturevalue("cloud") if request.param == "gs" else None
+    made = Nights(cloud.uri if cloud else str(tmp_path / "world"), cloud, tmp_path / "scratch")
+    for i in range(12):
+        made.put(f"raw/images/{i}.jpg", jpeg(seed=i))
+    made.put("raw/images/12.jpg", jpeg(300, 200, seed=12, quality=100))
+    made.put("raw/images/13.bmp", bmp(seed=13))
+    everyone = [f"images/{i}.jpg" for i in range(13)] + ["images/13.bmp"]
+    for number in range(8):
+        made.rows(f"raw/{number:02}.jsonl", 12, everyone, seed=number)
+    made.put("raw/90.jsonl", json.dumps(row("gone?", ["images/none.jpg", "images/3.jpg"])).encode() + b"\n")
+    return made
+
+
+def assert_as_full(nights: Nights, night: str, previous: str, *flags: str) -> dict[str, Any]:
+    """A night is what a full run at the same output URI makes -> the night's `run.night`."""
+    assert nights.run(night, "--previous", f"{nights.root}/{previous}", *flags) == 0
+    found, told = nights.folder(night), nights.manifest(night)["run"]["night"]
+    nights.move(night, f"{night}-as-it-was")
+    nights.move("images", "images-of-nights")
+    assert nights.run(night) == 0
+    assert_equal_folders(found, nights.folder(night))
+    shutil.rmtree(f"{nights.root}/images", ignore_errors=True)
+    nights.move("images-of-nights", "images")
+    nights.move(night, f"{night}-in-full")
+    nights.move(f"{night}-as-it-was", night)
+    return told  # type: ignore[no-any-return]
+
+
+def test_three_nights_equal_full_runs(nights: Nights) -> None:
+    assert nights.run("one") == 0
+    # New rows with new images; a file and an image overwritten; a file gone; an image that was missing is there.
+    nights.put("raw/images/20.png", png(seed=20))
+    nights.rows("raw/05b.jsonl", 5, ["images/20.png", "images/1.jpg"], seed=50)
+    nights.rows("raw/02.jsonl", 9, ["images/4.jpg"], seed=51)
+    nights.remove("raw/07.jsonl")
+    nights.put("raw/images/none.jpg", jpeg(seed=21))
+    told = assert_as_full(nights, "two", "one")
+    names = {kind: [uri.removeprefix(nights.root) for uri in told[kind]] for kind in ("new", "changed", "gone")}
+    assert names == {"new": ["/raw/05b.jsonl"], "changed": ["/raw/02.jsonl"], "gone": ["/raw/07.jsonl"]}
+    assert told["files"] == {"new": 1, "changed": 1, "gone": 1, "same": 7}
+    assert told["previous"] == f"{nights.root}/one" and told["blocks"]["reused"] >= 2
+    nights.put("raw/images/3.jpg", jpeg(seed=33, quality=60))  # overwritten: most rows name it
+    nights.put("raw/images/13.bmp", bmp(seed=34))
+    told = assert_as_full(nights, "three", "two")
+    assert told["files"] == {"new": 0, "changed": 0, "gone": 0, "same": 9}
+    assert told["blocks"]["reused"] < told["blocks"]["worked"]
+
+
+def test_a_night_needs_the_one_before_no_longer_once_it_is_sealed(
+    nights: Nights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert nights.run("one") == 0
+    capsys.readouterr()
+    assert nights.run("two", "--previous", f"{nights.root}/one") == 0
+    assert (
+        f"blocks are those of {nights.root}/one; input files: 0 new, 0 changed, 0 gone, 9 same."
+        in capsys.readouterr().out
+    )
+    nights.move("one", "elsewhere")
+    assert nights.run("three", "--previous", f"{nights.root}/two") == 0
+    blocks = nights.manifest("three")["run"]["night"]["blocks"]
+    assert blocks["worked"] == 1 < blocks["reused"]  # one image is missing still
+    two, three = nights.folder("two"), nights.folder("three")
+    assert two["train.jsonl"] == three["train.jsonl"] and two["images.parquet"] == three["images.parquet"]
+
+
+def test_a_rewritten_image_that_is_gone_is_made_again(nights: Nights) -> None:
+    assert nights.run("one") == 0
+    (rewritten,) = {
+        image["output"] for image in nights.folder("one")["images.parquet"] if image["fate"] == "recompressed"
+    }
+    nights.remove(rewritten.removeprefix(nights.root + "/"))
+    assert_as_full(nights, "two", "one")
+
+
+# --- what it costs
+
+
+@pytest.fixture
+def cloudy(cloud: Cloud, tmp_path: Path) -> Nights:
+    made = Nights(cloud.uri, cloud, tmp_path / "scratch")
+    for i in range(40):
+        made.put(f"raw/images/{i}.jpg", jpeg(seed=i))
+    for number in range(4):
+        made.rows(
+            f"raw/{number}.jsonl", 30, [f"images/{i}.jpg" for i in range(10 * number, 10 * number + 10)], seed=number
+        )
+    made.rows("raw/9.jsonl", 1, ["images/none.jpg", "images/0.jpg", "images/1.jpg"], seed=9)
+    return made
+
+
+def asked(proxy: Proxy) -> Counter[str]:
+    """Requests for images since the last time: whole looks (GET of bytes) and questions (metadata)."""
+    found = Counter("looks" if r.reads else "questions" for r in proxy.seen if r.name.startswith("raw/images/"))
+    proxy.forget()
+    return found
+
+
+@pytest.mark.parametrize("flag", ["", "--trust_uris"])
+def test_unchanged_images_cost_one_question_or_none(cloudy: Nights, proxy: Proxy, flag: str) -> None:
+    assert cloudy.run("one", "--block_bytes", "100000") == 0
+    proxy.forget()
+    flags = ["--block_bytes", "100000", "--previous", f"{cloudy.root}/one", *([flag] if flag else [])]
+    assert cloudy.run("two", *flags) == 0
+    # One block in all, which holds a missing image: it is worked again, and only that image is looked at.
+    assert cloudy.manifest("two")["run"]["night"]["blocks"] == {"reused": 0, "worked": 1}
+    assert asked(proxy) == Counter({"looks": 1} | ({} if flag else {"questions": 40}))
+    cloudy.put("raw/images/none.jpg", jpeg(seed=99))
+    assert cloudy.run("three", *flags) == 0
+    asked(proxy)
+    again = [*flags[:3], f"{cloudy.root}/three", *flags[4:]]
+    assert cloudy.run("four", *again) == 0
+    assert cloudy.manifest("four")["run"]["night"]["blocks"] == {"reused": 1, "worked": 0}
+    assert asked(proxy) == ({} if flag else {"questions": 41})
+    assert cloudy.folder("four")["train.jsonl"] == cloudy.folder("three")["train.jsonl"]
+
+
+def test_one_changed_image_of_a_block_is_the_only_one_that_is_read(cloudy: Nights, proxy: Proxy) -> None:
+    cloudy.put("raw/images/none.jpg", jpeg(seed=99))
+    flags = ["--block_bytes", "100000"]
+    assert cloudy.run("one", *flags) == 0
+    cloudy.put("raw/images/7.jpg", jpeg(seed=77))
+    asked(proxy)
+    assert cloudy.run("two", *flags, "--previous", f"{cloudy.root}/one") == 0
+    assert asked(proxy) == {"looks": 1, "questions": 41}
+
+
+# --- what is refused
+
+
+def test_a_previous_that_cannot_help_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_rows(tmp_path / "raw.jsonl", 5)
+    base = ["--input", f"{tmp_path}/raw.jsonl", "--output", f"{tmp_path}/out"]
+    shared = ["--image_folder", f"{tmp_path}/images"]
+
+    def said(*flags: str) -> str:
+        assert prepare([*base, *flags]) == 2
+        return capsys.readouterr().err
+
+    assert "--previous needs --image_folder" in said("--previous", f"{tmp_path}/one")
+    assert "--trust_uris" in said("--trust_uris")
+    assert "holds no manifest.json" in said(*shared, "--previous", f"{tmp_path}/one")
+    assert "is --output too" in said(*shared, "--previous", f"{tmp_path}/out/")
+    assert prepare([base[0], base[1], "--output", f"{tmp_path}/one", *shared]) == 0
+    assert "holds no blocks" in said(*shared, "--previous", f"{tmp_path}/one")
+    assert prepare([base[0], base[1], "--output", f"{tmp_path}/two", *shared, "--keep_blocks"]) == 0
+    capsys.readouterr()
+    assert prepare([*base, *shared, "--previous", f"{tmp_path}/two", "--max_images", "3"]) == 0
+    assert "was made with other --max_images: nothing of it can be used" in capsys.readouterr().out
+    night = json.loads((tmp_path / "out/manifest.json").read_bytes())["run"]["night"]
+    assert night["blocks"] == {"reused": 0, "worked": 1} and night["files"]["same"] == 1
+
+
+def test_kinds_of_change() -> None:
+    before, tonight = ("before", "1"), ("tonight", "1")
+    assert kind_of_change("a", [tonight]) == ("new", "a")
+    assert kind_of_change("a", [before]) == ("gone", "a")
+    assert kind_of_change("a", [tonight, before]) == ("same", "a")
+    assert kind_of_change("a", [("tonight", "2"), before]) == ("changed", "a")
+
+
+# --- tuneset sweep
+
+
+def swept(capsys: pytest.CaptureFixture[str], nights: Nights, *flags: str) -> tuple[int, set[str], str]:
+    capsys.readouterr()
+    status = main(["sweep", "--image_folder", f"{nights.root}/images", *flags])
+    told = capsys.readouterr()
+    return status, set(told.out.split()), told.err
+
+
+def outputs(nights: Nights, night: str) -> set[str]:
+    return {image["output"] for image in nights.folder(night)["images.parquet"] if image["output"]}
+
+
+def test_sweep_lists_and_removes_what_no_dataset_names(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    assert nights.run("one") == 0
+    nights.put("raw/images/13.bmp", bmp(seed=40))
+    nights.put("images/notes.txt", b"somebody's own")
+    assert nights.run("two", "--previous", f"{nights.root}/one") == 0
+    old = outputs(nights, "one") - outputs(nights, "two")
+    assert len(old) == 1
+    both = f"{nights.root}/one,{nights.root}/two/"
+    assert swept(capsys, nights, "--datasets", both, "--min_age_hours", "0")[:2] == (0, set())
+    assert swept(capsys, nights, "--datasets", f"{nights.root}/two")[:2] == (0, set())  # too young
+    now = ("--datasets", f"{nights.root}/two", "--min_age_hours", "0")
+    status, listed, said = swept(capsys, nights, *now)
+    assert (status, listed) == (0, old) and "1 images" in said and "--remove removes them" in said
+    assert swept(capsys, nights, *now, "--remove")[:2] == (0, old)
+    assert swept(capsys, nights, *now)[:2] == (0, set())
+    assert nights.run("three", "--previous", f"{nights.root}/two") == 0  # nothing that it needs is gone
+    assert nights.manifest("three")["run"]["night"]["blocks"]["worked"] == 1
+
+
+def test_sweep_refuses_what_it_cannot_know(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    status, listed, said = swept(capsys, nights, "--datasets", f"{nights.root}/none")
+    assert (status, listed) == (2, set()) and "is not a sealed dataset" in said
+    assert swept(capsys, nights, "--datasets", f"{nights.root}/none", "--min_age_hours", "-1")[0] == 2
+    assert swept(capsys, nights)[0] == 2
+    assert swept(capsys, nights, "--help")[0] == 0
