@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
         ("small_files", ["--examples", "200"]),
         ("readers", ["--rows", "2000", "--files", "300", "--repeat", "1"]),
         ("local_images", ["--references", "40", "--copied", "20"]),
+        ("fit", ["--percent", "8", "--peers", "0", "--repeat", "1"]),
         ("storage", ["--images", "40", "--downloads", "20", "--late", "1"]),
     ],
 )
