@@ -213,3 +213,4 @@ class Receipt:
     reasons: tuple[tuple[str, int], ...]
     ids: tuple[tuple[str, bytes], ...] = ()  # (cap, packed big-endian 64-bit ids): what caps choose from
     reused: bool = False  # an earlier night's (--previous)
+    buckets: tuple[str, ...] = ()  # that its lines name
