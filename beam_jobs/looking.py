@@ -23,7 +23,7 @@ from transforms.core.reasons import RowError
 from transforms.core.records import Extent
 from transforms.cutting import SUFFIXES, head_of
 from transforms.listing import first_files, is_folder, static_folder
-from transforms.parquet import open_parquet
+from transforms.parquet import open_parquet, used_columns
 from transforms.storage import NotFound, Stat, is_local
 
 _IMAGE_NAMES = (
@@ -200,6 +200,7 @@ class Look:
         if kind_of(uri, self._head) == "parquet":
             self.said = f"{self.pattern}: a table (--input_format) in Parquet"
             schema = open_parquet(self._extent).schema_arrow
+            used_columns(schema, wanted.columns)
             return schema.names, {field.name: _IMAGE for field in schema if holds_bytes(field.type)}
         dialect = dialect_of(uri, self._head, wanted)
         start = f"{self.pattern}: a table (--input_format)"

@@ -21,6 +21,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from common import Report, arguments, run, workdir
 
+from beam_jobs.checks import on_this_machine
+from beam_jobs.detection import detect
+from beam_jobs.plan import Plan
+from beam_jobs.settings import parse
+from transforms.claiming import Claim
+from transforms.examples import build_examples
+from transforms.listing import ListBlocks, listed_blocks
+from transforms.opened import quiet_collector
+from transforms.reading import read_block
+
 _NAMES = ("id", "image", "brand", "colour", "note")
 _COLOURS = ("red", "blue", "green", "black")
 
@@ -52,16 +62,6 @@ def write(kind: str, folder: Path, rows: int) -> Path:
 
 
 def ours(path: Path, kind: str) -> int:
-    from beam_jobs.checks import on_this_machine
-    from beam_jobs.detection import detect
-    from beam_jobs.plan import Plan
-    from beam_jobs.settings import parse
-    from transforms.claiming import Claim
-    from transforms.examples import build_examples
-    from transforms.listing import ListBlocks, listed_blocks
-    from transforms.opened import quiet_collector
-    from transforms.reading import read_block
-
     answer = "{path.parent}" if kind == "folder" else "{brand,colour,note|object}"
     argv = ["--input", str(path), "--output", f"{path}-out", "--prompt", "Describe the product.", "--answer", answer]
     settings, _ = detect(on_this_machine(parse(argv)))

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
     [
         ("text_scale", ["--examples", "300", "--elementwise", "100"]),
         ("small_files", ["--examples", "200"]),
+        ("readers", ["--rows", "2000", "--files", "300", "--repeat", "1"]),
         ("local_images", ["--references", "40", "--copied", "20"]),
         ("nightly", ["--images", "400", "--late", "1", "--kinds", "folder"]),
         ("storage", ["--images", "40", "--downloads", "20", "--late", "1"]),

@@ -131,6 +131,18 @@ def test_images_stored_with_content_encoding_gzip_are_copied_plain(cloud: Cloud,
     assert staged["bytes"] == len(whole) and staged["fate"] == "untouched"
 
 
+def test_rows_stored_with_content_encoding_gzip_are_read_as_a_gz(cloud: Cloud, tmp_path: Path) -> None:
+    rows = Path(write_rows(tmp_path / "rows.jsonl", 300)).read_bytes()
+    packed = cloud.bucket.blob("rows.jsonl")
+    packed.content_encoding = "gzip"
+    packed.upload_from_string(gzip.compress(rows))
+    assert prepare_cloud(cloud, "--block_bytes", "4096")["counters"]["examples_written"] == 300
+    cloud.put("plain.jsonl", rows)
+    assert prepare(["--input", f"{cloud.uri}/plain.jsonl", "--output", f"{cloud.uri}/plain"]) == 0
+    made = [cloud.bucket.blob(f"{output}/train.jsonl").download_as_bytes() for output in ("out", "plain")]
+    assert made[0] == made[1]
+
+
 def test_a_bomb_behind_content_encoding_is_not_unpacked(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transforms.looking._UNPACKED", 10_000)
     for size, reason in ((9_999, ""), (10_000, ""), (10_001, "undecodable")):

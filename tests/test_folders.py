@@ -25,7 +25,7 @@ from transforms.claiming import Claim
 from transforms.core.records import Block, Input
 from transforms.cutting import pack_images
 from transforms.listing import list_pattern
-from transforms.storage import Stat
+from transforms.storage import Stat, store_for
 
 Run = Callable[..., laws.Folder]
 ASK = ("--prompt", "Which animal?", "--splits", "train=1")
@@ -73,6 +73,27 @@ def test_several_folders_and_globs_go_together(run: Run, tmp_path: Path) -> None
         put(tmp_path / "in" / name, jpeg())
     found = run(f"{tmp_path}/in/cat,{tmp_path}/in/dog/*.jpg,{tmp_path}/in/bird/deep/c.jpg", *ASK)
     assert named(found) == {"cat/a.jpg": "cat", "dog/b.jpg": "dog", "deep/c.jpg": "deep"}
+
+
+def test_names_are_taken_as_they_are(run: Run, tmp_path: Path) -> None:
+    names = (" a .jpg", "[1].jpg", "x%20y.jpg", "a:b.jpg", "{c}.jpg", "-d.jpg", "e\u2028.jpg", "#f?.jpg")
+    for name in names:
+        put(tmp_path / "in/cat" / name, jpeg())
+    found = run(tmp_path / "in", "--prompt", "{path.name}", "--answer", "x", "--splits", "train=1")
+    assert sorted(texts(line)[0] for line in lines(found)) == sorted(names)
+    assert {uri for line in lines(found) for uri in uris(line)} == {f"{tmp_path}/in/cat/{name}" for name in names}
+
+
+def test_names_of_objects_are_literal(bucket: str, tmp_path: Path) -> None:
+    store = store_for(bucket)
+    for name in ("in/cat/a.jpg", "in/cat//b.jpg", "in//c.jpg", "in/d.jpg"):
+        store.create(f"{bucket}/{name}", jpeg())
+    assert prepare(["--input", f"{bucket}/in/", "--output", f"{tmp_path}/out", *ASK]) == 0
+    found = laws.sealed(tmp_path / "out")
+    assert [uris(line)[0].removeprefix(bucket) for line in lines(found)] == [
+        "/in//c.jpg", "/in/cat//b.jpg", "/in/cat/a.jpg", "/in/d.jpg",
+    ]  # fmt: skip
+    assert [texts(line)[1] for line in lines(found)] == ["in", "cat", "cat", "in"]
 
 
 def test_ids_do_not_depend_on_where_the_folder_is(run: Run, tmp_path: Path) -> None:

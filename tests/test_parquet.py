@@ -218,6 +218,14 @@ def test_what_is_damaged_is_one_rejection(run: Run, tmp_path: Path) -> None:
     assert counters(found)["examples_used"] == 100
 
 
+def test_a_column_that_is_named_twice_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arrays = [pa.array([1]), pa.array(["i.jpg"]), pa.array(["x"]), pa.array(["y"])]
+    pq.write_table(pa.Table.from_arrays(arrays, names=["id", "image", "label", "label"]), tmp_path / "t.parquet")
+    put(tmp_path / "i.jpg", jpeg())
+    assert prepare(["--input", f"{tmp_path}/t.parquet", "--output", f"{tmp_path}/out", *ASK]) == 2
+    assert "the file names the column 'label' twice: rename one of them" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     "data, flags, said",
     [

@@ -18,8 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import counters, lines, rejections, texts, uris
 
+from beam_jobs.checks import on_this_machine
+from beam_jobs.detection import detect
+from beam_jobs.plan import Plan
 from beam_jobs.prepare import prepare
+from beam_jobs.settings import parse
+from beam_jobs.trial import listing_of, trial_of
+from transforms.claiming import Claim
+from transforms.core.records import OpenBlock
 from transforms.csv_records import RecordEnds, cut_records
+from transforms.listing import listed_blocks
 
 ASK = ("--prompt", "What is {id}?", "--answer", "{label}", "--splits", "train=1")
 Run = Callable[..., laws.Folder]
@@ -66,6 +74,13 @@ def answers(found: laws.Folder) -> list[str]:
 
 def prompts(found: laws.Folder) -> list[str]:
     return [texts(line)[0] for line in lines(found)]
+
+
+def tried(source: str, *flags: str) -> list[OpenBlock]:
+    """The blocks of a job, each as far as it goes without Beam and without writing."""
+    settings, _ = detect(on_this_machine(parse(["--input", source, "--output", f"{source}-out", *flags])))
+    plan = Plan(settings, Claim("", 0, False), False)
+    return [trial_of(plan).open(block) for block in listed_blocks(listing_of(plan))]
 
 
 # Where records end
@@ -137,6 +152,21 @@ def test_csv_with_line_ends_in_cells_is_the_same_at_any_block_size(run: Run, tmp
     assert run(packed, *ask, "--block_bytes", "1024", output="gz")["train.jsonl"] == whole["train.jsonl"]
 
 
+def test_a_byte_order_mark_before_a_quote_does_not_shift_records(tmp_path: Path) -> None:
+    rows = [["id", "image", "label"], *([f"{n}\n{n}", "img/0.jpg", "x"] for n in range(300))]
+    world(tmp_path)
+    source = put(tmp_path / "t.csv", b"\xef\xbb\xbf" + text_of(rows, quoting=csv.QUOTE_ALL).encode())
+    blocks = tried(source, *ASK, "--block_bytes", "1024")
+    assert len(blocks) > 5 and sum(len(opened.examples) for opened in blocks) == 300
+
+
+def test_a_header_of_many_columns_takes_no_time(tmp_path: Path) -> None:
+    names = ["id", "image", "label", *["x"] * 30_000]
+    source = put(tmp_path / "t.csv", f"{','.join(names)}\n1,i.jpg,y{',' * 30_000}\n".encode())
+    (opened,) = tried(source, *ASK, "--verify", "none")
+    assert len(opened.examples) == 1
+
+
 def test_a_row_says_where_it_stands(run: Run, tmp_path: Path) -> None:
     world(tmp_path)
     data = text_of([["id", "image", "label"], ["a\nb", "img/0.jpg", "x"], ["c", "img/1.jpg", "y"]]).encode()
@@ -169,13 +199,16 @@ def test_a_row_says_where_it_stands(run: Run, tmp_path: Path) -> None:
     ],
 )
 def test_a_table_in_any_form_is_the_same_dataset(
-    run: Run, tmp_path: Path, name: str, data: bytes, flags: tuple[str, ...]
+    tmp_path: Path, name: str, data: bytes, flags: tuple[str, ...]
 ) -> None:
     world(tmp_path)
-    found = run(put(tmp_path / name, data), *ASK, *flags)
-    (line,) = lines(found)
-    assert (texts(line), uris(line)) == (["What is 7?", "cat"], [f"{tmp_path}/img/0.jpg"])
-    assert counters(found)["examples_read"] == 1 and found["manifest.json"]["formats"] == ["table"]
+    (opened,) = tried(put(tmp_path / name, data), *ASK, *flags)
+    (example,) = opened.examples
+    assert (texts({"contents": example.contents}), example.sources) == (
+        ["What is 7?", "cat"],
+        [f"{tmp_path}/img/0.jpg"],
+    )
+    assert (opened.counters["examples_read"], opened.block.format, opened.rejections) == (1, "table", [])
 
 
 def test_without_a_header_columns_are_numbers(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ walked through letter by letter, as the csv module reads it: a quote inside an u
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -102,7 +103,11 @@ def cut_records(chunks: Iterable[bytes], delimiter: str, block_bytes: int, longe
     start = last = position = 0  # of the range, of the record under way, of what was read
     held, skipping, lines, chunk = bytearray(), False, 0, b""
     for chunk in chunks:
-        ends = scan.feed(chunk)
+        if not position and chunk.startswith(BOM_UTF8):
+            scan = RecordEnds(delimiter, len(BOM_UTF8))  # a quote behind the mark begins a field
+            ends = scan.feed(chunk[len(BOM_UTF8) :])
+        else:
+            ends = scan.feed(chunk)
         before, position = position, position + len(chunk)
         if skipping:
             if not len(ends):

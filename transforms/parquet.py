@@ -23,6 +23,9 @@ from transforms.core.records import Block, Dialect, Extent
 from transforms.storage import store_for
 
 _MOST_ROWS = 4096  # of a block
+_ROWS_A_BYTE = (
+    1000  # of a file, at most: no column of images is so dense, and a claimed number costs a block for each 4,096
+)
 _BYTES_AT_ONCE = 16  # rows whose images are in memory together
 DAMAGE = (pa.ArrowException, OSError, EOFError)
 
@@ -85,7 +88,11 @@ def used_columns(schema: pa.Schema, wanted: tuple[str, ...]) -> list[str]:
       RowError: missing_column.
     """
     check_columns(schema.names, wanted, "the columns are")
-    return list(dict.fromkeys(name if name in schema.names else name.split(".")[0] for name in wanted))
+    used = list(dict.fromkeys(name if name in schema.names else name.split(".")[0] for name in wanted))
+    for name in used:
+        if schema.names.count(name) > 1:
+            raise RowError("missing_column", f"the file names the column {name!r} twice: rename one of them")
+    return used
 
 
 def parquet_blocks(block: Block, block_bytes: int, wanted: tuple[str, ...], images: tuple[str, ...]) -> Iterator[Block]:
@@ -109,6 +116,10 @@ def parquet_blocks(block: Block, block_bytes: int, wanted: tuple[str, ...], imag
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
         rows, size = group.num_rows, group.total_byte_size
+        if not 0 <= rows <= _ROWS_A_BYTE * extent.size:
+            raise RowError(
+                "corrupt_parquet", f"row group {number} claims {rows:,} rows in a file of {extent.size:,} bytes"
+            )
         fits = min(max(block_bytes * rows // max(size, 1), 64), _MOST_ROWS)
         if at > start and (held + size > block_bytes or at - start + rows > _MOST_ROWS):
             yield made(start, at)

@@ -10,6 +10,7 @@ import csv
 import io
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -192,9 +193,9 @@ def _is_number(cell: str) -> bool:
 
 def _named(first: Sequence[str]) -> list[str]:
     """Names of a header's columns: a blank one by its number, a second one of a name with `(2)`."""
-    names: list[str] = []
+    names, times = [], Counter[str]()
     for number, cell in enumerate(first, 1):
         name = cell.strip() or str(number)
-        times = sum(other.strip() == name for other in first[: number - 1])
-        names.append(f"{name} ({times + 1})" if times else name)
+        times[name] += 1
+        names.append(f"{name} ({times[name]})" if times[name] > 1 else name)
     return names

@@ -17,9 +17,11 @@ def image_record(uri: str, base: str, sidecar: Any = None) -> Record:
         base: the folder that was given; the path is told from there.
         sidecar: text, or the value of a JSON file; None without one.
     """
-    path = uri[len(base) :].lstrip("/")
+    path = uri[len(base) + 1 :]
+    if base.startswith("gs://") and (path.startswith("/") or posixpath.normpath(path) != path):
+        path = uri  # an object's name is literal, also with `//` in it; a path that is told from a folder is not
     columns: dict[str, Any] = {"image": path}
-    if "/" not in path:  # its class is then the folder that was given
+    if "/" not in uri[len(base) :].lstrip("/"):  # its class is then the folder that was given
         columns["path.parent"] = posixpath.basename(base)
     if sidecar is not None:
         columns["sidecar"] = sidecar

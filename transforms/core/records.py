@@ -39,6 +39,7 @@ class Extent:
     size: int  # of the whole file, in bytes
     start: int
     end: int
+    encoding: str = ""  # "gzip": stored compressed by Content-Encoding
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from transforms.core import jsonl
@@ -39,6 +40,12 @@ class Recipe:
     images: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
 
+    @cached_property
+    def _paths(self) -> bool:
+        """Whether a part of the image's path may be asked for."""
+        templates = (self.prompt, self.answer or _DEFAULT_ANSWERS["folder"], self.system)
+        return any(map(is_path, (*self.splits, *(name for t in templates if t for name in t.names))))
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that a table must have, in order, each once."""
@@ -60,7 +67,7 @@ class Recipe:
         if row.format == "automl" and FAULT in columns:
             raise RowError("bad_box", str(columns[FAULT]))
         found = self._images(row)
-        path = _below(found[0][0], base)
+        path = _below(found[0][0], base) if self._paths else ""
         answer = self.answer or (_BOXES if columns.get("boxes") is not None else _DEFAULT_ANSWERS[row.format])
         prompt, reply = self.prompt.render(columns, path), answer.render(columns, path)
         if not prompt or prompt.isspace():
@@ -92,7 +99,9 @@ class Recipe:
         for name in self.splits:
             if name not in columns:
                 columns = {**columns, name: value_of(columns, name, path)}
-        text_bytes = sum(len(t) if t.isascii() else len(t.encode()) for t in (prompt, reply))
+        text_bytes = len(prompt) + len(reply)
+        if not (prompt.isascii() and reply.isascii()):
+            text_bytes = len(prompt.encode()) + len(reply.encode())
         return Example(row, id, contents, head, columns, images, text_bytes=text_bytes, base=base)
 
     def rebased(self, row: Record, folder: str, base: str) -> Record:
@@ -107,12 +116,15 @@ class Recipe:
 
     def _images(self, row: Record) -> list[tuple[str, str]]:
         """(URI as written, digest of a staged one or "") of each image, in the order of the columns."""
-        columns, found = row.columns, []
+        columns = row.columns
+        if row.format == "folder" and isinstance(columns.get("image"), str):
+            return [(columns["image"], "")]  # a name as it is, be there white space around it
+        found: list[tuple[str, str]] = []
         for name in self.images if row.format == "table" else ("image",):
             value = columns[name] if name in columns else value_of(columns, name, "")
-            if value.__class__ is str and not value.startswith("["):
-                if value and not value.isspace():
-                    found.append((value.strip(), ""))
+            if isinstance(value, str) and value[:1] != "[":
+                if value := value.strip():
+                    found.append((value, ""))
             else:
                 found += _listed(value, name)
         if not found:

@@ -65,6 +65,9 @@ class Template:
             columns: the row; a name that it lacks is null.
             path: of the row's image, relative to the input where it can be.
         """
+        if len(self.pieces) == 1:  # most are one text, or one place
+            piece = self.pieces[0]
+            return piece if isinstance(piece, str) else piece.render(columns, path)
         return "".join([p if p.__class__ is str else p.render(columns, path) for p in self.pieces])  # type: ignore
 
 
