@@ -124,6 +124,7 @@ class Plan:
             on_bad_image=s.on_bad_image,
             threads=s.threads,
             upright=s.upright,
+            decode_bytes=s.decode_memory * 1_000_000,
         )
 
     @cached_property

@@ -63,6 +63,7 @@ class Settings:
     max_rejected_fraction: float
     block_bytes: int
     threads: int
+    decode_memory: int
     previous: str
     trust_uris: bool
     user_project: str

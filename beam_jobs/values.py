@@ -61,6 +61,10 @@ def check(settings: Settings) -> None:
         len(settings.delimiter) != 1 or not settings.delimiter.isascii() or settings.delimiter in '"\r\n'
     ):
         raise OptionError(f"--delimiter {settings.delimiter}: expected one ASCII character, or {', '.join(DELIMITERS)}")
+    if settings.decode_memory < 0:
+        raise OptionError(
+            f"--decode_memory {settings.decode_memory}: expected megabytes, or 0 for half of the machine's memory"
+        )
     if not 1 <= settings.min_quality <= 95:
         raise OptionError(f"--min_quality {settings.min_quality}: expected a JPEG quality from 1 to 95")
     if settings.preview < 0:

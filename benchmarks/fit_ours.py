@@ -1,6 +1,6 @@
 """Fit files with Tuneset's helper processes, as its workers do. Files -> rewritten files, and a JSON line each.
 
-python benchmarks/fit_ours.py OUTPUT 2 20000000 FILE...
+python benchmarks/fit_ours.py OUTPUT 2 20000000 0 FILE...
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from transforms.core.images import FitPolicy
 from transforms.decoding import DecoderPool
 
 
-def main(output: Path, workers: int, limit: int, files: list[str]) -> None:
+def main(output: Path, workers: int, limit: int, memory: int, files: list[str]) -> None:
     output.mkdir(parents=True)
-    pool, policy = DecoderPool(workers=workers), FitPolicy(max_bytes=limit, types=("jpeg", "png"))
+    pool, policy = (
+        DecoderPool(workers=workers, budget_bytes=memory or None),
+        FitPolicy(max_bytes=limit, types=("jpeg", "png")),
+    )
 
     def work(name: str) -> str:
         path = Path(name)
@@ -36,4 +39,4 @@ def main(output: Path, workers: int, limit: int, files: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:])

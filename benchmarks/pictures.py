@@ -104,12 +104,12 @@ def make(folder: Path, percent: int = 100) -> list[Picture]:
     add("24 MP PNG", "png", True, small(24, 4), "PNG", compress_level=1)
     add("24 MP TIFF", "tif", True, small(36, 5), "TIFF")
     add("24 MP CMYK JPEG", "jpg", True, small(40, 6).convert("CMYK"), "JPEG", quality=96)
-    noise = Image.frombytes("RGB", (side(5200), side(4640)), random.Random(7).randbytes(3 * side(5200) * side(4640)))
-    add("24 MP noise", "jpg", False, noise, "JPEG", quality=92)
+    noise = Image.frombytes("RGB", (side(6400), side(5008)), random.Random(7).randbytes(3 * side(6400) * side(5008)))
+    add("32 MP noise", "jpg", False, noise, "JPEG", quality=92)
     add("45 MP JPEG", "jpg", True, _large(side(8192), side(5504), 26, 8), "JPEG", quality=96, **full)
     add("45 MP JPEG, grainy", "jpg", True, _large(side(8192), side(5504), 30, 9), "JPEG", quality=96)
     add("45 MP page of text", "jpg", True, page(side(5728), side(7872), 10), "JPEG", quality=98, **full)
-    add("108 MP JPEG", "jpg", True, _large(side(12000), side(9008), 12, 11), "JPEG", quality=95, **full)
+    add("108 MP JPEG", "jpg", True, _large(side(12000), side(9008), 7, 11), "JPEG", quality=95, **full)
     return made
 
 

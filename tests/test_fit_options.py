@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from laws import counters, rejections
 from PIL import Image, ImageChops
 
 from beam_jobs.prepare import prepare
+from transforms import looking
 
 LIMIT = 60_000
 Fit = Callable[..., dict[str, Any]]
@@ -158,7 +162,58 @@ def test_the_levels_that_look_at_nothing_reject_nothing(tmp_path: Path, capfd: p
         (("--min_quality", "0"), "--min_quality 0"),
         (("--max_side", "-1"), "--max_side -1"),
         (("--max_pixels", "0"), "--max_pixels 0"),
+        (("--decode_memory", "-1"), "--decode_memory -1"),
         (("--oversize", "shrink"), "--oversize"),
     ):
         assert main(["prepare", "--input", source, "--output", str(tmp_path / "out"), *flags]) == 2
         assert said in capfd.readouterr().err
+
+
+COUNTING = """
+import transforms.core.images as images
+real = images.encode_jpeg
+def counted(image, setting):
+    with open({log!r}, "a") as log:
+        log.write(f"{{image.width}}\\n")
+    return real(image, setting)
+images.encode_jpeg = counted
+"""
+
+
+def test_one_image_in_fifty_examples_on_two_workers_is_encoded_once(tmp_path: Path) -> None:
+    """Counted in every process of the job, by what Python itself imports at its start."""
+    log = str(tmp_path / "encodes")
+    put(tmp_path / "hook/sitecustomize.py", COUNTING.format(log=log).encode())
+    large = encoded(
+        photo(1600, 1200), "JPEG", quality=98, subsampling=0
+    )  # not its own sample: encodes of tiles are not counted
+    image = put(tmp_path / "in/a.jpg", large)
+    source = write_lines(tmp_path / "in/rows.jsonl", [row(f"see {n} " + "x" * 200, [image]) for n in range(50)])
+    command = [sys.executable, "-m", "beam_jobs", "prepare", "--input", source, "--output", str(tmp_path / "out")]
+    command += ["--max_image_bytes", str(len(large) // 2), "--splits", "train=1", "--block_bytes", "2048"]
+    command += ["--direct_num_workers", "2", "--direct_running_mode", "multi_processing"]
+    path = os.pathsep.join((str(tmp_path / "hook"), str(Path(__file__).parent.parent)))
+    result = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    found = laws.sealed(tmp_path / "out")
+    assert counters(found)["images_recompressed"] == counters(found)["examples_written"] == 50
+    assert len(found["images.parquet"]) > 5  # blocks that waited for it
+    assert len(list((tmp_path / "out/images").rglob("*.jpg"))) == 1
+    assert Path(log).read_text(encoding="ascii") == "1600\n"
+
+
+def test_decode_memory_is_shared_by_what_is_decoded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+    real = looking.shared_pool
+
+    def watched(*, workers: int, budget_bytes: int | None) -> Any:
+        asked.append(budget_bytes)
+        return real(workers=workers, budget_bytes=budget_bytes)
+
+    monkeypatch.setattr(looking, "shared_pool", watched)
+    source = write_lines(tmp_path / "rows.jsonl", [row("x", [put(tmp_path / "a.bmp", encoded(photo(60, 40), "BMP"))])])
+    for memory, expected in (("700", 700_000_000), ("0", None)):
+        options = ("--decode_memory", memory, "--splits", "train=1")
+        assert prepare(["--input", source, "--output", str(tmp_path / f"out{memory}"), *options]) == 0
+        assert set(asked) == {expected}
+        asked.clear()

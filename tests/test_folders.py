@@ -31,18 +31,6 @@ Run = Callable[..., laws.Folder]
 ASK = ("--prompt", "Which animal?", "--splits", "train=1")
 
 
-@pytest.fixture
-def run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a job into a new folder -> what it holds, every law checked."""
-
-    def job(source: str | Path, *argv: str, output: str = "out") -> laws.Folder:
-        status = prepare(["--input", str(source), "--output", str(tmp_path / output), *argv])
-        assert status == 0, capfd.readouterr().err
-        return laws.sealed(tmp_path / output)
-
-    return job
-
-
 def named(found: laws.Folder, split: str = "train") -> dict[str, str]:
     """Answers by the end of the image's path."""
     return {"/".join(uris(line)[0].split("/")[-2:]): texts(line)[-1] for line in lines(found, split)}

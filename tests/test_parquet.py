@@ -23,18 +23,6 @@ ASK = ("--prompt", "What is {id}?", "--answer", "{label}", "--splits", "train=1"
 Run = Callable[..., laws.Folder]
 
 
-@pytest.fixture
-def run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a job into a new folder -> what it holds, every law checked."""
-
-    def job(source: str | Path, *argv: str, output: str = "out") -> laws.Folder:
-        status = prepare(["--input", str(source), "--output", str(tmp_path / output), *argv])
-        assert status == 0, capfd.readouterr().err
-        return laws.sealed(tmp_path / output)
-
-    return job
-
-
 def write(path: Path, columns: dict[str, Any], **options: Any) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path, **options)

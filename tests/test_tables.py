@@ -34,18 +34,6 @@ Run = Callable[..., laws.Folder]
 
 
 @pytest.fixture
-def run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a job into a new folder -> what it holds, every law checked."""
-
-    def job(source: str | Path, *argv: str, output: str = "out") -> laws.Folder:
-        status = prepare(["--input", str(source), "--output", str(tmp_path / output), *argv])
-        assert status == 0, capfd.readouterr().err
-        return laws.sealed(tmp_path / output)
-
-    return job
-
-
-@pytest.fixture
 def told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Run a job that is refused with exit status 2 -> what it says, in which the folder of the test is `.`."""
 

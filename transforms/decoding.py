@@ -37,7 +37,8 @@ from transforms.core.reasons import REASONS, ImageError
 
 MEMORY_BYTES = 3 << 30  # 300 megapixels at 4 bytes, once more turned or converted, and the encoded files
 TIME_LIMIT_S = 120.0
-BYTES_PER_PIXEL = 12  # at the peak of a fit, measured: 8 for most JPEGs, 11 for PNG, 12 for PNG with alpha
+BYTES_PER_PIXEL = 12  # at the peak of a fit, measured: 11 for PNG, 12 for PNG with alpha
+_OF_JPEG = 6  # 5 for one that is upright and in sRGB, up to 8 for others
 _ATTEMPTS = 3
 _GRACE_S = 10.0  # after the time limit a helper ends itself
 _FRAME = struct.Struct(">IQ")  # bytes of the JSON header, bytes of the body
@@ -102,7 +103,8 @@ class DecoderPool:
             helper.close()
 
     def _ask(self, request: dict[str, Any], data: bytes, *, pixels: int, limit: int) -> tuple[dict[str, Any], bytes]:
-        need = math.ceil((pixels * BYTES_PER_PIXEL + len(data)) / SLOT_BYTES)
+        each = _OF_JPEG if request.get("header_type") == "jpeg" else BYTES_PER_PIXEL
+        need = math.ceil((pixels * each + len(data)) / SLOT_BYTES)
         with self._free, slots(min(max(1, need), self._slots), self._slots):
             for _ in range(_ATTEMPTS):  # a kill for want of memory may have been meant for a neighbour
                 helper = self._borrow()
@@ -297,8 +299,10 @@ def main() -> None:
         request, data = requests.get()
         # The parent keeps the time; this is for a parent that died while a decoder hangs with the interpreter's lock.
         signal.alarm(math.ceil(time_limit_s + _GRACE_S))
-        header, body = _answer(request, data)
-        del request, data
+        held = [data]
+        del data
+        header, body = _answer(request, held)
+        del request, held
         signal.alarm(0)
         _send(replies, header, body)
         del body
@@ -314,16 +318,17 @@ def _read_requests(stream: BinaryIO, requests: queue.SimpleQueue[tuple[dict[str,
         os._exit(0)
 
 
-def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+def _answer(request: dict[str, Any], held: list[bytes]) -> tuple[dict[str, Any], bytes]:
+    """`held`: the picture, taken out so that it can be freed once it is decoded."""
     try:
         if request["task"] == "check":
             Image.MAX_IMAGE_PIXELS = request["max_pixels"]
-            images.check_decode(data, request["max_pixels"])
+            images.check_decode(held.pop(), request["max_pixels"])
             return {}, b""
         policy = FitPolicy(**{**request["policy"], "types": tuple(request["policy"]["types"])})
         # Pillow's own check stays on beside the fitter's: only it sees a picture inside a picture (ICO).
         Image.MAX_IMAGE_PIXELS = policy.max_pixels
-        fitted = images.fit(data, policy, source=request["source"], header_type=request["header_type"])
+        fitted = images.fit(held.pop(), policy, source=request["source"], header_type=request["header_type"])
         header = asdict(fitted)
         return header, header.pop("data")
     except ImageError as error:

@@ -11,7 +11,6 @@ An outcome is an object too, created only if absent, so that two executions cann
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -24,7 +23,6 @@ from transforms.core.facts import read_facts
 from transforms.core.images import FittedImage
 from transforms.core.reasons import ImageError
 from transforms.core.records import Block, FitOrder, Fitted, ImageFacts, OpenBlock
-from transforms.decoding import shared_pool
 from transforms.examples import drop_bad_images
 from transforms.inspection import drop_after_inspection, resolve_images
 from transforms.local import LocalStore, open_regular, translate
@@ -154,9 +152,7 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
             image = FittedImage(data, facts.type, facts.width, facts.height, 0, "", 1.0, 0, "untouched")
         else:
             name, pixels = order.key, facts.width * facts.height
-            image = shared_pool(workers=os.cpu_count() or 1).fit(
-                data, fitter.policy, source=name, header_type=facts.type, pixels=pixels
-            )
+            image = fitter.inspector.pool.fit(data, fitter.policy, source=name, header_type=facts.type, pixels=pixels)
     except (ImageError, StorageError) as error:  # of reading and decoding; a failed write below is an outage
         if isinstance(error, Unavailable) and not is_local(facts.uri):
             raise  # says nothing about the image

@@ -23,7 +23,7 @@ from transforms.core.places import Places, inside
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
 from transforms.core.structure import ends_well, walk
-from transforms.decoding import shared_pool
+from transforms.decoding import DecoderPool, shared_pool
 from transforms.inflating import unpacked
 from transforms.local import LocalStore, open_regular, translate
 from transforms.storage import (
@@ -57,6 +57,7 @@ class Inspector:
     verify: none | header | structure | decode.
     threads: reads of one block under way at once (gs:// only).
     upright: a rotation tag does not conform.
+    decode_bytes: of decoded images at once on a machine; 0: half of its memory.
     """
 
     places: Places
@@ -65,6 +66,11 @@ class Inspector:
     on_bad_image: str
     threads: int
     upright: bool
+    decode_bytes: int = 0
+
+    @property
+    def pool(self) -> DecoderPool:
+        return shared_pool(workers=os.cpu_count() or 1, budget_bytes=self.decode_bytes or None)
 
     def must_fit(self, facts: ImageFacts) -> bool:
         """Whether an image does not conform and has to be rewritten."""
@@ -229,9 +235,7 @@ def _inspect(
         with _WHOLE:
             data = read(0, size, generation)[0]
             walk(data, facts.type)
-            shared_pool(workers=os.cpu_count() or 1).check(
-                data, inspector.policy.max_pixels, pixels=facts.width * facts.height
-            )
+            inspector.pool.check(data, inspector.policy.max_pixels, pixels=facts.width * facts.height)
         return facts
     except ImageError as error:
         facts = facts or ImageFacts(source, generation, size)

@@ -28,7 +28,7 @@ from .reasons import ImageError
 
 __all__ = ["CODEC_VERSIONS", "VERSION", "FitPolicy", "FittedImage", "check_decode", "fit"]
 
-VERSION = 2  # of this fitter: a change of any byte it writes is a new one, so that outputs get new names
+VERSION = 3  # of this fitter: a change of any byte it writes is a new one, so that outputs get new names
 
 _LOSSLESS = ("png", "gif", "bmp", "ico", "tiff", *RARE)
 _ENOUGH = 95 * STEPS  # quality of what was not over the limit: above it bytes grow fast and nothing can be seen
@@ -39,7 +39,7 @@ _AIM = 0.994  # of the limit that a prediction from tiles may use: it is within 
 _SURE_AIM = 0.998  # once a full encode has told what the tiles were wrong by
 _FULL = 0.975  # of the limit: what takes as much is not encoded again for more
 _HOPELESS = 1.3  # times the limit: a PNG that is foretold to take more is not tried
-_STRIP = 512  # rows of a result that are resized at once
+_STRIP = 128  # rows of a result that are resized at once
 
 CHOICES = {
     "oversize": ("auto", "recompress", "resize", "reject"),
@@ -140,7 +140,9 @@ def fit(data: bytes, policy: FitPolicy, *, source: str, header_type: str) -> Fit
         decoded = decode(data, header_type, policy.max_pixels, side=side, one_frame=one_frame)
         if side and max(decoded.size) > side:
             decoded = _smaller(decoded, side / max(decoded.size))
-        return _Writer(policy, source, header_type, data, decoded.full).write(decoded)
+        writer = _Writer(policy, source, header_type, data, decoded.full)
+        del data  # the helper has given it away: it need not stand beside the picture
+        return writer.write(decoded)
     except MemoryError as error:
         raise ImageError("decoder_memory", "the picture needs more memory than the decoder may use") from error
 
@@ -182,8 +184,11 @@ def _resize(image: Image.Image, scale: float) -> Image.Image:
     rows = image.height / height
     for top in range(0, height, _STRIP):
         bottom = min(top + _STRIP, height)
-        box = (0.0, top * rows, float(image.width), min(bottom * rows, float(image.height)))
-        small.paste(image.resize((width, bottom - top), Image.Resampling.LANCZOS, box=box), (0, top))
+        first, end = top * rows, min(bottom * rows, float(image.height))
+        above = max(0, math.floor(first - 4 * rows))  # LANCZOS reaches over three rows of the result
+        part = image.crop((0, above, image.width, min(image.height, math.ceil(end + 4 * rows))))
+        box = (0.0, first - above, float(image.width), min(end - above, float(part.height)))
+        small.paste(part.resize((width, bottom - top), Image.Resampling.LANCZOS, box=box), (0, top))
     return small
 
 
@@ -196,7 +201,7 @@ class _Writer:
 
     def __init__(self, policy: FitPolicy, source: str, header_type: str, data: bytes, full: tuple[int, int]) -> None:
         self.policy, self.source, self.header_type, self.full = policy, source, header_type, full
-        self.data, self.encodes = data, 0
+        self.source_bytes, self.scan_bytes, self.encodes = len(data), scan_bytes(data), 0
         self.best = policy.effort == "best"
         self.floor = policy.min_quality * STEPS
         self.top = max(self.floor, _TOP if len(data) > policy.max_bytes else _ENOUGH)
@@ -299,7 +304,7 @@ class _Writer:
         if decoded.coding and decoded.coding.sampling == "4:2:0":
             sample.samplings = SAMPLINGS[:2]  # half of the colour is not there: the finest would only cost bytes
         if decoded.coding:
-            sample.learn(decoded.coding, scan_bytes(self.data))
+            sample.learn(decoded.coding, self.scan_bytes)
         return sample
 
     def _ways(self, tiles: Image.Image) -> Iterator[tuple[Callable[[Image.Image, Image.Image], Image.Image], bool]]:
@@ -327,7 +332,7 @@ class _Writer:
         # Cut, not rounded: 1.0 means all pixels.
         scale = math.floor(1_000_000 * max(size) / max(self.full)) / 1_000_000
         facts: Facts = {"fate": fate, "height": size[1], "quality": quality, "scale": scale,
-                        "source": self.source, "source_bytes": len(self.data), "width": size[0]}  # fmt: skip
+                        "source": self.source, "source_bytes": self.source_bytes, "width": size[0]}  # fmt: skip
         return {**facts, "sampling": sampling} if sampling else facts
 
     def _room(self, decoded: Decoded, type: str) -> int:

@@ -31,6 +31,7 @@ _HEAD = 620  # bytes of a JPEG that do not grow with the picture
 _SLOPE = 0.5  # of the logarithm of the bytes by that of the tables' finesse, at the qualities that matter
 _CLOSE = 0.004  # the logarithm of the bytes that a guess may stay below its aim
 _GAIN = 2.0  # what the logarithm of the distortion falls by, of a little more bytes
+_LEFT = 0.97  # of the room: what leaves more is looked at again
 _SAME = 1.01  # distortions that are taken to be equal: the coarser subsampling is then taken
 _NEAR = 4  # steps between a guess that fits and one that does not, which end the search
 _BELIEVED = 1.3  # a source whose size the tiles explain less well than this has a trailer, or was coded by other means
@@ -78,7 +79,6 @@ class Sample:
     samplings: Sequence[str] = SAMPLINGS
     factor: float = _EDGES  # what the tiles are wrong by, as far as it is known
     slope: float = _SLOPE
-    near: dict[str, int] = field(default_factory=dict)  # by sampling: the last step that was tried
     _coded: dict[Setting, bytes] = field(default_factory=dict)
 
     @property
@@ -107,24 +107,34 @@ class Sample:
             floor, top: steps of quality, both included.
         """
         samplings = self.samplings if self.tiles.mode == "RGB" else ("",)  # grey has none
-        chosen, cost = "", math.inf
-        start = 90 * STEPS
+        close = self.exact or len(samplings) < 3
+        chosen = self._least(samplings, floor, top, room, best, most=64 if close else 3)
+        if chosen is None or close:
+            return chosen
+        last = self._highest(chosen.sampling, floor, top, room, best, chosen.step)
+        if last is not None and self.bytes_at(Setting(chosen.sampling, last, best)) > _LEFT * room:
+            return Setting(chosen.sampling, last, best)
+        # The bytes of a former JPEG leap where its own tables are met: what was nearly known is not.
+        return self._least(samplings, floor, top, room, best, most=64)
+
+    def _least(
+        self, samplings: Sequence[str], floor: int, top: int, room: float, best: bool, most: int
+    ) -> Setting | None:
+        """The setting of least distortion among the highest that fit of each subsampling, after `most` guesses each."""
+        chosen: Setting | None = None
+        cost = math.inf
+        start = 90 * STEPS if top > 95 * STEPS else top  # what was not over the limit will take the best
         for sampling in samplings:
-            most = 64 if self.exact or len(samplings) < 3 else 3
             step = self._highest(sampling, floor, top, room, best, start, most)
             if step is None:
                 break  # a finer one takes more
             start, setting = step, Setting(sampling, step, best)
-            if len(samplings) > 1:
-                told = self.distortion(setting) * (self.bytes_at(setting) / room) ** _GAIN
-                if told * _SAME >= cost:
-                    continue
-                cost = told
-            chosen = sampling
-        if chosen not in samplings:
-            return None
-        last = self._highest(chosen, floor, top, room, best, self.near[chosen])
-        return None if last is None else Setting(chosen, last, best)
+            told = self.distortion(setting) if len(samplings) > 1 else 0.0
+            if most < 64:  # as if it took just what there is
+                told *= max(_LEFT, self.bytes_at(setting) / room) ** _GAIN
+            if told * _SAME < cost:
+                chosen, cost = setting, told
+        return chosen
 
     def again(self, setting: Setting, floor: int, top: int, room: float) -> Setting | None:
         """The setting nearest to one that was tried, now that `factor` is better known; another subsampling only if it must."""
@@ -141,7 +151,6 @@ class Sample:
         before: tuple[float, float] | None = None
         for turn in range(64):
             gap, finesse = math.log(room / self.bytes_at(Setting(sampling, at, best))), _finesse(at)
-            self.near[sampling] = at
             if gap >= 0:
                 low = at
             else:

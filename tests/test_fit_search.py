@@ -1,0 +1,233 @@
+"""The search: how well tiles foretell, which subsampling wins, what a correction costs, and what is lost without need (nothing)."""
+
+from __future__ import annotations
+
+import io
+import math
+import random
+from typing import Any
+
+import pytest
+from PIL import Image, ImageChops, ImageDraw
+
+from transforms.core import decode, images
+from transforms.core.decode import Decoded, turned
+from transforms.core.encode import (
+    SAMPLINGS,
+    STEPS,
+    Setting,
+    encode_jpeg,
+    encode_png,
+    tables,
+    without_hidden,
+    without_waste,
+)
+from transforms.core.images import FitPolicy, FittedImage, fit
+from transforms.core.predict import Sample, mosaic
+
+
+def noise(width: int, height: int, mode: str = "RGB", seed: int = 1) -> Image.Image:
+    return Image.frombytes(mode, (width, height), random.Random(seed).randbytes(width * height * len(mode)))
+
+
+def grainy(width: int = 1600, height: int = 1200) -> Image.Image:
+    """Soft colours, and the grain of a small sensor: of colour as much as of brightness."""
+    grain = noise(width, height).point([128 + (value - 128) // 5 for value in range(256)] * 3)
+    return ImageChops.add(noise(8, 6).resize((width, height), Image.Resampling.BICUBIC), grain, 1, -128)
+
+
+def red_text(width: int = 1600, height: int = 1200) -> Image.Image:
+    image, draw = Image.new("RGB", (width, height), "white"), random.Random(4)
+    pen = ImageDraw.Draw(image)
+    for y in range(0, height, 16):
+        pen.text((4, y), "".join(draw.choice("abcdefg hijklm") for _ in range(240)), fill=(220, 0, 20), font_size=13)
+    return image
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.copy().save(out, kind, **options)
+    return out.getvalue()
+
+
+def run(
+    image: Image.Image, limit: int, kind: str = "BMP", types: tuple[str, ...] = ("jpeg",), **policy: Any
+) -> FittedImage:
+    header_type = kind.lower()
+    return fit(
+        encoded(image, kind), FitPolicy(max_bytes=limit, types=types, **policy), source="s", header_type=header_type
+    )
+
+
+def psnr(one: Image.Image, data: bytes) -> float:
+    with Image.open(io.BytesIO(data)) as other:
+        counts = ImageChops.difference(one, other.convert(one.mode)).histogram()
+    error = sum(count * (value & 255) ** 2 for value, count in enumerate(counts)) / sum(counts)
+    return 10 * math.log10(255**2 / error)
+
+
+def exhaustive(image: Image.Image, limit: int) -> float:
+    found = []
+    for sampling in SAMPLINGS:
+        for quality in range(100, 84, -1):
+            data = encode_jpeg(image, Setting(sampling, quality * STEPS, False))
+            if len(data) <= limit:
+                found.append(psnr(image, data))
+                break
+    return max(found)
+
+
+@pytest.mark.parametrize(
+    ("picture", "sampling"), [(grainy(), "4:2:2"), (red_text(), "4:4:4")], ids=["grainy photo", "red text"]
+)
+def test_the_subsampling_that_does_least_harm_is_chosen(picture: Image.Image, sampling: str) -> None:
+    lower, upper = (len(encode_jpeg(picture, Setting(sampling, quality * STEPS, False))) for quality in (88, 89))
+    limit = (lower + upper) // 2
+    fitted = run(picture, limit)
+    assert (fitted.sampling, fitted.scale, fitted.fate) == (sampling, 1.0, "converted")
+    assert psnr(picture, fitted.data) > exhaustive(picture, limit) - 0.1
+    other = "4:2:0" if sampling == "4:4:4" else "4:4:4"  # what a rule would have taken
+    fits = [q for q in range(40, 101) if len(encode_jpeg(picture, Setting(other, q * STEPS, False))) <= limit]
+    assert (
+        psnr(picture, fitted.data) > psnr(picture, encode_jpeg(picture, Setting(other, fits[-1] * STEPS, False))) + 0.1
+    )
+
+
+def test_between_two_whole_qualities_the_limit_is_used() -> None:
+    picture = noise(500, 380).resize((2000, 1520), Image.Resampling.BICUBIC)
+    low, high = (len(encode_jpeg(picture, Setting("4:2:0", quality * STEPS, False))) for quality in (90, 91))
+    limit = (low + 2 * high) // 3
+    data = encoded(picture, "JPEG", quality=99, subsampling="4:2:0")
+    fitted = fit(data, FitPolicy(max_bytes=limit, types=("jpeg",)), source="s", header_type="jpeg")
+    assert low < len(fitted.data) <= limit and len(fitted.data) > 0.975 * limit
+    assert fitted.encodes == 1
+
+
+def test_whole_steps_are_libjpegs_own_tables_and_others_lie_between() -> None:
+    picture = noise(64, 64)
+    for quality in (1, 25, 49, 50, 85, 90, 99, 100):
+        ours = encode_jpeg(picture, Setting("4:2:2", quality * STEPS, False))
+        assert ours == encoded(picture, "JPEG", quality=quality, subsampling="4:2:2")
+    for step in range(85 * STEPS, 95 * STEPS):
+        assert all(a >= b for one, two in zip(tables(step), tables(step + 1)) for a, b in zip(one, two))
+
+
+def test_best_effort_survives_more_bytes_than_pixels() -> None:
+    data = encode_jpeg(noise(300, 200), Setting("4:4:4", 100 * STEPS - 1, True))
+    assert len(data) > 2 * 300 * 200
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        assert "progressive" in image.info
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("size", [(37, 23), (20, 601), (300, 515)], ids=str)
+def test_turns_in_place_and_in_part_are_the_turns_of_the_whole(orientation: int, size: tuple[int, int]) -> None:
+    picture, turn = noise(*size), decode._TURN[orientation]
+    expected = picture.transpose(turn)
+    decoded = Decoded(picture.copy(), turn, expected.size)
+    assert decoded.size == expected.size
+    draw = random.Random(orientation)
+    for _ in range(20):
+        x, y = draw.randrange(expected.width - 9), draw.randrange(expected.height - 9)
+        box = (x, y, x + draw.randint(1, 9), y + draw.randint(1, 9))
+        assert decoded.crop(box).tobytes() == expected.crop(box).tobytes()
+    assert decoded.upright().tobytes() == turned(picture.copy(), turn).tobytes() == expected.tobytes()
+    assert decoded.turn is None and decoded.upright() is decoded.image
+
+
+@pytest.mark.parametrize("scale", [0.9, 0.41, 0.12])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_strips_are_resized_as_the_whole_is(scale: float, mode: str) -> None:
+    picture = noise(90, 5000, mode)
+    if mode == "RGBA":
+        picture.putalpha(
+            picture.getchannel("A").point(lambda value: 128 + value // 2)
+        )  # else colours are lost by rounding
+    strips = images._resize(picture, scale)
+    whole = picture.reduce(2) if scale < 0.2 else picture
+    whole = whole.resize(strips.size, Image.Resampling.LANCZOS)
+    assert max(high for _, high in _extrema(ImageChops.difference(strips, whole))) <= 4
+
+
+def _extrema(image: Image.Image) -> list[tuple[int, int]]:
+    return [band.getextrema() for band in image.split()]  # type: ignore[misc]
+
+
+def test_what_fits_at_once_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the picture is turned, and where one part of it is much busier than the rest."""
+    sizes: list[tuple[int, int]] = []
+
+    def counted(image: Image.Image, setting: Setting) -> bytes:
+        sizes.append(image.size)
+        return encode_jpeg(image, setting)
+
+    monkeypatch.setattr(images, "encode_jpeg", counted)
+    picture = noise(300, 400).resize((1500, 2000), Image.Resampling.BICUBIC)
+    picture.paste(noise(750, 600), (0, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(picture, "JPEG", quality=98, subsampling=0, exif=exif)
+    limit = len(encode_jpeg(picture, Setting("4:2:0", 90 * STEPS, False)))
+    fitted = fit(data, FitPolicy(max_bytes=limit, types=("jpeg",)), source="s", header_type="jpeg")
+    assert sizes == [(2000, 1500)] and fitted.encodes == 1 and 0.975 * limit < len(fitted.data) <= limit
+
+
+def test_what_the_tiles_were_wrong_by_is_learned() -> None:
+    """A picture that the tiles cannot speak for takes a correction, not a wrong size."""
+    picture = Image.new("RGB", (2400, 1800), (90, 120, 150))
+    sample = Sample(mosaic(picture.crop, picture.size), 2400 * 1800)
+    for i in range(12):  # noise where no tile lies
+        picture.paste(noise(150, 110, seed=i), (200 * i % 2250, 150 * i))
+    limit = len(encode_jpeg(picture, Setting("4:4:4", 92 * STEPS, False)))
+    fitted = run(picture, limit)
+    assert not sample.exact and fitted.encodes <= 3 and 0.9 * limit < len(fitted.data) <= limit
+
+
+def test_a_source_is_not_decoded_larger_than_its_result_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[tuple[int, int]] = []
+    plain = decode._plain
+
+    def watched(image: Image.Image) -> Image.Image:
+        loaded.append(image.size)
+        return plain(image)
+
+    monkeypatch.setattr(decode, "_plain", watched)
+    picture = noise(400, 300).resize((1600, 1200), Image.Resampling.BICUBIC)
+    data = encoded(picture, "JPEG", quality=97)
+    for side, expected in (
+        (801, (1600, 1200)),
+        (800, (800, 600)),
+        (400, (400, 300)),
+        (399, (400, 300)),
+        (150, (200, 150)),
+    ):
+        policy = FitPolicy(max_bytes=len(data) - 1, types=("jpeg",), oversize="resize", max_side=side)
+        fitted = fit(data, policy, source="s", header_type="jpeg")
+        assert (loaded.pop(), loaded) == (expected, [])
+        assert max(fitted.width, fitted.height) == side and fitted.fate == "resized"
+        assert fitted.scale == pytest.approx(side / 1600, abs=1e-6)
+
+
+def test_png_loses_what_it_does_not_use_before_it_loses_pixels() -> None:
+    """Each in the plainest way that fits: as it is, in fewer bits, without colours that no alpha shows."""
+    grey = Image.merge("RGB", [noise(200, 150, "L")] * 3)
+    few = noise(20, 15).quantize(40).resize((400, 300), Image.Resampling.NEAREST).convert("RGB")
+    dots = Image.merge("RGB", [noise(200, 150, "L").point(lambda v: 255 * (v > 99))] * 3)
+    hidden = noise(200, 150, "RGBA")
+    hidden.putalpha(Image.new("L", hidden.size, 0))
+    hidden.paste((1, 2, 3, 255), (0, 0, 20, 20))
+    for picture, mode in ((grey, "L"), (few, "P"), (dots, "1"), (hidden, "RGBA")):
+        whole = len(encode_png(picture, True))
+        roomy = run(picture, 10**6, "PNG", ("png",))
+        assert (Image.open(io.BytesIO(roomy.data)).mode, roomy.fate) == (picture.mode, "recompressed")
+        least = len(encode_png(without_hidden(picture) if mode == "RGBA" else without_waste(picture, picture), True))
+        assert least < 0.9 * whole
+        tight = run(picture, least + 200, "PNG", ("png",))
+        made = Image.open(io.BytesIO(tight.data))
+        assert (made.mode, made.size, tight.fate) == (mode, picture.size, "recompressed")
+        if mode == "RGBA":
+            assert made.getchannel("A").tobytes() == picture.getchannel("A").tobytes()
+            assert made.getpixel((5, 5)) == (1, 2, 3, 255) and made.getpixel((99, 99)) == (0, 0, 0, 0)
+        else:
+            assert made.convert("RGB").tobytes() == picture.tobytes()
