@@ -192,9 +192,8 @@ def as_gcloud(launch: Launch) -> str:
     if environ.get("ipConfiguration") == "WORKER_IP_PRIVATE":
         words.append("--disable-public-ips")
     options = list(environ.get("additionalPipelineOptions", []))
-    options += [
-        f"disk_size_gb={environ[name]}" for name in ("diskSizeGb",) if name in environ
-    ]  # gcloud has no flag for it
+    if "diskSizeGb" in environ:  # gcloud has no flag for it
+        options.append(f"disk_size_gb={environ['diskSizeGb']}")
     words += ["--additional-pipeline-options=" + gcloud_list(options)] * bool(options)
     words.append(
         "--additional-user-labels=" + gcloud_list([f"{k}={v}" for k, v in environ["additionalUserLabels"].items()])

@@ -55,6 +55,8 @@ TEMPLATES = {
             left_out={
                 "uri_prefix": "is for a local output, and a template's is not",
                 "no_wait": "a template never waits",
+                "preview": "it is for a terminal",
+                "dry_run": "it is for a terminal",
                 "verbose": "the launcher's log is always whole",
             },
         ),
@@ -78,6 +80,7 @@ KINDS = {
     "PATTERNS": Kind("GCS_READ_FILE", (rf"^{_GCS}(/[^,]*)?( *, *{_GCS}(/[^,]*)?)*$",)),
     "PREFIXES": Kind("TEXT", (r"^$|^gs://[^,]*( *, *gs://[^,]*)*$",)),
     "FOLDER": Kind("GCS_WRITE_FOLDER", (rf"^$|^{_GCS}(/.*)?$",)),
+    "previous": Kind("GCS_READ_FOLDER", (rf"^$|^{_GCS}(/.*)?$",)),
     "N": _NUMBER,
     "FRACTION": Kind("NUMBER", (r"^(0(\.[0-9]+)?|1(\.0+)?)$",)),
     "sample": Kind("TEXT", (r"^$|^[0-9]+$|^[01]?\.[0-9]+$",)),
@@ -101,6 +104,7 @@ PARENTS = {
     "header": _TABLES,
     "encoding": _TABLES,
     "max_side": ("oversize", ("resize",)),
+    "trust_uris": ("previous", ()),  # any
     "on_bad_image": ("verify", ("header", "structure", "decode")),
     "upright": ("verify", ("header", "structure", "decode")),
 }
@@ -144,7 +148,8 @@ def parameter(option: Option) -> dict[str, Any]:
         made["enumOptions"] = [{"value": choice, "label": choice} for choice in option.choices]
     if option.name in PARENTS:
         made["parentName"], triggers = PARENTS[option.name]
-        made["parentTriggerValues"] = list(triggers)
+        if triggers:  # else any
+            made["parentTriggerValues"] = list(triggers)
     return made
 
 

@@ -65,7 +65,7 @@ def test_no_kind_and_no_parent_is_left_over() -> None:
     assert sorted(KINDS.keys() - known) == []
     options = {option.name: option for option in OPTIONS}
     for child, (parent, triggers) in PARENTS.items():
-        assert child in options and set(triggers) <= set(options[parent].choices)
+        assert child in options and parent in options and set(triggers) <= set(options[parent].choices)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_the_night_passes_what_the_template_takes(parts: dict[str, Any]) -> None
     offered = {parameter["name"] for parameter in metadata(TEMPLATES["batch"])["parameters"]}
     night = (HERE / "night.yaml").read_text(encoding="utf-8")
     passed = set(re.findall(r'map\.merge\([\w.]+, \{"(\w+)"', night))
-    assert passed >= {"output", "take_over"} and passed <= offered
+    assert passed == {"output", "image_folder", "keep_blocks", "previous", "take_over"} and passed <= offered
     body = parts["google_cloud_scheduler_job.night"]["http_target"][0]["body"]
     assert "input = var.input, sdk_container_image = var.image" in body and "input" in offered
     given = set(re.findall(r'sys\.get_env\("(\w+)"\)', night))
