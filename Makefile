@@ -49,7 +49,7 @@ package: .venv/dev
 	$(BIN)/python -m build --outdir dist .
 
 bench: .venv/ready
-	for script in text_scale small_files local_images storage readers fit; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in text_scale small_files local_images storage nightly seal readers fit; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 bench-engines: .venv/ready engines
 	$(BIN)/python benchmarks/engines.py

@@ -15,6 +15,10 @@ from transforms.core.ledger import COUNTERS
 from transforms.core.reasons import REASONS
 from transforms.storage import is_local
 
+# Secure Fine-Tuning Service Agent, from the prerequisites of Google's notebook on tuning with multimodal datasets, read 2026-11-22
+_AGENT = "serviceAccount:service-PROJECT_NUMBER@gcp-sa-vertex-tune.iam.gserviceaccount.com"
+_BUCKETS = 10  # that are shown
+
 
 def sealed(manifest: dict[str, Any], settings: Settings) -> str:
     """The closing screen of a sealed run."""
@@ -146,7 +150,24 @@ def next_steps(dataset: dict[str, Any], settings: Settings) -> list[str]:
         steps.append(f"  gcloud storage rsync --recursive {output} {prefix}")
     else:
         steps.append(f"Name {output}/train.jsonl and {output}/validation.jsonl to the tuning job.")
-    return steps
+    return steps + readers(dataset, settings)
+
+
+def readers(dataset: dict[str, Any], settings: Settings) -> list[str]:
+    """The buckets that the tuning service must be able to read, and the command that lets its service agent."""
+    own = [uri[5:].partition("/")[0] for uri in (settings.output, settings.uri_prefix) if uri.startswith("gs://")]
+    buckets = sorted({*own, *dataset["buckets"]})
+    if not buckets:
+        return []
+    shown, more = buckets[:_BUCKETS], len(buckets) - _BUCKETS
+    named = " ".join(f"gs://{bucket}" for bucket in shown)
+    rest = f" and {more:,} more, which manifest.json names" if more > 0 else ""
+    which, end = (f"gs://{shown[0]}", "") if len(shown) == 1 else ("$b", "; done")
+    start = f"for b in {named}; do " if end else ""
+    return [
+        f"The tuning service must be able to read {named}{rest}. Once, for its agent (PROJECT_NUMBER is that of the tuning job):",
+        f"  {start}gcloud storage buckets add-iam-policy-binding {which} --member={_AGENT} --role=roles/storage.objectViewer{end}",
+    ]
 
 
 def _root(settings: Settings) -> str:

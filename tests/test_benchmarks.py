@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
         ("small_files", ["--examples", "200"]),
         ("readers", ["--rows", "2000", "--files", "300", "--repeat", "1"]),
         ("local_images", ["--references", "40", "--copied", "20"]),
+        ("nightly", ["--images", "400", "--late", "1", "--kinds", "folder"]),
         ("fit", ["--percent", "8", "--peers", "0", "--repeat", "1"]),
         ("storage", ["--images", "40", "--downloads", "20", "--late", "1"]),
     ],
@@ -37,6 +38,13 @@ def test_a_benchmark_prints_its_ratios(script: str, sizes: list[str], tmp_path: 
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=tmp_path)
     assert result.returncode == 0, result.stderr[-2000:]
     assert "too short a run to tell" in result.stdout or "(at " in result.stdout, result.stdout
+
+
+def test_a_seal_is_counted(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks/seal.py"), "--blocks", "300"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, cwd=tmp_path)
+    assert "seal of 300 blocks" in result.stdout and "compose" in result.stdout
 
 
 @pytest.mark.engines

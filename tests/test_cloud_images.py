@@ -131,6 +131,18 @@ def test_images_stored_with_content_encoding_gzip_are_copied_plain(cloud: Cloud,
     assert staged["bytes"] == len(whole) and staged["fate"] == "untouched"
 
 
+def test_rows_stored_with_content_encoding_gzip_are_read_as_a_gz(cloud: Cloud, tmp_path: Path) -> None:
+    rows = Path(write_rows(tmp_path / "rows.jsonl", 300)).read_bytes()
+    packed = cloud.bucket.blob("rows.jsonl")
+    packed.content_encoding = "gzip"
+    packed.upload_from_string(gzip.compress(rows))
+    assert prepare_cloud(cloud, "--block_bytes", "4096")["counters"]["examples_written"] == 300
+    cloud.put("plain.jsonl", rows)
+    assert prepare(["--input", f"{cloud.uri}/plain.jsonl", "--output", f"{cloud.uri}/plain"]) == 0
+    made = [cloud.bucket.blob(f"{output}/train.jsonl").download_as_bytes() for output in ("out", "plain")]
+    assert made[0] == made[1]
+
+
 def test_a_bomb_behind_content_encoding_is_not_unpacked(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transforms.looking._UNPACKED", 10_000)
     for size, reason in ((9_999, ""), (10_000, ""), (10_001, "undecodable")):
@@ -333,3 +345,31 @@ def test_what_another_scheme_cannot_do_is_said(shelf: Path, capsys: pytest.Captu
     assert prepare(["--input", "shelf://in/", "--output", "shelf://out"]) == 2
     assert "cannot create a file only if it is absent" in capsys.readouterr().err
     assert beam_options(parse(["--input", "x", "--output", "y"])) is not None
+
+
+# --- who must be able to read what
+
+
+def test_the_closing_screen_names_every_bucket_and_how_to_grant(
+    cloud: Cloud, gcs: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = Cloud(gcs.client.bucket((other := gcs.new_bucket())[5:]), other)
+    here = cloud.put("a.jpg", jpeg(seed=1))
+    put_rows(cloud, [here, elsewhere.put("b.jpg", jpeg(seed=2)), "gs://tuneset-never/gone.jpg"])
+    dataset = prepare_cloud(cloud)
+    assert dataset["buckets"] == sorted([cloud.uri[5:], other[5:]])  # not that of the rejected row
+    said = capsys.readouterr().out
+    both = " ".join(sorted([cloud.uri, other]))
+    assert f"The tuning service must be able to read {both}." in said
+    command = "gcloud storage buckets add-iam-policy-binding $b --member=serviceAccount:service-PROJECT_NUMBER@"
+    assert (
+        f"for b in {both}; do {command}gcp-sa-vertex-tune.iam.gserviceaccount.com --role=roles/storage.objectViewer; done"
+        in said
+    )
+    put_rows(cloud, [here])
+    output = ["--output", str(tmp_path / "local")]
+    assert prepare(["--input", f"{cloud.uri}/rows.jsonl", *output]) == 0
+    assert f"add-iam-policy-binding {cloud.uri} --member" in capsys.readouterr().out
+    write_rows(tmp_path / "texts.jsonl", 3)
+    assert prepare(["--input", str(tmp_path / "texts.jsonl"), "--output", str(tmp_path / "texts")]) == 0
+    assert "add-iam-policy-binding" not in capsys.readouterr().out

@@ -27,7 +27,7 @@ from transforms.core.records import Block, Input
 from transforms.cutting import Cutter, cut_blocks, pack_files
 from transforms.listing import absolute, first_files, list_pattern, matches, static_folder
 from transforms.reading import read_rows
-from transforms.storage import Changed, NotFound, Stat
+from transforms.storage import USUAL, Changed, NotFound, Stat
 
 LONGEST = 16_000_000  # --max_line_bytes, unless a test is about it
 Line = tuple[str, int, int, bytes]  # source, line, offset, raw
@@ -46,7 +46,7 @@ class Memory:
             raise NotFound(uri)
         return Stat(uri, len(self.objects[uri]), "1")
 
-    def list(self, prefix: str, *, deep: bool = True) -> Iterator[Stat]:
+    def list(self, prefix: str, *, deep: bool = True, start: str = "", end: str = "") -> Iterator[Stat]:
         yield from (self.stat(uri) for uri in sorted(self.objects, key=str.encode) if uri.startswith(prefix + "/"))
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
@@ -424,9 +424,9 @@ def listed(patterns: tuple[str, ...], output: str = "/nowhere") -> tuple[list[st
     blocks: list[Block] = []
     skipped = 0
     inputs = tuple(map(Input, patterns))
-    for indexed in enumerate(inputs):
+    for some in (some for indexed in enumerate(inputs) for some in listing.cut_input(indexed, USUAL)):
         options = listing.ListBlocks(inputs=inputs, cutter=Cutter(1000, 1000, Wanted()), output=output)
-        for found in listing._ListFiles(options).process(indexed):
+        for found in listing._ListFiles(options).process(some):
             if isinstance(found, Block):
                 blocks.append(found)
             else:

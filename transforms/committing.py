@@ -97,6 +97,7 @@ class Ledgers:
             "reasons": dict(sorted(why.items())),
             "ids": {cap: base64.b64encode(packed).decode() for cap, packed in ids.items()},
             "inputs": [(e.uri, e.generation) for e in block.extents if e.start == 0],  # each file is told once
+            "buckets": outputs.buckets(opened),
         }
         return self._put(body, block, opened.key)
 
@@ -136,6 +137,7 @@ class Ledgers:
             tuple(body["reasons"].items()),
             tuple((cap, base64.b64decode(packed)) for cap, packed in body["ids"].items()),
             body.get("reused", False),
+            tuple(body["buckets"]),
         )
 
 

@@ -48,10 +48,10 @@ def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str 
         return Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), format, dialect=dialect)
 
     for found in files:
-        extent = Extent(found.uri, found.generation, found.size, 0, found.size)
+        extent = Extent(found.uri, found.generation, found.size, 0, found.size, found.encoding)
         its = "jsonl" if format == "gemini" else kind_of(found.uri, b"")
         known = format == "gemini" or "." in found.uri.rpartition("/")[2]
-        alone = found.size > block_bytes or is_gz(found.uri) or its == "parquet" or not known
+        alone = found.size > block_bytes or is_gz(found) or its == "parquet" or not known
         if pack and (alone or size + found.size > block_bytes or its != kind):
             yield packed()
             pack, size = [], 0
@@ -157,7 +157,7 @@ class Cutter:
             yield from cut_blocks(whole, self.block_bytes, self.max_line_bytes)
         elif block.format == "automl" and any(map(has_box, first_records(extent.uri, head, self.wanted))):
             yield from self._detection_blocks(whole)
-        elif extent.size <= self.block_bytes and not is_gz(extent.uri):
+        elif extent.size <= self.block_bytes and not is_gz(extent):
             yield whole
         else:
             yield from self._csv_blocks(whole)
@@ -165,7 +165,7 @@ class Cutter:
     def _detection_blocks(self, block: Block) -> Iterator[Block]:
         assert block.dialect
         extent, faults = block.extents[0], list[str]()
-        data = b"".join(_before_fault(extent, faults) if is_gz(extent.uri) else _chunks(extent))
+        data = b"".join(_before_fault(extent, faults) if is_gz(extent) else _chunks(extent))
         opened = OpenBlock(block, "")
         reader = TableReader(self.wanted, self.max_line_bytes, (), _no_images)
         reader.read_csv(opened, extent, data, block.dialect)
@@ -178,7 +178,7 @@ class Cutter:
     def _csv_blocks(self, block: Block) -> Iterator[Block]:
         assert block.dialect
         extent, (index, name, _), end = block.extents[0], block.order, 0
-        packed = is_gz(extent.uri)
+        packed = is_gz(extent)
         faults: list[str] = []
         chunks = _before_fault(extent, faults) if packed else _chunks(extent)
         longest = self.max_line_bytes + AROUND_LINE
@@ -220,7 +220,7 @@ def _before_fault(extent: Extent, faults: list[str]) -> Iterator[bytes]:
 
 def head_of(extent: Extent) -> bytes:
     """The first bytes of a file, decompressed."""
-    if not is_gz(extent.uri):
+    if not is_gz(extent):
         return store_for(extent.uri).read(extent.uri, 0, HEAD, extent.generation)[0]
     head = b""
     for chunk in _before_fault(extent, []):
@@ -233,7 +233,7 @@ def head_of(extent: Extent) -> bytes:
 def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[Block]:
     """A whole file of lines -> the blocks of its ranges; a pack of small files as it is."""
     first = block.extents[0]
-    if is_gz(first.uri):
+    if is_gz(first):
         yield from raw_blocks(block, block_bytes, max_line_bytes)
     elif len(block.extents) > 1 or first.size <= block_bytes:
         yield block

@@ -72,12 +72,12 @@ class BeamStore:
             raise NotFound(f"{uri} does not exist")
         return _stat_of(found[0])
 
-    def list(self, prefix: str, *, deep: bool = True) -> Iterator[Stat]:
+    def list(self, prefix: str, *, deep: bool = True, start: str = "", end: str = "", page: int = 0) -> Iterator[Stat]:
         pattern = prefix.rstrip("/") + ("/**" if deep else "/*")
         with _translated(prefix):
             found = {one.path: one for result in FileSystems.match([pattern]) for one in result.metadata_list}
         for path in sorted(found, key=os.fsencode):
-            if not path.endswith("/"):
+            if not path.endswith("/") and path >= start and (not end or path < end):
                 yield _stat_of(found[path])
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:

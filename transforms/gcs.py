@@ -90,8 +90,9 @@ class GcsStore:
         bucket, name = split_object(uri)
         return f"{self._client().api_endpoint}/{api}/b/{bucket}/o/{quote(name, safe='')}"
 
-    def list(self, prefix: str, *, deep: bool = True) -> Iterator[Stat]:
+    def list(self, prefix: str, *, deep: bool = True, start: str = "", end: str = "", page: int = 0) -> Iterator[Stat]:
         bucket, folder = split_uri(prefix)
+        before = len(f"gs://{bucket}/")
         folder += "/" * (folder != "" and not folder.endswith("/"))
         with translated(prefix, "storage.objects.list"):
             fields = "items(name,size,generation,contentEncoding),nextPageToken"
@@ -99,6 +100,9 @@ class GcsStore:
                 self._bucket(bucket),
                 prefix=folder,
                 delimiter=None if deep else "/",
+                start_offset=start[before:] or None,
+                end_offset=end[before:] or None,
+                page_size=page or None,
                 fields=fields,
                 timeout=TIMEOUT,
                 retry=connecting.RETRY,

@@ -11,14 +11,15 @@ from contextlib import suppress
 from dataclasses import replace
 
 from transforms.core.records import Block, Extent
-from transforms.storage import store_for
+from transforms.storage import Stat, store_for
 
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
 AROUND_LINE = 5  # bytes that do not count as a line's: a byte order mark before it, CRLF after it
 
 
-def is_gz(uri: str) -> bool:
-    return uri.lower().endswith(".gz")
+def is_gz(file: Stat | Extent) -> bool:
+    """Whether a file is compressed: by its name, or as an object with Content-Encoding gzip."""
+    return file.encoding == "gzip" or file.uri.lower().endswith(".gz")
 
 
 def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[Block]:

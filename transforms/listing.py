@@ -19,6 +19,7 @@ from transforms.core.ledger import NAMESPACE
 from transforms.core.places import inside
 from transforms.core.records import Block, Input
 from transforms.cutting import SUFFIXES, Cutter
+from transforms.ranges import EVERYTHING, Range, cut_names
 from transforms.storage import USUAL, Access, Stat, is_local, join_uri, store_for
 
 _WILD = re.compile(r"[*?\[]")
@@ -40,14 +41,15 @@ def _hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
 
 
-def list_pattern(pattern: str) -> Iterator[Stat]:
+def list_pattern(pattern: str, start: str = "", end: str = "") -> Iterator[Stat]:
     """Files that a pattern matches, in the order of full names as bytes.
 
-    A file is itself; a glob matches as a shell does (`**` any folders); a folder gives every file below it.
+    Between `start` and `end` alone, where names are cut (ranges.py). A file is itself; a glob matches as a shell does (`**` any
+    folders); a folder gives every file below it.
     """
     if is_folder(pattern):
         folder = pattern.rstrip("/")
-        for found in store_for(pattern).list(folder):
+        for found in store_for(pattern).list(folder, start=start, end=end):
             if not _hidden(found.uri[len(folder) :].lstrip("/")):
                 yield found
     elif not _WILD.search(pattern):
@@ -58,7 +60,7 @@ def list_pattern(pattern: str) -> Iterator[Stat]:
                 yield store_for(path).stat(path)
     else:
         matches = re.compile(_glob_regex(pattern)).fullmatch
-        for found in store_for(pattern).list(static_folder(pattern)):
+        for found in store_for(pattern).list(static_folder(pattern), start=start, end=end):
             if matches(found.uri):
                 yield found
 
@@ -112,6 +114,8 @@ class ListBlocks(beam.PTransform):
             root
             | "Patterns" >> beam.Create(list(enumerate(self.inputs)), reshuffle=False)
             | "Spread patterns" >> beam.Reshuffle()
+            | "Cut names" >> beam.FlatMap(cut_input, self.access)
+            | "Spread names" >> beam.Reshuffle()
             | "List files" >> beam.ParDo(_ListFiles(self)).with_outputs("skipped", main="files")
         )
         blocks = (
@@ -123,20 +127,30 @@ class ListBlocks(beam.PTransform):
         return blocks, listed.skipped
 
 
+def cut_input(indexed: tuple[int, Input], access: Access) -> Iterator[tuple[int, Input, Range]]:
+    """An input -> ranges of its names that many workers list at once."""
+    index, input = indexed
+    many = is_folder(input.pattern) or _WILD.search(input.pattern)
+    folder = static_folder(input.pattern)
+    for names in cut_names(store_for(folder), folder) if many else [EVERYTHING]:
+        yield index, input, names
+
+
 class _ListFiles(beam.DoFn):
     def __init__(self, options: ListBlocks) -> None:
         self._inputs, self._cutter, self._output = options.inputs, options.cutter, options.output
 
-    def process(self, indexed: tuple[int, Input]) -> Iterator[Any]:
+    def process(self, some: tuple[int, Input, Range]) -> Iterator[Any]:
+        index, input, _ = some
         skipped: list[str] = []
-        yield from self._cutter.pack(*indexed, self._wanted(*indexed, skipped), skipped)
+        yield from self._cutter.pack(index, input, self._wanted(*some, skipped), skipped)
         if skipped:
             beam.metrics.Metrics.counter(NAMESPACE, "files_skipped").inc(len(skipped))
             yield beam.pvalue.TaggedOutput("skipped", len(skipped))
 
-    def _wanted(self, index: int, input: Input, skipped: list[str]) -> Iterator[Stat]:
+    def _wanted(self, index: int, input: Input, names: Range, skipped: list[str]) -> Iterator[Stat]:
         folder, suffixes = is_folder(input.pattern) or input.format == "folder", self._cutter.suffixes(input.format)
-        for found in list_pattern(input.pattern):
+        for found in list_pattern(input.pattern, *names):
             if inside(found.uri, self._output) or any(
                 matches(i.pattern, found.uri, i.format) for i in self._inputs[:index]
             ):
@@ -149,8 +163,8 @@ class _ListFiles(beam.DoFn):
 
 def listed_blocks(options: ListBlocks) -> Iterator[Block]:
     """The blocks of the input in order, without Beam and only as far as they are taken."""
-    for indexed in enumerate(options.inputs):
-        for found in _ListFiles(options).process(indexed):
+    for index, input in enumerate(options.inputs):
+        for found in _ListFiles(options).process((index, input, EVERYTHING)):
             if isinstance(found, Block):
                 yield from options.cutter.cut(found)
 

@@ -61,7 +61,7 @@ def _pread(descriptor: int, start: int, stop: int) -> bytes:
 
 
 class LocalStore:
-    """Files of this machine. Nothing is seen half written: aside first, then linked or renamed."""
+    """Files of this machine."""
 
     def stat(self, uri: str) -> Stat:
         try:
@@ -72,7 +72,10 @@ class LocalStore:
             raise NotAFile(f"{uri} is not a regular file")
         return Stat(uri, info.st_size, _generation(info))
 
-    def list(self, prefix: str, *, deep: bool = True) -> Iterator[Stat]:
+    def list(self, prefix: str, *, deep: bool = True, start: str = "", end: str = "", page: int = 0) -> Iterator[Stat]:
+        yield from (found for found in self._below(prefix, deep) if start <= found.uri and (not end or found.uri < end))
+
+    def _below(self, prefix: str, deep: bool) -> Iterator[Stat]:
         # A folder sorts as "name/" among its siblings: then depth-first order is the order of full names as bytes.
         try:
             with os.scandir(prefix) as entries:
@@ -85,7 +88,7 @@ class LocalStore:
         for name, entry in found:
             if name.endswith("/"):
                 if deep:
-                    yield from self.list(entry.path)
+                    yield from self._below(entry.path, deep)
             else:
                 try:
                     info = entry.stat()

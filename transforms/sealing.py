@@ -229,6 +229,7 @@ def manifest(
         "dataset": dataset
         | {
             "uploadable": uploadable,
+            "buckets": sorted(plan.buckets),
             "splits": splits,
             "files": told,
             "counters": counters,

@@ -105,6 +105,7 @@ class SegmentWriter:
         for receipt in sorted(receipts, key=lambda r: r.order):
             summary.counters.update(dict(receipt.counters))
             summary.reasons.update(dict(receipt.reasons))
+            summary.buckets.update(receipt.buckets)
             sealing.note_sources(summary, receipt)
             parts = {part.kind: part for part in receipt.parts}
             summary.tables.append(parts["examples"].name if "examples" in parts else "")

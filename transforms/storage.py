@@ -109,8 +109,13 @@ class Piece:
 
 class Store(Protocol):
     def stat(self, uri: str) -> Stat: ...
-    def list(self, prefix: str, *, deep: bool = True) -> Iterator[Stat]:
-        """What lies below a folder (`deep`) or directly in it, in the order of full names as bytes; nothing if it is missing."""
+    def list(self, prefix: str, *, deep: bool = True, start: str = "", end: str = "", page: int = 0) -> Iterator[Stat]:
+        """What lies below a folder (`deep`) or directly in it, in the order of full names as bytes; nothing if it is missing.
+
+        Args:
+          start, end: only URIs from the one on, up to but without the other ("": no bound).
+          page: names a request, where there are requests (0: as many as it gives).
+        """
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         """Bytes [start, end), fewer at the end of the object, and the object's stat, in one request."""

@@ -190,6 +190,12 @@ def rejected_line(rejection: Rejection, format: str = "gemini") -> bytes:
         return jsonl.dumps(body) + b"\n"
 
 
+def buckets(opened: OpenBlock) -> list[str]:
+    """The buckets that the lines of a block name: the tuning service must be able to read them."""
+    uris = (image["fileUri"] for example in opened.examples for image in example.images)
+    return sorted({uri[5:].partition("/")[0] for uri in uris if uri.startswith("gs://")})
+
+
 def packed_ids(opened: OpenBlock, caps: Caps) -> dict[str, bytes]:
     """The ids that global caps choose from: no more of a block than the cap could keep."""
     found: dict[str, bytes] = {}

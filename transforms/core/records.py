@@ -39,6 +39,7 @@ class Extent:
     size: int  # of the whole file, in bytes
     start: int
     end: int
+    encoding: str = ""  # "gzip": stored compressed by Content-Encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,3 +214,4 @@ class Receipt:
     reasons: tuple[tuple[str, int], ...]
     ids: tuple[tuple[str, bytes], ...] = ()  # (cap, packed big-endian 64-bit ids): what caps choose from
     reused: bool = False  # an earlier night's (--previous)
+    buckets: tuple[str, ...] = ()  # that its lines name

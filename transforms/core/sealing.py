@@ -67,6 +67,7 @@ class Summary:
     one_source: bool = True
     images: int = 0  # rows of images.parquet
     rejected: int = 0  # rows of rejected.jsonl
+    buckets: set[str] = field(default_factory=set)  # that its lines name
 
 
 def note_sources(summary: Summary, receipt: Receipt) -> None:
@@ -129,6 +130,7 @@ class Plan:
     images: dict[int, int] = field(default_factory=dict)  # rows of images.parquet by segment
     counters: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    buckets: set[str] = field(default_factory=set)
     lines: list[int] = field(default_factory=lambda: [0] * len(GROUPS))
     fault: str = ""  # why the dataset may not be sealed: then only rejected.jsonl is written
 
@@ -169,6 +171,7 @@ def make_plan(
     for s in sorted(summaries, key=lambda s: s.segment):
         plan.counters.update(s.counters)
         plan.reasons.update(s.reasons)
+        plan.buckets.update(s.buckets)
         plan.images[s.segment] = s.images
         plan.places[s.segment] = [Place(e.file, e.line, e.offset) for e in ends]
         for group, end in enumerate(ends):
