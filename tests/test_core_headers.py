@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from transforms.core.headers import FAR, NeedMore, ends_well, parse, sniff, walk
+from transforms.core.rare import RARE
 from transforms.core.reasons import REASONS, ImageError
 from transforms.core.records import Header
 
 HEAD = 65_536  # bytes of the first read
-TYPES = ["jpeg", "png", "webp", "heic", "heif", "avif", "gif", "bmp", "tiff", "ico", "jp2", "jxl", "psd", "svg"]
+TYPES = ["jpeg", "png", "webp", "heic", "heif", "avif", "gif", "bmp", "tiff", "ico", "jp2", "jxl", "svg", *RARE]
 
 
 def noise(width: int = 67, height: int = 45, mode: str = "RGB", seed: int = 0) -> Image.Image:

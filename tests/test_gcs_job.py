@@ -210,7 +210,7 @@ def test_a_shared_image_folder_serves_several_nights(raw: Cloud) -> None:
     assert {uri for uri in named if "/shared/" in uri} == {f"{raw.uri}/shared/images/{name}" for name in first}
 
 
-@pytest.mark.parametrize("pattern", ["raw/none*.jsonl", "raw/none.jsonl", "raw/images/", "none/"])
+@pytest.mark.parametrize("pattern", ["raw/none*.jsonl", "raw/none.jsonl", "none/"])
 def test_an_input_that_is_not_there_is_a_wrong_option(
     pattern: str, raw: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
