@@ -208,7 +208,14 @@ def test_a_cancelled_job_is_called_that(cloud: Bucket, service: FakeDataflow, ca
 def test_who_stops_waiting_is_told_how_to_end_the_job(cloud: Bucket, service: FakeDataflow) -> None:
     service.states = ["JOB_STATE_RUNNING"]
     command = [sys.executable, "-m", "beam_jobs", "prepare", *cloud.job, *service.beam, *WHERE, *cloud.places]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    child = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     assert service.polled.wait(60)
     child.send_signal(signal.SIGINT)
     out, told = child.communicate(timeout=60)
