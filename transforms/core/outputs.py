@@ -192,8 +192,16 @@ def rejected_line(rejection: Rejection, format: str = "gemini") -> bytes:
 
 def buckets(opened: OpenBlock) -> list[str]:
     """The buckets that the lines of a block name: the tuning service must be able to read them."""
-    uris = (image["fileUri"] for example in opened.examples for image in example.images)
-    return sorted({uri[5:].partition("/")[0] for uri in uris if uri.startswith("gs://")})
+    found: set[str] = set()
+    latest = "gs:///"  # the folder of the bucket seen last, which the next URI most often begins with
+    for example in opened.examples:
+        for image in example.images:
+            uri = image["fileUri"]
+            if not uri.startswith(latest) and uri.startswith("gs://"):
+                bucket = uri[5:].partition("/")[0]
+                found.add(bucket)
+                latest = f"gs://{bucket}/"
+    return sorted(found)
 
 
 def packed_ids(opened: OpenBlock, caps: Caps) -> dict[str, bytes]:
