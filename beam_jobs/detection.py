@@ -13,7 +13,7 @@ from beam_jobs.settings import Settings
 from transforms.core.records import Input
 from transforms.core.splits import split_word
 from transforms.listing import is_folder
-from transforms.storage import NotFound, store_for
+from transforms.storage import exists, store_for
 
 _TEMPLATES = ("prompt", "answer", "system", "image_column")
 _SPLIT_FOLDERS = ("train", "training", "validation", "validate", "val", "test")
@@ -64,7 +64,7 @@ def look_at(pattern: str, settings: Settings) -> list[Look]:
 def metadata_files(folder: str) -> list[str]:
     """Hugging Face's convention: metadata.csv or .jsonl in a folder of images, or in each of its folders of a split."""
     places = (folder, *(f"{folder}/{name}" for name in _SPLIT_FOLDERS))
-    return [uri for place in places for kind in ("csv", "jsonl") if _exists(uri := f"{place}/metadata.{kind}")]
+    return [uri for place in places for kind in ("csv", "jsonl") if exists(uri := f"{place}/metadata.{kind}")]
 
 
 def split_folders(settings: Settings, looks: list[Look]) -> tuple[Settings, list[str]]:
@@ -80,11 +80,3 @@ def split_folders(settings: Settings, looks: list[Look]) -> tuple[Settings, list
     return replace(settings, split_column="path.1"), [
         f"folders {', '.join(there)} decide the split (--split_column path.1)"
     ]
-
-
-def _exists(uri: str) -> bool:
-    try:
-        store_for(uri).stat(uri)
-    except NotFound:
-        return False
-    return True

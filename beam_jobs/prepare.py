@@ -35,7 +35,7 @@ from beam_jobs.trial import run_trial
 from transforms.claiming import CLAIM, Claim, Claimed, release_claim, still_ours, take_claim
 from transforms.committing import WORK
 from transforms.sealing import FAILURE, MANIFEST
-from transforms.storage import NoCredentials, NotFound, StorageError, Unavailable, reach, store_for
+from transforms.storage import NoCredentials, NotFound, StorageError, Unavailable, exists, reach, store_for
 from transforms.sweeping import OWNED, owned_images, sweep_folder, top_level
 
 SEALED, FAILED, WRONG = 0, 1, 2
@@ -72,7 +72,7 @@ def prepare(argv: Sequence[str]) -> int:
         claim = take_claim(settings.output, uuid.uuid4().hex[:12], take_over=settings.take_over, remote=remote)
         if settings.overwrite:
             remove_dataset(settings)
-        elif _exists(f"{settings.output}/{MANIFEST}"):
+        elif exists(f"{settings.output}/{MANIFEST}"):
             release_claim(settings.output, claim.run)
             raise Claimed(f"Another job sealed {settings.output} just now: look at it, or add --overwrite.")
         store_for(settings.output).delete([f"{settings.output}/{WORK}/{FAILURE}"])  # of an earlier run
@@ -159,7 +159,7 @@ def sealed_before(settings: Settings) -> dict[str, Any] | None:
         pass  # not one of ours
     except NotFound:
         foreign = [uri for uri in top_level(output) if OWNED.fullmatch(uri[len(output) + 1 :])]
-        if foreign and not settings.overwrite and not _exists(f"{output}/{CLAIM}"):
+        if foreign and not settings.overwrite and not exists(f"{output}/{CLAIM}"):
             raise OptionError(
                 f"{output} holds {foreign[0].rpartition('/')[2]}, which no run of Tuneset explains: choose another "
                 "--output, or add --overwrite to replace it"
@@ -171,7 +171,7 @@ def sealed_before(settings: Settings) -> dict[str, Any] | None:
         raise OptionError(
             f"{output} holds a sealed dataset that other options made: choose another --output, or add --overwrite"
         )
-    if _exists(f"{output}/{CLAIM}"):
+    if exists(f"{output}/{CLAIM}"):
         claim = take_claim(output, uuid.uuid4().hex[:12], take_over=settings.take_over, remote=False)
         sweep_folder(output, probe.own_image_folder, claim.run, settings.keep_blocks)
     store.remove_empty(f"{output}/{WORK}")  # the sweep's last step, if it died before it
@@ -187,11 +187,3 @@ def remove_dataset(settings: Settings) -> None:
     store.delete(found.uri for found in store.list(f"{output}/{WORK}") if found.uri != claim)
     if settings.image_folder != f"{output}/images":
         store.delete(owned_images(f"{output}/images"))
-
-
-def _exists(uri: str) -> bool:
-    try:
-        store_for(uri).stat(uri)
-    except NotFound:
-        return False
-    return True

@@ -203,6 +203,15 @@ def read_existing(uri: str) -> tuple[bytes, Stat]:
         raise Unavailable(f"{uri} exists, says one answer of storage, and does not, says the next") from error
 
 
+def exists(uri: str) -> bool:
+    """Whether there is such a file or object."""
+    try:
+        store_for(uri).stat(uri)
+    except NotFound:
+        return False
+    return True
+
+
 def patiently(call: Callable[..., Result], *args: Any) -> Result:
     """`persistently`, in the thread of a bundle: what throttling cost is told to Beam."""
     try:
