@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.core.dialects import check_columns
+from transforms.core.outputs import stream
 from transforms.core.parquet import Stage, class_names, columns_of, holds_bytes
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent
@@ -134,7 +135,7 @@ def parquet_blocks(block: Block, block_bytes: int, wanted: tuple[str, ...], imag
                 first = at
                 try:
                     for batch in file.iter_batches(batch_size=fits, row_groups=[number], columns=columns):
-                        yield made(first, first + len(batch), _packed(batch))
+                        yield made(first, first + len(batch), stream(batch))
                         first += len(batch)
                 except DAMAGE as error:
                     fault = damaged(error)
@@ -147,14 +148,6 @@ def parquet_blocks(block: Block, block_bytes: int, wanted: tuple[str, ...], imag
         at += rows
     if at > start:
         yield made(start, at)
-
-
-def _packed(batch: pa.RecordBatch) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
 
 
 def parquet_columns(block: Block, images: tuple[str, ...], stage: Stage) -> Iterator[list[list[Any]]]:
