@@ -22,13 +22,13 @@ from PIL import Image
 from .decode import Decoded, check_decode, decode
 from .encode import CODEC_VERSIONS, SAMPLINGS, STEPS, Setting, encode_jpeg, encode_png, without_hidden, without_waste
 from .facts import Facts, embed_facts, segment
-from .predict import Sample, mosaic, png_bytes, png_scale_for, rough_mosaic, scan_bytes
+from .predict import Sample, first_half, mosaic, png_bytes, png_scale_for, rough_mosaic, scan_bytes
 from .rare import RARE
 from .reasons import ImageError
 
 __all__ = ["CODEC_VERSIONS", "VERSION", "FitPolicy", "FittedImage", "check_decode", "fit"]
 
-VERSION = 3  # of this fitter: a change of any byte it writes is a new one, so that outputs get new names
+VERSION = 4  # of this fitter: a change of any byte it writes is a new one, so that outputs get new names
 
 _LOSSLESS = ("png", "gif", "bmp", "ico", "tiff", *RARE)
 _ENOUGH = 95 * STEPS  # quality of what was not over the limit: above it bytes grow fast and nothing can be seen
@@ -263,10 +263,11 @@ class _Writer:
         """All pixels of `decoded` without loss, in the plainest way that fits; None: there is none."""
         room = self._room(decoded, "png")
         tiles, pixels = rough_mosaic(decoded.crop, decoded.size), decoded.size[0] * decoded.size[1]
-        told = math.inf
+        # Half of them tell what is hopeless. (Half of a whole picture does not.)
+        told = 0.0 if tiles.size == decoded.size else png_bytes(first_half(tiles), pixels, self.best)
         for lean, stronger in self._ways(tiles):
             few = lean(tiles, tiles)
-            if few is tiles and 2 * room < told < math.inf:
+            if few is tiles and told > 2 * room:
                 continue  # the stronger deflate alone does not save half
             told = png_bytes(few, pixels, stronger)
             if told > _HOPELESS * room:
