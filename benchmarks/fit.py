@@ -181,7 +181,6 @@ def with_more_effort(set_: Sequence[Picture], limit: int, repeat: int) -> None:
         assert isinstance(quick, FittedImage) and isinstance(slow, FittedImage)
         if quick.scale < 1:
             continue
-         continue
         quality = [psnr(source, opened(io.BytesIO(made.data), source.size)) for made in (quick, slow)]
         with Image.open(io.BytesIO(quick.data)) as made:
             tables = list(made.quantization.values())  # type: ignore[attr-defined]
