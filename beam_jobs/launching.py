@@ -90,6 +90,8 @@ def plan_launch(
     if wrong := sorted(_NEVER & beam.keys()):
         raise OptionError(f"--{wrong[0]} is for the template's launcher alone: leave it out")
     parameters = parameters_of(template, settings)
+    if mix and not settings.decode_memory:
+        parameters["decode_memory"] = str(MIXES[mix].decode_memory)
     check_parameters(parameters, spec, place)
     workers: dict[str, Any] = environment(MIXES[mix]) if mix else {}
     for name, (field, _) in FIELDS.items():

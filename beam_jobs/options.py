@@ -107,7 +107,7 @@ OPTIONS = (
     Option("trust_uris", _RUN, False, "with --previous: objects are never overwritten, so none is asked whether it has changed"),
     Option("user_project", _RUN, "", "project that is billed for requests to requester-pays buckets", "PROJECT"),
     Option("decode_memory", _RUN, 0, "megabytes that decoded images may take at once on a machine; one larger than that is decoded "
-           "alone (0: half of the machine's memory)", "N"),
+           "alone (0: 400 a core, at most half of the memory)", "N"),
     Option("preview", _RUN, 0, "show so many finished examples, and the rows before them that are rejected; nothing is written", "N"),
     Option("dry_run", _RUN, False, "run without writing: show the ledger, and what the job would rewrite, write and request"),
     Option("take_over", _RUN, False, "go on in a folder that another live job has claimed"),

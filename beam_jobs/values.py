@@ -62,9 +62,7 @@ def check(settings: Settings) -> None:
     ):
         raise OptionError(f"--delimiter {settings.delimiter}: expected one ASCII character, or {', '.join(DELIMITERS)}")
     if settings.decode_memory < 0:
-        raise OptionError(
-            f"--decode_memory {settings.decode_memory}: expected megabytes, or 0 for half of the machine's memory"
-        )
+        raise OptionError(f"--decode_memory {settings.decode_memory}: expected megabytes, or 0 for 400 a core")
     if not 1 <= settings.min_quality <= 95:
         raise OptionError(f"--min_quality {settings.min_quality}: expected a JPEG quality from 1 to 95")
     if settings.preview < 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transforms.budget import BUDGET_SHARE
-from transforms.decoding import BYTES_PER_PIXEL, MEMORY_BYTES
+from transforms.decoding import MEMORY_BYTES, OF_OTHERS
 
 PROCESS_GB = 0.4  # a worker process that reads blocks; the README's table says what was measured
 HELPER_GB = 0.1  # a helper process before it decodes
@@ -41,14 +41,19 @@ class Mix:
     disk_gb: int = 30
 
     @property
+    def decode_memory(self) -> int:
+        """MB for --decode_memory: more than it is by default, because nothing but the job runs on a worker."""
+        return int(self.machine.gb * BUDGET_SHARE * 1000)
+
+    @property
     def peak_gb(self) -> float:
         """Of one fit, at most: a helper's limit ends those that want more."""
-        return min(self.megapixels * 1e6 * BYTES_PER_PIXEL, MEMORY_BYTES) / 1e9 + HELPER_GB
+        return min(self.megapixels * 1e6 * OF_OTHERS, MEMORY_BYTES) / 1e9 + HELPER_GB
 
     @property
     def at_once(self) -> int:
         """Images that are decoded at once: one a thread, and no more than the machine's budget holds."""
-        by_budget = int(self.machine.gb * BUDGET_SHARE / self.peak_gb)
+        by_budget = int(self.decode_memory / 1000 / self.peak_gb)
         return max(1, min(self.machine.cores * self.threads, by_budget))
 
     @property

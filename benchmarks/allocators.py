@@ -55,12 +55,14 @@ def held(pid: int) -> tuple[float, float]:
 def helper(environment: dict[str, str], count: int) -> tuple[float, list[float]]:
     """(peak, what is held after the first, middle and last picture) in MB."""
     set_there = [f"{name}={value}" for name, value in environment.items()]
-    command = ("env", "-u", "MALLOC_ARENA_MAX", *set_there, sys.executable, "-m", "transforms.decoding")
+    command = ("env", "-u", "MALLOC_ARENA_MAX", *set_there, sys.executable, "-m", "transforms.helper")
     pool, policy = DecoderPool(workers=1, command=command), FitPolicy(max_bytes=500_000, types=("jpeg", "png"))
     drawn, now, peak = pictures(), [], 0.0
     for number in range(count):
         data, pixels = drawn[number % len(drawn)]
-        pool.fit(data, policy, source=f"{number:032x}", header_type="jpeg", pixels=pixels)
+        pool.fit(
+            lambda data=data: data, policy, source=f"{number:032x}", header_type="jpeg", pixels=pixels, size=len(data)
+        )
         peak, rest = held(pool._idle[0]._process.pid)
         now.append(rest)
     pool.close()

@@ -37,6 +37,7 @@ from transforms.core import images, predict
 from transforms.core.decode import decode
 from transforms.core.encode import SAMPLINGS, STEPS, Setting, code_jpeg, encode_jpeg
 from transforms.core.images import FitPolicy, FittedImage, fit
+from transforms.core.pixels import flatten
 from transforms.core.places import Places
 from transforms.storage import Stat
 
@@ -171,7 +172,7 @@ def alone(picture: Picture, limit: int, repeat: int) -> Alone:
     assert size <= limit
     if fitted.scale < 1 or fitted.type != "jpeg":
         return Alone(picture, fitted, size / limit, math.nan, math.nan, math.nan)
-    source = images._flatten(decode(data, picture.type, MOST).upright())
+    source = flatten(decode(data, picture.type, MOST).upright())
     with Image.open(io.BytesIO(fitted.data)) as made:
         made.load()
     tables = [list(table) for table in made.quantization.values()]  # type: ignore[attr-defined]

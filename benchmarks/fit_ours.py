@@ -24,10 +24,11 @@ def main(output: Path, workers: int, limit: int, memory: int, files: list[str]) 
 
     def work(name: str) -> str:
         path = Path(name)
-        data = path.read_bytes()
-        head = parse(data[: 1 << 20], len(data))
-        size = head.width * head.height
-        fitted = pool.fit(data, policy, source="0" * 32, header_type=head.type, pixels=size)
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = parse(file.read(1 << 20), size)
+        pixels = head.width * head.height
+        fitted = pool.fit(path.read_bytes, policy, source="0" * 32, header_type=head.type, pixels=pixels, size=size)
         (output / f"{path.stem}.{fitted.type}").write_bytes(fitted.data)
         return json.dumps({"name": path.stem, "encodes": fitted.encodes, "quality": fitted.quality,
                            "sampling": fitted.sampling, "scale": fitted.scale})  # fmt: skip

@@ -18,8 +18,9 @@ from transforms.core import decode, images, predict
 from transforms.core.encode import STEPS, Setting, encode_jpeg
 from transforms.core.facts import embed_facts, read_facts
 from transforms.core.images import FitPolicy, FittedImage, check_decode, fit
-from transforms.core.predict import Sample, mosaic
+from transforms.core.predict import Sample
 from transforms.core.reasons import ImageError
+from transforms.core.tiles import mosaic
 
 RED, GREEN, BLUE, GREY = (250, 10, 20), (10, 240, 30), (30, 20, 230), (120, 120, 120)
 BOTH = ("jpeg", "png")

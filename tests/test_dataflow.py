@@ -331,6 +331,7 @@ def test_a_launch_reaches_the_service_with_parameters_and_workers(
         "output": cloud.job[3],
         "types": "jpeg,png",
         "upright": "true",
+        "decode_memory": "16000",
         "sdk_container_image": "host/p/tuneset:1",
     }
     assert told["environment"] == {

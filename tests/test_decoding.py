@@ -47,7 +47,7 @@ def ico_bomb() -> bytes:
 
 
 def ask(pool: DecoderPool, data: bytes, policy: FitPolicy = POLICY, header_type: str = "bmp") -> FittedImage:
-    return pool.fit(data, policy, source="s", header_type=header_type, pixels=64_000)
+    return pool.fit(lambda: data, policy, source="s", header_type=header_type, pixels=64_000, size=len(data))
 
 
 def reason(call: Callable[[], Any]) -> str:
@@ -91,15 +91,15 @@ def altered(tmp_path: Path, body: str) -> list[str]:
     tmp_path.joinpath("jobs").mkdir()
     script = f"""
 import ctypes, os, signal, sys, time
-from transforms import decoding
-real = decoding.images.fit
+from transforms import helper
+real = helper.images.fit
 def fit(data, policy, **options):
     jobs = len(os.listdir({str(tmp_path / "jobs")!r})) + 1
     open({str(tmp_path / "jobs")!r} + f"/{{jobs}}-{{os.getpid()}}", "w").close()
     {body}
     return real(data, policy, **options)
-decoding.images.fit = fit
-decoding.main()
+helper.images.fit = fit
+helper.main()
 """
     return [sys.executable, "-c", script]
 
@@ -182,6 +182,21 @@ def test_three_deaths_are_a_crash_and_the_next_picture_is_fine(tmp_path: Path) -
     pool.close()
 
 
+def test_a_picture_is_read_again_for_the_next_helper_and_only_then(tmp_path: Path) -> None:
+    pool = DecoderPool(workers=1, command=altered(tmp_path, "if jobs == 1: os.kill(os.getpid(), signal.SIGKILL)"))
+    reads = []
+
+    def read() -> bytes:
+        reads.append(len(jobs(tmp_path)))
+        return bmp()
+
+    for expected in ([0, 1], [0, 1, 2]):  # the jobs begun before each read
+        made = pool.fit(read, POLICY, source="s", header_type="bmp", pixels=64_000, size=len(bmp()))
+        assert made == fit(bmp(), POLICY, source="s", header_type="bmp")
+        assert reads == expected
+    pool.close()
+
+
 def test_an_idle_helper_that_died_costs_no_attempt(pool: DecoderPool) -> None:
     ask(pool, bmp())
     (helper,) = pool._idle
@@ -233,7 +248,7 @@ def test_what_a_decoder_prints_is_not_taken_for_a_reply(tmp_path: Path) -> None:
     ],
 )
 def test_a_helper_that_answers_anything_else_is_not_believed(answer: str) -> None:
-    script = f"from transforms import decoding\ndecoding._answer = lambda *_: ({answer})\ndecoding.main()"
+    script = f"from transforms import helper\nhelper._answer = lambda *_: ({answer})\nhelper.main()"
     pool = DecoderPool(workers=1, command=[sys.executable, "-c", script])
     assert reason(lambda: ask(pool, bmp())) == "decoder_crashed"
     pool.close()
@@ -285,12 +300,13 @@ from transforms.decoding import DecoderPool
 from transforms.core.images import FitPolicy
 pool = DecoderPool(workers=1, time_limit_s=0.5 if {state!r}.startswith("holding") else 60, command={altered(tmp_path, body)!r})
 pool._time_limit_s = 60
-pool.fit({bmp(1, 20, 20)!r}, FitPolicy(max_bytes=9_999, types=("png",)), source="s", header_type="bmp", pixels=400)
+data = {bmp(1, 20, 20)!r}
+pool.fit(lambda: data, FitPolicy(max_bytes=9_999, types=("png",)), source="s", header_type="bmp", pixels=400, size=len(data))
 print("done", flush=True)
 time.sleep(60)
 """
     script = tmp_path / "parent.py"
-    script.write_text(parent.replace("decoding.main()", "decoding._GRACE_S = 0; decoding.main()"))
+    script.write_text(parent.replace("helper.main()", "helper._GRACE_S = 0; helper.main()"))
     process = subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}
     )
@@ -367,10 +383,12 @@ def test_many_threads_never_hold_more_than_the_budget() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pixels", "taken"), [(1, 1), ((SMALL - 1) // 12, 1), (SMALL // 12 + 1, 2), (10**9, 3)], ids=str
+    ("file", "each"),
+    [(b"\x89PNG", 10), (b"\xff\xd8\xff\xc0", 6), (b"\xff\xd8\xff\xc2", 11)],
+    ids=("png", "jpeg", "progressive"),
 )
-def test_a_picture_takes_slots_by_its_pixels(monkeypatch: pytest.MonkeyPatch, pixels: int, taken: int) -> None:
-    """In slots of 64 MiB at 12 bytes a pixel; one larger than the whole budget takes all of it and so runs alone."""
+def test_a_picture_takes_slots_by_its_pixels(monkeypatch: pytest.MonkeyPatch, file: bytes, each: int) -> None:
+    """In slots of 64 MiB, the file counted in; one larger than the whole budget takes all of it and so runs alone."""
     counts: list[tuple[int, int]] = []
     real = decoding.slots
 
@@ -380,9 +398,55 @@ def test_a_picture_takes_slots_by_its_pixels(monkeypatch: pytest.MonkeyPatch, pi
 
     monkeypatch.setattr(decoding, "slots", watched)
     pool = DecoderPool(workers=1, budget_bytes=3 * SMALL)
-    assert reason(lambda: pool.check(b"x", 10**9, pixels=pixels)) == "undecodable"
+    for pixels, size in (
+        (1, 4),
+        (100, SMALL - 100 * each),
+        (100, SMALL - 100 * each + 1),
+        (SMALL // each + 1, 0),
+        (10**8, 0),
+    ):
+        kind = "png" if each == 10 else "jpeg"
+        with pytest.raises(ImageError):
+            pool.fit(lambda: file, POLICY, source="s", header_type=kind, pixels=pixels, size=size)
     pool.close()
-    assert counts == [(taken, 3)]
+    assert counts == [(1, 3), (1, 3), (2, 3), (2, 3), (3, 3)]
+
+
+def test_the_usual_budget_is_400_mb_a_core_and_at_most_half_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for cores in (1, 2, 1_000_000):
+        monkeypatch.setattr(budget.os, "cpu_count", lambda cores=cores: cores)
+        found.append(budget.default_budget())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert found[:2] == [400_000_000, 800_000_000] and 800_000_000 < found[2] <= memory // 2
+
+
+def test_pictures_that_wait_for_a_helper_are_not_all_read_ahead() -> None:
+    """At most two a helper, however many threads ask."""
+    lock, held, most = threading.Lock(), 0, 0
+    pool = DecoderPool(workers=1)
+
+    def read() -> bytes:
+        nonlocal held, most
+        with lock:
+            held += 1
+            most = max(most, held)
+        return bmp()
+
+    def work() -> None:
+        nonlocal held
+        pool.fit(read, POLICY, source="s", header_type="bmp", pixels=64_000, size=len(bmp()))
+        with lock:
+            held -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    pool.close()
+    # The next may be read before its forerunner's thread has counted itself out.
+    assert held == 0 and 2 <= most <= 4
 
 
 def test_a_folder_of_locks_that_others_can_enter_is_refused(tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ from transforms.core.encode import (
     encode_jpeg,
     encode_png,
     tables,
-    without_hidden,
     without_waste,
 )
 from transforms.core.images import FitPolicy, FittedImage, fit
-from transforms.core.predict import Sample, mosaic
+from transforms.core.pixels import resize, without_hidden
+from transforms.core.predict import Sample
+from transforms.core.tiles import mosaic
 
 
 def noise(width: int, height: int, mode: str = "RGB", seed: int = 1) -> Image.Image:
@@ -144,7 +145,7 @@ def test_strips_are_resized_as_the_whole_is(scale: float, mode: str) -> None:
         picture.putalpha(
             picture.getchannel("A").point(lambda value: 128 + value // 2)
         )  # else colours are lost by rounding
-    strips = images._resize(picture, scale)
+    strips = resize(picture, scale)
     whole = picture.reduce(2) if scale < 0.2 else picture
     whole = whole.resize(strips.size, Image.Resampling.LANCZOS)
     assert max(high for _, high in _extrema(ImageChops.difference(strips, whole))) <= 4

@@ -16,13 +16,15 @@ from pathlib import Path
 
 SLOT_BYTES = 64 << 20
 BUDGET_SHARE = 0.5  # of the machine's memory: the other half is the runner's
+BUDGET_PER_CORE = 400_000_000  # bytes: a picture of 50 megapixels a core; of the largest only some go at once
 
 
 def default_budget() -> int:
+    """Bytes: BUDGET_PER_CORE for each core, and at most BUDGET_SHARE of the memory of the machine or container."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with contextlib.suppress(OSError, ValueError):  # a container's own limit: absent, or the word "max"
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    return int(total * BUDGET_SHARE)
+    return min(int(total * BUDGET_SHARE), BUDGET_PER_CORE * (os.cpu_count() or 1))
 
 
 def _slot_folder() -> Path:

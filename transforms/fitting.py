@@ -146,13 +146,20 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
     if order.stage and not (is_local(facts.uri) or facts.encoding or is_local(fitter.image_folder)):
         return _copied(order, fitter)
     try:
-        data = _read_whole(facts, fitter)
         if order.stage:
+            data = _read_whole(facts, fitter)
             name = blake2b(data, digest_size=16, person=b"tuneset stage").hexdigest()
             image = FittedImage(data, facts.type, facts.width, facts.height, 0, "", 1.0, 0, "untouched")
         else:
             name, pixels = order.key, facts.width * facts.height
-            image = fitter.inspector.pool.fit(data, fitter.policy, source=name, header_type=facts.type, pixels=pixels)
+            image = fitter.inspector.pool.fit(
+                lambda: _read_whole(facts, fitter),
+                fitter.policy,
+                source=name,
+                header_type=facts.type,
+                pixels=pixels,
+                size=facts.size,
+            )
     except (ImageError, StorageError) as error:  # of reading and decoding; a failed write below is an outage
         if isinstance(error, Unavailable) and not is_local(facts.uri):
             raise  # says nothing about the image

@@ -56,7 +56,7 @@ class Inspector:
     verify: none | header | structure | decode.
     threads: reads of one block under way at once (gs:// only).
     upright: a rotation tag does not conform.
-    decode_bytes: of decoded images at once on a machine; 0: half of its memory.
+    decode_bytes: of decoded images at once on a machine; 0: budget.default_budget().
     """
 
     places: Places

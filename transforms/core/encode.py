@@ -127,11 +127,3 @@ def _as_palette(image: Image.Image, colours: int) -> Image.Image | None:
     """The picture in mode P, or None where the palette does not hold its colours exactly."""
     small = image.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     return small if ImageChops.difference(small.convert(image.mode), image).getbbox() is None else None
-
-
-def without_hidden(image: Image.Image) -> Image.Image:
-    """A picture in mode LA or RGBA whose colours are black where no alpha shows them: they pack better, and nobody sees it."""
-    seen = image.getchannel("A").point([0] + [255] * 255)
-    clean = Image.new(image.mode, image.size)
-    clean.paste(image, mask=seen)
-    return clean

@@ -8,7 +8,7 @@
     pixels      if none fits: LANCZOS to the largest scale that holds quality 88, then the search again
 
 Nothing over the limit is ever returned. The result carries its own facts (core/facts.py) in its first 64 KiB. The same
-bytes, policy and CODEC_VERSIONS give the same output. Meant for the helper processes of transforms.decoding.
+bytes, policy and CODEC_VERSIONS give the same output. Meant for the helper processes (transforms.helper).
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from dataclasses import dataclass
 from PIL import Image
 
 from .decode import Decoded, check_decode, decode
-from .encode import CODEC_VERSIONS, SAMPLINGS, STEPS, Setting, encode_jpeg, encode_png, without_hidden, without_waste
+from .encode import CODEC_VERSIONS, SAMPLINGS, STEPS, Setting, encode_jpeg, encode_png, without_waste
 from .facts import Facts, embed_facts, segment
-from .predict import Sample, mosaic, png_bytes, png_scale_for, rough_mosaic, scan_bytes
+from .pixels import flatten, resize, to_channels, without_hidden
+from .predict import Sample, png_bytes, png_scale_for, scan_bytes
 from .rare import RARE
 from .reasons import ImageError
+from .tiles import first_half, mosaic, rough_mosaic
 
 __all__ = ["CODEC_VERSIONS", "VERSION", "FitPolicy", "FittedImage", "check_decode", "fit"]
 
-VERSION = 3  # of this fitter: a change of any byte it writes is a new one, so that outputs get new names
+VERSION = 4  # of this fitter: a change of any byte it writes is a new one, so that outputs get new names
 
 _LOSSLESS = ("png", "gif", "bmp", "ico", "tiff", *RARE)
 _ENOUGH = 95 * STEPS  # quality of what was not over the limit: above it bytes grow fast and nothing can be seen
@@ -39,7 +41,6 @@ _AIM = 0.994  # of the limit that a prediction from tiles may use: it is within 
 _SURE_AIM = 0.998  # once a full encode has told what the tiles were wrong by
 _FULL = 0.975  # of the limit: what takes as much is not encoded again for more
 _HOPELESS = 1.3  # times the limit: a PNG that is foretold to take more is not tried
-_STRIP = 128  # rows of a result that are resized at once
 
 CHOICES = {
     "oversize": ("auto", "recompress", "resize", "reject"),
@@ -156,44 +157,8 @@ def _shrink_on_load(size: int, limit: int) -> int:
     return next((s for s in (8, 4, 2) if size >= 4 * s * s * limit), 1)
 
 
-def _to_channels(image: Image.Image) -> Image.Image:
-    """1 -> L, P -> RGB: modes that can be resampled."""
-    return image.convert({"1": "L", "P": "RGB"}[image.mode]) if image.mode in ("1", "P") else image
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """Any plain mode -> L or RGB, alpha laid on white."""
-    if image.mode not in ("LA", "RGBA"):
-        return _to_channels(image)
-    ground = Image.new(image.mode[:-1], image.size, "white")
-    for top in range(0, image.height, _STRIP):
-        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
-        ground.paste(strip.convert(ground.mode), (0, top), strip.getchannel("A"))
-    return ground
-
-
-def _resize(image: Image.Image, scale: float) -> Image.Image:
-    """Shrink both sides by `scale`, strip by strip: what lies between the two passes of the filter is then never whole."""
-    width, height = max(1, math.floor(image.width * scale)), max(1, math.floor(image.height * scale))
-    if height <= _STRIP:
-        return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    reduce = max(1, math.floor(min(image.width / width, image.height / height) / 3))
-    if reduce > 1:
-        image = image.reduce(reduce)
-    small = Image.new(image.mode, (width, height))
-    rows = image.height / height
-    for top in range(0, height, _STRIP):
-        bottom = min(top + _STRIP, height)
-        first, end = top * rows, min(bottom * rows, float(image.height))
-        above = max(0, math.floor(first - 4 * rows))  # LANCZOS reaches over three rows of the result
-        part = image.crop((0, above, image.width, min(image.height, math.ceil(end + 4 * rows))))
-        box = (0.0, first - above, float(image.width), min(end - above, float(part.height)))
-        small.paste(part.resize((width, bottom - top), Image.Resampling.LANCZOS, box=box), (0, top))
-    return small
-
-
 def _smaller(decoded: Decoded, scale: float) -> Decoded:
-    return Decoded(_resize(_to_channels(decoded.image), scale), decoded.turn, decoded.full)
+    return Decoded(resize(to_channels(decoded.image), scale), decoded.turn, decoded.full)
 
 
 class _Writer:
@@ -210,7 +175,7 @@ class _Writer:
         """The picture with all its pixels, or as many as the policy and the limit leave it."""
         types, alpha = self.policy.types, decoded.image.mode in ("LA", "RGBA")
         if alpha and (self.policy.alpha == "flatten" or "png" not in types):
-            decoded.image, alpha = _flatten(decoded.image), False
+            decoded.image, alpha = flatten(decoded.image), False
         if "jpeg" not in types or alpha:
             return self.as_png(decoded) or self.shrink_png(decoded)
         if "png" in types and self.header_type in _LOSSLESS and (fitted := self.as_png(decoded)):
@@ -234,7 +199,7 @@ class _Writer:
         for _ in range(3):
             if setting is None or setting.step <= reached:
                 break
-            decoded.image = _flatten(decoded.image)
+            decoded.image = flatten(decoded.image)
             fitted, size = self._write(encode_jpeg(decoded.upright(), setting), decoded.size, "jpeg", setting)
             if fitted is not None:
                 found, reached = fitted, setting.step
@@ -250,7 +215,7 @@ class _Writer:
         room = self._room(decoded, "jpeg") * _AIM
         self._may_shrink()
         if room > 0:
-            scale = min(self._sample(decoded).scale_for(self._scaled, room, _resize), _JPEG_SIDE / max(decoded.size))
+            scale = min(self._sample(decoded).scale_for(self._scaled, room, resize), _JPEG_SIDE / max(decoded.size))
             for factor in (1.0, 0.9, 0.8, *(0.5**n for n in range(1, 18))):  # the last ones for limits near nothing
                 small = _smaller(decoded, min(scale, 0.98) * factor)
                 if fitted := self.as_jpeg(small):
@@ -263,10 +228,11 @@ class _Writer:
         """All pixels of `decoded` without loss, in the plainest way that fits; None: there is none."""
         room = self._room(decoded, "png")
         tiles, pixels = rough_mosaic(decoded.crop, decoded.size), decoded.size[0] * decoded.size[1]
-        told = math.inf
+        # Half of them tell what is hopeless. (Half of a whole picture does not.)
+        told = 0.0 if tiles.size == decoded.size else png_bytes(first_half(tiles), pixels, self.best)
         for lean, stronger in self._ways(tiles):
             few = lean(tiles, tiles)
-            if few is tiles and 2 * room < told < math.inf:
+            if few is tiles and told > 2 * room:
                 continue  # the stronger deflate alone does not save half
             told = png_bytes(few, pixels, stronger)
             if told > _HOPELESS * room:
@@ -281,9 +247,9 @@ class _Writer:
         room = self._room(decoded, "png")
         self._may_shrink()
         if room > 0:
-            decoded.image = _to_channels(decoded.image)
+            decoded.image = to_channels(decoded.image)
             tiles, pixels = rough_mosaic(decoded.crop, decoded.size), decoded.size[0] * decoded.size[1]
-            scale = min(png_scale_for(tiles, pixels, room * _AIM, _resize), 0.98)
+            scale = min(png_scale_for(tiles, pixels, room * _AIM, resize), 0.98)
             for _ in range(40):
                 small = _smaller(decoded, scale)
                 fitted, size = self._write(encode_png(small.upright(), True), small.size, "png", None)
@@ -299,7 +265,7 @@ class _Writer:
         return Setting("4:2:0", max(_SCALED_QUALITY * STEPS, self.floor), self.best)
 
     def _sample(self, decoded: Decoded) -> Sample:
-        tiles = _flatten(mosaic(decoded.crop, decoded.size))
+        tiles = flatten(mosaic(decoded.crop, decoded.size))
         sample = Sample(tiles, decoded.size[0] * decoded.size[1])
         if decoded.coding and decoded.coding.sampling == "4:2:0":
             sample.samplings = SAMPLINGS[:2]  # half of the colour is not there: the finest would only cost bytes
@@ -312,7 +278,7 @@ class _Writer:
         yield (lambda image, _: image), self.best
         yield without_waste, True
         if tiles.mode in ("LA", "RGBA"):
-            yield (lambda image, _: without_hidden(image)), True
+            yield (lambda image, sample: without_hidden(image.copy() if image is sample else image)), True
 
     def _may_shrink(self) -> None:
         if self.policy.oversize in ("recompress", "reject"):

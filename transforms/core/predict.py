@@ -21,11 +21,8 @@ from PIL import Image, ImageChops
 
 from .decode import Coding
 from .encode import SAMPLINGS, STEPS, Setting, code_jpeg, encode_jpeg, encode_png
+from .tiles import first_half
 
-_LATTICE = (12, 9, 67)
-_ROUGH_LATTICE = (6, 6, 23)
-_SHARE = 64  # one pixel in so many is looked at
-_SIDES = range(64, 257, 16)  # of a tile; on the 16-pixel grid a former JPEG's blocks are whole in it
 _EDGES = 0.998  # what a picture takes of the bytes that its tiles do, whose edges cost some
 _HEAD = 620  # bytes of a JPEG that do not grow with the picture
 _SLOPE = 0.5  # of the logarithm of the bytes by that of the tables' finesse, at the qualities that matter
@@ -35,35 +32,6 @@ _LEFT = 0.97  # of the room: what leaves more is looked at again
 _SAME = 1.01  # distortions that are taken to be equal: the coarser subsampling is then taken
 _NEAR = 4  # steps between a guess that fits and one that does not, which end the search
 _BELIEVED = 1.3  # a source whose size the tiles explain less well than this has a trailer, or was coded by other means
-
-Box = tuple[int, int, int, int]
-
-
-def mosaic(
-    crop: Callable[[Box], Image.Image], size: tuple[int, int], lattice: tuple[int, int, int] = _LATTICE
-) -> Image.Image:
-    """Tiles of a picture as one; the picture itself where they would be much of it.
-
-    lattice: tiles in a row of the mosaic, rows, and the step of a rank-1 lattice: tile i stands at (i, step * i mod count), so that no
-    two share a row or a column of the picture, and a horizon or lines of text are met as often as they should.
-    """
-    width, height = size
-    columns, rows, step = lattice
-    count = columns * rows
-    side = min(max(math.isqrt(width * height // (_SHARE * count)) & ~15, _SIDES[0]), _SIDES[-1])
-    wide, high = min(side, width), min(side, height)
-    if 2 * count * wide * high >= width * height:
-        return crop((0, 0, width, height))
-    first = crop((0, 0, 1, 1))
-    tiles = Image.new(first.mode, (columns * wide, rows * high))
-    if first.mode == "P":
-        tiles.putpalette(first.getpalette() or [])
-    for i in range(count):
-        # On the 16-pixel grid, so that a tile of a former JPEG shows the blocks that the picture has.
-        x = min(max((2 * i + 1) * width // (2 * count) - wide // 2, 0), width - wide) & ~15
-        y = min(max((2 * (step * i % count) + 1) * height // (2 * count) - high // 2, 0), height - high) & ~15
-        tiles.paste(crop((x, y, x + wide, y + high)), (i % columns * wide, i // columns * high))
-    return tiles
 
 
 @dataclass(slots=True)
@@ -107,18 +75,24 @@ class Sample:
             floor, top: steps of quality, both included.
         """
         samplings = self.samplings if self.tiles.mode == "RGB" else ("",)  # grey has none
-        close = self.exact or len(samplings) < 3
-        chosen = self._least(samplings, floor, top, room, best, most=64 if close else 3)
-        if chosen is None or close:
-            return chosen
-        last = self._highest(chosen.sampling, floor, top, room, best, chosen.step)
-        if last is not None and self.bytes_at(Setting(chosen.sampling, last, best)) > _LEFT * room:
-            return Setting(chosen.sampling, last, best)
-        # The bytes of a former JPEG leap where its own tables are met: what was nearly known is not.
-        return self._least(samplings, floor, top, room, best, most=64)
+        if self.exact or len(samplings) == 1:
+            return self._least(samplings, floor, top, room, best)
+        # Which subsampling it is half of the tiles can tell, and roughly; at which quality, all of them.
+        half = Sample(first_half(self.tiles), self.pixels, samplings, self.factor, self.slope)
+        # The bytes of a former JPEG leap where its own tables are met: what was nearly known may then be far off.
+        for most in (3, 64) if len(samplings) == len(SAMPLINGS) else (64,):
+            chosen = half._least(samplings, floor, top, room, best, most)
+            if chosen is None:
+                break
+            if most < 64 and not _LEFT < half.bytes_at(chosen) / room < 1 / _LEFT:
+                continue
+            step = self._highest(chosen.sampling, floor, top, room, best, chosen.step)
+            if step is not None and (most == 64 or self.bytes_at(Setting(chosen.sampling, step, best)) > _LEFT * room):
+                return Setting(chosen.sampling, step, best)
+        return self._least(samplings, floor, top, room, best)
 
     def _least(
-        self, samplings: Sequence[str], floor: int, top: int, room: float, best: bool, most: int
+        self, samplings: Sequence[str], floor: int, top: int, room: float, best: bool, most: int = 64
     ) -> Setting | None:
         """The setting of least distortion among the highest that fit of each subsampling, after `most` guesses each."""
         chosen: Setting | None = None
@@ -147,7 +121,13 @@ class Sample:
         """The highest step in floor..top foretold to fit: searched from `start` by secants, for the logarithm of the bytes is
         nearly straight over that of the tables' finesse. After `most` guesses the last one, which may be a little too high."""
         low, high = floor - 1, top + 1  # low fits (or is none), high does not
-        at, slope = min(max(start, floor), top), self.slope
+        for known in self._coded:
+            if (known.sampling, known.best) == (sampling, best):
+                if self.bytes_at(known) > room:
+                    high = min(high, max(known.step, floor))
+                else:
+                    low = max(low, min(known.step, top))
+        at, slope = min(max(start, low, floor), max(high - 1, floor)), self.slope
         before: tuple[float, float] | None = None
         for turn in range(64):
             gap, finesse = math.log(room / self.bytes_at(Setting(sampling, at, best))), _finesse(at)
@@ -188,11 +168,6 @@ class Sample:
     def _whole(self, size: int) -> float:
         ratio: float = self.pixels / (self.tiles.width * self.tiles.height)
         return _HEAD + max(1, size - _HEAD) * ratio
-
-
-def rough_mosaic(crop: Callable[[Box], Image.Image], size: tuple[int, int]) -> Image.Image:
-    """Fewer tiles, for PNG, which takes ten times as long to encode and can only be foretold roughly."""
-    return mosaic(crop, size, _ROUGH_LATTICE)
 
 
 def png_bytes(tiles: Image.Image, pixels: int, stronger: bool) -> float:
