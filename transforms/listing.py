@@ -26,7 +26,7 @@ from transforms.overlapping import ahead
 from transforms.ranges import EVERYTHING, PAGE, Range, cut_names
 from transforms.storage import USUAL, Access, Stat, is_local, join_uri, store_for
 
-_AHEAD = 16  # ranges whose next page of names is under way
+_AHEAD = 16  # ranges whose names are under way: a page of each, and whether there is another
 _WILD = re.compile(r"[*?\[]")
 _GLOB_TOKEN = re.compile(r"\*\*/?|[*?]|\[[!^]?\]?[^\]]*\]|.", re.DOTALL)
 
@@ -166,7 +166,7 @@ class _ListFiles(beam.DoFn):
         """What a range comes to; its first names are asked for at once."""
         index, input, _ = some
         skipped: list[str] = []
-        return self._packed(index, input, ahead(self._wanted(*some, skipped), PAGE, _AHEAD), skipped)
+        return self._packed(index, input, ahead(self._wanted(*some, skipped), PAGE + 1, _AHEAD), skipped)
 
     def _packed(self, index: int, input: Input, names: Iterator[Stat], skipped: list[str]) -> Iterator[Any]:
         yield from self._cutter.pack(index, input, names, skipped)
