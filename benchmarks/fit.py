@@ -4,12 +4,13 @@
 
 1. one thread, in this process: sizes, encodes, what the tiles cost, time against decode + one encode, and quality against an
    exhaustive search over whole qualities and subsamplings
-2. two helper processes against one, and the memory of all processes on 108 MP
-3. the peers, in environments that this script makes, over the same files: time without start-up, memory, PSNR and SSIM
-4. the bytes that are read of an image that conforms
+2. what --effort best brings, and costs
+3. two helper processes against one, and the memory of all processes on 108 MP
+4. the peers, in environments that this script makes, over the same files: time without start-up, memory, PSNR and SSIM
+5. the bytes that are read of an image that conforms
 
-PSNR is of all pixels against the decoded source, SSIM of brightness over 64 tiles. Memory is that of all processes of a run
-together, looked at 50 times a second.
+PSNR is of all pixels and colours against the decoded source, SSIM of all colours (and of brightness alone) over 64 tiles. The
+peers know no least quality and shrink nothing, so beside them Tuneset works under `--oversize recompress --min_quality 1`.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 from common import HERE, Report, arguments, workdir
 from pictures import Picture, make
-from PIL import Image, ImageChops
+from PIL import Image
+from quality import MOST, opened, original, psnr, ssim
+from trees import Tree, tree
 
 from transforms import looking
 from transforms.core import images, predict
@@ -43,52 +44,7 @@ from transforms.storage import Stat
 
 Image.MAX_IMAGE_PIXELS = None
 LIMIT = 20_000_000
-MOST = 300_000_000
-BUDGET = 700_000_000  # --decode_memory on the largest pictures: two of them do not go together
 PEERS = {"threads": ("pillow",), "ray": ("ray[data]", "pillow"), "daft": ("daft", "pillow")}
-
-
-# Quality
-
-
-def psnr(one: Image.Image, other: Image.Image) -> float:
-    counts = ImageChops.difference(one, other).histogram()
-    error = sum(count * (value & 255) ** 2 for value, count in enumerate(counts)) / sum(counts)
-    return 10 * math.log10(255**2 / error) if error else 99.0
-
-
-def ssim(one: Image.Image, other: Image.Image) -> float:
-    """Mean structural similarity of brightness, 8 x 8 windows, over 64 tiles of 256."""
-    found = []
-    width, height = one.size
-    side = min(256, width, height)
-    for at in range(64):
-        x, y = (at % 8) * (width - side) // 7, (at // 8) * (height - side) // 7
-        box = (x, y, x + side, y + side)
-        a, b = (_windows(picture.crop(box).convert("L")) for picture in (one, other))
-        mean_a, mean_b = a.mean(1), b.mean(1)
-        both = ((a - mean_a[:, None]) * (b - mean_b[:, None])).mean(1)
-        top = (2 * mean_a * mean_b + 6.5025) * (2 * both + 58.5225)
-        found.append(float((top / ((mean_a**2 + mean_b**2 + 6.5025) * (a.var(1) + b.var(1) + 58.5225))).mean()))
-    return statistics.mean(found)
-
-
-def _windows(grey: Image.Image) -> np.ndarray:
-    pixels = np.asarray(grey, dtype=np.float64)
-    rows, columns = pixels.shape[0] // 8, pixels.shape[1] // 8
-    cut = pixels[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8)
-    return cut.swapaxes(1, 2).reshape(-1, 64)
-
-
-def original(picture: Picture) -> Image.Image:
-    decoded = decode(picture.path.read_bytes(), picture.type, MOST)
-    return decoded.upright().convert("RGB")
-
-
-def opened(path: Path | io.BytesIO, size: tuple[int, int]) -> Image.Image:
-    with Image.open(path) as image:
-        image.load()
-    return image.convert("RGB") if image.size == size else image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
 # One thread
@@ -119,7 +75,8 @@ class Watch:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.kept = [(images._Writer, "_sample"), (predict.Sample, "best"), (predict.Sample, "again")]
+        self.kept: list[tuple[object, str]] = [(images, "png_bytes"), (images._Writer, "_sample")]
+        self.kept += [(predict.Sample, "best"), (predict.Sample, "again")]
         self.depth = 0
 
     def __enter__(self) -> Watch:
@@ -207,77 +164,41 @@ def on_one_thread(set_: Sequence[Picture], limit: int, report: Report, repeat: i
     report.bar("quality against exhaustive search, dB: worst", min(row.better for row in whole), least=-0.1)
 
 
+# --effort best
+
+
+def with_more_effort(set_: Sequence[Picture], limit: int, repeat: int) -> None:
+    print(f"\n{'--effort best':28}  {'became':20}  {'dB':>6}  {'bytes':>6}  {'time':>5}")
+    rows = []
+    for picture in set_:
+        if picture.megapixels > 30 or not picture.whole:
+            continue
+        data, fast = picture.path.read_bytes(), FitPolicy(max_bytes=limit, types=("jpeg", "png"))
+        source = original(picture)
+        work = partial(fit, data, source="0" * 32, header_type=picture.type)
+        one, quick = timed(repeat, partial(work, fast))
+        other, slow = timed(repeat, partial(work, replace(fast, effort="best")))
+        assert isinstance(quick, FittedImage) and isinstance(slow, FittedImage)
+        if quick.scale < 1:
+            continue
+        quality = [psnr(source, opened(io.BytesIO(made.data), source.size)) for made in (quick, slow)]
+        with Image.open(io.BytesIO(quick.data)) as made:
+            tables = list(made.quantization.values())  # type: ignore[attr-defined]
+        same = len(code_jpeg(source, tables, quick.sampling, True)) / len(quick.data)
+        rows.append((quality[1] - quality[0], same, other / one))
+        became = f"{slow.type} q{slow.quality} {slow.sampling}"
+        print(f"{picture.name:28}  {became:20}  {rows[-1][0]:+6.2f}  {same - 1:+6.1%}  {rows[-1][2]:5.2f}", flush=True)
+    gain, same, times = (statistics.median(values) for values in zip(*rows, strict=True))
+    print(
+        f"median: {gain:+.2f} dB within the limit; {same - 1:+.1%} bytes at the quality of --effort fast; {times:.2f} x its time"
+    )
+
+
 # Runs of several processes
 
 
-@dataclass(frozen=True)
-class Tree:
-    """One command with all its processes."""
-
-    wall: float
-    peak: int  # bytes
-    said: str
-
-
-def processes(root: int) -> list[int]:
-    """A process and all that came of it."""
-    parents: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                told = Path(f"/proc/{name}/stat").read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                continue
-            parents.setdefault(int(told.rpartition(")")[2].split()[1]), []).append(int(name))
-    found, at = [root], 0
-    while at < len(found):
-        found += parents.get(found[at], [])
-        at += 1
-    return found
-
-
-def memory(pids: Sequence[int]) -> int:
-    """What the processes hold for themselves, and the most that one of them shares. (PSS would say more exactly, and take a core.)"""
-    own, shared = 0, 0
-    for pid in pids:
-        try:
-            _, resident, common, *_ = map(int, Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split())
-        except OSError:
-            continue
-        own, shared = own + resident - common, max(shared, common)
-    return (own + shared) * os.sysconf("SC_PAGE_SIZE")
-
-
-def tree(*command: str | Path, environment: dict[str, str] | None = None) -> Tree:
-    """Run a command to its end. Raises SystemExit: it failed."""
-    began, peak = time.perf_counter(), 0
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = subprocess.Popen([str(w) for w in command], stdout=out, stderr=err, env=environment)
-        ended = threading.Event()
-
-        def look() -> None:
-            nonlocal peak
-            pids: list[int] = []
-            turn = 0
-            while not ended.wait(0.02):
-                if turn % 10 == 0:
-                    pids = processes(child.pid)
-                peak, turn = max(peak, memory(pids)), turn + 1
-
-        watcher = threading.Thread(target=look)
-        watcher.start()
-        status = child.wait()
-        wall = time.perf_counter() - began
-        ended.set()
-        watcher.join()
-        out.seek(0)
-        err.seek(0)
-        if status:
-            raise SystemExit(f"{command[:4]}\n{out.read().decode()[-2000:]}{err.read().decode()[-2000:]}")
-        return Tree(wall, peak, out.read().decode())
-
-
-def ours(folder: Path, workers: int, limit: int, files: Sequence[Path], memory: int = 0) -> Tree:
+def ours(folder: Path, workers: int, limit: int, files: Sequence[Path], floor: int = 0) -> Tree:
+    """`floor`: quality under which no pixels are given up instead; 0: as usual."""
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
     return tree(
         sys.executable,
@@ -285,7 +206,7 @@ def ours(folder: Path, workers: int, limit: int, files: Sequence[Path], memory: 
         folder,
         str(workers),
         str(limit),
-        str(memory),
+        str(floor),
         *files,
         environment=environment,
     )
@@ -313,13 +234,14 @@ def on_two_workers(set_: Sequence[Picture], limit: int, folder: Path, report: Re
     twins = [folder / f"twin-{n}{large[0].suffix}" for n in range(4)]
     for twin in twins:
         os.link(large[0], twin)
-    together = ours(folder / "large", 2, limit, twins, BUDGET)
+    together, shrunk = (ours(folder / f"large-{most}", 2, most, twins) for most in (limit, limit // 8))
     print(
         f"\n{len(middle)} files below 60 MP: one worker {one.wall:.1f} s, two {two.wall:.1f} s, {two.peak / 1e6:.0f} MB"
     )
     report.bar("two workers against one, time", two.wall / one.wall, most=0.65)
-    print(f"  4 times {large[0].name}, two workers: {together.wall:.1f} s, {together.peak / 1e6:.0f} MB in all")
-    report.bar("memory on the largest, two workers, MB", together.peak / 1e6, most=1000)
+    for what, run in (("recompressed", together), ("made to fit an eighth of the limit", shrunk)):
+        print(f"  4 times {large[0].name}, two workers, {what}: {run.wall:.1f} s, {run.peak / 1e6:.0f} MB in all")
+    report.bar("memory on the largest, two workers, MB", max(together.peak, shrunk.peak) / 1e6, most=1000)
 
 
 def against_peers(
@@ -327,7 +249,7 @@ def against_peers(
 ) -> None:
     files = [picture.path for picture in set_]
     originals = {picture.path.stem: original(picture) for picture in set_}
-    runs: dict[str, tuple[float, Tree, dict[str, tuple[float, float, int]]]] = {}
+    runs: dict[str, tuple[float, Tree, dict[str, tuple[float, ...]]]] = {}
 
     def measure(name: str, work: Callable[[Path, Sequence[Path]], Tree]) -> None:
         start = work(folder / f"{name}-empty", ()).wall
@@ -335,18 +257,19 @@ def against_peers(
         made = {path.stem: path for path in (folder / f"{name}-0").iterdir()}
         judged = {}
         for stem, source in originals.items():
-            assert made[stem].stat().st_size <= limit, made[stem]
+            size = made[stem].stat().st_size
+            assert size <= limit, made[stem]
             result = opened(made[stem], source.size)
-            judged[stem] = (psnr(source, result), ssim(source, result), made[stem].stat().st_size)
+            bright = ssim(source.convert("L"), result.convert("L"))
+            judged[stem] = (psnr(source, result), ssim(source, result), bright, size / limit)
         runs[name] = (max(best.wall - start, 1e-3), best, judged)
-        p, s, b = (statistics.mean(one[i] for one in judged.values()) for i in range(3))
-        times = f"{best.wall:7.1f}  {start:8.1f}  {runs[name][0]:6.1f}"
-        print(f"  {name:14}  {times}  {best.peak / 1e6:8.0f}  {p:6.2f}  {s:7.4f}  {b / limit:8.1%}", flush=True)
+        p, s, b, share = (statistics.mean(values) for values in zip(*judged.values(), strict=True))
+        print(f"  {name:14}  {best.wall:7.1f}  {start:8.1f}  {runs[name][0]:6.1f}  {best.peak / 1e6:8.0f}  "
+              f"{p:6.2f}  {s:7.4f}  {b:10.4f}  {share:8.1%}", flush=True)  # fmt: skip
 
-    print(
-        f"\n{len(files):2} files          {'wall s':>7}  {'start-up':>8}  {'net s':>6}  {'peak MB':>8}    PSNR     SSIM  of limit"
-    )
-    measure("tuneset", lambda out, given: ours(out, 2, limit, given))
+    print(f"\n{len(files):2} files          {'wall s':>7}  {'start-up':>8}  {'net s':>6}  {'peak MB':>8}    PSNR     SSIM  "
+          "brightness  of limit")  # fmt: skip
+    measure("tuneset", lambda out, given: ours(out, 2, limit, given, floor=1))
     for peer in peers:
         python = environment(folder / f"environment-{peer}", PEERS[peer]) if peer != "threads" else Path(sys.executable)
         measure(peer, lambda out, given, p=peer, x=python: tree(x, HERE / "fit_peer.py", p, out, str(limit), *given))  # type: ignore[misc]
@@ -356,10 +279,15 @@ def against_peers(
     quickest = min(runs, key=lambda name: runs[name][0])
     report.bar(f"speed, of the fastest peer's ({quickest})", runs[quickest][0] / seconds, least=1.4)
     report.bar(f"memory, of the fastest peer's ({quickest})", run.peak / runs[quickest][1].peak, most=1 / 3)
-    for at, what in ((0, "PSNR, dB"), (1, "SSIM")):
-        gains = [judged[stem][at] - max(peer[2][stem][at] for peer in runs.values()) for stem in judged]
-        report.bar(f"{what} above the best peer's: mean", statistics.mean(gains), least=0)
-        print(f"    worst picture {min(gains):+.4f}, best {max(gains):+.4f}")
+    print("  above the best peer's          PSNR     SSIM  brightness")
+    gains = {stem: [one - max(peer[2][stem][at] for peer in runs.values()) for at, one in enumerate(values[:3])]
+             for stem, values in judged.items()}  # fmt: skip
+    for stem, (p, s, b) in gains.items():
+        print(f"    {stem:26} {p:+6.2f}  {s:+7.4f}  {b:+10.4f}")
+    p, s, b = (statistics.mean(values) for values in zip(*gains.values(), strict=True))
+    report.bar("PSNR above the best peer's, dB: mean", p, least=0)
+    report.bar("SSIM above the best peer's: mean", s, least=0)
+    print(f"  SSIM of brightness alone: {b:+.4f} (colour is worth some of it)")
 
 
 def beside_img2dataset(set_: Sequence[Picture], folder: Path) -> None:
@@ -417,6 +345,7 @@ def main() -> int:
             f"{images.CODEC_VERSIONS}\n"
         )
         on_one_thread(set_, limit, report, options.repeat)
+        with_more_effort(set_, limit, options.repeat)
         on_two_workers(set_, limit, folder, report, options.repeat)
         peers = list(PEERS) if options.peers else ["threads"]
         against_peers(set_, limit, folder, report, peers, options.repeat)

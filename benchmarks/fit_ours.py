@@ -1,6 +1,8 @@
 """Fit files with Tuneset's helper processes, as its workers do. Files -> rewritten files, and a JSON line each.
 
-python benchmarks/fit_ours.py OUTPUT 2 20000000 0 FILE...
+    python benchmarks/fit_ours.py OUTPUT WORKERS 20000000 FLOOR FILE...
+
+FLOOR above 0: all pixels are kept, down to that quality, which is the only rule that the peers can follow.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from transforms.core.headers import parse
@@ -15,12 +18,11 @@ from transforms.core.images import FitPolicy
 from transforms.decoding import DecoderPool
 
 
-def main(output: Path, workers: int, limit: int, memory: int, files: list[str]) -> None:
+def main(output: Path, workers: int, limit: int, floor: int, files: list[str]) -> None:
     output.mkdir(parents=True)
-    pool, policy = (
-        DecoderPool(workers=workers, budget_bytes=memory or None),
-        FitPolicy(max_bytes=limit, types=("jpeg", "png")),
-    )
+    pool, policy = DecoderPool(workers=workers), FitPolicy(max_bytes=limit, types=("jpeg", "png"))
+    if floor:
+        policy = replace(policy, oversize="recompress", min_quality=floor)
 
     def work(name: str) -> str:
         path = Path(name)
