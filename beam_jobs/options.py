@@ -101,7 +101,7 @@ OPTIONS = (
     Option("max_rejected_fraction", _RUN, 0.1,
            "of the examples that may be rejected; above it nothing is sealed (from 100 examples on)", "FRACTION"),
     Option("block_bytes", _RUN, 262_144, "bytes of rows a worker takes at a time", "N"),
-    Option("threads", _RUN, 64, "images of a block that are read at once (gs:// only)", "N"),
+    Option("threads", _RUN, 256, "reads of images that a process has under way at once (gs:// only)", "N"),
     Option("previous", _RUN, "", "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from it",
            "FOLDER"),
     Option("trust_uris", _RUN, False, "with --previous: objects are never overwritten, so none is asked whether it has changed"),

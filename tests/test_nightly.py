@@ -173,9 +173,9 @@ def asked(proxy: Proxy) -> Counter[str]:
 
 @pytest.mark.parametrize("flag", ["", "--trust_uris"])
 def test_unchanged_images_cost_one_question_or_none(cloudy: Nights, proxy: Proxy, flag: str) -> None:
-    assert cloudy.run("one", "--block_bytes", "100000") == 0
+    assert cloudy.run("one", "--block_bytes", "1000000") == 0
     proxy.forget()
-    flags = ["--block_bytes", "100000", "--previous", f"{cloudy.root}/one", *([flag] if flag else [])]
+    flags = ["--block_bytes", "1000000", "--previous", f"{cloudy.root}/one", *([flag] if flag else [])]
     assert cloudy.run("two", *flags) == 0
     # One block in all, which holds a missing image: it is worked again, and only that image is looked at.
     assert cloudy.manifest("two")["run"]["night"]["blocks"] == {"reused": 0, "worked": 1}
@@ -192,7 +192,7 @@ def test_unchanged_images_cost_one_question_or_none(cloudy: Nights, proxy: Proxy
 
 def test_one_changed_image_of_a_block_is_the_only_one_that_is_read(cloudy: Nights, proxy: Proxy) -> None:
     cloudy.put("raw/images/none.jpg", jpeg(seed=99))
-    flags = ["--block_bytes", "100000"]
+    flags = ["--block_bytes", "1000000"]
     assert cloudy.run("one", *flags) == 0
     cloudy.put("raw/images/7.jpg", jpeg(seed=77))
     asked(proxy)

@@ -426,7 +426,7 @@ def listed(patterns: tuple[str, ...], output: str = "/nowhere") -> tuple[list[st
     inputs = tuple(map(Input, patterns))
     for some in (some for indexed in enumerate(inputs) for some in listing.cut_input(indexed, USUAL)):
         options = listing.ListBlocks(inputs=inputs, cutter=Cutter(1000, 1000, Wanted()), output=output)
-        for found in listing._ListFiles(options).process(some):
+        for found in listing._ListFiles(options).begin(some):
             if isinstance(found, Block):
                 blocks.append(found)
             else:

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import urllib3
 from google.auth.credentials import AnonymousCredentials
-from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from transforms import composing, connecting
 from transforms.gcs import GcsStore
@@ -416,43 +415,48 @@ def test_local_failed_writes_leave_nothing(tmp_path: Path) -> None:
 
 
 @dataclass
+class Sent:
+    """A request as it goes to the pool of connections."""
+
+    method: str
+    url: str  # from the path on
+    body: Any
+
+
+@dataclass
 class Wire:
     """Stands between the client and the server: records requests, answers in the server's place, loses answers."""
 
     sent: list[str] = field(default_factory=list)
     lose: int = 0  # answers that the server gave
-    answer: Callable[[requests.PreparedRequest], requests.Response | None] = lambda request: None
+    answer: Callable[[Sent], urllib3.HTTPResponse | None] = lambda request: None
 
 
-def response(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> requests.Response:
-    made = requests.Response()
-    made.status_code = status
-    made.headers.update({"Content-Length": str(len(body))} | (headers or {}))
-    made.raw = urllib3.HTTPResponse(body=io.BytesIO(body), status=status, preload_content=False)
-    made.request = requests.Request("GET", "http://storage.test/").prepare()
-    made.url = "http://storage.test/"
-    return made
+def response(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> urllib3.HTTPResponse:
+    told = {"Content-Length": str(len(body))} | (headers or {})
+    return urllib3.HTTPResponse(io.BytesIO(body), told, status, preload_content=False, enforce_content_length=False)
 
 
 @pytest.fixture
 def wire(gcs: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Wire:
     """Begins when the bucket is there."""
-    seen, lock, real = Wire(), threading.Lock(), HTTPAdapter.send
+    seen, lock, real = Wire(), threading.Lock(), urllib3.HTTPConnectionPool.urlopen
 
-    def send(self: HTTPAdapter, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+    def urlopen(self: Any, method: str, url: str, body: Any = None, **options: Any) -> urllib3.BaseHTTPResponse:
+        request = Sent(method, url, body)
         with lock:
-            seen.sent.append(f"{request.method} {request.path_url.split('?')[0]}")
+            seen.sent.append(f"{method} {url.split('?')[0]}")
             faked = seen.answer(request)
         if faked is not None:
             return faked
-        answer = real(self, request, **options)
+        answer = real(self, method, url, request.body, **options)
         with lock:
             if seen.lose:
                 seen.lose -= 1
-                raise requests.ConnectionError("the answer was lost")
+                raise ProtocolError("the answer was lost")
         return answer
 
-    monkeypatch.setattr(HTTPAdapter, "send", send)
+    monkeypatch.setattr(urllib3.HTTPConnectionPool, "urlopen", urlopen)
     return seen
 
 
@@ -622,14 +626,14 @@ def test_gs_forbidden_says_what_is_needed(wire: Wire, bucket: str, permission: s
 
 
 @pytest.mark.parametrize("permission", CALLS)
-@pytest.mark.parametrize("fault", [429, 500, 503, requests.ConnectionError, requests.ReadTimeout])
+@pytest.mark.parametrize("fault", [429, 500, 503, ProtocolError("aborted"), ReadTimeoutError(None, "/", "none")])
 def test_gs_outages_are_unavailable_after_retries(
     wire: Wire, bucket: str, impatient: None, monkeypatch: pytest.MonkeyPatch, permission: str, fault: Any
 ) -> None:
-    def fail(request: requests.PreparedRequest) -> requests.Response:
+    def fail(request: Sent) -> urllib3.HTTPResponse:
         if isinstance(fault, int):
             return response(fault, b"busy")
-        raise fault("no answer")
+        raise fault
 
     wire.answer = fail
     monkeypatch.setattr(connecting, "RETRY", connecting.RETRY.with_timeout(0.6))  # a loaded machine needs time for two
@@ -677,7 +681,7 @@ def test_gs_a_join_whose_answers_were_lost_is_the_same_join(wire: Wire, bucket: 
 
 
 def test_gs_an_upload_damaged_on_the_way_is_not_taken_for_written(wire: Wire, bucket: str) -> None:
-    def damage(request: requests.PreparedRequest) -> None:
+    def damage(request: Sent) -> None:
         if request.method == "POST":
             assert isinstance(request.body, bytes)
             request.body = request.body.replace(b"right", b"wrong")
@@ -705,7 +709,7 @@ def test_gs_a_compose_without_its_sources(wire: Wire, bucket: str, pieces: int, 
     """Of committed parts: they are missing. Of what this join made itself: another execution deleted it, so again."""
     place = Place(GcsStore(), bucket)
     whole = [place.piece(f"p/{i:02}", b"piece") for i in range(pieces)]
-    wire.answer = lambda request: response(404, b"{}") if "/out/compose" in request.path_url else None
+    wire.answer = lambda request: response(404, b"{}") if "/out/compose" in request.url else None
     with pytest.raises(error):
         place.store.join(place.uri("out"), whole, JSONL)
     wire.answer = lambda request: None

@@ -9,6 +9,7 @@ import base64
 import time
 
 import requests
+import urllib3
 
 from transforms.storage import crc32c
 
@@ -17,7 +18,7 @@ _SLOWEST = 100_000  # bytes a second
 _CHUNK = 1 << 20  # bytes
 
 
-def body_of(response: requests.Response, uri: str) -> bytes:
+def body_of(response: urllib3.BaseHTTPResponse, uri: str) -> bytes:
     """The bytes of an answer as they were sent.
 
     Raises:
@@ -26,7 +27,7 @@ def body_of(response: requests.Response, uri: str) -> bytes:
     length = int(response.headers.get("Content-Length", -1))
     deadline = time.monotonic() + _PATIENCE + max(length, 0) / _SLOWEST
     chunks, got = [], 0
-    while chunk := response.raw.read1(_CHUNK, decode_content=False):
+    while got != length and (chunk := response.read1(_CHUNK, decode_content=False)):
         chunks.append(chunk)
         got += len(chunk)
         if got != length and time.monotonic() > deadline:
@@ -36,7 +37,7 @@ def body_of(response: requests.Response, uri: str) -> bytes:
     return b"".join(chunks)
 
 
-def check_whole(response: requests.Response, data: bytes, uri: str) -> None:
+def check_whole(response: urllib3.BaseHTTPResponse, data: bytes, uri: str) -> None:
     """Hold a whole object against the CRC32C that came with it."""
     for part in response.headers.get("x-goog-hash", "").split(","):
         name, _, value = part.strip().partition("=")

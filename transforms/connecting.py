@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 import requests
@@ -22,7 +23,6 @@ from google.cloud import storage
 from google.cloud.storage.retry import _should_retry
 from google.resumable_media import DataCorruption
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 
 from transforms import throttling
 from transforms.storage import Forbidden, NoCredentials, NotFound, StorageError, Unavailable, access
@@ -30,6 +30,15 @@ from transforms.storage import Forbidden, NoCredentials, NotFound, StorageError,
 RETRY = Retry(predicate=_should_retry, timeout=60.0, on_error=throttling.note)  # seconds
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two bytes of an answer
 CONNECTIONS = 256  # threads that can be reading at once in one process
+# Whoever asks retries, follows no redirect, and takes bytes as they are stored.
+_PLAIN: dict[str, Any] = {
+    "timeout": urllib3.Timeout(connect=TIMEOUT[0], read=TIMEOUT[1]),
+    "retries": urllib3.Retry(0, read=False),
+    "redirect": False,
+    "assert_same_host": False,
+    "preload_content": False,
+    "decode_content": False,
+}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
@@ -133,32 +142,42 @@ class Connection:
             with self.lock:
                 if self._connected is None:
                     client = _connect()
-                    # What the environment says of proxies and certificates: requests would ask it before each request.
-                    self._settings = client._http.merge_environment_settings(client.api_endpoint, {}, True, None, None)
+                    self._reach(client)
                     self._connected = client
         return self._connected
 
-    def get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        """GET (a URL with a query) through the session's own connections, credentials and settings, past its bookkeeping.
+    def _reach(self, client: storage.Client) -> None:
+        """Ask once what requests asks before each request: the pool of connections, by way of which proxy and certificates."""
+        session, first = client._http, requests.Request("GET", client.api_endpoint).prepare()
+        settings = session.merge_environment_settings(first.url, {}, True, None, None)
+        proxies, verify, cert = settings["proxies"], settings["verify"], settings["cert"]
+        self._adapter = session.get_adapter(first.url)
+        self._pool = self._adapter.get_connection_with_tls_context(first, verify, proxies, cert)
+        self._adapter.cert_verify(self._pool, first.url, verify, cert)
+        in_full = self._adapter.request_url(first, proxies) == first.url  # to a proxy that reads along
+        self._before = 0 if in_full else len(client.api_endpoint)
 
-        That takes 0.4 of the CPU.
+    def get(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        """GET (a URL with a query) through the session's own connections and credentials, past the bookkeeping of requests.
+
+        That takes half of the CPU.
+
+        Raises:
+          GoogleAPICallError: it was refused. A range past the end (416) is an answer.
         """
+        session = self.client()._http
         if access().user_project:
             url += f"&userProject={quote(access().user_project, safe='')}"
-        session = self.client()._http
-        request = requests.PreparedRequest()
-        request.method, request.url, request.hooks = "GET", url, {}
-        request._cookies = None  # type: ignore[assignment]
-        request.headers = CaseInsensitiveDict(headers)
-        session.credentials.before_request(session._auth_request, "GET", url, request.headers)
-        response: requests.Response = session.get_adapter(url).send(
-            request, timeout=TIMEOUT, **self._settings | {"stream": True}
-        )
-        if response.status_code != 401:
-            return response
-        response.close()
-        refreshed: requests.Response = session.get(url, headers=headers, stream=True, timeout=TIMEOUT)
-        return refreshed  # the session asked for a new token, and again
+        session.credentials.before_request(session._auth_request, "GET", url, headers)
+        response: urllib3.BaseHTTPResponse = self._pool.urlopen("GET", url[self._before :], headers=headers, **_PLAIN)
+        if response.status == 401:
+            response.close()
+            # The session asks for a new token, and again.
+            response = session.get(url, headers=headers, stream=True, timeout=TIMEOUT).raw
+        if response.status not in (200, 206, 416):
+            request = requests.Request("GET", url).prepare()
+            raise exceptions.from_http_response(self._adapter.build_response(request, response))
+        return response
 
 
 def _connect() -> storage.Client:

@@ -9,19 +9,24 @@ import glob
 import os
 import posixpath
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
 
 from transforms.core.ledger import NAMESPACE
 from transforms.core.places import inside
 from transforms.core.records import Block, Input
 from transforms.cutting import SUFFIXES, Cutter
-from transforms.ranges import EVERYTHING, Range, cut_names
+from transforms.overlapping import ahead
+from transforms.ranges import EVERYTHING, PAGE, Range, cut_names
 from transforms.storage import USUAL, Access, Stat, is_local, join_uri, store_for
 
+_AHEAD = 16  # ranges whose names are under way: a page of each, and whether there is another
 _WILD = re.compile(r"[*?\[]")
 _GLOB_TOKEN = re.compile(r"\*\*/?|[*?]|\[[!^]?\]?[^\]]*\]|.", re.DOTALL)
 
@@ -137,13 +142,34 @@ def cut_input(indexed: tuple[int, Input], access: Access) -> Iterator[tuple[int,
 
 
 class _ListFiles(beam.DoFn):
+    """Ranges of names -> blocks of whole files. While one range is packed, the names of the next ones are under way."""
+
     def __init__(self, options: ListBlocks) -> None:
         self._inputs, self._cutter, self._output = options.inputs, options.cutter, options.output
 
+    def start_bundle(self) -> None:
+        self._begun: deque[Iterator[Any]] = deque()
+
     def process(self, some: tuple[int, Input, Range]) -> Iterator[Any]:
+        self._begun.append(self.begin(some))
+        if len(self._begun) > _AHEAD:
+            yield from self._begun.popleft()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for found in chain.from_iterable(self._begun):
+            if isinstance(found, beam.pvalue.TaggedOutput):
+                yield beam.pvalue.TaggedOutput(found.tag, GlobalWindows.windowed_value(found.value))
+            else:
+                yield GlobalWindows.windowed_value(found)
+
+    def begin(self, some: tuple[int, Input, Range]) -> Iterator[Any]:
+        """What a range comes to; its first names are asked for at once."""
         index, input, _ = some
         skipped: list[str] = []
-        yield from self._cutter.pack(index, input, self._wanted(*some, skipped), skipped)
+        return self._packed(index, input, ahead(self._wanted(*some, skipped), PAGE + 1, _AHEAD), skipped)
+
+    def _packed(self, index: int, input: Input, names: Iterator[Stat], skipped: list[str]) -> Iterator[Any]:
+        yield from self._cutter.pack(index, input, names, skipped)
         if skipped:
             beam.metrics.Metrics.counter(NAMESPACE, "files_skipped").inc(len(skipped))
             yield beam.pvalue.TaggedOutput("skipped", len(skipped))
@@ -164,7 +190,7 @@ class _ListFiles(beam.DoFn):
 def listed_blocks(options: ListBlocks) -> Iterator[Block]:
     """The blocks of the input in order, without Beam and only as far as they are taken."""
     for index, input in enumerate(options.inputs):
-        for found in _ListFiles(options).process((index, input, EVERYTHING)):
+        for found in _ListFiles(options).begin((index, input, EVERYTHING)):
             if isinstance(found, Block):
                 yield from options.cutter.cut(found)
 

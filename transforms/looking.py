@@ -11,12 +11,10 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from threading import BoundedSemaphore
 
-from transforms import throttling
 from transforms.core.headers import NeedMore, parse
 from transforms.core.places import Places, inside
 from transforms.core.policy import FitPolicy
@@ -26,6 +24,7 @@ from transforms.core.structure import ends_well, walk
 from transforms.decoding import DecoderPool, shared_pool
 from transforms.inflating import unpacked
 from transforms.local import LocalStore, open_regular, translate
+from transforms.overlapping import overlapped
 from transforms.storage import (
     Changed,
     Forbidden,
@@ -99,12 +98,7 @@ def look_at(sources: Sequence[str], inspector: Inspector) -> Iterable[ImageFacts
     local = [source for source in sources if is_local(source)]
     remote = [source for source in sources if not is_local(source)]
     yield from (look(source, inspector) for source in local)  # threads gain nothing on the page cache
-    if remote:
-        try:
-            with ThreadPoolExecutor(min(inspector.threads, len(remote))) as pool:
-                yield from pool.map(lambda source: look(source, inspector), remote)
-        finally:
-            throttling.tell()
+    yield from overlapped(lambda source: look(source, inspector), remote, inspector.threads)
 
 
 def look(source: str, inspector: Inspector) -> ImageFacts:

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 
-from transforms import throttling
 from transforms.committing import BlockKeys, Ledgers, count
 from transforms.core import jsonl, reasons
 from transforms.core.outputs import table
 from transforms.core.records import Block, ImageFacts, Receipt
+from transforms.overlapping import overlapped
 from transforms.storage import NotFound, Stat, StorageError, Unavailable, is_local, patiently, persistently, store_for
 
-_COPIES = 5  # at once: a block has some five parts
 _SETTLED = ("bad_uri", "unsupported_scheme", "not_allowed")  # say something about the text of a URI, whatever is stored
 
 
@@ -86,15 +84,9 @@ class Earlier:
     def _each(self, call: Any, uris: Iterable[str]) -> list[Any]:
         """A call for each URI, local ones in turn, others many at once."""
         listed = list(uris)
-        if not listed:
-            return []
         if all(map(is_local, listed)):
             return [call(uri) for uri in listed]
-        try:
-            with ThreadPoolExecutor(min(self.threads, len(listed))) as pool:
-                return list(pool.map(lambda uri: persistently(call, uri), listed))
-        finally:
-            throttling.tell()
+        return list(overlapped(lambda uri: persistently(call, uri), listed, self.threads))
 
     def _bring(self, body: dict[str, Any], key: str) -> None:
         def copy(part: Sequence[Any]) -> None:
@@ -109,9 +101,8 @@ class Earlier:
         if is_local(self.ledgers.folder) and is_local(self.night.folder):
             for part in parts:
                 copy(part)
-        elif parts:
-            with ThreadPoolExecutor(min(_COPIES, len(parts))) as pool:
-                list(pool.map(copy, parts))
+        else:
+            list(overlapped(copy, parts, self.threads))
 
 
 @dataclass(kw_only=True)

@@ -41,6 +41,10 @@ class Extent:
     end: int
     encoding: str = ""  # "gzip": stored compressed by Content-Encoding
 
+    def __reduce__(self) -> tuple[type[Extent], tuple[str, str, int, int, int, str]]:
+        """A block of a folder carries hundreds: without this, most of a shuffle is dataclasses telling their fields."""
+        return Extent, (self.uri, self.generation, self.size, self.start, self.end, self.encoding)
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
