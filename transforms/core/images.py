@@ -34,6 +34,13 @@ _TOP = 100 * STEPS - 1  # as libjpeg's 100: no coefficient is rounded to less th
 _SCALED_QUALITY = (
     85  # what shrinking aims at: PSNR at equal bytes is flat over 85..92, where SSIM falls with the pixels
 )
+_LESS = (
+    1.0,
+    0.97,
+    0.9,
+    0.8,
+    *(0.5**n for n in range(1, 18)),
+)  # of the scale foretold; the last for limits near nothing
 _JPEG_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 _AIM = 0.994  # of the limit that a prediction from tiles may use: it is within half a percent on most photographs
 _SURE_AIM = 0.998  # once a full encode has told what the tiles were wrong by
@@ -143,13 +150,7 @@ class _Writer:
         self._may_shrink()
         if room > 0:
             scale = min(self._sample(decoded).scale_for(self._scaled, room, resize), _JPEG_SIDE / max(decoded.size))
-            for factor in (
-                1.0,
-                0.97,
-                0.9,
-                0.8,
-                *(0.5**n for n in range(1, 18)),
-            ):  # the last ones for limits near nothing
+            for factor in _LESS:
                 small = _smaller(decoded, min(scale, 0.98) * factor)
                 if fitted := self.as_jpeg(small):
                     return fitted
