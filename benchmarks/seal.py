@@ -3,7 +3,7 @@
 Every block has the same ten lines and four images under a key of its own. Storage answers at once, but joins as Cloud Storage does:
 what is counted is what the seal asks for. What it writes is kept in files, so that memory is the seal's and the runner's alone.
 
-    python benchmarks/seal.py [--blocks 100000]
+    python benchmarks/seal.py [--blocks 100000] [--late 0]      (milliseconds before each answer)
 """
 
 from __future__ import annotations
@@ -66,16 +66,18 @@ COUNTERS |= {"images_seen": REFERENCES, "images_untouched": REFERENCES}
 class Canned(GcsStore):
     """Parts of every block in memory, what the seal writes in a folder. Counts requests."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, late: float) -> None:
         super().__init__()
         self.asked: Counter[str] = Counter()
-        self._folder, self._held = folder, dict[str, Path]()
+        self._folder, self._late, self._held = folder, late, dict[str, Path]()
         self._sizes: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def _count(self, what: str) -> None:
         with self._lock:
             self.asked[what] += 1
+        if self._late:
+            time.sleep(self._late)
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         self._count("read")
@@ -135,9 +137,9 @@ def receipts(start: int, stop: int) -> Iterator[Receipt]:
 
 
 def main() -> int:
-    options = arguments(__doc__, blocks=100_000)
+    options = arguments(__doc__, blocks=100_000, late=0)
     with workdir(options.workdir) as folder:
-        return measure(options.blocks, Canned(folder))
+        return measure(options.blocks, Canned(folder, options.late / 1000))
 
 
 def measure(blocks: int, store: Canned) -> int:
