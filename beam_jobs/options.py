@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transforms.core.dialects import ENCODINGS
-from transforms.core.images import CHOICES
+from transforms.core.policy import CHOICES
 from transforms.core.profiles import PROFILES
 
 

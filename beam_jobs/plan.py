@@ -12,9 +12,10 @@ from beam_jobs.settings import Settings
 from transforms.claiming import Claim
 from transforms.committing import BlockKeys, Ledgers
 from transforms.core import VERSION, jsonl
-from transforms.core.images import CODEC_VERSIONS, FitPolicy
+from transforms.core.encode import CODEC_VERSIONS
 from transforms.core.outputs import Caps
 from transforms.core.places import Places
+from transforms.core.policy import FitPolicy
 from transforms.core.records import Input
 from transforms.core.splits import sample_bound
 from transforms.cutting import Cutter

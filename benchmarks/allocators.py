@@ -19,7 +19,7 @@ from pathlib import Path
 from common import arguments, prepare, text_rows, workdir, write_rows
 from PIL import Image
 
-from transforms.core.images import FitPolicy
+from transforms.core.policy import FitPolicy
 from transforms.decoding import DecoderPool
 
 SIZES = ((8000, 6000), (2000, 1500), (6000, 4000), (1200, 900))  # pixels

@@ -36,10 +36,11 @@ from trees import Tree, tree
 from transforms import looking
 from transforms.core import images, predict
 from transforms.core.decode import decode
-from transforms.core.encode import SAMPLINGS, STEPS, Setting, code_jpeg, encode_jpeg
-from transforms.core.images import FitPolicy, FittedImage, fit
+from transforms.core.encode import CODEC_VERSIONS, SAMPLINGS, STEPS, Setting, code_jpeg, encode_jpeg
+from transforms.core.images import fit
 from transforms.core.pixels import flatten
 from transforms.core.places import Places
+from transforms.core.policy import FitPolicy, FittedImage
 from transforms.storage import Stat
 
 Image.MAX_IMAGE_PIXELS = None
@@ -342,7 +343,7 @@ def main() -> int:
         set_ = make(folder / "set", options.percent)
         print(
             f"{len(set_)} pictures, limit {limit:,} bytes, {os.cpu_count()} cores, Python {sys.version.split()[0]}\n"
-            f"{images.CODEC_VERSIONS}\n"
+            f"{CODEC_VERSIONS}\n"
         )
         on_one_thread(set_, limit, report, options.repeat)
         with_more_effort(set_, limit, options.repeat)

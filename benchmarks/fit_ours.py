@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from transforms.core.headers import parse
-from transforms.core.images import FitPolicy
+from transforms.core.policy import FitPolicy
 from transforms.decoding import DecoderPool
 
 

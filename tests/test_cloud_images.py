@@ -20,8 +20,8 @@ from beam_jobs.checks import beam_options
 from beam_jobs.prepare import prepare
 from beam_jobs.settings import parse
 from transforms import storage, throttling
-from transforms.core.images import FitPolicy
 from transforms.core.places import Places
+from transforms.core.policy import FitPolicy
 from transforms.core.records import ImageFacts
 from transforms.gcs import GcsStore
 from transforms.looking import HEAD, TAIL, Inspector, look

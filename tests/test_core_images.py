@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from transforms.core import decode, images, predict
-from transforms.core.encode import STEPS, Setting, encode_jpeg
+from transforms.core.decode import check_decode
+from transforms.core.encode import CODEC_VERSIONS, STEPS, Setting, encode_jpeg
 from transforms.core.facts import embed_facts, read_facts
-from transforms.core.images import FitPolicy, FittedImage, check_decode, fit
+from transforms.core.images import fit
+from transforms.core.policy import FitPolicy, FittedImage
 from transforms.core.predict import Sample
 from transforms.core.reasons import ImageError
 from transforms.core.tiles import mosaic
@@ -359,13 +361,13 @@ def test_a_jpeg_that_must_lose_most_pixels_is_decoded_smaller(monkeypatch: pytes
     picture = soft_noise(1600, 1200)
     data = encode(picture, "JPEG", quality=98, subsampling=0)
     loaded: list[tuple[int, int]] = []
-    plain = decode._plain
+    plain = decode.plain
 
     def watched(image: Image.Image) -> Image.Image:
         loaded.append(image.size)
         return plain(image)
 
-    monkeypatch.setattr(decode, "_plain", watched)
+    monkeypatch.setattr(decode, "plain", watched)
     fitted = run(data, "jpeg", len(data) // 100)
     assert loaded == [(400, 300)] or loaded == [(800, 600)]
     assert fitted.fate == "resized"
@@ -463,7 +465,7 @@ def test_want_of_memory_is_its_own_reason(monkeypatch: pytest.MonkeyPatch) -> No
         raise MemoryError
 
     data = encode(quarters("RGB", RGB), "JPEG")
-    for room, name in ((decode, "_plain"), (predict, "encode_jpeg"), (images, "encode_jpeg")):
+    for room, name in ((decode, "plain"), (predict, "encode_jpeg"), (images, "encode_jpeg")):
         with monkeypatch.context() as patch, pytest.raises(ImageError) as caught:
             patch.setattr(room, name, hungry)
             run(data, "jpeg")
@@ -479,7 +481,7 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 def test_a_policy_is_named_by_everything_that_changes_bytes() -> None:
     policy = FitPolicy(max_bytes=10, types=("png", "jpeg"))
     assert FitPolicy(max_bytes=10, types=("jpeg", "png", "png")).digest_text() == policy.digest_text()
-    assert images.CODEC_VERSIONS in policy.digest_text()
+    assert CODEC_VERSIONS in policy.digest_text()
     texts = {
         policy.digest_text(),
         FitPolicy(max_bytes=11, types=("png", "jpeg")).digest_text(),

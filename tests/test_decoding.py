@@ -21,7 +21,8 @@ from PIL import Image
 
 from transforms import budget, decoding
 from transforms.core.facts import read_facts
-from transforms.core.images import FitPolicy, FittedImage, fit
+from transforms.core.images import fit
+from transforms.core.policy import FitPolicy, FittedImage
 from transforms.core.reasons import ImageError
 from transforms.decoding import DecoderPool, shared_pool
 
@@ -297,7 +298,7 @@ def test_a_parent_killed_leaves_no_helper(tmp_path: Path, state: str) -> None:
 import sys, time
 sys.path[:] = {sys.path!r}
 from transforms.decoding import DecoderPool
-from transforms.core.images import FitPolicy
+from transforms.core.policy import FitPolicy
 pool = DecoderPool(workers=1, time_limit_s=0.5 if {state!r}.startswith("holding") else 60, command={altered(tmp_path, body)!r})
 pool._time_limit_s = 60
 data = {bmp(1, 20, 20)!r}

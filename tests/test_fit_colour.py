@@ -10,7 +10,8 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
-from transforms.core.images import FitPolicy, fit
+from transforms.core.images import fit
+from transforms.core.policy import FitPolicy
 
 pillow_heif.register_heif_opener()
 

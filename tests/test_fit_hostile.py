@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from transforms.core.decode import check_decode
 from transforms.core.headers import NeedMore, ends_well, parse, walk
-from transforms.core.images import FitPolicy, check_decode, fit
+from transforms.core.images import fit
+from transforms.core.policy import FitPolicy
 from transforms.core.reasons import ImageError
 
 pillow_heif.register_heif_opener()

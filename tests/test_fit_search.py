@@ -21,8 +21,9 @@ from transforms.core.encode import (
     tables,
     without_waste,
 )
-from transforms.core.images import FitPolicy, FittedImage, fit
+from transforms.core.images import fit
 from transforms.core.pixels import resize, without_hidden
+from transforms.core.policy import FitPolicy, FittedImage
 from transforms.core.predict import Sample
 from transforms.core.tiles import mosaic
 
@@ -187,13 +188,13 @@ def test_what_the_tiles_were_wrong_by_is_learned() -> None:
 
 def test_a_source_is_not_decoded_larger_than_its_result_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[tuple[int, int]] = []
-    plain = decode._plain
+    plain = decode.plain
 
     def watched(image: Image.Image) -> Image.Image:
         loaded.append(image.size)
         return plain(image)
 
-    monkeypatch.setattr(decode, "_plain", watched)
+    monkeypatch.setattr(decode, "plain", watched)
     picture = noise(400, 300).resize((1600, 1200), Image.Resampling.BICUBIC)
     data = encoded(picture, "JPEG", quality=97)
     for side, expected in (

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image, ImageChops
 
 from transforms.core.headers import parse
-from transforms.core.images import FitPolicy, FittedImage, fit
+from transforms.core.images import fit
+from transforms.core.policy import FitPolicy, FittedImage
 
 pillow_heif.register_heif_opener()  # what the helpers do at their start
 

@@ -33,8 +33,6 @@ ALLOWED = {
     "beam_jobs/sample.py": 347,
     "transforms/core/examples.py": 402,
     "transforms/core/headers.py": 430,
-    "transforms/core/decode.py": 303,
-    "transforms/core/images.py": 321,
     "transforms/core/structure.py": 366,
     "transforms/segments.py": 312,
 }

@@ -20,8 +20,8 @@ from beam_jobs.plan import places
 from beam_jobs.prepare import prepare
 from beam_jobs.settings import parse
 from transforms import storage
-from transforms.core.images import FitPolicy
 from transforms.core.places import Places, inside, normalise, plain_objects, plain_paths
+from transforms.core.policy import FitPolicy
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
 from transforms.looking import Inspector, look

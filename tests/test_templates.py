@@ -290,6 +290,8 @@ def test_build_submits_the_build_and_then_writes_the_spec(status: int, tmp_path:
     environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "TOLD": str(told), "STATUS": str(status)}
     command = [
         sys.executable,
+        "-W",
+        "ignore::FutureWarning",  # Google's libraries warn of Python 3.10
         "-m",
         "beam_jobs",
         "template",

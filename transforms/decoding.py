@@ -19,7 +19,7 @@ from dataclasses import asdict
 from typing import Any
 
 from transforms.budget import SLOT_BYTES, default_budget, slots
-from transforms.core.images import FitPolicy, FittedImage
+from transforms.core.policy import FitPolicy, FittedImage
 from transforms.core.reasons import ImageError
 from transforms.helper import Died, Helper
 
@@ -90,7 +90,7 @@ class DecoderPool:
         return FittedImage(data=fitted, **header)
 
     def check(self, data: bytes, max_pixels: int, *, pixels: int) -> None:
-        """transforms.core.images.check_decode in a helper; raises as `fit` does."""
+        """transforms.core.decode.check_decode in a helper; raises as `fit` does."""
         request = {"task": "check", "max_pixels": max_pixels}
         self._ask(request, lambda: data, pixels=min(pixels, max_pixels), size=len(data), limit=0)
 

@@ -20,7 +20,7 @@ import apache_beam as beam
 
 from transforms.committing import Ledgers
 from transforms.core.facts import read_facts
-from transforms.core.images import FittedImage
+from transforms.core.policy import FittedImage
 from transforms.core.reasons import ImageError
 from transforms.core.records import Block, FitOrder, Fitted, ImageFacts, OpenBlock
 from transforms.examples import drop_bad_images

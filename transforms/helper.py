@@ -27,8 +27,8 @@ from typing import Any, BinaryIO, get_type_hints
 import pillow_heif
 from PIL import Image, ImageFile, PngImagePlugin
 
-from transforms.core import images
-from transforms.core.images import FitPolicy, FittedImage
+from transforms.core import decode, images
+from transforms.core.policy import FitPolicy, FittedImage
 from transforms.core.reasons import REASONS, ImageError
 
 MAX_HEADER = 1 << 20
@@ -199,7 +199,7 @@ def _answer(request: dict[str, Any], held: list[bytes]) -> tuple[dict[str, Any],
     try:
         if request["task"] == "check":
             Image.MAX_IMAGE_PIXELS = request["max_pixels"]
-            images.check_decode(held.pop(), request["max_pixels"])
+            decode.check_decode(held.pop(), request["max_pixels"])
             return {}, b""
         policy = FitPolicy(**{**request["policy"], "types": tuple(request["policy"]["types"])})
         # Pillow's own check stays on beside the fitter's: only it sees a picture inside a picture (ICO).

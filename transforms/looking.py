@@ -16,8 +16,8 @@ from functools import lru_cache, partial
 from threading import BoundedSemaphore
 
 from transforms.core.headers import NeedMore, parse
-from transforms.core.images import FitPolicy
 from transforms.core.places import Places, inside
+from transforms.core.policy import FitPolicy
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
 from transforms.core.structure import ends_well, walk

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from transforms.committing import WORK, Ledgers
-from transforms.core.images import FitPolicy
+from transforms.core.policy import FitPolicy
 from transforms.core.records import FitOrder, Fitted, ImageFacts
 from transforms.looking import Inspector
 from transforms.storage import is_local

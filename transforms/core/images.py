@@ -5,7 +5,7 @@
     as JPEG     everything else, and what does not fit as PNG; alpha is then laid on white, unless the policy keeps it
     quality     the highest from min_quality up that is foretold to fit (core/predict.py), at the subsampling that does least
                 harm; encoded, measured, and corrected at most twice
-    pixels      if none fits: LANCZOS to the largest scale that holds quality 88, then the search again
+    pixels      if none fits: LANCZOS to the largest scale that holds quality 85, then the search again
 
 Nothing over the limit is ever returned. The result carries its own facts (core/facts.py) in its first 64 KiB. The same
 bytes, policy and CODEC_VERSIONS give the same output. Meant for the helper processes (transforms.helper).
@@ -15,103 +15,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from PIL import Image
 
-from .decode import Decoded, check_decode, decode
-from .encode import CODEC_VERSIONS, SAMPLINGS, STEPS, Setting, encode_jpeg, encode_png, without_waste
+from .decode import Decoded, decode
+from .encode import SAMPLINGS, STEPS, Setting, encode_jpeg, encode_png, without_waste
 from .facts import Facts, embed_facts, segment
 from .pixels import flatten, resize, to_channels, without_hidden
+from .policy import FitPolicy, FittedImage
 from .predict import Sample, png_bytes, png_scale_for, scan_bytes
 from .rare import RARE
 from .reasons import ImageError
 from .tiles import first_half, mosaic, rough_mosaic
 
-__all__ = ["CODEC_VERSIONS", "VERSION", "FitPolicy", "FittedImage", "check_decode", "fit"]
-
-VERSION = 4  # of this fitter: a change of any byte it writes is a new one, so that outputs get new names
-
 _LOSSLESS = ("png", "gif", "bmp", "ico", "tiff", *RARE)
 _ENOUGH = 95 * STEPS  # quality of what was not over the limit: above it bytes grow fast and nothing can be seen
 _TOP = 100 * STEPS - 1  # as libjpeg's 100: no coefficient is rounded to less than a whole one
-_SCALED_QUALITY = 88  # the quality that shrinking aims at; PSNR at equal bytes is flat over 85..92 and falls below 80
+_SCALED_QUALITY = 85  # what shrinking aims at: PSNR at equal bytes is flat over 85..92, where SSIM falls with the pixels
 _JPEG_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 _AIM = 0.994  # of the limit that a prediction from tiles may use: it is within half a percent on most photographs
 _SURE_AIM = 0.998  # once a full encode has told what the tiles were wrong by
 _FULL = 0.975  # of the limit: what takes as much is not encoded again for more
 _HOPELESS = 1.3  # times the limit: a PNG that is foretold to take more is not tried
-
-CHOICES = {
-    "oversize": ("auto", "recompress", "resize", "reject"),
-    "alpha": ("keep", "flatten"),
-    "animation": ("first_frame", "reject"),
-    "effort": ("fast", "best"),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitPolicy:
-    """What a rewritten picture must obey.
-
-    Args:
-        max_bytes: limit of the whole file, facts included; inclusive.
-        types: conforming types; `jpeg` or `png` must be among them, for only these are written.
-        max_pixels: of the decoded picture, all frames together; more are rejected from the header.
-        min_quality: JPEG quality (1..95) below which pixels are given up instead.
-        oversize: what becomes of a file over max_bytes. auto: all pixels where min_quality allows it, else fewer;
-            recompress: all pixels or a rejection; resize: first to max_side; reject.
-        max_side: pixels of the longer side under oversize=resize.
-        alpha: keep: as PNG, with fewer pixels if need be (needs png among types); flatten: laid on white.
-        animation: first_frame, or reject what has several frames or pages.
-        effort: fast: baseline JPEG; best: progressive, with its own Huffman codes, and the stronger deflate.
-    """
-
-    max_bytes: int
-    types: tuple[str, ...]
-    max_pixels: int = 300_000_000
-    min_quality: int = 85
-    oversize: str = "auto"
-    max_side: int = 3072
-    alpha: str = "keep"
-    animation: str = "first_frame"
-    effort: str = "fast"
-
-    def __post_init__(self) -> None:
-        if not {"jpeg", "png"} & set(self.types):
-            raise ValueError(f"types are {self.types}; pictures can only be rewritten as jpeg or png: name one of them")
-        if not 1 <= self.min_quality <= 95:
-            raise ValueError(f"min_quality is {self.min_quality}; it must be 1 to 95")
-        for name, least in (("max_pixels", 1), ("max_side", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}")
-
-    def digest_text(self) -> str:
-        """Everything beside the source that decides the output's bytes, as stable text to name outputs by."""
-        types = ",".join(sorted(set(self.types)))
-        return (
-            f"fit/{VERSION} max_bytes={self.max_bytes} types={types} max_pixels={self.max_pixels} "
-            f"min_quality={self.min_quality} oversize={self.oversize} max_side={self.max_side} alpha={self.alpha} "
-            f"animation={self.animation} effort={self.effort} {CODEC_VERSIONS}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class FittedImage:
-    """A picture that obeys its policy."""
-
-    data: bytes
-    type: str  # jpeg png
-    width: int
-    height: int
-    quality: int  # whole part of a JPEG's; 0: lossless
-    sampling: str  # 4:4:4 4:2:2 4:2:0; "" of a PNG and of grey
-    scale: float  # of the longer side; 1.0: all pixels
-    encodes: int  # full encodes done, tile samples not counted
-    fate: str  # resized | converted | recompressed: the first that holds
 
 
 def fit(data: bytes, policy: FitPolicy, *, source: str, header_type: str) -> FittedImage:
@@ -151,7 +76,7 @@ def fit(data: bytes, policy: FitPolicy, *, source: str, header_type: str) -> Fit
 def _shrink_on_load(size: int, limit: int) -> int:
     """1, 2, 4 or 8: how much smaller a JPEG of `size` bytes may be decoded when it will be shrunk at least so much.
 
-    Quality 88 takes down to a quarter of the bytes of the best quality, so a source of over 4 s^2 times the limit must
+    Quality 85 takes down to a quarter of the bytes of the best quality, so a source of over 4 s^2 times the limit must
     lose a factor s of its sides; `must_shrink` checks what came of it.
     """
     return next((s for s in (8, 4, 2) if size >= 4 * s * s * limit), 1)
@@ -216,7 +141,7 @@ class _Writer:
         self._may_shrink()
         if room > 0:
             scale = min(self._sample(decoded).scale_for(self._scaled, room, resize), _JPEG_SIDE / max(decoded.size))
-            for factor in (1.0, 0.9, 0.8, *(0.5**n for n in range(1, 18))):  # the last ones for limits near nothing
+            for factor in (1.0, 0.97, 0.9, 0.8, *(0.5**n for n in range(1, 18))):  # the last ones for limits near nothing
                 small = _smaller(decoded, min(scale, 0.98) * factor)
                 if fitted := self.as_jpeg(small):
                     return fitted
