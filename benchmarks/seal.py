@@ -1,9 +1,9 @@
 """A seal of many blocks: time, memory and compose calls, with receipts and parts that stand in for committed ones.
 
-Every block has the same ten lines and four images under a key of its own. Storage answers at once and from memory, but joins as
-Cloud Storage does: what is counted is what the seal asks for.
+Every block has the same ten lines and four images under a key of its own. Storage answers at once, but joins as Cloud Storage does:
+what is counted is what the seal asks for. What it writes is kept in files, so that memory is the seal's and the runner's alone.
 
-    python benchmarks/seal.py [--blocks 100000]
+    python benchmarks/seal.py [--blocks 100000] [--late 0]      (milliseconds before each answer)
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from pathlib import Path
 
 import apache_beam as beam
 import pyarrow as pa
-from common import arguments
+from common import arguments, workdir
 
 from transforms import storage
 from transforms.composing import Source
@@ -63,22 +64,25 @@ COUNTERS |= {"images_seen": REFERENCES, "images_untouched": REFERENCES}
 
 
 class Canned(GcsStore):
-    """Parts of every block, and what the seal writes, in memory. Counts requests."""
+    """Parts of every block in memory, what the seal writes in a folder. Counts requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path, late: float) -> None:
         super().__init__()
         self.asked: Counter[str] = Counter()
-        self._held: dict[str, bytes] = {f"{OUTPUT}/_tuneset/claim.json": json.dumps({"run": RUN}).encode()}
+        self._folder, self._late, self._held = folder, late, dict[str, Path]()
         self._sizes: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def _count(self, what: str) -> None:
         with self._lock:
             self.asked[what] += 1
+        if self._late:
+            time.sleep(self._late)
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         self._count("read")
-        data = self._held.get(uri) or PARTS.get(uri.rpartition(".")[2] if "/seal/" not in uri else "")
+        path = self._held.get(uri)
+        data = path.read_bytes() if path else PARTS.get(uri.rpartition(".")[2] if "/seal/" not in uri else "")
         if data is None:
             raise NotFound(uri)
         return data[start:end], Stat(uri, len(data), "1")
@@ -99,7 +103,9 @@ class Canned(GcsStore):
         self._count("write")
         self._sizes[uri] = len(data)
         if "/_tuneset/" in uri or uri.endswith(".json"):  # read again; files of the dataset are not
-            self._held[uri] = data
+            path = self._folder / blake2b(uri.encode()).hexdigest()
+            path.write_bytes(data)
+            self._held[uri] = path
         return Stat(uri, len(data), "1")
 
     def _compose(self, uri: str, sources: Sequence[Source], content_type: str) -> tuple[Stat, int]:
@@ -131,9 +137,16 @@ def receipts(start: int, stop: int) -> Iterator[Receipt]:
 
 
 def main() -> int:
-    options = arguments(__doc__, blocks=100_000)
+    options = arguments(__doc__, blocks=100_000, late=0)
+    with workdir(options.workdir) as folder:
+        return measure(options.blocks, Canned(folder, options.late / 1000))
+
+
+def measure(blocks: int, store: Canned) -> int:
     profile = PROFILES["image-tuning"]
-    storage._stores["gs"] = store = Canned()
+    storage._stores["gs"] = store
+    store.write(f"{OUTPUT}/_tuneset/claim.json", json.dumps({"run": RUN}).encode())
+    store.asked.clear()
     seal = SealDataset(
         writer=SegmentWriter(OUTPUT, True, RUN),
         caps=Caps(None, None),
@@ -144,18 +157,18 @@ def main() -> int:
     )
     began = time.perf_counter()
     with beam.Pipeline("FnApiRunner") as pipeline:
-        starts = pipeline | "Hundreds" >> beam.Create(range(0, options.blocks, 100)) | beam.Reshuffle()
-        made = starts | "Receipts" >> beam.FlatMap(lambda at: receipts(at, min(at + 100, options.blocks)))
+        starts = pipeline | "Hundreds" >> beam.Create(range(0, blocks, 100)) | beam.Reshuffle()
+        made = starts | "Receipts" >> beam.FlatMap(lambda at: receipts(at, min(at + 100, blocks)))
         skipped = pipeline | "None skipped" >> beam.Create([], reshuffle=False)
         _ = (made, skipped) | "Seal" >> seal
     wall = time.perf_counter() - began
     manifest = json.loads(store.read(f"{OUTPUT}/manifest.json")[0])
-    assert manifest["dataset"]["counters"]["examples_written"] == options.blocks * LINES
+    assert manifest["dataset"]["counters"]["examples_written"] == blocks * LINES
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    print(f"seal of {options.blocks:,} blocks in one process: {wall:.1f} s, {peak / 1e6:.0f} MB")
+    print(f"seal of {blocks:,} blocks in one process: {wall:.1f} s, {peak / 1e6:.0f} MB")
     for what, number in sorted(store.asked.items()):
-        print(f"  {what:8} {number:>9,}  {number / options.blocks:.3f} a block")
+        print(f"  {what:8} {number:>9,}  {number / blocks:.3f} a block")
     return 0
 
 

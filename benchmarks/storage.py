@@ -1,7 +1,8 @@
 """Inspection of objects in Cloud Storage: requests, bytes and time an image, with a stand-in that answers late.
 
 Against the same requests in a bare thread pool over the library's session, which has the same threads; and against the script
-people write, which downloads whole objects 16 at a time (on a part of the objects). What `--threads` is worth is told first.
+people write, which downloads whole objects 16 at a time (on a part of the objects). Two processes, as Beam's workers have one a core,
+are told beside it. What `--threads` is worth is told first.
 
     python benchmarks/storage.py [--images 8000] [--late 0,10,30,100] [--strict]
 """
@@ -13,13 +14,25 @@ import shutil
 import sys
 from pathlib import Path
 
-from common import Net, Report, arguments, fastest, object_rows, prepare, script, start_up, workdir, write_rows
+from common import (
+    TWO_PROCESSES,
+    Net,
+    Report,
+    arguments,
+    fastest,
+    object_rows,
+    prepare,
+    script,
+    start_up,
+    workdir,
+    write_rows,
+)
 from stand_in import standing_in
 
 from beam_jobs.options import OPTIONS
 
 THREADS = next(option.default for option in OPTIONS if option.name == "threads")
-_SWEEP = (8, 16, 32, 64)
+_SWEEP = (16, 64, 128, 256)
 
 
 def measure(kind: str, late: int, report: Report, folder: Path, images: int, downloads: int, repeat: int) -> None:
@@ -36,14 +49,20 @@ def measure(kind: str, late: int, report: Report, folder: Path, images: int, dow
         counts = server.counts()
         shutil.rmtree(folder / "counted")
         ours = report.run(f"tuneset, {THREADS} threads: {images:,} images", one, start)
+        start = start_up(repeat, folder, *TWO_PROCESSES)
+        run = fastest(repeat, lambda out: prepare(rows, out, *TWO_PROCESSES), folder / "two")
+        two = report.run("tuneset, two processes", run, start)
         loop = peer(report, f"bare loop, {THREADS} threads", "bare_requests.py", folder, rows, repeat)
         name = f"whole objects, 16 threads: {downloads:,} images"
         whole = peer(report, name, "download_script.py", folder, fewer, repeat)
         report.bar("requests an image", counts["requests"] / images, most=2)
         report.bar("KiB an image", counts["bytes"] / images / 1024, most=96)
         report.bar("request rate, of the bare loop's", loop.seconds / ours.seconds, ours, loop, least=0.7)
-        pace = (images / ours.seconds) / (downloads / whole.seconds)
-        report.bar("images a second, of the downloading script's", pace, ours, whole, least=5)
+        script_pace = downloads / whole.seconds
+        report.bar(
+            "images a second, of the downloading script's", images / ours.seconds / script_pace, ours, whole, least=5
+        )
+        print(f"  the same, two processes: {images / two.seconds / script_pace:.2f}", flush=True)
 
 
 def peer(report: Report, name: str, program: str, folder: Path, rows: Path, repeat: int) -> Net:
@@ -77,7 +96,7 @@ def main() -> int:
     images, downloads = max(options.images // 4, 1) * 4, max(options.downloads // 4, 1) * 4
     with workdir(options.workdir) as folder:
         report.head(f"{images:,} references to gs:// images, --verify structure")
-        sweep(report, folder, lates, images)
+        sweep(report, folder, lates, images // 2)
         for late in lates:
             for kind in ("plain", "phone"):
                 measure(kind, late, report, folder, images, min(downloads, images), options.repeat)

@@ -17,6 +17,7 @@ import pytest
 from cloud import Cloud
 from fault_proxy import Fault, Proxy, Request
 from folders import assert_equal_folders, bmp, jpeg, row, write_rows
+from launcher import Launcher
 
 from beam_jobs.prepare import prepare
 from transforms import answers, connecting
@@ -270,32 +271,42 @@ def start(*argv: str) -> subprocess.Popen[str]:
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
+@pytest.mark.timeout(300)
 def test_killed_at_any_request_and_then_again_it_is_equal(
     world: Cloud, expected: dict[str, Any], proxy: Proxy, tmp_path: Path
 ) -> None:
-    """kill -9 of the whole process group at seeded requests; each time the next run goes on from there."""
-    began = len(proxy.seen)
-    assert start(*command(world, "counted")).wait() == 0
-    requests = len(proxy.seen) - began
-    many = 20 if os.environ.get("TUNESET_LONG") else 6
-    for at in sorted(random.Random(20).sample(range(1, requests), many)):
-        left, process = [at], start(*command(world, "out"))
+    """kill -9 of the whole process group at 20 seeded requests, each of a run from the beginning; then the same command again."""
+    launcher, argv = Launcher(tmp_path), command(world, "out")[4:]
 
-        def kill(request: Request, left: list[int] = left, process: Any = process) -> Fault | None:
+    def killed(at: int) -> bool:
+        left, job = [at], launcher.start(argv)
+
+        def kill(request: Request) -> Fault | None:
             left[0] -= 1
             if left[0] == 0:
-                os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(job.pid, signal.SIGKILL)
             return Fault("lost") if left[0] <= 0 else None
 
         proxy.fault = kill
-        process.wait()
+        status = job.wait()
         proxy.fault = lambda request: None
-        if "manifest.json" in world.blobs("out/"):
-            assert left[0] <= 0 or process.returncode == 0
-    last = start(*command(world, "out"))
-    assert last.wait() == 0, last.communicate()
-    assert_equal_folders(world.folder("out/", tmp_path / "found"), expected)
-    assert not world.blobs("out/_tuneset/")
+        assert status in (0, -signal.SIGKILL), job.screen
+        return status != 0
+
+    try:
+        proxy.forget()
+        assert launcher.run(argv) == 0
+        requests, kills = len(proxy.seen), 0
+        for at in random.Random(20).sample(range(1, requests), 20):
+            for blob in world.blobs("out/").values():
+                blob.delete()
+            kills += killed(at)
+            assert launcher.run(argv) == 0, at
+            assert_equal_folders(world.folder("out/", tmp_path / f"found{at}"), expected)
+            assert not world.blobs("out/_tuneset/")
+    finally:
+        launcher.close()
+    assert kills >= 18  # a few begin before they are watched, and ask for less than they are to die at
 
 
 def test_of_two_jobs_that_race_one_seals_and_the_other_is_told(

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TypeVar
 
 from transforms import throttling
+from transforms.storage import is_local, store_for
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,6 +42,17 @@ def ahead(items: Iterator[Item], most: int, threads: int) -> Iterator[Item]:
             yield from found
 
     return rest(_pool(threads).submit(some))
+
+
+def read_each(uris: Sequence[str], at_once: int = 32) -> Iterator[bytes]:
+    """Objects whole, in order; `at_once` of them are read side by side, and held. Local files are read one after another."""
+
+    def read(uri: str) -> bytes:
+        return store_for(uri).read(uri)[0]
+
+    for at in range(0, len(uris), at_once):
+        some = uris[at : at + at_once]
+        yield from map(read, some) if is_local(some[0]) else overlapped(read, some, at_once)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

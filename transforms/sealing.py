@@ -155,14 +155,15 @@ class GroupSegments(beam.PTransform):
             receipts
             | "Boundaries" >> beam.Filter(sealing.is_boundary)
             | "Their places" >> beam.Map(lambda receipt: receipt.order)
+            | "All places" >> beam.combiners.ToList()
+            | "In order" >> beam.Map(sorted)
         )
-        return (
-            receipts | "To segments" >> beam.Map(to_segment, AsList(boundaries)) | "Group segments" >> beam.GroupByKey()
-        )
+        segments = receipts | "To segments" >> beam.Map(to_segment, AsSingleton(boundaries))
+        return segments | "Group segments" >> beam.GroupByKey()
 
 
 def to_segment(receipt: Receipt, boundaries: list[SortKey]) -> tuple[int, Receipt]:
-    return sealing.segment_of(receipt.order, sorted(boundaries)), receipt
+    return sealing.segment_of(receipt.order, boundaries), receipt
 
 
 class Smallest(beam.CombineFn):

@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,12 @@ from transforms.core import sealing
 from transforms.core.outputs import EXAMPLES_FILE, IMAGES, REPEATING, SPLITS, number_rejected, table, words
 from transforms.core.records import Part, Receipt
 from transforms.core.sealing import GROUPS, Cuts, Place, Plan, Summary
+from transforms.overlapping import read_each
 from transforms.storage import USUAL, Access, Piece, crc32c, is_local, store_for
 
 pa.set_memory_pool(pa.system_memory_pool())  # the others keep what they once held: 55 MB more after a million lines
 _ROW_GROUP = 64 << 10  # rows of a table that are held at once: a segment may be many times the average one
+_CHUNKS = 4  # shares of a table, of up to so many rows, that are read at once
 JSONL, PARQUET = "application/json-lines", "application/vnd.apache.parquet"
 
 
@@ -75,6 +78,17 @@ def groups_of(rows: pa.Table, cuts: Cuts) -> np.ndarray:
     return group
 
 
+def _whole(parts: dict[str, Part]) -> list[tuple[int, int]]:
+    """As `_sizes`, where no cap chooses."""
+    return [(parts[name].lines, parts[name].size) if name in parts else (0, 0) for name in GROUPS]
+
+
+def _sizes(rows: pa.Table, cuts: Cuts) -> list[tuple[int, int]]:
+    """Lines and bytes of each output group."""
+    group, size = groups_of(rows, cuts), rows["bytes"].to_numpy()
+    return [(int((group == g).sum()), int(size[group == g].sum())) for g in range(len(GROUPS))]
+
+
 @dataclass(frozen=True)
 class SegmentWriter:
     """Sums up and writes segments of one dataset.
@@ -101,8 +115,10 @@ class SegmentWriter:
     def sum_up(self, grouped: tuple[int, Iterable[Receipt]], cuts: Cuts) -> Summary:
         """What the plan needs to know of a segment; reads storage only where a cap chooses among lines."""
         segment, receipts = grouped
-        summary = Summary(segment)
-        for receipt in sorted(receipts, key=lambda r: r.order):
+        summary, ordered = Summary(segment), sorted(receipts, key=lambda r: r.order)
+        chosen = [self._chosen(receipt, cuts) for receipt in ordered]
+        tables = read_each([part.name for part in chosen if part])
+        for receipt, examples in zip(ordered, chosen):
             summary.counters.update(dict(receipt.counters))
             summary.reasons.update(dict(receipt.reasons))
             summary.buckets.update(receipt.buckets)
@@ -110,19 +126,17 @@ class SegmentWriter:
             parts = {part.kind: part for part in receipt.parts}
             summary.tables.append(parts["examples"].name if "examples" in parts else "")
             summary.images += parts["images"].lines if "images" in parts else 0
-            for group, (lines, size) in enumerate(self._sizes(parts, cuts)):
+            sizes = _sizes(table(next(tables)), cuts) if examples else _whole(parts)
+            for group, (lines, size) in enumerate(sizes):
                 summary.lines[group].append(lines)
                 summary.sizes[group].append(size)
         return summary
 
-    def _sizes(self, parts: dict[str, Part], cuts: Cuts) -> list[tuple[int, int]]:
-        chosen = cuts.sample < 1 << 64 or (cuts.validation < 1 << 64 and "validation" in parts)
-        if not chosen or "examples" not in parts:
-            found = [parts.get(name) for name in GROUPS]
-            return [(part.lines, part.size) if part else (0, 0) for part in found]
-        rows = table(store_for(self.folder).read(parts["examples"].name)[0])
-        group, size = groups_of(rows, cuts), rows["bytes"].to_numpy()
-        return [(int((group == g).sum()), int(size[group == g].sum())) for g in range(len(GROUPS))]
+    def _chosen(self, receipt: Receipt, cuts: Cuts) -> Part | None:
+        """The table of a block's examples if a cap chooses among them."""
+        parts = {part.kind: part for part in receipt.parts}
+        caps = cuts.sample < 1 << 64 or (cuts.validation < 1 << 64 and "validation" in parts)
+        return parts.get("examples") if caps else None
 
     def write(self, grouped: tuple[int, Iterable[Receipt]], plan: Plan, cuts: Cuts) -> Iterator[tuple[str, Chunk]]:
         """-> (output file name, this segment's chunk of it)."""
@@ -153,15 +167,12 @@ class SegmentWriter:
                     line, offset = line + len(some), offset + int(lines.size[some].sum())
 
     def _lines(self, receipts: list[Receipt], cuts: Cuts) -> Lines | None:
-        store, tables, blocks = store_for(self.folder), [], []
-        for index, receipt in enumerate(receipts):
-            for part in receipt.parts:
-                if part.kind == "examples":
-                    tables.append(table(store.read(part.name)[0]))
-                    blocks.append(np.full(part.lines, index))
-        if not tables:
+        parts = [(index, part) for index, r in enumerate(receipts) for part in r.parts if part.kind == "examples"]
+        if not parts:
             return None
-        rows, block = pa.concat_tables(tables).combine_chunks(), np.concatenate(blocks)
+        tables = map(table, read_each([part.name for _, part in parts]))
+        rows = pa.concat_tables(tables).combine_chunks()
+        block = np.concatenate([np.full(part.lines, index) for index, part in parts])
         size = rows["bytes"].to_numpy().astype(np.int64)
         lines = Lines(rows, block, groups_of(rows, cuts), size, np.zeros(len(size), np.int64))
         part_of = block * len(SPLITS) + rows["split"].to_numpy()
@@ -194,13 +205,10 @@ class SegmentWriter:
             pieces.append(Piece(part.name, int(offset[start]), end, part.size, part.crc32c))
         if len(pieces) <= 2 * len(receipts) + 2:
             return pieces
-        texts: dict[str, bytes] = {}  # a cap chose many single lines: gathered once, here
-        store = store_for(self.folder)
-        out = io.BytesIO()
-        for piece in pieces:
-            if piece.uri not in texts:
-                texts = {piece.uri: store.read(piece.uri)[0]}
-            out.write(texts[piece.uri][piece.start : piece.end])
+        out = io.BytesIO()  # a cap chose many single lines: gathered once, here
+        uris = list(dict.fromkeys(piece.uri for piece in pieces))
+        for text, (_, some) in zip(read_each(uris), groupby(pieces, lambda piece: piece.uri)):
+            out.writelines(text[piece.start : piece.end] for piece in some)
         return [self.put(out.getvalue(), f"{segment}.{name}")]
 
     def _composed(self, pieces: list[Piece], segment: int, name: str) -> tuple[Piece, ...]:
@@ -258,12 +266,12 @@ class SegmentWriter:
 
     def _rejected(self, segment: int, receipts: list[Receipt], plan: Plan) -> Iterator[tuple[str, Chunk]]:
         out = []
-        for receipt, firsts in zip(receipts, sealing.first_lines(receipts, plan.carry[segment])):
-            for part in receipt.parts:
-                if part.kind == "rejected":
-                    before = {source: first for (source, _), first in zip(receipt.lines, firsts)}
-                    text = store_for(self.folder).read(part.name)[0]
-                    out += number_rejected(text.splitlines(keepends=True), before)
+        firsts = sealing.first_lines(receipts, plan.carry[segment])
+        some = [(r, first, part) for r, first in zip(receipts, firsts) for part in r.parts if part.kind == "rejected"]
+        texts = read_each([part.name for _, _, part in some])
+        for text, (receipt, first, _) in zip(texts, some):
+            before = {source: lines for (source, _), lines in zip(receipt.lines, first)}
+            out += number_rejected(text.splitlines(keepends=True), before)
         if out:
             yield "rejected.jsonl", Chunk((segment,), (self.put(b"".join(out), f"{segment}.rejected"),), len(out))
 
@@ -272,8 +280,8 @@ class SegmentWriter:
         number, count = plan.table_of("images", 0, segment), plan.tables("images")
         target = sealing.file_name("images", ".parquet", number, count)
         held: list[pa.Table] = []
-        for at, part in enumerate(parts, 1):
-            held.append(table(store_for(self.folder).read(part.name)[0]))
+        for at, data in enumerate(read_each([part.name for part in parts]), 1):
+            held.append(table(data))
             if at == len(parts) or sum(map(len, held)) >= _ROW_GROUP:
                 yield target, self._put(pa.concat_tables(held), (segment, at), target)
                 held = []
@@ -293,8 +301,8 @@ def join_chunks(grouped: tuple[str, Iterable[Chunk]], writer: SegmentWriter) -> 
     sink: Any = io.BytesIO()
     schema, repeating = (EXAMPLES_FILE, REPEATING) if name.startswith("examples") else (IMAGES, True)
     with pq.ParquetWriter(sink, schema, compression="zstd", store_schema=False, use_dictionary=repeating) as parquet:
-        for piece in pieces:
-            parquet.write_table(table(store.read(piece.uri)[0]))
+        for data in read_each([piece.uri for piece in pieces], _CHUNKS):
+            parquet.write_table(table(data))
     data = sink.getvalue()
     store.replace(uri, data, "")
     found = store.stat(uri)

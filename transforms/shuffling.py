@@ -17,6 +17,7 @@ from apache_beam.pvalue import AsList
 from transforms.core.outputs import EXAMPLES, SPLITS, stream, table
 from transforms.core.records import Part, Receipt
 from transforms.core.sealing import Cuts, Summary, first_lines, source_carries
+from transforms.overlapping import read_each
 from transforms.segments import SegmentWriter
 from transforms.storage import crc32c, store_for
 
@@ -95,8 +96,7 @@ def _lines(receipt: Receipt, firsts: list[int], writer: SegmentWriter) -> Iterat
 def sort_bucket(grouped: tuple[int, Iterable[tuple[int, str]]], writer: SegmentWriter) -> Receipt:
     """A bucket -> the receipt of a block that holds its lines in order; equal examples stay in the order of the input."""
     bucket, objects = grouped
-    store = store_for(writer.folder)
-    rows = pa.concat_tables([table(store.read(uri)[0]) for _, uri in sorted(objects)])
+    rows = pa.concat_tables(map(table, read_each([uri for _, uri in sorted(objects)])))
     order = sorted(range(len(rows)), key=rows["rank"].to_pylist().__getitem__)  # a stable sort
     rows = rows.take(pa.array(order)).combine_chunks()
     sources = rows["source"].unique()
