@@ -385,11 +385,11 @@ def test_many_threads_never_hold_more_than_the_budget() -> None:
 
 @pytest.mark.parametrize(
     ("file", "each"),
-    [(b"\x89PNG", 10), (b"\xff\xd8\xff\xc0", 6), (b"\xff\xd8\xff\xc2", 11)],
-    ids=("png", "jpeg", "progressive"),
+    [(b"\x89PNG", 10), (b"\xff\xd8\xff\xc0", 6), (b"\xff\xd8\xff\xc2", 12), (b"RIFF", 18)],
+    ids=("png", "jpeg", "progressive", "webp"),
 )
 def test_a_picture_takes_slots_by_its_pixels(monkeypatch: pytest.MonkeyPatch, file: bytes, each: int) -> None:
-    """In slots of 64 MiB, the file counted in; one larger than the whole budget takes all of it and so runs alone."""
+    """In slots of 64 MiB, the file counted in; one that is larger than the whole budget, or of unknown size, runs alone."""
     counts: list[tuple[int, int]] = []
     real = decoding.slots
 
@@ -405,12 +405,22 @@ def test_a_picture_takes_slots_by_its_pixels(monkeypatch: pytest.MonkeyPatch, fi
         (100, SMALL - 100 * each + 1),
         (SMALL // each + 1, 0),
         (10**8, 0),
+        (0, 1),
     ):
-        kind = "png" if each == 10 else "jpeg"
+        kind = {10: "png", 18: "webp"}.get(each, "jpeg")
         with pytest.raises(ImageError):
             pool.fit(lambda: file, POLICY, source="s", header_type=kind, pixels=pixels, size=size)
     pool.close()
-    assert counts == [(1, 3), (1, 3), (2, 3), (2, 3), (3, 3)]
+    assert counts == [(1, 3), (1, 3), (2, 3), (2, 3), (3, 3), (3, 3)]
+
+
+def test_want_of_memory_is_not_called_a_damaged_picture() -> None:
+    """The decoder of a progressive JPEG itself calls it a broken data stream."""
+    out = io.BytesIO()
+    Image.radial_gradient("L").resize((3000, 2000)).convert("RGB").save(out, "JPEG", progressive=True, subsampling=0)
+    pool = DecoderPool(workers=1, memory_bytes=120 << 20)
+    assert reason(lambda: ask(pool, out.getvalue(), header_type="jpeg")) == "decoder_memory"
+    pool.close()
 
 
 def test_the_usual_budget_is_400_mb_a_core_and_at_most_half_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
