@@ -20,7 +20,7 @@ from typing import TypeVar
 import PIL
 from PIL import Image, JpegImagePlugin
 
-from .colour import plain
+from .colour import before_load, plain
 from .headers import sniff, walk
 from .rare import RARE
 from .reasons import ImageError
@@ -152,6 +152,7 @@ def decode(
         smaller = next((s for s in (8, 4, 2) if side and max(width, height) >= s * side), shrink)
         if smaller > 1:
             image.draft(None, (width // smaller, height // smaller))
+        before_load(image)
         image.load()
         if image.size == (width, height):
             coding = _coding(image)
