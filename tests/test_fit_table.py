@@ -11,7 +11,7 @@ from typing import Any
 
 import pillow_heif
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageOps
 
 from transforms.core.headers import parse
 from transforms.core.images import fit
@@ -256,6 +256,19 @@ def close(found: list[Pixel], expected: list[Pixel], tolerance: int) -> bool:
     )
 
 
+def astray(image: Image.Image, data: bytes) -> int:
+    """By how much any 8 x 8 pixels differ from the source's, turned and shrunk as a whole: a strip or tile gone astray."""
+    source = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    if source.mode == "I;16":
+        source = source.convert("I").point(lambda v: v * (1 / 257)).convert("L")
+    mode = {"P": "RGB", "RGBA": "RGBa"}.get(image.mode, image.mode)  # what is not seen does not count
+    source = source.convert("RGB") if source.mode == "P" else source
+    wanted = source.resize(image.size, Image.Resampling.LANCZOS).convert(mode)
+    # Band by band: Pillow knows no difference of RGBa.
+    pairs = zip(wanted.reduce(8).split(), image.convert(mode).reduce(8).split())
+    return max(ImageChops.difference(*pair).getextrema()[1] for pair in pairs)  # type: ignore[type-var, return-value]
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
 def test_format_mode_orientation_size(kind: Kind) -> None:
     source, (width, height) = parse(kind.data, len(kind.data)).type, kind.size
@@ -286,4 +299,6 @@ def test_format_mode_orientation_size(kind: Kind) -> None:
             assert not grey_again, where
             tolerance = kind.tolerance + (8 if limit == tiny else 3)
             assert close(means(image), pixels, tolerance), (*where, means(image), pixels)
+            if kind.size == LARGE:
+                assert astray(image, data) <= 4, where
             assert dict(image.getexif()) == {} and "icc_profile" not in image.info, where
