@@ -235,13 +235,24 @@ def test_what_a_decoder_prints_is_not_taken_for_a_reply(tmp_path: Path) -> None:
     pool.close()
 
 
+TRUE = {"type": "png", "width": 1, "height": 1, "quality": 0, "sampling": "", "scale": 1.0, "encodes": 1, "fate": "x"}
+
+
+def answering(answer: str) -> DecoderPool:
+    script = f"from transforms import helper\nhelper._answer = lambda *_: ({answer})\nhelper.main()"
+    return DecoderPool(workers=1, command=[sys.executable, "-c", script])
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         "{}, b''",
-        "{'type': 'gif', 'width': 1, 'height': 1, 'quality': 1, 'scale': 1.0, 'encodes': 1, 'fate': 'x'}, b'x'",
-        "{'type': 'png', 'width': '1', 'height': 1, 'quality': 1, 'scale': 1.0, 'encodes': 1, 'fate': 'x'}, b'x'",
-        "{'type': 'png', 'width': 1, 'height': 1, 'quality': 1, 'scale': 1.0, 'encodes': 1, 'fate': 'x'}, bytes(30_001)",
+        f"{TRUE | {'type': 'gif'}}, b'x'",
+        f"{TRUE | {'width': '1'}}, b'x'",
+        f"{TRUE | {'width': True}}, b'x'",
+        f"{TRUE | {'scale': 1}}, b'x'",
+        f"{TRUE | {'more': 1}}, b'x'",
+        f"{TRUE}, bytes(30_001)",
         "{'reason': 'unheard_of', 'detail': ''}, b''",
         "{'reason': 'undecodable'}, b''",
         "{'bug': 'x' * (2 << 20)}, b''",
@@ -249,9 +260,15 @@ def test_what_a_decoder_prints_is_not_taken_for_a_reply(tmp_path: Path) -> None:
     ],
 )
 def test_a_helper_that_answers_anything_else_is_not_believed(answer: str) -> None:
-    script = f"from transforms import helper\nhelper._answer = lambda *_: ({answer})\nhelper.main()"
-    pool = DecoderPool(workers=1, command=[sys.executable, "-c", script])
+    pool = answering(answer)
     assert reason(lambda: ask(pool, bmp())) == "decoder_crashed"
+    pool.close()
+
+
+def test_a_helper_that_answers_as_one_is_believed() -> None:
+    """So that the answers above are refused for what they change."""
+    pool = answering(f"{TRUE}, bytes(30_000)")
+    assert ask(pool, bmp()) == FittedImage(data=bytes(30_000), **TRUE)  # type: ignore[arg-type]
     pool.close()
 
 

@@ -21,7 +21,7 @@ from typing import TypeVar
 import PIL
 from PIL import Image, JpegImagePlugin
 
-from .colour import plain
+from .colour import before_load, plain
 from .encode import SCALED_QUALITY, STEPS, tables
 from .headers import sniff, walk
 from .pixels import SIDEWAYS, turned
@@ -129,6 +129,7 @@ def decode(
             smaller = _must_lose(image, len(data) / limit)
         if smaller > 1:
             image.draft(None, (max(1, width // smaller), max(1, height // smaller)))
+        before_load(image)
         image.load()
         if image.size == (width, height):
             coding = _coding(image)
