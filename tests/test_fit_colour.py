@@ -222,6 +222,9 @@ def tiff_grey(values: list[int], bits: int, photometric: int = 1, sample: int = 
         ([-300, -200, -100, 0], 16, 1, 2, [0, 85, 170, 255]),
         ([0, 1365, 2730, 4095], 32, 1, 1, [0, 85, 170, 255]),  # no set range: its own
         ([1000, 1001, 1002, 1003], 32, 1, 1, [0, 85, 170, 255]),
+        ([0, 0x5555_5555, 0xAAAA_AAAA, 0xFFFF_FFFF], 32, 1, 1, [0, 85, 170, 255]),
+        ([-30_000, 0, 30_000, 60_000], 32, 1, 2, [0, 85, 170, 255]),
+        ([0, 100, 200, 300], 16, 1, 2, [0, 85, 170, 255]),
     ],
 )
 def test_grey_of_every_depth(values: list[int], bits: int, photometric: int, sample: int, wanted: list[int]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import math
 
-from PIL import Image, ImageChops, ImageCms, PngImagePlugin, TiffImagePlugin
+from PIL import Image, ImageChops, ImageCms, ImageMath, PngImagePlugin, TiffImagePlugin
 
-_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF 6.0
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF 6.0
+_WHITE_IS_ZERO, _UNSIGNED = 0, 1
 _LEVELS = (0, 10, 25, 50, 100, 150, 200, 255)
 _PROBE = [(v, v, v) for v in _LEVELS] + [(v * r, v * g, v * b) for v in (90, 255) for r, g, b in (
     (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0))]  # fmt: skip
@@ -51,10 +52,13 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     """12 and 16-bit grey -> L, or LA where one grey is transparent, v / 16.06 or v / 257 rounded; other integers and
     floats have no set range: their own becomes 0..255."""
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else None
-    bits = tags.get(_BITS, (16,))[0] if tags else 16
     low, high = image.getextrema()
-    if image.mode != "F" and bits <= 16 and low >= 0 and high <= 65_535:
-        top = 4095 if bits == 12 else 65_535
+    if tags and image.mode == "I" and low < 0 and tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0] == _UNSIGNED:
+        # Pillow takes 32 bits for signed ones. With the first bit turned over they stand in their order again.
+        image = ImageMath.lambda_eval(lambda given: given["image"] ^ -(1 << 31), image=image)
+        low, high = image.getextrema()
+    elif image.mode != "F" and not (tags and image.mode == "I") and low >= 0 and high <= 65_535:
+        top = 4095 if tags and tags.get(_BITS, (16,))[0] == 12 else 65_535
         table = [min((v * 255 + top // 2) // top, 255) for v in range(65_536)]
         if tags and tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO) == _WHITE_IS_ZERO:
             table = [255 - v for v in table]
