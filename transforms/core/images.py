@@ -31,7 +31,9 @@ from .tiles import first_half, mosaic, rough_mosaic
 _LOSSLESS = ("png", "gif", "bmp", "ico", "tiff", *RARE)
 _ENOUGH = 95 * STEPS  # quality of what was not over the limit: above it bytes grow fast and nothing can be seen
 _TOP = 100 * STEPS - 1  # as libjpeg's 100: no coefficient is rounded to less than a whole one
-_SCALED_QUALITY = 85  # what shrinking aims at: PSNR at equal bytes is flat over 85..92, where SSIM falls with the pixels
+_SCALED_QUALITY = (
+    85  # what shrinking aims at: PSNR at equal bytes is flat over 85..92, where SSIM falls with the pixels
+)
 _JPEG_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 _AIM = 0.994  # of the limit that a prediction from tiles may use: it is within half a percent on most photographs
 _SURE_AIM = 0.998  # once a full encode has told what the tiles were wrong by
@@ -141,7 +143,13 @@ class _Writer:
         self._may_shrink()
         if room > 0:
             scale = min(self._sample(decoded).scale_for(self._scaled, room, resize), _JPEG_SIDE / max(decoded.size))
-            for factor in (1.0, 0.97, 0.9, 0.8, *(0.5**n for n in range(1, 18))):  # the last ones for limits near nothing
+            for factor in (
+                1.0,
+                0.97,
+                0.9,
+                0.8,
+                *(0.5**n for n in range(1, 18)),
+            ):  # the last ones for limits near nothing
                 small = _smaller(decoded, min(scale, 0.98) * factor)
                 if fitted := self.as_jpeg(small):
                     return fitted
