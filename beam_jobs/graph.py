@@ -10,6 +10,8 @@ finish = split -> assign -> publish -> commit. Only descriptors, orders and rece
 
 from __future__ import annotations
 
+import os
+
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton
 
@@ -43,7 +45,9 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
     )
     ready, waiting, orders = opened | "Hold" >> HoldForFitting(fitter=p.fitter)
 
-    fitted = orders | "Fit" >> FitImages(fitter=p.fitter, min_ram="4GB" if p.remote else "")
+    # Elsewhere a core has a process of its own; here one process has all cores.
+    at_once, min_ram = (2, "4GB") if p.remote else ((os.cpu_count() or 1) + 1, "")
+    fitted = orders | "Fit" >> FitImages(fitter=p.fitter, at_once=at_once, min_ram=min_ram)
     all_fitted = fitted | "All images fitted" >> beam.CombineGlobally(beam.combiners.CountCombineFn())
     recalled = (
         waiting

@@ -82,7 +82,7 @@ OPTIONS = (
            "flatten: laid on white", "POLICY", CHOICES["alpha"], shapes=True),
     Option("animation", _IMG, "first_frame", "what becomes of a rewritten image of several frames or pages; reject also rejects "
            "one that conforms", "POLICY", CHOICES["animation"], shapes=True),
-    Option("effort", _IMG, "fast", "how a rewritten image is coded; best: progressive, some 10 % fewer bytes, 3 times as long",
+    Option("effort", _IMG, "fast", "how a rewritten image is coded; best: progressive, some 10 % fewer bytes, 4 times as long",
            "LEVEL", CHOICES["effort"], shapes=True),
     Option("upright", _IMG, False, "rewrite images that carry an EXIF rotation tag", shapes=True),
     Option("on_too_many_images", _SPLIT, "split", "what becomes of an example over --max_images", "POLICY",

@@ -8,6 +8,7 @@ import struct
 import time
 import zlib
 
+import pillow_heif
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -81,6 +82,10 @@ def ispe(width: int, height: int) -> bytes:
 
 def irot(steps: int) -> bytes:
     return box(b"irot", bytes([steps]))
+
+
+def clap(width: tuple[int, int], height: tuple[int, int]) -> bytes:
+    return box(b"clap", struct.pack(">8I", *width, *height, 0, 1, 0, 1))
 
 
 def imir(axis: int) -> bytes:
@@ -466,6 +471,36 @@ def test_heic_primary_item(wide: bool) -> None:
     assert parsed(ispe(8, 6), box(b"colr", b"nclx"), irot(3)) == Header("heic", 8, 6, 6)
     assert parsed(ispe(8, 6), before_meta=box(b"free", bytes(9))) == Header("heic", 8, 6)
     assert parsed(ispe(8, 6), between=box(b"moov")) == Header("heic", 8, 6, frames=0)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (63, 47), (101, 33), (128, 64)])
+def test_heic_is_as_large_as_it_decodes(size: tuple[int, int]) -> None:
+    """Encoders pad to even sides and to 64 pixels, and say by a clean aperture what is to be cut off."""
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(noise(*size)).save(buffer)
+    data = buffer.getvalue()
+    assert pillow_heif.open_heif(data).size == size
+    assert parse(data, len(data)) == Header("heic", *size)
+
+
+@pytest.mark.parametrize(
+    ("aperture", "size"),
+    [
+        (clap((99, 1), (70, 1)), (99, 70)),
+        (clap((198, 2), (140, 2)), (99, 70)),
+        (clap((100, 1), (80, 1)), (100, 80)),
+        (clap((101, 1), (80, 1)), (100, 80)),
+        (clap((37, 1), (17, 1)), (37, 17)),
+        (clap((36, 1), (17, 1)), (100, 80)),  # a crop, not padding: what is decoded counts
+        (clap((0, 1), (80, 1)), (100, 80)),
+        (clap((99, 0), (70, 1)), (100, 80)),
+        (clap((99, 1), (70, 0)), (100, 80)),
+        (box(b"clap", bytes(3)), (100, 80)),
+    ],
+)
+def test_heic_clean_aperture(aperture: bytes, size: tuple[int, int]) -> None:
+    data = heic(ispe(100, 80), aperture, irot(1))
+    assert parse(data, len(data)) == Header("heic", *size, 8)
 
 
 def displayed(properties: list[tuple[str, int]]) -> Image.Image:

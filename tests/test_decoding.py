@@ -235,13 +235,24 @@ def test_what_a_decoder_prints_is_not_taken_for_a_reply(tmp_path: Path) -> None:
     pool.close()
 
 
+TRUE = {"type": "png", "width": 1, "height": 1, "quality": 0, "sampling": "", "scale": 1.0, "encodes": 1, "fate": "x"}
+
+
+def answering(answer: str) -> DecoderPool:
+    script = f"from transforms import helper\nhelper._answer = lambda *_: ({answer})\nhelper.main()"
+    return DecoderPool(workers=1, command=[sys.executable, "-c", script])
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         "{}, b''",
-        "{'type': 'gif', 'width': 1, 'height': 1, 'quality': 1, 'scale': 1.0, 'encodes': 1, 'fate': 'x'}, b'x'",
-        "{'type': 'png', 'width': '1', 'height': 1, 'quality': 1, 'scale': 1.0, 'encodes': 1, 'fate': 'x'}, b'x'",
-        "{'type': 'png', 'width': 1, 'height': 1, 'quality': 1, 'scale': 1.0, 'encodes': 1, 'fate': 'x'}, bytes(30_001)",
+        f"{TRUE | {'type': 'gif'}}, b'x'",
+        f"{TRUE | {'width': '1'}}, b'x'",
+        f"{TRUE | {'width': True}}, b'x'",
+        f"{TRUE | {'scale': 1}}, b'x'",
+        f"{TRUE | {'more': 1}}, b'x'",
+        f"{TRUE}, bytes(30_001)",
         "{'reason': 'unheard_of', 'detail': ''}, b''",
         "{'reason': 'undecodable'}, b''",
         "{'bug': 'x' * (2 << 20)}, b''",
@@ -249,9 +260,15 @@ def test_what_a_decoder_prints_is_not_taken_for_a_reply(tmp_path: Path) -> None:
     ],
 )
 def test_a_helper_that_answers_anything_else_is_not_believed(answer: str) -> None:
-    script = f"from transforms import helper\nhelper._answer = lambda *_: ({answer})\nhelper.main()"
-    pool = DecoderPool(workers=1, command=[sys.executable, "-c", script])
+    pool = answering(answer)
     assert reason(lambda: ask(pool, bmp())) == "decoder_crashed"
+    pool.close()
+
+
+def test_a_helper_that_answers_as_one_is_believed() -> None:
+    """So that the answers above are refused for what they change."""
+    pool = answering(f"{TRUE}, bytes(30_000)")
+    assert ask(pool, bmp()) == FittedImage(data=bytes(30_000), **TRUE)  # type: ignore[arg-type]
     pool.close()
 
 
@@ -385,11 +402,11 @@ def test_many_threads_never_hold_more_than_the_budget() -> None:
 
 @pytest.mark.parametrize(
     ("file", "each"),
-    [(b"\x89PNG", 10), (b"\xff\xd8\xff\xc0", 6), (b"\xff\xd8\xff\xc2", 11)],
-    ids=("png", "jpeg", "progressive"),
+    [(b"\x89PNG", 10), (b"\xff\xd8\xff\xc0", 6), (b"\xff\xd8\xff\xc2", 12), (b"RIFF", 18)],
+    ids=("png", "jpeg", "progressive", "webp"),
 )
 def test_a_picture_takes_slots_by_its_pixels(monkeypatch: pytest.MonkeyPatch, file: bytes, each: int) -> None:
-    """In slots of 64 MiB, the file counted in; one larger than the whole budget takes all of it and so runs alone."""
+    """In slots of 64 MiB, the file counted in; one that is larger than the whole budget, or of unknown size, runs alone."""
     counts: list[tuple[int, int]] = []
     real = decoding.slots
 
@@ -405,12 +422,22 @@ def test_a_picture_takes_slots_by_its_pixels(monkeypatch: pytest.MonkeyPatch, fi
         (100, SMALL - 100 * each + 1),
         (SMALL // each + 1, 0),
         (10**8, 0),
+        (0, 1),
     ):
-        kind = "png" if each == 10 else "jpeg"
+        kind = {10: "png", 18: "webp"}.get(each, "jpeg")
         with pytest.raises(ImageError):
             pool.fit(lambda: file, POLICY, source="s", header_type=kind, pixels=pixels, size=size)
     pool.close()
-    assert counts == [(1, 3), (1, 3), (2, 3), (2, 3), (3, 3)]
+    assert counts == [(1, 3), (1, 3), (2, 3), (2, 3), (3, 3), (3, 3)]
+
+
+def test_want_of_memory_is_not_called_a_damaged_picture() -> None:
+    """The decoder of a progressive JPEG itself calls it a broken data stream."""
+    out = io.BytesIO()
+    Image.radial_gradient("L").resize((3000, 2000)).convert("RGB").save(out, "JPEG", progressive=True, subsampling=0)
+    pool = DecoderPool(workers=1, memory_bytes=120 << 20)
+    assert reason(lambda: ask(pool, out.getvalue(), header_type="jpeg")) == "decoder_memory"
+    pool.close()
 
 
 def test_the_usual_budget_is_400_mb_a_core_and_at_most_half_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:

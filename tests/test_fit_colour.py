@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from typing import Any
 
 import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
+from transforms.core.colour import plain
 from transforms.core.images import fit
 from transforms.core.policy import FitPolicy
 
@@ -57,9 +59,10 @@ def s15(value: float) -> bytes:
     return struct.pack(">i", round(value * 65536))
 
 
-def profile(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+def profile(
+    kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes], name: bytes = b"made by a test"
+) -> bytes:
     """ICC.1:2010: header, tag table, tags."""
-    name = b"made by a test"
     tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(name) + 1) + name + bytes(79),
             b"wtpt": b"XYZ \0\0\0\0" + b"".join(map(s15, D50)), **tags}  # fmt: skip
     at, table, body = 132 + 12 * len(tags), b"", b""
@@ -72,11 +75,11 @@ def profile(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, byte
     return head + struct.pack(">I", len(tags)) + table + body
 
 
-def rgb_profile(primaries: tuple[tuple[float, float], ...], gamma: float) -> bytes:
+def rgb_profile(primaries: tuple[tuple[float, float], ...], gamma: float, name: bytes = b"made by a test") -> bytes:
     columns = zip(*to_d50(to_xyz(primaries)))
     tags = {f"{c}XYZ".encode(): b"XYZ \0\0\0\0" + b"".join(map(s15, column)) for c, column in zip("rgb", columns)}
     curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
-    return profile(b"mntr", b"RGB ", b"XYZ ", tags | {f"{c}TRC".encode(): curve for c in "rgb"})
+    return profile(b"mntr", b"RGB ", b"XYZ ", tags | {f"{c}TRC".encode(): curve for c in "rgb"}, name)
 
 
 def expected(pixel: Pixel, primaries: tuple[tuple[float, float], ...], gamma: float) -> Pixel:
@@ -192,3 +195,102 @@ def test_lab_becomes_srgb() -> None:
     )
     assert lab is not None
     assert_close(fitted(encoded(lab, "TIFF"), "tiff")[1], PATCHES, 5)  # Lab in 8 bits is coarse
+
+
+def tiff_grey(values: list[int], bits: int, photometric: int = 1, sample: int = 1) -> bytes:
+    """Four fields of one grey each, in a TIFF of one strip; 12 bits are packed, others little-endian."""
+    row = [value for value in values for _ in range(32)]
+    if bits == 12:
+        line = b"".join((a << 12 | b).to_bytes(3, "big") for a, b in zip(row[::2], row[1::2]))
+    else:
+        line = b"".join(value.to_bytes(bits // 8, "little", signed=sample == 2) for value in row)
+    fields = [(256, 128), (257, 32), (258, bits), (259, 1), (262, photometric), (273, 8 + 2 + 120 + 4), (277, 1),
+              (278, 32), (279, 32 * len(line)), (339, sample)]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields)
+    return struct.pack("<4sIH", b"II*\0", 8, len(fields)) + entries + bytes(4) + line * 32
+
+
+@pytest.mark.parametrize(
+    ("values", "bits", "photometric", "sample", "wanted"),
+    [
+        ([0, 1365, 2730, 4095], 12, 1, 1, [0, 85, 170, 255]),
+        ([7, 8, 9, 4088], 12, 1, 1, [0, 0, 1, 255]),
+        ([0, 21845, 43690, 65535], 16, 1, 1, [0, 85, 170, 255]),
+        ([0, 128, 129, 65406], 16, 1, 1, [0, 0, 1, 254]),
+        ([0, 21845, 43690, 65535], 16, 0, 1, [255, 170, 85, 0]),
+        ([0, 85, 170, 255], 8, 0, 1, [255, 170, 85, 0]),
+        ([-300, -200, -100, 0], 16, 1, 2, [0, 85, 170, 255]),
+        ([0, 1365, 2730, 4095], 32, 1, 1, [0, 85, 170, 255]),  # no set range: its own
+        ([1000, 1001, 1002, 1003], 32, 1, 1, [0, 85, 170, 255]),
+        ([0, 0x5555_5555, 0xAAAA_AAAA, 0xFFFF_FFFF], 32, 1, 1, [0, 85, 170, 255]),
+        ([-30_000, 0, 30_000, 60_000], 32, 1, 2, [0, 85, 170, 255]),
+        ([0, 100, 200, 300], 16, 1, 2, [0, 85, 170, 255]),
+    ],
+)
+def test_grey_of_every_depth(values: list[int], bits: int, photometric: int, sample: int, wanted: list[int]) -> None:
+    image, found = fitted(tiff_grey(values, bits, photometric, sample), "tiff")
+    assert (image.mode, found) == ("L", wanted)
+
+
+def clear_png(values: list[int], depth: int, colour: int, clear: list[int]) -> bytes:
+    """Four fields of one value each, `clear` the one transparent colour."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    samples = [value for value in values for _ in range(32 * (3 if colour == 2 else 1))]
+    bits = "".join(f"{value:0{depth}b}" for value in samples)
+    row = b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+    head = struct.pack(">IIBBBBB", 128, 32, depth, colour, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"tRNS", struct.pack(f">{len(clear)}H", *clear))
+            + chunk(b"IDAT", zlib.compress(row * 32)) + chunk(b"IEND", b""))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "depth", "clear", "wanted", "alpha"),
+    [
+        ([0, 1, 2, 3], 2, 2, [0, 85, 170, 255], [255, 255, 0, 255]),
+        ([0, 5, 10, 15], 4, 10, [0, 85, 170, 255], [255, 255, 0, 255]),
+        ([0, 10, 170, 255], 8, 10, [0, 10, 170, 255], [255, 0, 255, 255]),
+        ([0, 21845, 43680, 65535], 16, 43680, [0, 85, 170, 255], [255, 255, 0, 255]),
+        ([0, 1, 2, 3], 16, 2, [0, 0, 0, 0], [255, 255, 0, 255]),  # as grey they are one; still only that one is clear
+    ],
+)
+def test_the_transparent_grey_of_a_png(
+    values: list[int], depth: int, clear: int, wanted: list[int], alpha: list[int]
+) -> None:
+    image, found = fitted(clear_png(values, depth, 0, [clear]), "png")
+    assert (image.mode, found) == ("LA", list(zip(wanted, alpha)))
+
+
+@pytest.mark.parametrize(
+    ("values", "depth", "clear"),
+    [([0, 100, 170, 255], 8, 100), ([0, 25700, 43680, 65535], 16, 43680), ([0, 100, 25700, 43680], 16, 100)],
+)
+def test_the_transparent_colour_of_a_png(values: list[int], depth: int, clear: int) -> None:
+    """Of 16 bits Pillow keeps the upper 8, and compares those."""
+    image, found = fitted(clear_png(values, depth, 2, [clear] * 3), "png")
+    eight = [value >> depth - 8 for value in values]
+    assert image.mode == "RGBA"
+    assert found == [(v, v, v, 255 * (v != clear >> depth - 8)) for v in eight]
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.8])
+def test_a_profile_is_believed_for_its_numbers_not_its_name(gamma: float) -> None:
+    data = encoded(patches("RGB", PATCHES), "PNG", icc_profile=rgb_profile(SRGB, gamma, b"sRGB linear or so"))
+    wanted = [expected(pixel, SRGB, gamma) for pixel in PATCHES]
+    assert_close(fitted(data, "png")[1], wanted, 1)
+    assert max(abs(a - b) for one, two in zip(wanted, PATCHES) for a, b in zip(one, two)) > 10
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_what_is_srgb_is_not_transformed(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = patches("RGB", PATCHES).convert(mode)
+    image.info["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    before, worked = image.tobytes(), []
+    transform = ImageCms.applyTransform
+    monkeypatch.setattr(
+        ImageCms, "applyTransform", lambda im, *a, **k: worked.append(im.size) or transform(im, *a, **k)
+    )
+    after = plain(image)
+    assert (after.mode, after.tobytes(), worked) == (mode, before, [(16, 1)])

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from laws import counters, rejections
 from PIL import Image, ImageChops
 
 from beam_jobs.prepare import prepare
-from transforms import looking
+from transforms import looking, outcomes
+from transforms.core.records import FitOrder, Fitted
+from transforms.orders import Fitter
 
 LIMIT = 60_000
 Fit = Callable[..., dict[str, Any]]
@@ -217,3 +220,19 @@ def test_decode_memory_is_shared_by_what_is_decoded_at_once(tmp_path: Path, monk
         assert prepare(["--input", source, "--output", str(tmp_path / f"out{memory}"), *options]) == 0
         assert set(asked) == {expected}
         asked.clear()
+
+
+def test_a_process_fits_several_images_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waits until another is at work as well: one after the other they would wait for ever."""
+    both = threading.Barrier(2)
+    real = outcomes._outcome
+
+    def together(order: FitOrder, fitter: Fitter) -> Fitted:
+        both.wait(30)
+        return real(order, fitter)
+
+    monkeypatch.setattr(outcomes, "_outcome", together)
+    images = [put(tmp_path / f"{n}.bmp", encoded(photo(60, 40 + n), "BMP")) for n in range(4)]
+    source = write_lines(tmp_path / "rows.jsonl", [row("x", images)])
+    assert prepare(["--input", source, "--output", str(tmp_path / "out"), "--splits", "train=1"]) == 0
+    assert len(list((tmp_path / "out/images").rglob("*.png"))) == 4

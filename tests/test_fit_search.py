@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from PIL import Image, ImageChops, ImageDraw
 
 from transforms.core import decode, images
-from transforms.core.decode import Decoded, turned
+from transforms.core.decode import Decoded
 from transforms.core.encode import (
     SAMPLINGS,
     STEPS,
@@ -22,9 +23,10 @@ from transforms.core.encode import (
     without_waste,
 )
 from transforms.core.images import fit
-from transforms.core.pixels import resize, without_hidden
+from transforms.core.pixels import resize, turned, without_hidden
 from transforms.core.policy import FitPolicy, FittedImage
 from transforms.core.predict import Sample
+from transforms.core.reasons import ImageError
 from transforms.core.tiles import mosaic
 
 
@@ -233,3 +235,41 @@ def test_png_loses_what_it_does_not_use_before_it_loses_pixels() -> None:
             assert made.getpixel((5, 5)) == (1, 2, 3, 255) and made.getpixel((99, 99)) == (0, 0, 0, 0)
         else:
             assert made.convert("RGB").tobytes() == picture.tobytes()
+
+
+@pytest.mark.parametrize(("size", "scale"), [((1999, 1501), 0.11), ((1999, 1501), 0.16), ((1501, 1999), 0.3)])
+def test_odd_sizes_are_resized_as_pillow_does_it(size: tuple[int, int], scale: float) -> None:
+    """Reduced first, the last column and row are less than whole ones: the picture must not shift by them."""
+    picture = noise(40, 30).resize(size, Image.Resampling.BICUBIC)
+    small = resize(picture, scale)
+    expected = picture.resize(small.size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    assert max(high for _, high in ImageChops.difference(small, expected).getextrema()) <= 3
+
+
+def test_max_side_is_met_exactly() -> None:
+    assert [resize(Image.new("L", (side, 8)), 3072 / side).width for side in range(3073, 20_000, 7)] == [3072] * 2419
+
+
+def test_a_flat_jpeg_is_decoded_smaller_too() -> None:
+    data = encoded(noise(6000, 1), "JPEG", quality=95)
+    few, narrow = FitPolicy(max_bytes=3_000, types=("jpeg",)), FitPolicy(max_bytes=9_000, types=("jpeg",), max_side=900)
+    for policy in (few, replace(narrow, oversize="resize")):
+        fitted = fit(data, policy, source="s", header_type="jpeg")
+        assert fitted.height == 1 and fitted.width < 6000 and len(fitted.data) <= policy.max_bytes
+
+
+def test_a_png_that_is_within_the_limit_stays_without_loss() -> None:
+    """What repeats over the picture does not repeat in tiles of it: they foretell ten times the bytes."""
+    picture = Image.new("RGB", (3000, 2400))
+    for x in range(0, 3000, 300):
+        for y in range(0, 2400, 300):
+            picture.paste(noise(300, 300), (x, y))
+    data = encoded(picture, "PNG", optimize=True)
+    fitted = fit(data, FitPolicy(max_bytes=2 * len(data), types=("png", "jpeg")), source="s", header_type="png")
+    assert (fitted.type, fitted.scale) == ("png", 1.0)
+
+
+def test_a_side_that_no_jpeg_has_is_named() -> None:
+    policy = FitPolicy(max_bytes=10**6, types=("jpeg",), oversize="recompress")
+    with pytest.raises(ImageError, match="a JPEG has at most 65500 pixels a side"):
+        fit(encoded(Image.new("L", (70_000, 2)), "PNG"), policy, source="s", header_type="png")

@@ -11,15 +11,17 @@ from typing import Any
 
 import pillow_heif
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageOps
 
 from transforms.core.headers import parse
 from transforms.core.images import fit
 from transforms.core.policy import FitPolicy, FittedImage
+from transforms.core.tiles import mosaic
 
 pillow_heif.register_heif_opener()  # what the helpers do at their start
 
 WIDTH, HEIGHT = 160, 112
+LARGE = (1400, 1000)  # of which tiles are less than half, and which is worked in strips
 ROOMY, SNUG, TINY = (
     1_000_000,
     10_000,
@@ -35,28 +37,28 @@ TURNED = {  # which of the four fields, row by row, stands where
 }  # fmt: skip
 
 
-def quarters(mode: str, values: list[Any]) -> Image.Image:
-    image = Image.new(mode, (WIDTH, HEIGHT))
+def quarters(mode: str, values: list[Any], size: tuple[int, int] = (WIDTH, HEIGHT)) -> Image.Image:
+    image, (width, height) = Image.new(mode, size), size
     for index, value in enumerate(values):
-        x, y = index % 2 * WIDTH // 2, index // 2 * HEIGHT // 2
-        image.paste(value, (x, y, x + WIDTH // 2, y + HEIGHT // 2))
+        x, y = index % 2 * width // 2, index // 2 * height // 2
+        image.paste(value, (x, y, x + width // 2, y + height // 2))
     return image
 
 
 def grain(image: Image.Image) -> Image.Image:
     """So that a picture of four fields takes some bytes; its mean is 0."""
-    noise = Image.frombytes("L", image.size, random.Random(5).randbytes(WIDTH * HEIGHT)).point(lambda v: 111 + v // 8)
+    noise = Image.frombytes("L", image.size, random.Random(5).randbytes(image.width * image.height))
+    noise = noise.point(lambda v: 111 + v // 8)
     noise = noise if image.mode == "L" else Image.merge(image.mode, [noise] * len(image.getbands()))
     return ImageChops.add(image, noise, 1, -127)
 
 
 COLOUR, LIGHT = grain(quarters("RGB", FIELDS)), grain(quarters("L", [value[0] for value in GREY]))
-SEEN = quarters("L", ALPHA)
 
 
 def with_alpha(image: Image.Image) -> Image.Image:
     image = image.copy()
-    image.putalpha(SEEN)
+    image.putalpha(quarters("L", ALPHA, image.size))
     return image
 
 
@@ -67,9 +69,9 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def deep() -> Image.Image:
-    image = Image.new("I;16", LIGHT.size)
-    image.frombytes(b"".join(struct.pack("<H", value * 257) for value in LIGHT.tobytes()))
+def deep(light: Image.Image) -> Image.Image:
+    image = Image.new("I;16", light.size)
+    image.frombytes(bytes(two for value in light.tobytes() for two in (value, value)))
     return image
 
 
@@ -121,6 +123,8 @@ class Kind:
     tolerance: int = 3
     options: dict[str, Any] = field(default_factory=dict)
     remake: tuple[Image.Image, str] | None = None  # made anew with an EXIF orientation
+    size: tuple[int, int] = (WIDTH, HEIGHT)
+    orientations: range | tuple[int, ...] = range(1, 9)
 
 
 def kinds() -> list[Kind]:
@@ -144,7 +148,7 @@ def kinds() -> list[Kind]:
         ("png P", p, "PNG", {}, ("png", "P"), ("png", "P"), FIELDS, 8),
         ("png RGB", COLOUR, "PNG", {}, ("png", "RGB"), jpeg, FIELDS),
         ("png RGBA", with_alpha(COLOUR), "PNG", {}, ("png", "RGBA"), ("png", "RGBA"), clear),
-        ("png 16 bit", deep(), "PNG", {}, ("png", "L"), ("jpeg", "L"), GREY),
+        ("png 16 bit", deep(LIGHT), "PNG", {}, ("png", "L"), ("jpeg", "L"), GREY),
         ("png animated", COLOUR, "PNG", {"save_all": True, "append_images": [second.copy()]}, ("png", "RGB"), jpeg, FIELDS),
         ("webp RGB", COLOUR, "WEBP", lossless, jpeg, jpeg, FIELDS),
         ("webp lossy", COLOUR, "WEBP", {"quality": 95}, jpeg, jpeg, FIELDS, 6),
@@ -158,7 +162,7 @@ def kinds() -> list[Kind]:
         ("bmp RGB", COLOUR, "BMP", {}, ("png", "RGB"), jpeg, FIELDS),
         ("tiff 1", bits, "TIFF", {"compression": "group4"}, ("png", "1"), ("png", "1"), GREY, 6),
         ("tiff L", LIGHT, "TIFF", {}, ("png", "L"), ("jpeg", "L"), GREY),
-        ("tiff 16 bit", deep(), "TIFF", {}, ("png", "L"), ("jpeg", "L"), GREY),
+        ("tiff 16 bit", deep(LIGHT), "TIFF", {}, ("png", "L"), ("jpeg", "L"), GREY),
         ("tiff P", p, "TIFF", {}, ("png", "P"), ("png", "P"), FIELDS, 8),
         ("tiff RGB", COLOUR, "TIFF", {"compression": "tiff_lzw"}, ("png", "RGB"), jpeg, FIELDS),
         ("tiff RGBA", with_alpha(COLOUR), "TIFF", {}, ("png", "RGBA"), ("png", "RGBA"), clear),
@@ -171,6 +175,8 @@ def kinds() -> list[Kind]:
         ("jp2 RGBA", with_alpha(COLOUR), "JPEG2000", {}, ("png", "RGBA"), ("png", "RGBA"), clear),
         ("avif RGB", COLOUR, "AVIF", {"quality": 95}, jpeg, jpeg, FIELDS, 6),
         ("heic L", LIGHT, "HEIF", {"quality": 95}, ("jpeg", "L"), ("jpeg", "L"), GREY, 6),
+        ("avif RGBA", with_alpha(COLOUR), "AVIF", {"quality": 95}, ("png", "RGBA"), ("png", "RGBA"), clear, 6),
+        ("heic RGBA", with_alpha(COLOUR), "HEIF", {"quality": 95}, ("png", "RGBA"), ("png", "RGBA"), clear, 6),
         ("heic RGB", COLOUR, "HEIF", {"quality": 95}, jpeg, jpeg, FIELDS, 6),
         ("ppm 1", bits, "PPM", {}, ("png", "1"), ("png", "1"), GREY, 6),
         ("ppm L", LIGHT, "PPM", {}, ("png", "L"), ("jpeg", "L"), GREY),
@@ -190,7 +196,30 @@ def kinds() -> list[Kind]:
     return made
 
 
-KINDS = kinds()
+def large_kinds() -> list[Kind]:
+    """A few of each way through the fitter: shrunk or not, with alpha or not, lossless or not, turned or not."""
+    colour, light = grain(quarters("RGB", FIELDS, LARGE)), grain(quarters("L", GREY, LARGE))
+    clear = [(*pixel, alpha) for pixel, alpha in zip(FIELDS, ALPHA)]
+    jpeg, png_of = ("jpeg", "RGB"), lambda mode: ("png", mode)
+    rows: list[tuple[Any, ...]] = [
+        ("jpeg RGB", colour, "JPEG", {"quality": 97, "subsampling": 0}, (1, 6), jpeg, jpeg, FIELDS),
+        ("jpeg L", light, "JPEG", {"quality": 97}, (3,), ("jpeg", "L"), ("jpeg", "L"), GREY),
+        ("png P", colour.quantize(8), "PNG", {}, (1,), png_of("P"), png_of("P"), FIELDS, 8),
+        ("png RGBA", with_alpha(colour), "PNG", {"compress_level": 1}, (1, 8), png_of("RGBA"), png_of("RGBA"), clear),
+        ("tiff 16 bit", deep(light), "TIFF", {}, (1,), png_of("L"), ("jpeg", "L"), GREY),
+        ("bmp RGB", colour, "BMP", {}, (1,), png_of("RGB"), jpeg, FIELDS),
+        ("webp RGB", colour, "WEBP", {"quality": 95}, (7,), jpeg, jpeg, FIELDS, 6),
+    ]  # fmt: skip
+    made = []
+    for name, picture, format, options, turns, roomy, snug, pixels, *more in rows:
+        assert mosaic(picture.crop, LARGE).size != LARGE
+        data = encoded(picture, format, **options)
+        made.append(Kind(f"large {name}", data, roomy, snug, pixels, *(more or [3]), options=options,
+                         remake=(picture, format), size=LARGE, orientations=turns))  # fmt: skip
+    return made
+
+
+KINDS = kinds() + large_kinds()
 
 
 def run(data: bytes, limit: int, **policy: Any) -> FittedImage:
@@ -227,32 +256,49 @@ def close(found: list[Pixel], expected: list[Pixel], tolerance: int) -> bool:
     )
 
 
+def astray(image: Image.Image, data: bytes) -> int:
+    """By how much any 8 x 8 pixels differ from the source's, turned and shrunk as a whole: a strip or tile gone astray."""
+    source = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    if source.mode == "I;16":
+        source = source.convert("I").point(lambda v: v * (1 / 257)).convert("L")
+    mode = {"P": "RGB", "RGBA": "RGBa"}.get(image.mode, image.mode)  # what is not seen does not count
+    source = source.convert("RGB") if source.mode == "P" else source
+    wanted = source.resize(image.size, Image.Resampling.LANCZOS).convert(mode)
+    # Band by band: Pillow knows no difference of RGBa.
+    pairs = zip(wanted.reduce(8).split(), image.convert(mode).reduce(8).split())
+    return max(ImageChops.difference(*pair).getextrema()[1] for pair in pairs)  # type: ignore[type-var, return-value]
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
 def test_format_mode_orientation_size(kind: Kind) -> None:
-    source = parse(kind.data, len(kind.data)).type
-    for orientation in range(1, 9) if kind.remake else (1,):
+    source, (width, height) = parse(kind.data, len(kind.data)).type, kind.size
+    times = width * height / (WIDTH * HEIGHT)
+    roomy, snug, tiny = (round(limit * times) for limit in (ROOMY, SNUG, TINY))
+    for orientation in kind.orientations if kind.remake else (1,):
         data = kind.data
         if orientation > 1 and kind.remake:
             exif = Image.Exif()
             exif[0x0112] = orientation
             data = encoded(*kind.remake, exif=exif.tobytes(), **kind.options)
-        size = (WIDTH, HEIGHT) if orientation < 5 else (HEIGHT, WIDTH)
+        size = (width, height) if orientation < 5 else (height, width)
         pixels = [kind.pixels[at] for at in TURNED[orientation]]
-        for limit, (type_, mode) in ((ROOMY, kind.roomy), (SNUG, kind.snug), (TINY, kind.snug)):
+        for limit, (type_, mode) in ((roomy, kind.roomy), (snug, kind.snug), (tiny, kind.snug)):
             fitted = run(data, limit)
             image, where = opened(fitted), (kind.name, orientation, limit)
             all_kept = fitted.type == type_ and (fitted.width, fitted.height) == size
             assert len(fitted.data) <= limit, where
-            if limit == ROOMY:
+            if limit == roomy:
                 assert all_kept and image.mode == mode, where
                 assert fitted.fate == ("recompressed" if source == type_ else "converted"), where
             elif fitted.fate == "resized":
-                assert limit == TINY or mode in ("LA", "RGBA"), where
+                assert limit == tiny or mode in ("LA", "RGBA"), where
                 assert fitted.scale < 1 and abs(fitted.width / fitted.height / (size[0] / size[1]) - 1) < 0.06, where
             else:
                 assert all_kept, where
             grey_again = mode == "RGB" and image.mode == "L"
             assert not grey_again, where
-            tolerance = kind.tolerance + (8 if limit == TINY else 3)
+            tolerance = kind.tolerance + (8 if limit == tiny else 3)
             assert close(means(image), pixels, tolerance), (*where, means(image), pixels)
+            if kind.size == LARGE:
+                assert astray(image, data) <= 4, where
             assert dict(image.getexif()) == {} and "icc_profile" not in image.info, where

@@ -19,7 +19,7 @@ from PIL import Image
 from beam_jobs.__main__ import main
 from beam_jobs.options import OPTIONS
 from beam_jobs.prepare import prepare
-from transforms import fitting, reading
+from transforms import outcomes, reading
 from transforms.claiming import take_claim
 from transforms.core import profiles
 from transforms.core.examples import parse_example
@@ -27,6 +27,7 @@ from transforms.core.ledger import FATES
 from transforms.core.profiles import PROFILES
 from transforms.core.records import ImageFacts, Row
 from transforms.core.splits import parse_splits, rank
+from transforms.orders import Fitter
 
 Run = Callable[..., laws.Folder]
 ROTATED = 6  # EXIF: to be turned a quarter
@@ -346,13 +347,13 @@ def test_uri_prefix_names_the_images_as_they_will_be_uploaded(run: Run, tmp_path
 def note_fitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """URIs of the images that are read to be fitted, as they come."""
     fitted: list[str] = []
-    real = fitting._read_whole
+    real = outcomes._read_whole
 
-    def noting(facts: ImageFacts, fitter: fitting.Fitter) -> bytes:
+    def noting(facts: ImageFacts, fitter: Fitter) -> bytes:
         fitted.append(facts.uri)
         return real(facts, fitter)
 
-    monkeypatch.setattr(fitting, "_read_whole", noting)
+    monkeypatch.setattr(outcomes, "_read_whole", noting)
     return fitted
 
 

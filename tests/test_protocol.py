@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from beam_jobs.options import OPTIONS
 from beam_jobs.plan import Plan
 from beam_jobs.settings import parse
-from transforms import fitting
+from transforms import fitting, outcomes
 from transforms.claiming import CLAIM, Claim, Claimed, take_claim
 from transforms.committing import WORK, Ledgers, commit_block
 from transforms.core.ledger import broken_laws
@@ -32,10 +32,12 @@ from transforms.core.profiles import PROFILES
 from transforms.core.records import Block, Extent, FitOrder, Fitted, ImageFacts, OpenBlock, Receipt
 from transforms.cutting import pack_files
 from transforms.examples import build_examples, split_examples
-from transforms.fitting import fit_image, take_fitted
+from transforms.fitting import take_fitted
 from transforms.inspection import inspect_images
 from transforms.listing import list_pattern
 from transforms.local import LocalStore
+from transforms.orders import Fitter
+from transforms.outcomes import fit_image
 from transforms.publishing import publish_images
 from transforms.reading import read_rows
 from transforms.splits import assign_splits
@@ -228,16 +230,16 @@ def test_an_outcome_is_decided_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     run = Run(tmp_path)
     (block,) = run.blocks()
     _, orders = run.hold(run.look(block))
-    fit = fitting._outcome
+    fit = outcomes._outcome
     faster = Fitted(reason="image_timeout", detail="another execution was faster")
 
-    def overtaken(order: FitOrder, fitter: fitting.Fitter) -> Fitted:
+    def overtaken(order: FitOrder, fitter: Fitter) -> Fitted:
         made = fit(order, fitter)
-        monkeypatch.setattr(fitting, "_outcome", lambda *_: faster)
+        monkeypatch.setattr(outcomes, "_outcome", lambda *_: faster)
         run.fit([order])
         return made
 
-    monkeypatch.setattr(fitting, "_outcome", overtaken)
+    monkeypatch.setattr(outcomes, "_outcome", overtaken)
     run.fit(orders)
     (stored,) = (tmp_path / "out" / WORK / "fits").rglob("*.json")
     assert Fitted(**json.loads(stored.read_bytes())) == faster

@@ -27,8 +27,9 @@ MEMORY_BYTES = 3 << 30  # 300 megapixels at 4 bytes, once more turned or convert
 TIME_LIMIT_S = 120.0
 # Bytes a pixel at the peak of a fit, beside the file (measured). A PNG whose colours become a palette takes 13.
 _OF_JPEG = 6  # 5 for one that is upright and in sRGB, up to 8 for others
-_OF_PROGRESSIVE = 11  # its coefficients are held whole
-OF_OTHERS = 10  # PNG 7 to 10, TIFF 8, HEIC 8, AVIF 9
+_OF_PROGRESSIVE = 12  # its coefficients are held whole
+_OF = {"webp": 18, "jp2": 25, "avif": 12, "tiff": 12}
+OF_OTHERS = 10  # PNG 7 to 10, HEIC 8
 _PROGRESSIVE = b"\xff\xc2"  # the marker SOF2
 _SEARCHED = 1 << 20  # bytes before which it stands
 _ATTEMPTS = 3
@@ -77,7 +78,8 @@ class DecoderPool:
         Args:
             read: gives the picture's file; called when its turn is near, and again if a helper dies on it, so that no copy of
                 it stands beside the helper's.
-            pixels, size: what the picture's header announces, and the bytes of its file.
+            pixels, size: what the picture's header announces (0: it does not tell, and the picture is worked alone), and the
+                bytes of its file.
 
         Raises:
             ImageError: as images.fit, or decoder_crashed (on three helpers), decoder_timeout.
@@ -105,12 +107,16 @@ class DecoderPool:
     def _ask(
         self, request: dict[str, Any], read: Callable[[], bytes], *, pixels: int, size: int, limit: int
     ) -> tuple[dict[str, Any], bytes]:
-        each = _OF_JPEG if request.get("header_type") == "jpeg" else OF_OTHERS
+        type_ = request.get("header_type", "")
         with self._ahead:
             held = [read()]
-            if each == _OF_JPEG and held[0].find(_PROGRESSIVE, 0, _SEARCHED) > 0:
-                each = _OF_PROGRESSIVE
+            if type_ == "jpeg":
+                each = _OF_PROGRESSIVE if held[0].find(_PROGRESSIVE, 0, _SEARCHED) > 0 else _OF_JPEG
+            else:
+                each = _OF.get(type_, OF_OTHERS)
             need = math.ceil((pixels * each + size) / SLOT_BYTES)
+            if not pixels or type_ == "ico":  # its header does not tell what is inside
+                need = self._slots
             with self._free, slots(min(max(1, need), self._slots), self._slots):
                 return self._work(request, held, read, limit)
 

@@ -1,11 +1,9 @@
 """Fit images in a stage of their own: blocks with something to fit wait, every distinct image is rewritten exactly once.
 
-    hold      OpenBlock -> blocks that are ready | blocks that wait | fit orders; what inspection found is stored first, and
-              what storage then says is what counts
-    fit       orders, grouped by key -> outcomes; the image is created only if absent and carries its own facts
-    recall    waiting blocks, once every order has its outcome -> OpenBlock with stored facts and fitted images
-
-An outcome is an object too, created only if absent, so that two executions cannot tell two blocks different things.
+hold      OpenBlock -> blocks that are ready | blocks that wait | fit orders; what inspection found is stored first, and
+          what storage then says is what counts
+fit       orders, grouped by key -> outcomes; the image is created only if absent and carries its own facts
+recall    waiting blocks, once every order has its outcome -> OpenBlock with stored facts and fitted images
 """
 
 from __future__ import annotations
@@ -13,34 +11,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.committing import Ledgers
-from transforms.core.facts import read_facts
-from transforms.core.policy import FittedImage
-from transforms.core.reasons import ImageError
 from transforms.core.records import Block, FitOrder, Fitted, ImageFacts, OpenBlock
 from transforms.examples import drop_bad_images
 from transforms.inspection import drop_after_inspection, resolve_images
-from transforms.local import LocalStore, open_regular, translate
-from transforms.looking import check_opened, unpack
 from transforms.orders import Fitter
+from transforms.outcomes import fit_image
+from transforms.overlapping import overlapped
 from transforms.storage import (
-    Changed,
-    NotFound,
-    Stat,
-    StorageError,
-    Unavailable,
-    is_local,
     patiently,
+    persistently,
     read_existing,
     store_for,
 )
 
-_HEAD = 64 << 10
+_TOGETHER = 8  # orders for each that is worked at once: only at their end does one wait for another
 
 
 @dataclass(kw_only=True)
@@ -110,14 +101,16 @@ class FitImages(beam.PTransform):
 
     Args:
       fitter: policy and places.
+      at_once: orders that a process works side by side: while one is decoded another is read or written.
       min_ram: resource hint of the stage, such as "4GB"; "" on this machine, where a hint only doubles the worker processes.
     """
 
     fitter: Fitter
+    at_once: int
     min_ram: str
 
     def expand(self, orders: beam.PCollection[FitOrder]) -> beam.PCollection[str]:
-        fit = beam.Map(lambda order: patiently(fit_image, order, self.fitter))
+        fit = beam.ParDo(_Fit(self.fitter, self.at_once)).with_output_types(str)
         return (
             orders
             | "Key by image" >> beam.Map(lambda order: (order.key, order))
@@ -128,92 +121,26 @@ class FitImages(beam.PTransform):
         )
 
 
-def fit_image(order: FitOrder, fitter: Fitter) -> str:
-    """Make sure that an order has its outcome -> its key."""
-    store, path = store_for(fitter.ledgers.folder), fitter.outcome_path(order.key)
-    try:
-        store.stat(path)
-    except NotFound:
-        store.create(path, json.dumps(asdict(_outcome(order, fitter))).encode())
-    return order.key
+class _Fit(beam.DoFn):
+    """Some orders of a bundle at once. (A bundle that is tried again finds the outcomes of those that were done.)"""
 
+    def __init__(self, fitter: Fitter, at_once: int) -> None:
+        self._fitter, self._at_once = fitter, at_once
 
-def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
-    facts = order.facts
-    made = None if order.stage else _made_before(order, fitter)
-    if made:
-        return made
-    if order.stage and not (is_local(facts.uri) or facts.encoding or is_local(fitter.image_folder)):
-        return _copied(order, fitter)
-    try:
-        if order.stage:
-            data = _read_whole(facts, fitter)
-            name = blake2b(data, digest_size=16, person=b"tuneset stage").hexdigest()
-            image = FittedImage(data, facts.type, facts.width, facts.height, 0, "", 1.0, 0, "untouched")
-        else:
-            name, pixels = order.key, facts.width * facts.height
-            image = fitter.inspector.pool.fit(
-                lambda: _read_whole(facts, fitter),
-                fitter.policy,
-                source=name,
-                header_type=facts.type,
-                pixels=pixels,
-                size=facts.size,
-            )
-    except (ImageError, StorageError) as error:  # of reading and decoding; a failed write below is an outage
-        if isinstance(error, Unavailable) and not is_local(facts.uri):
-            raise  # says nothing about the image
-        return Fitted(reason=error.reason, detail=str(error))
-    uri = fitter.image_uri(name, image.type)
-    store_for(uri).create(uri, image.data, f"image/{image.type}")
-    size, shape = len(image.data), (image.width, image.height)
-    return Fitted(uri, image.type, size, *shape, image.fate, image.quality, image.scale)
+    def start_bundle(self) -> None:
+        self._held: list[FitOrder] = []
 
+    def process(self, order: FitOrder) -> Iterator[str]:
+        self._held.append(order)
+        if len(self._held) >= _TOGETHER * self._at_once:
+            yield from self._fit()
 
-def _copied(order: FitOrder, fitter: Fitter) -> Fitted:
-    """A conforming object of Cloud Storage beside the dataset: no byte of it passes through here."""
-    facts, uri = order.facts, fitter.image_uri(order.key, order.facts.type)
-    try:
-        store_for(uri).copy(Stat(facts.uri, facts.size, facts.generation), uri)
-    except (NotFound, Changed) as error:  # it was there when it was inspected
-        return Fitted(reason=error.reason, detail=str(error))
-    return Fitted(uri, facts.type, facts.size, facts.width, facts.height, "untouched")
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        yield from map(GlobalWindows.windowed_value, self._fit())
 
-
-def _made_before(order: FitOrder, fitter: Fitter) -> Fitted | None:
-    """What an earlier run made of the same source by the same policy, as the image itself tells it."""
-    for type in ("jpeg", "png"):
-        uri = fitter.image_uri(order.key, type)
-        try:
-            head, found = store_for(uri).read(uri, 0, _HEAD)
-        except NotFound:
-            continue
-        told = read_facts(head)
-        if told and told.get("source") == order.key:
-            return Fitted(
-                uri,
-                type,
-                found.size,
-                int(told["width"]),
-                int(told["height"]),
-                str(told["fate"]),
-                int(told["quality"]),
-                float(told["scale"]),
-            )
-    return None
-
-
-def _read_whole(facts: ImageFacts, fitter: Fitter) -> bytes:
-    store = store_for(facts.uri)
-    if not isinstance(store, LocalStore):
-        data = store.read(facts.uri, generation=facts.generation)[0]
-        return unpack(data) if facts.encoding == "gzip" else data
-    try:
-        with open(open_regular(facts.uri), "rb") as file:
-            check_opened(facts.uri, file.fileno(), fitter.inspector.places.readable)
-            return store.read_open(facts.uri, file.fileno(), generation=facts.generation)[0]
-    except OSError as error:  # it was there when it was inspected
-        raise translate(error, facts.uri) from None
+    def _fit(self) -> Iterator[str]:
+        orders, self._held = self._held, []
+        return overlapped(lambda order: persistently(fit_image, order, self._fitter), orders, self._at_once)
 
 
 @dataclass(kw_only=True)

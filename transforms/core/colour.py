@@ -5,7 +5,25 @@ from __future__ import annotations
 import io
 import math
 
-from PIL import Image, ImageChops, ImageCms
+from PIL import Image, ImageChops, ImageCms, ImageMath, PngImagePlugin, TiffImagePlugin
+
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF 6.0
+_WHITE_IS_ZERO, _UNSIGNED = 0, 1
+_LEVELS = (0, 10, 25, 50, 100, 150, 200, 255)
+_PROBE = [(v, v, v) for v in _LEVELS] + [(v * r, v * g, v * b) for v in (90, 255) for r, g, b in (
+    (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0))]  # fmt: skip
+# Raw mode of a PNG -> what its transparent colour becomes as Pillow loads its pixels.
+_LOADED = {"L;2": lambda v: v * 85, "L;4": lambda v: v * 17, "RGB;16B": lambda v: v >> 8}
+
+
+def before_load(image: Image.Image) -> None:
+    """A PNG's one transparent colour comes in the depth of the file, where Pillow compares it with loaded pixels."""
+    clear = image.info.get("transparency")
+    if clear is None or not isinstance(image, PngImagePlugin.PngImageFile) or not image.tile:
+        return
+    loaded = _LOADED.get(str(image.tile[0].args))
+    if loaded:
+        image.info["transparency"] = tuple(map(loaded, clear)) if isinstance(clear, tuple) else loaded(clear)
 
 
 def plain(image: Image.Image) -> Image.Image:
@@ -31,10 +49,24 @@ def plain(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey -> L, v / 257 rounded; other integers and floats have no set range: their own becomes 0..255."""
+    """12 and 16-bit grey -> L, or LA where one grey is transparent, v / 16.06 or v / 257 rounded; other integers and
+    floats have no set range: their own becomes 0..255."""
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else None
     low, high = image.getextrema()
-    if image.mode != "F" and low >= 0 and high <= 65_535:
-        return image.convert("I").point([(v + 128) // 257 for v in range(65_536)], "L")
+    if tags and image.mode == "I" and low < 0 and tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0] == _UNSIGNED:
+        # Pillow takes 32 bits for signed ones. With the first bit turned over they stand in their order again.
+        image = ImageMath.lambda_eval(lambda given: given["image"] ^ -(1 << 31), image=image)
+        low, high = image.getextrema()
+    elif image.mode != "F" and not (tags and image.mode == "I") and low >= 0 and high <= 65_535:
+        top = 4095 if tags and tags.get(_BITS, (16,))[0] == 12 else 65_535
+        table = [min((v * 255 + top // 2) // top, 255) for v in range(65_536)]
+        if tags and tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO) == _WHITE_IS_ZERO:
+            table = [255 - v for v in table]
+        values = image.convert("I")
+        grey, clear = values.point(table, "L"), image.info.get("transparency")
+        if isinstance(clear, int):
+            grey.putalpha(values.point([255 * (v != clear) for v in range(65_536)], "L"))
+        return grey
     factor = 255 / (high - low) if math.isfinite(high - low) and high > low else 0.0
     offset = -low * factor if factor else 0.0
     return image.convert("F").point(lambda value: value * factor + offset + 0.5).convert("L")
@@ -48,10 +80,11 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             given = ImageCms.createProfile("LAB")
         else:
             given = ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
-            if ImageCms.getProfileDescription(given).startswith("sRGB"):
-                return image
-        pixels = image.convert("RGB") if image.mode == "P" else image
-        transform = ImageCms.buildTransform(given, ImageCms.createProfile("sRGB"), pixels.mode, "RGB")
+        mode = "RGB" if image.mode == "P" else image.mode
+        transform = ImageCms.buildTransform(given, ImageCms.createProfile("sRGB"), mode, "RGB")
+        if mode in ("L", "RGB") and _changes_nothing(transform, mode):
+            return image
+        pixels = image if image.mode == mode else image.convert(mode)
         if pixels.mode == "RGB":
             ImageCms.applyTransform(pixels, transform, inPlace=True)
             return pixels
@@ -63,3 +96,12 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             raise
         return image
     return converted.convert("L") if image.mode in ("1", "L") else converted
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether it moves no colour by more than one level: sRGB under whatever name, which most photographs are in."""
+    probe = Image.new("RGB", (len(_PROBE), 1))
+    probe.putdata(_PROBE)
+    probe = probe.convert(mode)
+    moved = ImageChops.difference(ImageCms.applyTransform(probe, transform), probe.convert("RGB"))
+    return all(most <= 1 for _, most in moved.getextrema())

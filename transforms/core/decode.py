@@ -13,6 +13,7 @@ picture, not about us.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,8 +21,10 @@ from typing import TypeVar
 import PIL
 from PIL import Image, JpegImagePlugin
 
-from .colour import plain
+from .colour import before_load, plain
+from .encode import SCALED_QUALITY, STEPS, tables
 from .headers import sniff, walk
+from .pixels import SIDEWAYS, turned
 from .rare import RARE
 from .reasons import ImageError
 
@@ -29,15 +32,10 @@ from .reasons import ImageError
 DECODERS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP", "tiff": "TIFF", "ico": "ICO",
             "jp2": "JPEG2000", "avif": "AVIF", "heic": "HEIF", "heif": "HEIF",
             **{name: name.upper() for name in RARE}}  # fmt: skip
-_SEVERAL = (
-    "GIF",
-    "PNG",
-    "WEBP",
-    "TIFF",
-    "AVIF",
-    "HEIF",
-)  # formats of frames or pages; an MPO's or ICO's others are copies
-_STRIP = 256  # rows that are worked at once where a second whole picture can be spared
+# Formats of frames or pages; an MPO's or ICO's others are copies.
+_SEVERAL = ("GIF", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
+_SURELY = 0.5  # of the bytes that it is thought to take: 4:2:0 takes fewer, and some pictures fall faster
+_HUNGER = 12  # bytes a pixel that a decoder may want at once
 _ORIENTATION = 0x0112  # EXIF tag
 _TURN = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,7 +46,6 @@ _TURN = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS = tuple(_TURN[orientation] for orientation in (5, 6, 7, 8))
 _Made = TypeVar("_Made")
 _SAMPLINGS = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}  # as Pillow numbers them
 
@@ -75,7 +72,7 @@ class Decoded:
     def size(self) -> tuple[int, int]:
         """Of the picture once it is turned."""
         width, height = self.image.size
-        return (height, width) if self.turn in _SIDEWAYS else (width, height)
+        return (height, width) if self.turn in SIDEWAYS else (width, height)
 
     def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
         """A part of the turned picture, without turning the whole of it."""
@@ -88,7 +85,7 @@ class Decoded:
             left, right = width - right, width - left
         if self.turn in _MIRRORS_Y:
             top, bottom = height - bottom, height - top
-        if self.turn in _SIDEWAYS:
+        if self.turn in SIDEWAYS:
             left, top, right, bottom = top, left, bottom, right
         return self.image.crop((left, top, right, bottom)).transpose(self.turn)
 
@@ -105,38 +102,16 @@ _MIRRORS_X = (_T.FLIP_LEFT_RIGHT, _T.ROTATE_180, _T.ROTATE_270, _T.TRANSVERSE)  
 _MIRRORS_Y = (_T.FLIP_TOP_BOTTOM, _T.ROTATE_180, _T.ROTATE_90, _T.TRANSVERSE)
 
 
-def turned(image: Image.Image, turn: Image.Transpose) -> Image.Image:
-    """`image.transpose(turn)`; flips and half turns are done in place, strip by strip."""
-    if turn in _SIDEWAYS:
-        return image.transpose(turn)
-    width, height = image.size
-    if turn is Image.Transpose.FLIP_LEFT_RIGHT:
-        for top in range(0, height, _STRIP):
-            box = (0, top, width, min(top + _STRIP, height))
-            image.paste(image.crop(box).transpose(turn), box)
-        return image
-    for top in range(0, height // 2, _STRIP):
-        bottom = min(top + _STRIP, height // 2)
-        above, below = (0, top, width, bottom), (0, height - bottom, width, height - top)
-        kept = image.crop(above).transpose(turn)
-        image.paste(image.crop(below).transpose(turn), above)
-        image.paste(kept, below)
-    if height % 2:
-        middle = (0, height // 2, width, height // 2 + 1)
-        image.paste(image.crop(middle).transpose(turn), middle)
-    return image
-
-
 def decode(
-    data: bytes, header_type: str, max_pixels: int, *, shrink: int = 1, side: int = 0, one_frame: bool = False
+    data: bytes, header_type: str, max_pixels: int, *, side: int = 0, limit: int = 0, one_frame: bool = False
 ) -> Decoded:
     """Decode the first frame.
 
     Args:
         data: the whole file.
         max_pixels: of all frames together.
-        shrink: 1, 2, 4 or 8: how much smaller a JPEG may be decoded.
-        side: or as much smaller as leaves its longer side at least so long; 0: not at all.
+        side: a JPEG is decoded 2, 4 or 8 times smaller if that leaves its longer side at least so long; 0: not.
+        limit: or if it has to lose as much to take so many bytes; 0: not.
         one_frame: reject what has more frames or pages.
 
     Raises:
@@ -149,9 +124,12 @@ def decode(
         if _measure(image, max_pixels) > 1 and one_frame:
             raise ImageError("animated", "more than one frame, under --animation reject")
         width, height = image.size
-        smaller = next((s for s in (8, 4, 2) if side and max(width, height) >= s * side), shrink)
+        smaller = next((s for s in (8, 4, 2) if side and max(width, height) >= s * side), 1)
+        if limit and image.format in ("JPEG", "MPO"):
+            smaller = _must_lose(image, len(data) / limit)
         if smaller > 1:
-            image.draft(None, (width // smaller, height // smaller))
+            image.draft(None, (max(1, width // smaller), max(1, height // smaller)))
+        before_load(image)
         image.load()
         if image.size == (width, height):
             coding = _coding(image)
@@ -160,9 +138,20 @@ def decode(
             if smaller == 1:  # TIFF turns its own pixels while loading
                 width, height = image.size
         turn = _turn(image)
-        return Decoded(plain(image), turn, (height, width) if turn in _SIDEWAYS else (width, height), coding)
+        return Decoded(plain(image), turn, (height, width) if turn in SIDEWAYS else (width, height), coding)
 
     return _guarded(data, (DECODERS[header_type],), work)
+
+
+def _must_lose(image: Image.Image, over: float) -> int:
+    """1, 2, 4 or 8: what a JPEG of `over` times its limit will lose of its sides at least, to be coded at SCALED_QUALITY.
+
+    Bytes go about with the square root of the tables' finesse. What comes of it is checked by who asked: _SURELY, so that few
+    are decoded twice.
+    """
+    table, usual = image.quantization[0], tables(SCALED_QUALITY * STEPS)[0]  # type: ignore[attr-defined]
+    over *= _SURELY * min(1.0, math.sqrt(sum(table) / sum(usual))) * (0.5 if image.mode == "CMYK" else 1.0)
+    return next((s for s in (8, 4, 2) if over >= s * s), 1)
 
 
 def check_decode(data: bytes, max_pixels: int) -> None:
@@ -184,8 +173,10 @@ def check_decode(data: bytes, max_pixels: int) -> None:
 def _guarded(data: bytes, formats: tuple[str, ...], work: Callable[[Image.Image], _Made]) -> _Made:
     Image.init()
     known = [name for name in formats if name in Image.OPEN]  # AVIF and HEIF may be missing
+    pixels = 0
     try:
         with Image.open(io.BytesIO(data), formats=known) as image:
+            pixels = image.width * image.height
             return work(image)
     except ImageError:
         raise
@@ -196,7 +187,7 @@ def _guarded(data: bytes, formats: tuple[str, ...], work: Callable[[Image.Image]
     except PIL.UnidentifiedImageError as error:  # its text holds a memory address, which no two runs share
         raise ImageError(_reason(data, error), f"not readable as {', '.join(formats)}") from error
     except Exception as error:
-        raise ImageError(_reason(data, error), f"{type(error).__name__}: {error}"[:200]) from error
+        raise ImageError(_reason(data, error, pixels), f"{type(error).__name__}: {error}"[:200]) from error
 
 
 def _measure(image: Image.Image, max_pixels: int) -> int:
@@ -212,7 +203,7 @@ def _measure(image: Image.Image, max_pixels: int) -> int:
     return max(1, frames)
 
 
-def _reason(data: bytes, error: Exception) -> str:
+def _reason(data: bytes, error: Exception, pixels: int = 0) -> str:
     text = str(error).lower()
     if "out of memory" in text or "memory allocation" in text:
         return "decoder_memory"
@@ -223,6 +214,10 @@ def _reason(data: bytes, error: Exception) -> str:
         walk(data, sniff(data[:4096]))  # not every decoder says that it came to the end
     except ImageError as found:
         return found.reason
+    try:
+        bytes(pixels * _HUNGER)
+    except MemoryError:  # most decoders call it broken data, too
+        return "decoder_memory"
     return "undecodable"
 
 

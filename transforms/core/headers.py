@@ -105,7 +105,7 @@ def parse(head: bytes, size: int) -> Header:
     """Type, stored size in pixels, orientation and frames of an image file.
 
     Width and height are 0 where they are unknown: jp2, jxl, svg, and TIFF or HEIF whose directory ends beyond FAR. A
-    later EXIF chunk (PNG after IDAT, WebP beyond the head) and XMP are not consulted: orientation is then 1.
+    later EXIF chunk (PNG after IDAT, WebP beyond the head), EXIF as text and XMP are not consulted: orientation is then 1.
 
     Args:
         head: The first bytes of the file; 64 KiB settle nearly all.

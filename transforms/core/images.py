@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from PIL import Image
 
 from .decode import Decoded, decode
-from .encode import SAMPLINGS, STEPS, Setting, encode_jpeg, encode_png, without_waste
+from .encode import SAMPLINGS, SCALED_QUALITY, STEPS, Setting, encode_jpeg, encode_png, without_waste
 from .facts import Facts, embed_facts, segment
 from .pixels import flatten, resize, to_channels, without_hidden
 from .policy import FitPolicy, FittedImage
@@ -31,9 +31,8 @@ from .tiles import first_half, mosaic, rough_mosaic
 _LOSSLESS = ("png", "gif", "bmp", "ico", "tiff", *RARE)
 _ENOUGH = 95 * STEPS  # quality of what was not over the limit: above it bytes grow fast and nothing can be seen
 _TOP = 100 * STEPS - 1  # as libjpeg's 100: no coefficient is rounded to less than a whole one
-_SCALED_QUALITY = (
-    85  # what shrinking aims at: PSNR at equal bytes is flat over 85..92, where SSIM falls with the pixels
-)
+# Of the scale foretold; the last ones are for limits near nothing.
+_LESS = (1.0, 0.97, 0.9, 0.8, *(0.5**n for n in range(1, 18)))
 _JPEG_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 _AIM = 0.994  # of the limit that a prediction from tiles may use: it is within half a percent on most photographs
 _SURE_AIM = 0.998  # once a full encode has told what the tiles were wrong by
@@ -58,14 +57,15 @@ def fit(data: bytes, policy: FitPolicy, *, source: str, header_type: str) -> Fit
     side = policy.max_side if over and policy.oversize == "resize" else 0
     one_frame = policy.animation == "reject"
     try:
-        shrink = _shrink_on_load(len(data), policy.max_bytes)
-        if shrink > 1 and header_type == "jpeg" and "jpeg" in policy.types and policy.oversize == "auto":
-            decoded = decode(data, header_type, policy.max_pixels, shrink=shrink, one_frame=one_frame)
+        may_shrink = header_type == "jpeg" and "jpeg" in policy.types and policy.oversize == "auto"
+        limit = policy.max_bytes if may_shrink else 0
+        decoded = decode(data, header_type, policy.max_pixels, side=side, limit=limit, one_frame=one_frame)
+        if limit and decoded.size != decoded.full:
             writer = _Writer(policy, source, header_type, data, decoded.full)
             if writer.must_shrink(decoded):
                 return writer.shrink_jpeg(decoded)
             del decoded  # it need not lose that much: decoded again, whole
-        decoded = decode(data, header_type, policy.max_pixels, side=side, one_frame=one_frame)
+            decoded = decode(data, header_type, policy.max_pixels, one_frame=one_frame)
         if side and max(decoded.size) > side:
             decoded = _smaller(decoded, side / max(decoded.size))
         writer = _Writer(policy, source, header_type, data, decoded.full)
@@ -73,15 +73,6 @@ def fit(data: bytes, policy: FitPolicy, *, source: str, header_type: str) -> Fit
         return writer.write(decoded)
     except MemoryError as error:
         raise ImageError("decoder_memory", "the picture needs more memory than the decoder may use") from error
-
-
-def _shrink_on_load(size: int, limit: int) -> int:
-    """1, 2, 4 or 8: how much smaller a JPEG of `size` bytes may be decoded when it will be shrunk at least so much.
-
-    Quality 85 takes down to a quarter of the bytes of the best quality, so a source of over 4 s^2 times the limit must
-    lose a factor s of its sides; `must_shrink` checks what came of it.
-    """
-    return next((s for s in (8, 4, 2) if size >= 4 * s * s * limit), 1)
 
 
 def _smaller(decoded: Decoded, scale: float) -> Decoded:
@@ -143,13 +134,7 @@ class _Writer:
         self._may_shrink()
         if room > 0:
             scale = min(self._sample(decoded).scale_for(self._scaled, room, resize), _JPEG_SIDE / max(decoded.size))
-            for factor in (
-                1.0,
-                0.97,
-                0.9,
-                0.8,
-                *(0.5**n for n in range(1, 18)),
-            ):  # the last ones for limits near nothing
+            for factor in _LESS:
                 small = _smaller(decoded, min(scale, 0.98) * factor)
                 if fitted := self.as_jpeg(small):
                     return fitted
@@ -161,13 +146,14 @@ class _Writer:
         """All pixels of `decoded` without loss, in the plainest way that fits; None: there is none."""
         room = self._room(decoded, "png")
         tiles, pixels = rough_mosaic(decoded.crop, decoded.size), decoded.size[0] * decoded.size[1]
+        known = self.header_type == "png" and self.source_bytes <= room  # tiles would break up what repeats
         # Half of them tell what is hopeless. (Half of a whole picture does not.)
-        told = 0.0 if tiles.size == decoded.size else png_bytes(first_half(tiles), pixels, self.best)
+        told = 0.0 if known or tiles.size == decoded.size else png_bytes(first_half(tiles), pixels, self.best)
         for lean, stronger in self._ways(tiles):
             few = lean(tiles, tiles)
             if few is tiles and told > 2 * room:
                 continue  # the stronger deflate alone does not save half
-            told = png_bytes(few, pixels, stronger)
+            told = 0.0 if known else png_bytes(few, pixels, stronger)
             if told > _HOPELESS * room:
                 continue
             encoded = encode_png(lean(decoded.upright(), tiles), stronger)
@@ -195,7 +181,7 @@ class _Writer:
 
     @property
     def _scaled(self) -> Setting:
-        return Setting("4:2:0", max(_SCALED_QUALITY * STEPS, self.floor), self.best)
+        return Setting("4:2:0", max(SCALED_QUALITY * STEPS, self.floor), self.best)
 
     def _sample(self, decoded: Decoded) -> Sample:
         tiles = flatten(mosaic(decoded.crop, decoded.size))
@@ -210,15 +196,16 @@ class _Writer:
         """Ways to hold a picture without loss, as (what its mode and the mode of its tiles become, the stronger deflate)."""
         yield (lambda image, _: image), self.best
         yield without_waste, True
-        if tiles.mode in ("LA", "RGBA"):
+        if tiles.mode in ("LA", "RGBA") and tiles.getchannel("A").getextrema()[0] == 0:
             yield (lambda image, sample: without_hidden(image.copy() if image is sample else image)), True
 
     def _may_shrink(self) -> None:
         if self.policy.oversize in ("recompress", "reject"):
+            why = f"it takes over {self.policy.max_bytes} bytes at quality {self.policy.min_quality}"
+            if max(self.full) > _JPEG_SIDE and "png" not in self.policy.types:
+                why = f"a JPEG has at most {_JPEG_SIDE} pixels a side"
             raise ImageError(
-                "cannot_fit",
-                f"with all its pixels it takes over {self.policy.max_bytes} bytes at quality {self.policy.min_quality}, "
-                f"and --oversize {self.policy.oversize} takes none away",
+                "cannot_fit", f"with all its pixels {why}, and --oversize {self.policy.oversize} takes none away"
             )
 
     def _cannot_fit(self) -> ImageError:

@@ -178,9 +178,9 @@ def png_bytes(tiles: Image.Image, pixels: int, stronger: bool) -> float:
 def png_scale_for(
     tiles: Image.Image, pixels: int, room: float, shrink: Callable[[Image.Image, float], Image.Image]
 ) -> float:
-    """As Sample.scale_for, of a PNG."""
-    whole = png_bytes(tiles, pixels, False)
-    return _scale_for(whole, room, tiles, pixels, lambda small: len(encode_png(small, False)), shrink)
+    """As Sample.scale_for, of a PNG under the stronger deflate."""
+    whole = png_bytes(tiles, pixels, True)
+    return _scale_for(whole, room, tiles, pixels, lambda small: len(encode_png(small, True)), shrink)
 
 
 def _scale_for(

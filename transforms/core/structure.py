@@ -124,6 +124,8 @@ def primary_item(data: bytes, start: int, end: int) -> tuple[int, int, int]:
             kind, at = properties[index - 1] if 0 < index <= len(properties) else (b"", 0)
             if kind == b"ispe":
                 width, height = _ispe(data, at)
+            elif kind == b"clap":
+                width, height = _clap(data, at, width, height)
             elif kind == b"irot":
                 for _ in range(int.from_bytes(data[at : at + 1], "big") & 3):
                     orientation = _THEN_ROTATED[orientation]
@@ -137,6 +139,16 @@ def primary_item(data: bytes, start: int, end: int) -> tuple[int, int, int]:
 
 def _ispe(data: bytes, body: int) -> tuple[int, int]:
     return int.from_bytes(data[body + 4 : body + 8], "big"), int.from_bytes(data[body + 8 : body + 12], "big")
+
+
+def _clap(data: bytes, body: int, width: int, height: int) -> tuple[int, int]:
+    """The clean aperture, where it is what an encoder padded (less than a block of 64): a deeper crop is decoded whole
+    first, and the size is what memory is counted by."""
+    wide, by, high, down = (int.from_bytes(data[at : at + 4], "big") for at in range(body, body + 16, 4))
+    if not by or not down:
+        return width, height
+    clean = round(wide / by), round(high / down)
+    return clean if 0 <= width - clean[0] < 64 and 0 <= height - clean[1] < 64 and min(clean) > 0 else (width, height)
 
 
 def _associated(data: bytes, body: int, stop: int, item: int) -> list[int]:

@@ -1,0 +1,109 @@
+"""One order -> its outcome in storage: a rewritten image, created only if absent, or the reason why there is none.
+
+An outcome is an object too, created only if absent, so that two executions cannot tell two blocks different things.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from hashlib import blake2b
+
+from transforms.core.facts import read_facts
+from transforms.core.policy import FittedImage
+from transforms.core.reasons import ImageError
+from transforms.core.records import FitOrder, Fitted, ImageFacts
+from transforms.local import LocalStore, open_regular, translate
+from transforms.looking import check_opened, unpack
+from transforms.orders import Fitter
+from transforms.storage import Changed, NotFound, Stat, StorageError, Unavailable, is_local, store_for
+
+_HEAD = 64 << 10
+
+
+def fit_image(order: FitOrder, fitter: Fitter) -> str:
+    """Make sure that an order has its outcome -> its key."""
+    store, path = store_for(fitter.ledgers.folder), fitter.outcome_path(order.key)
+    try:
+        store.stat(path)
+    except NotFound:
+        store.create(path, json.dumps(asdict(_outcome(order, fitter))).encode())
+    return order.key
+
+
+def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
+    facts = order.facts
+    made = None if order.stage else _made_before(order, fitter)
+    if made:
+        return made
+    if order.stage and not (is_local(facts.uri) or facts.encoding or is_local(fitter.image_folder)):
+        return _copied(order, fitter)
+    try:
+        if order.stage:
+            data = _read_whole(facts, fitter)
+            name = blake2b(data, digest_size=16, person=b"tuneset stage").hexdigest()
+            image = FittedImage(data, facts.type, facts.width, facts.height, 0, "", 1.0, 0, "untouched")
+        else:
+            name, pixels = order.key, facts.width * facts.height
+            image = fitter.inspector.pool.fit(
+                lambda: _read_whole(facts, fitter),
+                fitter.policy,
+                source=name,
+                header_type=facts.type,
+                pixels=pixels,
+                size=facts.size,
+            )
+    except (ImageError, StorageError) as error:  # of reading and decoding; a failed write below is an outage
+        if isinstance(error, Unavailable) and not is_local(facts.uri):
+            raise  # says nothing about the image
+        return Fitted(reason=error.reason, detail=str(error))
+    uri = fitter.image_uri(name, image.type)
+    store_for(uri).create(uri, image.data, f"image/{image.type}")
+    size, shape = len(image.data), (image.width, image.height)
+    return Fitted(uri, image.type, size, *shape, image.fate, image.quality, image.scale)
+
+
+def _copied(order: FitOrder, fitter: Fitter) -> Fitted:
+    """A conforming object of Cloud Storage beside the dataset: no byte of it passes through here."""
+    facts, uri = order.facts, fitter.image_uri(order.key, order.facts.type)
+    try:
+        store_for(uri).copy(Stat(facts.uri, facts.size, facts.generation), uri)
+    except (NotFound, Changed) as error:  # it was there when it was inspected
+        return Fitted(reason=error.reason, detail=str(error))
+    return Fitted(uri, facts.type, facts.size, facts.width, facts.height, "untouched")
+
+
+def _made_before(order: FitOrder, fitter: Fitter) -> Fitted | None:
+    """What an earlier run made of the same source by the same policy, as the image itself tells it."""
+    for type in ("jpeg", "png"):
+        uri = fitter.image_uri(order.key, type)
+        try:
+            head, found = store_for(uri).read(uri, 0, _HEAD)
+        except NotFound:
+            continue
+        told = read_facts(head)
+        if told and told.get("source") == order.key:
+            return Fitted(
+                uri,
+                type,
+                found.size,
+                int(told["width"]),
+                int(told["height"]),
+                str(told["fate"]),
+                int(told["quality"]),
+                float(told["scale"]),
+            )
+    return None
+
+
+def _read_whole(facts: ImageFacts, fitter: Fitter) -> bytes:
+    store = store_for(facts.uri)
+    if not isinstance(store, LocalStore):
+        data = store.read(facts.uri, generation=facts.generation)[0]
+        return unpack(data) if facts.encoding == "gzip" else data
+    try:
+        with open(open_regular(facts.uri), "rb") as file:
+            check_opened(facts.uri, file.fileno(), fitter.inspector.places.readable)
+            return store.read_open(facts.uri, file.fileno(), generation=facts.generation)[0]
+    except OSError as error:  # it was there when it was inspected
+        raise translate(error, facts.uri) from None
