@@ -79,13 +79,15 @@ def pack_images(index: int, files: Iterable[Stat], names: int, base: str, skippe
         images = [f for f in stem if not f.uri.lower().endswith(_SIDECARS)]
         for image in images:
             pack.append(Extent(image.uri, image.generation, image.size, 0, image.size))
-            named = {image.uri[: image.uri.rfind(".")] + ending for ending in _SIDECARS}
-            pack += [Extent(f.uri, f.generation, f.size, 0, f.size) for f in stem if f.uri in named]
+            if len(stem) > len(images):
+                named = {image.uri[: image.uri.rfind(".")] + ending for ending in _SIDECARS}
+                pack += [Extent(f.uri, f.generation, f.size, 0, f.size) for f in stem if f.uri in named]
             if int.from_bytes(blake2b(os.fsencode(image.uri), digest_size=4).digest(), "big") % names == 0:
                 yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), "folder", base=base)
                 pack = []
-        stems = {image.uri.rpartition(".")[0] for image in images}
-        skipped += [f.uri for f in stem if f not in images and f.uri.rpartition(".")[0] not in stems]
+        if len(stem) > len(images):
+            stems = {image.uri.rpartition(".")[0] for image in images}
+            skipped += [f.uri for f in stem if f not in images and f.uri.rpartition(".")[0] not in stems]
     if pack:
         yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), "folder", base=base)
 

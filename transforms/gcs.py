@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from google.api_core import exceptions
 from google.cloud import storage
@@ -36,6 +36,13 @@ def _stat_of(blob: storage.Blob) -> Stat:
     return Stat(
         f"gs://{blob.bucket.name}/{blob.name}", int(blob.size), str(blob.generation), blob.content_encoding or ""
     )
+
+
+_FIELDS = "size,generation,contentEncoding"
+
+
+def _stat_told(uri: str, told: dict[str, Any]) -> Stat:
+    return Stat(uri, int(told["size"]), told["generation"], told.get("contentEncoding", ""))
 
 
 def _expect(found: Stat, generation: str) -> None:
@@ -74,12 +81,11 @@ class GcsStore:
 
     def stat(self, uri: str) -> Stat:
         with translated(uri, "storage.objects.get"):
-            told = connecting.RETRY(self._about)(uri)
-        return Stat(uri, int(told["size"]), told["generation"], told.get("contentEncoding", ""))
+            told = connecting.RETRY(self._told)(self._url(uri, "storage/v1") + f"?fields={_FIELDS}", uri)
+        return _stat_told(uri, told)
 
-    def _about(self, uri: str) -> dict[str, Any]:
-        """An object's metadata, as far as a stat needs it: a night asks for it once an image."""
-        url = self._url(uri, "storage/v1") + "?fields=size,generation,contentEncoding"
+    def _told(self, url: str, uri: str) -> dict[str, Any]:
+        """What storage says of objects, as far as a stat needs it: a night asks once an image, or lists them all."""
         with self._connection.get(url, {"Accept-Encoding": "identity"}) as response:
             told: dict[str, Any] = json.loads(body_of(response, uri))
             return told
@@ -92,22 +98,25 @@ class GcsStore:
         bucket, folder = split_uri(prefix)
         before = len(f"gs://{bucket}/")
         folder += "/" * (folder != "" and not folder.endswith("/"))
+        asked = {
+            "prefix": folder,
+            "delimiter": "" if deep else "/",
+            "startOffset": start[before:],
+            "endOffset": end[before:],
+            "maxResults": page or "",
+            "fields": f"items(name,{_FIELDS}),nextPageToken",
+        }
         with translated(prefix, "storage.objects.list"):
-            fields = "items(name,size,generation,contentEncoding),nextPageToken"
-            blobs = self._client().list_blobs(
-                self._bucket(bucket),
-                prefix=folder,
-                delimiter=None if deep else "/",
-                start_offset=start[before:] or None,
-                end_offset=end[before:] or None,
-                page_size=page or None,
-                fields=fields,
-                timeout=TIMEOUT,
-                retry=connecting.RETRY,
-            )
-            for blob in blobs:
-                if not blob.name.endswith("/"):  # a console's placeholder for a folder
-                    yield _stat_of(blob)
+            url = f"{self._client().api_endpoint}/storage/v1/b/{bucket}/o?"
+            while True:
+                query = urlencode({name: value for name, value in asked.items() if value})
+                told = connecting.RETRY(self._told)(url + query, prefix)
+                for item in told.get("items", ()):
+                    if not item["name"].endswith("/"):  # a console's placeholder for a folder
+                        yield _stat_told(f"gs://{bucket}/{item['name']}", item)
+                asked["pageToken"] = told.get("nextPageToken", "")
+                if not asked["pageToken"]:
+                    return
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         split_object(uri)

@@ -26,7 +26,7 @@ from transforms.overlapping import ahead
 from transforms.ranges import EVERYTHING, PAGE, Range, cut_names
 from transforms.storage import USUAL, Access, Stat, is_local, join_uri, store_for
 
-_AHEAD = 16  # ranges whose names are under way: a page of each, and whether there is another
+_AHEAD = 8  # ranges whose names are under way: a page of each, and whether there is another
 _WILD = re.compile(r"[*?\[]")
 _GLOB_TOKEN = re.compile(r"\*\*/?|[*?]|\[[!^]?\]?[^\]]*\]|.", re.DOTALL)
 

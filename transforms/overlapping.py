@@ -24,6 +24,8 @@ _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 def overlapped(call: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
     """Results in the order of the items, in the thread of a bundle. A call must not overlap others in turn: it could wait for ever."""
+    if not items:
+        return  # as in every block of local images: no thread is begun for them
     try:
         yield from _pool(threads).map(call, items)
     finally:
