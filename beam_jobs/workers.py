@@ -52,9 +52,9 @@ class Mix:
 
     @property
     def at_once(self) -> int:
-        """Images that are decoded at once: one a thread, and no more than the machine's budget holds."""
+        """Images that are decoded at once: two a process (graph.py), and no more than the machine's budget holds."""
         by_budget = int(self.decode_memory / 1000 / self.peak_gb)
-        return max(1, min(self.machine.cores * self.threads, by_budget))
+        return max(1, min(2 * self.machine.cores, by_budget))
 
     @property
     def needs_gb(self) -> float:
