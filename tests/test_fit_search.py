@@ -250,6 +250,14 @@ def test_max_side_is_met_exactly() -> None:
     assert [resize(Image.new("L", (side, 8)), 3072 / side).width for side in range(3073, 20_000, 7)] == [3072] * 2419
 
 
+def test_a_low_least_quality_keeps_all_pixels_however_small_the_limit() -> None:
+    """A JPEG of many times the limit is decoded smaller, but not for good."""
+    data = encoded(noise(400, 300).resize((1600, 1200), Image.Resampling.BICUBIC), "JPEG", quality=85)
+    policy = FitPolicy(max_bytes=len(data) // 10, types=("jpeg",), min_quality=1)
+    assert fit(data, policy, source="s", header_type="jpeg").scale == 1.0
+    assert fit(data, replace(policy, min_quality=85), source="s", header_type="jpeg").scale < 0.5
+
+
 def test_a_flat_jpeg_is_decoded_smaller_too() -> None:
     data = encoded(noise(6000, 1), "JPEG", quality=95)
     few, narrow = FitPolicy(max_bytes=3_000, types=("jpeg",)), FitPolicy(max_bytes=9_000, types=("jpeg",), max_side=900)

@@ -101,8 +101,8 @@ class _Writer:
         return self.as_jpeg(decoded) or self.shrink_jpeg(decoded)
 
     def must_shrink(self, decoded: Decoded) -> bool:
-        """Whether even this picture, already decoded smaller than it is, exceeds the limit at the scaled quality."""
-        told = self._sample(decoded).bytes_at(self._scaled)
+        """Whether even this picture, already decoded smaller than it is, exceeds the limit at the least quality."""
+        told = self._sample(decoded).bytes_at(Setting("4:2:0", self.floor, self.best))
         return told * _AIM > self._room(decoded, "jpeg")
 
     def as_jpeg(self, decoded: Decoded) -> FittedImage | None:
