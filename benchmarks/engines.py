@@ -98,7 +98,7 @@ class Bench:
     def run(self, name: str, rows: Path, count: int, *flags: str) -> tuple[Net, int]:
         """-> (time without start-up, bytes of peak memory); what was written stays at `name`."""
         out = self.folder / "dataset"  # its path stands in what is written
-        start = start_up(3, self.folder, *flags)
+        start = start_up(self.repeat, self.folder, *flags)
         one = fastest(self.repeat, lambda folder: prepare(rows, folder, *flags), out, keep=True)
         net = self.report.run(name, one, start)
         if net.tells:

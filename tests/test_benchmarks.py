@@ -47,6 +47,7 @@ def test_a_seal_is_counted(tmp_path: Path) -> None:
     assert "seal of 300 blocks" in result.stdout and "compose" in result.stdout
 
 
+@pytest.mark.timeout(900)  # a job on a cluster whose workers are processes takes a minute, mostly their start
 @pytest.mark.engines
 @pytest.mark.parametrize(
     "script, sizes, told",
