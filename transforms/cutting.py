@@ -72,7 +72,8 @@ def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str 
 def pack_images(index: int, files: Iterable[Stat], names: int, base: str, skipped: list[str]) -> Iterator[Block]:
     """Images of a folder in order, each followed by its sidecars -> blocks that carry names and versions.
 
-    A block ends where a name says so, on average after `names` of them, so that one more file changes one block.
+    A block ends where a name says so, on average after `names` of them, so that one more file changes one block. The name is the
+    one below `base`: a folder is cut alike wherever it lies.
     """
     pack: list[Extent] = []
     for stem in _by_stem(files):
@@ -82,7 +83,8 @@ def pack_images(index: int, files: Iterable[Stat], names: int, base: str, skippe
             if len(stem) > len(images):
                 named = {image.uri[: image.uri.rfind(".")] + ending for ending in _SIDECARS}
                 pack += [Extent(f.uri, f.generation, f.size, 0, f.size) for f in stem if f.uri in named]
-            if int.from_bytes(blake2b(os.fsencode(image.uri), digest_size=4).digest(), "big") % names == 0:
+            name = os.fsencode(image.uri.removeprefix(base).lstrip("/"))
+            if int.from_bytes(blake2b(name, digest_size=4).digest(), "big") % names == 0:
                 yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), "folder", base=base)
                 pack = []
         if len(stem) > len(images):
