@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cloud import Cloud
 from fault_proxy import Proxy
@@ -17,6 +20,7 @@ from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row,
 from beam_jobs.__main__ import main
 from beam_jobs.prepare import prepare
 from transforms.comparing import kind_of_change
+from transforms.sweeping import UsedImages
 
 FLAGS = ("--block_bytes", "2000", "--max_image_bytes", "20000", "--keep_blocks")
 
@@ -273,3 +277,15 @@ def test_sweep_refuses_what_it_cannot_know(nights: Nights, capsys: pytest.Captur
     assert swept(capsys, nights, "--datasets", f"{nights.root}/none", "--min_age_hours", "-1")[0] == 2
     assert swept(capsys, nights)[0] == 2
     assert swept(capsys, nights, "--help")[0] == 0
+
+
+def test_sweep_leaves_images_whose_name_ends_in_zeros(tmp_path: Path) -> None:
+    digests = ["ab" * 15 + end for end in ("00", "01", "ab")] + ["00" * 15 + "01"]
+    named = [put(tmp_path / f"images/{digest[:2]}/{digest}.jpg", b"x") for digest in digests]
+    stale = put(tmp_path / f"images/cd/{'cd' * 15}00.jpg", b"x")
+    table = pa.table({"output": named, "source": [""] * len(named)})
+    pq.write_table(table, tmp_path / "images.parquet")
+    put(tmp_path / "manifest.json", json.dumps({"dataset": {"files": [{"name": "images.parquet"}]}}).encode())
+    used = UsedImages()
+    assert used.add(str(tmp_path)) == len(named) and used.add(str(tmp_path)) == 0
+    assert [found.uri for found in used.unnamed(f"{tmp_path}/images", time.time() + 1)] == [stale]

@@ -16,6 +16,7 @@ import pytest
 from folders import bmp, jpeg, png, put
 from laws import counters, lines, rejections, texts, uris
 
+from beam_jobs.__main__ import main
 from beam_jobs.prepare import prepare
 from transforms.sweeping import unnamed_images
 
@@ -157,12 +158,18 @@ def test_a_rejected_row_with_bytes_is_replayed(run: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("verify", ["structure", "none"])
-def test_a_sweep_leaves_what_lines_and_rejected_rows_name(run: Run, tmp_path: Path, verify: str) -> None:
+def test_a_sweep_leaves_what_lines_and_rejected_rows_name(
+    run: Run, tmp_path: Path, verify: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     columns = {"id": [1, 2], "image": [{"bytes": jpeg(seed=n), "path": None} for n in (1, 2)], "label": ["x", None]}
     found = run(write(tmp_path / "t.parquet", columns), *ASK, "--verify", verify)
     stale = put(tmp_path / "out/images/ab" / f"{'ab' * 16}.jpg", b"left by other options")
     named = {file["name"] for file in found["manifest.json"]["files"]}
     assert unnamed_images(f"{tmp_path}/out", f"{tmp_path}/out/images", named) == [stale]
+    capfd.readouterr()
+    shared = ["--image_folder", f"{tmp_path}/out/images", "--datasets", f"{tmp_path}/out", "--min_age_hours", "0"]
+    assert main(["sweep", *shared]) == 0
+    assert capfd.readouterr().out.split() == [stale]
 
 
 def test_staging_into_a_bucket(bucket: str, tmp_path: Path) -> None:

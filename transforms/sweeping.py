@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import apache_beam as beam
 import numpy as np
@@ -79,18 +80,23 @@ def top_level(folder: str) -> list[str]:
 
 
 def unnamed_images(folder: str, image_folder: str, named: set[str]) -> list[str]:
-    used: set[str] = set()
-    for name in named:
+    used = {"/".join(uri.rsplit("/", 2)[-2:]) for uri in images_named(folder, named)}
+    return [uri for uri in owned_images(image_folder) if uri[len(image_folder) + 1 :] not in used]
+
+
+def images_named(dataset: str, files: Iterable[str]) -> Iterator[str]:
+    """What a dataset's files name, among it every image that was rewritten, copied, or stored because it stood in a row."""
+    names = set(files)
+    looked = any(name.startswith("images") for name in names)
+    for name in names:
         if name.startswith("images") and name.endswith(".parquet"):
-            data, _ = store_for(folder).read(f"{folder}/{name}")
-            rows = pq.read_table(io.BytesIO(data), columns=["output", "source"])  # a source here stood in a row
-            used.update(rows["output"].to_pylist(), rows["source"].to_pylist())
-    # A rejected row may name an image that it held as bytes; and under --verify none there is no table of images.
-    looked = any(name.startswith("images") for name in named)
-    for name in named:
-        if name == "rejected.jsonl" or (name.endswith(".jsonl") and not looked):
-            used.update(f"{image_folder}/{image}" for image in named_in(f"{folder}/{name}"))
-    return [uri for uri in owned_images(image_folder) if uri not in used]
+            file = pq.ParquetFile(io.BytesIO(store_for(dataset).read(f"{dataset}/{name}")[0]))
+            for batch in file.iter_batches(columns=["output", "source"]):  # a source may have stood in a row
+                for column in batch.columns:
+                    yield from column.unique().to_pylist()
+        # A rejected row may name an image that it held as bytes; and under --verify none there is no table of images.
+        elif name == "rejected.jsonl" or (name.endswith(".jsonl") and not looked):
+            yield from named_in(f"{dataset}/{name}")
 
 
 def named_in(uri: str, chunk: int = 8 << 20) -> Iterator[str]:
@@ -123,12 +129,10 @@ class UsedImages:
         """
         store, before = store_for(dataset), len(self._sorted)
         manifest = json.loads(store.read(f"{dataset}/manifest.json")[0])
-        for entry in manifest["dataset"]["files"]:
-            if entry["name"].startswith("images") and entry["name"].endswith(".parquet"):
-                file = pq.ParquetFile(io.BytesIO(store.read(f"{dataset}/{entry['name']}")[0]))
-                for batch in file.iter_batches(columns=["output"]):
-                    uris = batch["output"].unique().to_pylist()
-                    self._found.append(np.array([digest for uri in uris if (digest := _digest_of(uri))], "S16"))
+        files = (entry["name"] for entry in manifest["dataset"]["files"])
+        digests = filter(None, map(_digest_of, images_named(dataset, files)))
+        while some := list(islice(digests, 1 << 16)):
+            self._found.append(np.array(some, "S16"))
         self._sorted = np.unique(np.concatenate([self._sorted, *self._found]))
         self._found.clear()
         return len(self._sorted) - before
@@ -138,7 +142,7 @@ class UsedImages:
         for found in store_for(image_folder).list(image_folder):
             if not OWNED_IMAGE.fullmatch(found.uri[len(image_folder) + 1 :]) or written_at(found) >= older_than:
                 continue
-            digest = np.bytes_(_digest_of(found.uri))
+            digest = np.bytes_(_digest_of(found.uri).rstrip(b"\0"))  # as numpy gives it back
             at = int(np.searchsorted(self._sorted, digest))
             if at == len(self._sorted) or self._sorted[at] != digest:
                 yield found
