@@ -18,7 +18,7 @@ from transforms.buckets import look_at_bucket
 from transforms.committing import WORK
 from transforms.core import VERSION
 from transforms.core.places import inside
-from transforms.listing import absolute, static_folder
+from transforms.listing import absolute, matches, static_folder
 from transforms.sealing import MANIFEST
 from transforms.storage import NotFound, is_local, store_for
 
@@ -121,6 +121,21 @@ def check_folders(settings: Settings, remote: bool) -> None:
     for pattern in settings.input:
         if inside(static_folder(pattern), output):
             raise OptionError(f"--input {pattern} lies inside --output {output}: choose another output folder")
+
+
+def check_apart(settings: Settings) -> None:
+    """Raises OptionError where what a run writes would be read as input by a later one, so that lines are doubled."""
+    image = f"ab/{'0' * 32}.jpg"  # as a rewritten one is named
+    for input in settings.inputs:
+        for name, folder, file in (
+            ("image_folder", settings.image_folder, image),
+            ("previous", settings.previous, "train.jsonl"),
+        ):
+            if folder and not inside(folder, settings.output) and matches(input.pattern, f"{folder}/{file}", input.format):
+                raise OptionError(
+                    f"--{name} {folder} lies inside --input {input.pattern}, which would read what runs write there: name "
+                    "another folder, or a narrower --input"
+                )
 
 
 def check_buckets(settings: Settings) -> list[str]:

@@ -17,6 +17,7 @@ from apache_beam.runners.runner import PipelineState
 from beam_jobs import screen
 from beam_jobs.checks import (
     beam_options,
+    check_apart,
     check_beam_options,
     check_buckets,
     check_folders,
@@ -52,6 +53,7 @@ def prepare(argv: Sequence[str]) -> int:
         remote = is_remote(settings)
         check_folders(settings, remote)
         settings, told = detect(settings)
+        check_apart(settings)
         if settings.preview or settings.dry_run:
             print("\n".join([*told, ""]), flush=True)
             return run_trial(Plan(settings, Claim("", 0, False), remote))

@@ -230,6 +230,26 @@ def test_a_previous_that_cannot_help_is_told(tmp_path: Path, capsys: pytest.Capt
     assert night["blocks"] == {"reused": 0, "worked": 1} and night["files"]["same"] == 1
 
 
+def test_what_runs_write_may_not_be_the_input_of_the_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(tmp_path / "raw/cat/a.bmp", bmp())
+    write_rows(tmp_path / "rows/a.jsonl", 5)
+    asks = ["--prompt", "?", "--answer", "{path.parent}"]
+
+    def run(source: str, output: str, *flags: str) -> tuple[int, str]:
+        status = prepare(["--input", f"{tmp_path}/{source}", "--output", f"{tmp_path}/{output}", *flags])
+        return status, capsys.readouterr().err
+
+    status, said = run("raw/", "out", "--image_folder", f"{tmp_path}/raw/made", *asks)
+    assert status == 2 and "raw/made lies inside --input" in said and not (tmp_path / "out").exists()
+    assert run("raw/cat/", "out", "--image_folder", f"{tmp_path}/raw/made", *asks)[0] == 0
+    shared = ["--image_folder", f"{tmp_path}/rows/images", "--keep_blocks"]  # of rows only the files of rows are read
+    assert run("rows/", "rows/one", *shared)[0] == 0
+    night = [*shared, "--previous", f"{tmp_path}/rows/one"]
+    status, said = run("rows/", "rows/two", *night)
+    assert status == 2 and "rows/one lies inside --input" in said and not (tmp_path / "rows/two").exists()
+    assert run("rows/*.jsonl", "rows/two", *night)[0] == 0
+
+
 def test_kinds_of_change() -> None:
     before, tonight = ("before", "1"), ("tonight", "1")
     assert kind_of_change("a", [tonight]) == ("new", "a")
