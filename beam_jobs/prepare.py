@@ -137,7 +137,8 @@ def failed(error: BaseException, plan: Plan) -> int:
             reason = f"Another job took {settings.output} over; this one leaves it as it is."
     except (StorageError, ValueError):
         reason = screen.cause(error)
-        reason += " What was committed is kept: the same command goes on from where this run stopped."
+        if "--overwrite" not in reason:
+            reason += " What was committed is kept: the same command goes on from where this run stopped."
         reason += "" if settings.verbose else " --verbose shows Beam's own messages."
     if not plan.remote:  # a job elsewhere may live on
         release_claim(settings.output, claim.run)

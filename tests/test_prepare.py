@@ -710,6 +710,24 @@ def test_a_failure_is_one_paragraph_and_verbose_shows_the_rest(
     laws.sealed(output)
 
 
+@pytest.mark.parametrize("harm", ["emptied", "removed"])
+def test_parts_that_were_harmed_between_two_runs_are_told(
+    tmp_path: Path, told: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    command = ["--input", write_lines(tmp_path / "in.jsonl", questions(3)), "--output", str(tmp_path / "out")]
+    with monkeypatch.context() as patch:
+        patch.setattr("transforms.sealing.manifest", lambda *_: 1 / 0)
+        assert told(*command)[0] == 1
+    (part,) = (tmp_path / "out/_tuneset").rglob("*.train")
+    part.write_bytes(b"") if harm == "emptied" else part.unlink()
+    for _ in range(2):
+        status, said = told(*command)
+        assert (status, said.count("\n")) == (1, 1) and part.name in said
+        assert "--overwrite begins anew" in said and "the same command goes on" not in said
+    assert prepare([*command, "--overwrite"]) == 0
+    laws.sealed(tmp_path / "out")
+
+
 def test_the_input_format_may_be_named(run: Run) -> None:
     assert counters(run(questions(3), "--input_format", "gemini"))["examples_written"] == 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import re
@@ -25,7 +26,7 @@ from beam_jobs.options import OPTIONS
 from beam_jobs.plan import Plan
 from beam_jobs.settings import parse
 from transforms import fitting, outcomes
-from transforms.claiming import CLAIM, Claim, Claimed, take_claim
+from transforms.claiming import CLAIM, Claim, Claimed, release_claim, still_ours, take_claim
 from transforms.committing import WORK, Ledgers, commit_block
 from transforms.core.ledger import broken_laws
 from transforms.core.profiles import PROFILES
@@ -437,6 +438,17 @@ def test_a_missing_image_heals_in_a_later_run_and_no_zombie_undoes_it(tmp_path: 
     assert_whole(healed)
 
 
+@pytest.mark.parametrize("left", [b"", b'{"tuneset": "rec'])
+def test_a_damaged_receipt_is_replaced(left: bytes, tmp_path: Path) -> None:
+    """A machine that loses its power may leave a file that is there, and empty."""
+    first = commit(tmp_path, 1, 1, heals=False)
+    (path,) = tmp_path.rglob("*.receipt")
+    path.write_bytes(left)
+    assert find(tmp_path, 1) is None
+    again = commit(tmp_path, 1, 1, heals=False)
+    assert again == first and find(tmp_path, 2) == view_of(first)
+
+
 # Names of blocks
 
 OTHER_VALUES = {
@@ -593,6 +605,34 @@ def test_takers_over_at_once_have_epochs_of_their_own(tmp_path: Path) -> None:
     assert len(set(epochs)) == len(won) > 0
     assert epochs[0] > theirs["epoch"]
     assert [claim.run for claim in won if claim.epoch == epochs[-1]] == [claim_of(tmp_path)["run"]]
+
+
+@pytest.mark.parametrize("left", [b"", b'{"tuneset": "cl'])
+def test_a_damaged_claim_is_told_and_replaced_on_demand(left: bytes, tmp_path: Path) -> None:
+    put(tmp_path / CLAIM, left)
+    with pytest.raises(Claimed, match=r"claim.json is damaged: .* add --take_over"):
+        take(tmp_path)
+    assert not still_ours(str(tmp_path), "mine")
+    release_claim(str(tmp_path), "mine")
+    assert (tmp_path / CLAIM).read_bytes() == left
+    assert take(tmp_path, take_over=True).resumed and claim_of(tmp_path)["run"] == "mine"
+
+
+def test_a_claim_that_cannot_be_released_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(tmp_path)
+    before = snapshot(tmp_path)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "_write", full)
+        release_claim(str(tmp_path), "mine")  # what a person is to be told is why the job failed, and not this
+    assert snapshot(tmp_path) == before
+    release_claim(str(tmp_path), "theirs")
+    assert snapshot(tmp_path) == before
+    release_claim(str(tmp_path), "mine")
+    assert take(tmp_path, "next").resumed
 
 
 # Sweep

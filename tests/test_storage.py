@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import multiprocessing
 import os
 import pickle
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import urllib3
@@ -251,6 +255,55 @@ def test_delete_again_is_no_error(place: Place) -> None:
     place.store.delete(iter(uris[:7]))
     assert place.names() == sorted(f"d/{i}" for i in range(7, 12))
     place.store.delete([])
+
+
+@pytest.fixture
+def copying(place: Place, request: pytest.FixtureRequest) -> Place:
+    """The server of this machine copies whatever the conditions are, so they are judged on the way to it."""
+    if isinstance(place.store, GcsStore):
+        server, wire = request.getfixturevalue("gcs").url, request.getfixturevalue("wire")
+
+        def generation(path: str) -> str:
+            try:
+                with urllib.request.urlopen(f"{server}/storage/v1/{path}") as answer:
+                    return str(json.loads(answer.read())["generation"])
+            except urllib.error.HTTPError:
+                return "0"
+
+        def judge(request: Sent) -> urllib3.HTTPResponse | None:
+            path, _, asked = request.url.partition("?")
+            source, rewrites, target = path.removeprefix("/storage/v1/").partition("/rewriteTo/")
+            conditions = parse_qs(asked)
+            wanted = {"ifGenerationMatch": target, "ifSourceGenerationMatch": source}
+            held = [conditions[name] == [generation(path)] for name, path in wanted.items() if name in conditions]
+            return None if not rewrites or all(held) else response(412, b"{}")
+
+        wire.answer = judge
+    return place
+
+
+def test_copy_is_whole_and_only_if_absent(copying: Place) -> None:
+    place = copying
+    source = place.put("from", b"as it is")
+    assert place.store.copy(source, place.uri("new/to")) is True
+    copied = place.store.stat(place.uri("new/to"))
+    assert place.store.read(copied.uri) == (b"as it is", copied)
+    other = place.put("other", b"another")
+    assert place.store.copy(other, copied.uri) is False
+    assert place.store.copy(Stat(other.uri, other.size, ""), copied.uri) is False
+    assert place.store.read(copied.uri) == (b"as it is", copied)
+    assert place.store.copy(Stat(other.uri, other.size, ""), place.uri("any")) is True
+
+
+def test_copy_of_another_version_or_of_nothing_writes_nothing(copying: Place) -> None:
+    place = copying
+    old = place.put("from", b"old")
+    place.put("from", b"newer")
+    with pytest.raises(Changed, match="no longer"):
+        place.store.copy(old, place.uri("to"))
+    with pytest.raises(NotFound):
+        place.store.copy(Stat(place.uri("missing"), 1, ""), place.uri("to"))
+    assert place.names() == ["from"]
 
 
 # --- both stores: joining
@@ -543,6 +596,28 @@ def test_gs_content_types(bucket: str, gcs: Any) -> None:
         "composed": JSONL,
         "uploaded": JSONL,
     }
+
+
+def test_gs_a_copy_that_takes_several_requests(wire: Wire, bucket: str) -> None:
+    """Between places or classes of storage the server copies a part at a time, and says how to go on."""
+    place = Place(GcsStore(), bucket)
+    source, asked = place.put("from", b"x"), list[str]()
+    part = {"kind": "storage#rewriteResponse", "totalBytesRewritten": "5", "objectSize": "10", "done": False}
+
+    def answer(request: Sent) -> urllib3.HTTPResponse | None:
+        if "/rewriteTo/" not in request.url:
+            return None
+        asked.append(request.url)
+        token = f"token-{len(asked)}"
+        if len(asked) < 3:
+            return response(200, json.dumps(part | {"rewriteToken": token}).encode(), {"Content-Type": "application/json"})
+        return None
+
+    wire.answer = answer
+    place.store.copy(source, place.uri("to"))
+    assert ["rewriteToken=" in url for url in asked] == [False, True, True]
+    assert "rewriteToken=token-2" in asked[2]
+    assert all("ifGenerationMatch=0" in url and f"ifSourceGenerationMatch={source.generation}" in url for url in asked)
 
 
 def test_gs_join_copies_from_another_bucket(bucket: str, gcs: Any) -> None:

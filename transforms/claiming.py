@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,16 +54,18 @@ def take_claim(folder: str, run: str, *, take_over: bool, remote: bool) -> Claim
             data, found = store.read(path)
         except NotFound:
             continue  # released in between
-        theirs = json.loads(data)
-        if theirs["run"] == run:  # the answer to our own write was lost
+        theirs = _told(data)
+        if theirs.get("run") == run:  # the answer to our own write was lost
             return Claim(run, theirs["epoch"], theirs["resumed"])
+        if not take_over and not theirs:
+            raise Claimed(f"{path} is damaged: if no job writes to {folder}, add --take_over.")
         if not take_over and _lives(theirs):
             raise Claimed(
                 f"{folder} is being written by another job: run {theirs['run']} on {theirs['host']} (process "
                 f"{theirs['pid']}), since {theirs['since']}. Wait for it, choose another --output, or, if that job is "
                 "dead, add --take_over."
             )
-        mine |= {"epoch": max(mine["epoch"], theirs["epoch"] + 1), "resumed": True}
+        mine |= {"epoch": max(mine["epoch"], theirs.get("epoch", 0) + 1), "resumed": True}
         if store.replace(path, json.dumps(mine).encode(), found.generation):
             break
         take_over = False  # somebody was faster: look again
@@ -72,22 +75,29 @@ def take_claim(folder: str, run: str, *, take_over: bool, remote: bool) -> Claim
 def still_ours(folder: str, run: str) -> bool:
     """Whether the folder is still claimed by this run: another may have taken over."""
     try:
-        claim = json.loads(store_for(folder).read(f"{folder}/{CLAIM}")[0])
+        claim = _told(store_for(folder).read(f"{folder}/{CLAIM}")[0])
     except NotFound:
         return False
-    return bool(claim["run"] == run)
+    return claim.get("run") == run
 
 
 def release_claim(folder: str, run: str) -> None:
     """Say that a run has ended without sealing: the next one need not ask whether it lives."""
     store, path = store_for(folder), f"{folder}/{CLAIM}"
-    try:
+    with suppress(StorageError):  # sealed and swept; or storage is away or full, and the claim stands
         data, found = store.read(path)
-    except StorageError:
-        return  # sealed and swept; or storage is away, and the claim stands
-    claim = json.loads(data)
-    if claim["run"] == run:
-        store.replace(path, json.dumps(claim | {"ended": True}).encode(), found.generation)
+        claim = _told(data)
+        if claim.get("run") == run:
+            store.replace(path, json.dumps(claim | {"ended": True}).encode(), found.generation)
+
+
+def _told(data: bytes) -> dict[str, Any]:
+    """A claim as it stands in storage; {} if it is damaged, as a machine without power leaves files."""
+    try:
+        claim: dict[str, Any] = json.loads(data)
+    except ValueError:
+        return {}
+    return claim
 
 
 def _lives(claim: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -22,9 +22,21 @@ import apache_beam as beam
 
 from transforms.core import jsonl, outputs, reasons
 from transforms.core.ledger import COUNTERS, NAMESPACE
+from transforms.core.reasons import RowError
 from transforms.core.records import Block, OpenBlock, Part, Receipt
 from transforms.examples import close_ledger
-from transforms.storage import USUAL, Access, NotFound, Unavailable, crc32c, patiently, read_existing, store_for
+from transforms.storage import (
+    USUAL,
+    Access,
+    Changed,
+    NotFound,
+    Result,
+    Unavailable,
+    crc32c,
+    patiently,
+    read_existing,
+    store_for,
+)
 
 WORK = "_tuneset"
 _TRIES = 20  # at a receipt that other runs replace meanwhile
@@ -62,9 +74,9 @@ class Ledgers:
         """The receipt that counts for a block, if there is one."""
         try:
             data, _ = store_for(self.folder).read(self.path(key, "receipt"))
-            return self._current(jsonl.loads(data) | {"key": key}, block)
         except NotFound:
             return None
+        return self._current(data, block, key)
 
     def commit(self, opened: OpenBlock, parts: Iterable[tuple[str, bytes, int]], ids: dict[str, bytes]) -> Receipt:
         """Put the parts, then the receipt if there is none that counts -> the receipt that is in storage.
@@ -111,16 +123,18 @@ class Ledgers:
             if store.create(path, data):
                 return self._receipt(body, block, key)
             stored, found = read_existing(path)
-            if receipt := self._current(jsonl.loads(stored) | {"key": key}, block):
+            if receipt := self._current(stored, block, key):
                 return receipt
             if store.replace(path, data, found.generation):
                 return self._receipt(body, block, key)
         raise Unavailable(f"{path} was another each time that it was to be replaced, though runs on a folder are few")
 
-    def _current(self, body: dict[str, Any], block: Block) -> Receipt | None:
-        if body["heals"] and body["epoch"] < self.epoch:
+    def _current(self, stored: bytes, block: Block, key: str) -> Receipt | None:
+        try:
+            body = jsonl.loads(stored)
+        except RowError:  # damaged, as a machine without power leaves files: replaced like one that may heal
             return None
-        return self._receipt(body, block, body["key"])
+        return None if body["heals"] and body["epoch"] < self.epoch else self._receipt(body, block, key)
 
     def _receipt(self, body: dict[str, Any], block: Block, key: str) -> Receipt:
         return Receipt(
@@ -139,6 +153,14 @@ class Ledgers:
             body.get("reused", False),
             tuple(body["buckets"]),
         )
+
+
+def from_parts(call: Callable[..., Result], *args: Any) -> Result:
+    """`patiently`, where the parts of receipts are read: no other run of the same command would find them as they were."""
+    try:
+        return patiently(call, *args)
+    except (Changed, NotFound) as error:
+        raise Changed(f"{error}. It was committed, and was removed or changed since: --overwrite begins anew") from error
 
 
 @dataclass(kw_only=True)

@@ -16,7 +16,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsList, AsSingleton
 
-from transforms.committing import WORK
+from transforms.committing import WORK, from_parts
 from transforms.core import outputs, sealing
 from transforms.core.ledger import broken_laws
 from transforms.core.outputs import Caps
@@ -65,17 +65,17 @@ class SealDataset(beam.PTransform):
             shuffle = ShuffleLines(writer=self.writer, seed=self.shuffle_seed)
             segments = (receipts, segments) | "Shuffle" >> shuffle | "Segment again" >> GroupSegments()
         summaries = segments | "Sum up" >> beam.Map(
-            lambda *given: patiently(self.writer.sum_up, *given), AsSingleton(cuts)
+            lambda *given: from_parts(self.writer.sum_up, *given), AsSingleton(cuts)
         )
         plan = root | "Plan" >> beam.Map(self._plan, AsList(summaries), AsIter(skipped), AsSingleton(cuts))
-        write = beam.FlatMap(lambda *given: patiently(self._write, *given), AsSingleton(plan), AsSingleton(cuts))
+        write = beam.FlatMap(lambda *given: from_parts(self._write, *given), AsSingleton(plan), AsSingleton(cuts))
         chunks = segments | "Write segments" >> write
         named = plan | "Name files" >> beam.FlatMap(file_names, self.writer.images, self.names)
         files = (
             (chunks, named)
             | "All chunks" >> beam.Flatten()  # (file key, Chunk)
             | "Group files" >> beam.GroupByKey()
-            | "Join files" >> beam.Map(lambda grouped: patiently(join_chunks, grouped, self.writer))
+            | "Join files" >> beam.Map(lambda grouped: from_parts(join_chunks, grouped, self.writer))
         )
         compared = map(AsSingleton, night)
         return root | "Write manifest" >> beam.Map(
