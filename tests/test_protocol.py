@@ -29,8 +29,10 @@ from transforms import fitting, outcomes
 from transforms.claiming import CLAIM, Claim, Claimed, release_claim, still_ours, take_claim
 from transforms.committing import WORK, Ledgers, commit_block
 from transforms.core.ledger import broken_laws
+from transforms.core.outputs import Caps
 from transforms.core.profiles import PROFILES
 from transforms.core.records import Block, Extent, FitOrder, Fitted, ImageFacts, OpenBlock, Receipt
+from transforms.core.sealing import Plan as SealPlan
 from transforms.cutting import pack_files
 from transforms.examples import build_examples, split_examples
 from transforms.fitting import take_fitted
@@ -41,9 +43,11 @@ from transforms.orders import Fitter
 from transforms.outcomes import fit_image
 from transforms.publishing import publish_images
 from transforms.reading import read_rows
+from transforms.sealing import SealDataset
+from transforms.segments import Chunk, SegmentWriter, Unsealed, join_chunks
 from transforms.splits import assign_splits
-from transforms.storage import crc32c
-from transforms.sweeping import sweep_folder
+from transforms.storage import Piece, crc32c
+from transforms.sweeping import named_in, sweep_folder
 
 
 class Run:
@@ -679,3 +683,33 @@ def test_sweep_touches_nothing_of_a_folder_that_was_taken_over(tmp_path: Path) -
     del before[CLAIM]
     sweep_folder(str(tmp_path), str(tmp_path / "images"), "mine", False)
     assert snapshot(tmp_path) == before
+
+
+def test_names_are_found_wherever_a_file_of_lines_is_cut(tmp_path: Path) -> None:
+    names = [f"{i:02x}/{i:032x}.jpg" for i in range(50)]
+    path = put(tmp_path / "rejected.jsonl", "".join(f'{{"image":"/data/{name}"}}\n' for name in names).encode())
+    for chunk in (64, 100, 1 << 20):
+        assert set(named_in(path, chunk)) >= set(names)
+
+
+# Seal
+
+
+def test_seal_touches_nothing_of_a_folder_that_was_taken_over(tmp_path: Path) -> None:
+    """A job that was taken for dead may be alive, and about to join files, or to write its manifest."""
+    part, data = put(tmp_path / WORK / "ab" / "part.train", b"mine\n"), b"mine\n"
+    chunk = Chunk((0,), (Piece(part, 0, 5, 5, crc32c(data)),), 1)
+    writer = SegmentWriter(str(tmp_path), False, "mine")
+    seal = SealDataset(
+        writer=writer, caps=Caps(), names=("train",), max_lines=9, max_bytes=99, max_rejected_fraction=0.1
+    )
+    forge(tmp_path, run="theirs")
+    before = snapshot(tmp_path)
+    steps = [lambda: join_chunks(("train.jsonl", [chunk]), writer), lambda: seal._manifest(None, [], SealPlan())]
+    for step in steps:
+        with pytest.raises(Unsealed, match="Another job took"):
+            step()
+    assert snapshot(tmp_path) == before
+    forge(tmp_path / "ours", run="mine")
+    ours = dataclasses.replace(writer, folder=str(tmp_path / "ours"))
+    assert join_chunks(("train.jsonl", [chunk]), ours).size == 5
