@@ -199,6 +199,7 @@ def test_damaged_files_cost_only_themselves(run: Callable[..., laws.Folder], tmp
         ("b.jsonl.gz", "corrupt_gzip"),
         ("c.jsonl", "utf16"),
     ]
+    assert rejections(found)[1]["detail"] == "it ends before its end mark"
 
 
 def run_without_places(run: Callable[..., laws.Folder], folder: Path) -> laws.Folder:

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from beam_jobs.options import OPTIONS
 from beam_jobs.plan import Plan
 from beam_jobs.settings import parse
-from transforms import fitting, outcomes
+from transforms import fitting, outcomes, storage
 from transforms.claiming import CLAIM, Claim, Claimed, release_claim, still_ours, take_claim
 from transforms.committing import WORK, Ledgers, commit_block
 from transforms.core.ledger import broken_laws
@@ -46,7 +46,7 @@ from transforms.reading import read_rows
 from transforms.sealing import SealDataset
 from transforms.segments import Chunk, SegmentWriter, Unsealed, join_chunks
 from transforms.splits import assign_splits
-from transforms.storage import Piece, crc32c
+from transforms.storage import NotFound, Piece, StorageError, Unavailable, crc32c
 from transforms.sweeping import named_in, sweep_folder
 
 
@@ -249,6 +249,26 @@ def test_an_outcome_is_decided_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (stored,) = (tmp_path / "out" / WORK / "fits").rglob("*.json")
     assert Fitted(**json.loads(stored.read_bytes())) == faster
     assert dict(run.recall(block).reasons) == {"image_timeout": 2}
+
+
+@pytest.mark.parametrize("answer, told", [(Unavailable("429"), ""), (NotFound("gone"), "image_not_found")])
+def test_an_outage_while_an_image_is_fitted_is_not_its_outcome(
+    answer: StorageError, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Elsewhere:
+        def read(self, *_: Any, **__: Any) -> Any:
+            raise answer
+
+    monkeypatch.setitem(storage._stores, "gs", Elsewhere())  # type: ignore[arg-type]
+    run = Run(tmp_path)
+    order = run.plan.fitter.order(ImageFacts("gs://bucket/i.bmp", "1", 100, "bmp", 8, 8))
+    assert order
+    if told:
+        run.fit([order])
+    else:
+        with pytest.raises(Unavailable):
+            run.fit([order])
+    assert [json.loads(path.read_bytes())["reason"] for path in tmp_path.rglob("*.json")] == [told] * (told != "")
 
 
 def test_a_made_image_is_described_without_its_maker(tmp_path: Path) -> None:
@@ -713,3 +733,24 @@ def test_seal_touches_nothing_of_a_folder_that_was_taken_over(tmp_path: Path) ->
     forge(tmp_path / "ours", run="mine")
     ours = dataclasses.replace(writer, folder=str(tmp_path / "ours"))
     assert join_chunks(("train.jsonl", [chunk]), ours).size == 5
+
+
+def test_a_manifest_is_written_once_and_another_is_refused(tmp_path: Path) -> None:
+    forge(tmp_path, run="mine")
+    seal = SealDataset(
+        writer=SegmentWriter(str(tmp_path), False, "mine"),
+        caps=Caps(),
+        names=("train",),
+        max_lines=9,
+        max_bytes=99,
+        max_rejected_fraction=0.1,
+        dataset={"options": {"seed": "1"}},
+    )
+    assert seal._manifest(None, [], SealPlan()) == f"{tmp_path}/manifest.json"
+    before = snapshot(tmp_path)
+    seal.run = {"id": "of another execution"}
+    assert seal._manifest(None, [], SealPlan()) == f"{tmp_path}/manifest.json"
+    seal.dataset = {"options": {"seed": "2"}}
+    with pytest.raises(Unsealed, match="already names another dataset"):
+        seal._manifest(None, [], SealPlan())
+    assert snapshot(tmp_path) == before

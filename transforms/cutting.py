@@ -219,7 +219,7 @@ def _before_fault(extent: Extent, faults: list[str]) -> Iterator[bytes]:
     try:
         yield from decompressed(extent)
     except (zlib.error, EOFError) as error:
-        faults.append(f"corrupt_gzip: {error or 'it ends before its end mark'}")
+        faults.append(f"corrupt_gzip: {error}")
 
 
 def head_of(extent: Extent) -> bytes:

@@ -59,7 +59,7 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
                 held.clear()
                 skipping = True
     except (zlib.error, EOFError) as error:
-        fault = f"corrupt_gzip: {error or 'it ends before its end mark'}"
+        fault = f"corrupt_gzip: {error}"
     if held or fault:
         yield raw(bytes(held), fault)
 
@@ -109,7 +109,7 @@ def decompressed(extent: Extent, chunk: int = 1 << 20) -> Iterator[bytes]:
             inflate = zlib.decompressobj(wbits=31)
             if not pending and position >= extent.size:
                 return
-    raise EOFError
+    raise EOFError("it ends before its end mark")
 
 
 def _before_damage(inflate: zlib._Decompress, pending: bytes) -> bytes:
