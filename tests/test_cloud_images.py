@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,17 @@ from folders import bmp, jpeg, read_folder, row, write_rows
 from google.auth.credentials import AnonymousCredentials
 
 from beam_jobs.checks import beam_options
+from beam_jobs.plan import Plan
 from beam_jobs.prepare import prepare
 from beam_jobs.settings import parse
 from transforms import storage, throttling
+from transforms.claiming import Claim
 from transforms.core.places import Places
 from transforms.core.policy import FitPolicy
 from transforms.core.records import ImageFacts
 from transforms.gcs import GcsStore
 from transforms.looking import HEAD, TAIL, Inspector, look
+from transforms.outcomes import fit_image
 from transforms.storage import Access, NotFound, Stat, StorageError, patiently, store_for
 
 PHONE_EXIF = b"\xff\xe1\xff\xff" + b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0".ljust(65_533, b"\0")
@@ -177,6 +181,34 @@ def test_stage_copy_puts_conforming_objects_beside_the_dataset_on_the_server(
     assert sum("/rewriteTo/" in request.path for request in proxy.seen) == 3
 
 
+def test_an_object_that_changed_since_it_was_looked_at_is_not_fitted(cloud: Cloud) -> None:
+    settings = parse(["--input", f"{cloud.uri}/rows.jsonl", "--output", f"{cloud.uri}/out"])
+    fitter = Plan(settings, Claim("me", 1, False), remote=False).fitter
+    uri = cloud.put("a.bmp", bmp(seed=1))
+    order = fitter.order(look(uri, fitter.inspector))
+    cloud.put("a.bmp", bmp(seed=2))
+    assert order and fit_image(order, fitter) == order.key
+    assert cloud.json(fitter.outcome_path(order.key).removeprefix(cloud.uri + "/"))["reason"] == "image_timeout"
+    assert not cloud.blobs("out/images/")
+
+
+@pytest.mark.parametrize(
+    "error, reason", [(storage.Changed("another"), "image_timeout"), (NotFound("gone"), "image_not_found")]
+)
+def test_an_object_that_cannot_be_copied_any_more_is_told(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, error: StorageError, reason: str
+) -> None:
+    def refuse(*_: Any) -> bool:
+        raise error
+
+    settings = parse(["--input", f"{cloud.uri}/rows.jsonl", "--output", f"{cloud.uri}/out", "--stage", "copy"])
+    fitter = Plan(settings, Claim("me", 1, False), remote=False).fitter
+    order = fitter.order(look(cloud.put("a.jpg", jpeg(seed=1)), fitter.inspector))
+    monkeypatch.setattr(GcsStore, "copy", refuse)
+    assert order and fit_image(order, fitter) == order.key
+    assert cloud.json(fitter.outcome_path(order.key).removeprefix(cloud.uri + "/"))["reason"] == reason
+
+
 def test_stage_copy_needs_cloud_storage_and_a_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for output, flags in ((str(tmp_path / "out"), []), ("gs://bucket/out", ["--verify", "none"])):
         assert prepare(["--input", "x", "--output", output, "--stage", "copy", *flags]) == 2
@@ -249,12 +281,12 @@ def test_reads_carry_a_token_and_ask_for_a_new_one(cloud: Cloud, proxy: Proxy) -
 
 def test_seconds_of_throttling_are_told_to_beam(cloud: Cloud, proxy: Proxy, impatient: None) -> None:
     uri = cloud.put("a", b"0123")
-    faults = iter([Fault("answer", 429), Fault("answer", 503), Fault("answer", 429), Fault("answer", 500)])
-    proxy.fault = lambda request: next(faults, None)
-    throttling._noted = 0.0
-    assert GcsStore().read(uri)[0] == b"0123"
-    pauses = throttling._noted
-    assert 0 < pauses < 5
+    for status, counts in ((429, True), (503, True), (500, False)):
+        faults = iter([Fault("answer", status)] * 2)
+        proxy.fault = lambda request, faults=faults: next(faults, None)
+        throttling._noted = 0.0
+        assert GcsStore().read(uri)[0] == b"0123"
+        assert (0 < throttling._noted < 5) is counts
     throttling._noted = 2.75  # as if they had been longer
 
     def room(number: int) -> int:
@@ -325,7 +357,9 @@ def test_rows_of_another_scheme_are_read_through_beam(shelf: Path, tmp_path: Pat
     assert outputs[0]["validation.jsonl"] == outputs[1]["validation.jsonl"]
 
 
-def test_what_another_scheme_cannot_do_is_said(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_another_scheme_cannot_do_is_said(
+    shelf: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (shelf / "in").mkdir(parents=True)
     (shelf / "in/a").write_bytes(b"0123456789")
     store = store_for("shelf://in/a")
@@ -337,6 +371,9 @@ def test_what_another_scheme_cannot_do_is_said(shelf: Path, capsys: pytest.Captu
         store.stat("shelf://in/b")
     with pytest.raises(storage.Changed):
         store.read("shelf://in/a", 0, 1, "9-9")
+    with monkeypatch.context() as patch, pytest.raises(storage.Unavailable, match="3 bytes came of 5"):
+        patch.setattr(Shelf, "open", lambda *_, **__: io.BytesIO(b"01234"))
+        store.read("shelf://in/a", 2, 7)
     for call in (store.create, store.replace):
         with pytest.raises(StorageError, match="cannot create a file only if it is absent"):
             call("shelf://in/c", b"", "")

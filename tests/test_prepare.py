@@ -12,7 +12,7 @@ from typing import Any
 
 import laws
 import pytest
-from folders import bmp, encoded, jpeg, png, put, read_folder, row, write_lines
+from folders import assert_equal_folders, bmp, encoded, jpeg, png, put, read_folder, row, write_lines
 from laws import counters, lines, rejections, texts, uris
 from PIL import Image
 
@@ -22,6 +22,7 @@ from beam_jobs.prepare import prepare
 from transforms import outcomes, reading
 from transforms.claiming import take_claim
 from transforms.core import profiles
+from transforms.core import sealing as core_sealing
 from transforms.core.examples import parse_example
 from transforms.core.ledger import FATES
 from transforms.core.profiles import PROFILES
@@ -574,6 +575,22 @@ def test_caps_and_cuts_fall_together(run: Run, tmp_path: Path, monkeypatch: pyte
     assert 0 < splits["validation"] <= 10 and counters(found)["validation_unused"] > 0
 
 
+@pytest.mark.parametrize("flags", [(), ("--max_validation", "5", "--sample", "90")], ids=["all", "capped"])
+def test_segments_do_not_show(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]) -> None:
+    """One file over many segments: its line numbers, its rejected rows and the cuts of files go on from one to the next."""
+    small_profile(monkeypatch, max_file_examples=17)
+    named = list(in_folder(tmp_path, a_png=png(seed=1), b_png=png(seed=2)).values())
+    rows = [row(f"question {n}", named[: n % 3]) if n % 11 else {"contents": []} for n in range(150)]
+    options = ("--block_bytes", "1024", *flags)
+    whole = run(rows, *options)
+    assert whole["manifest.json"]["counters"]["examples_rejected"] == 14
+    monkeypatch.setattr(core_sealing, "SEGMENT_BLOCKS", 2)
+    again = run(rows, *options, "--overwrite")
+    for folder in (whole, again):
+        folder.pop("screen")
+    assert_equal_folders(again, whole)
+
+
 # The breaker
 
 
@@ -816,8 +833,24 @@ def test_an_input_inside_the_output_is_an_error_and_the_other_way_round_is_not(
         assert status == 2 and "lies inside --output" in said
     assert os.listdir(tmp_path / "in") == ["rows.jsonl"]
     found = run(f"{tmp_path}/in", output="in/dataset")
-    again = run(f"{tmp_path}/in", "--overwrite", output="in/dataset")  # what it wrote is no input
-    assert found["manifest.json"] == again["manifest.json"] and counters(again)["examples_read"] == 3
+    write_lines(tmp_path / "in/dataset/notes.jsonl", questions(2, first=50))  # what lies there is no input
+    assert prepare(["--input", f"{tmp_path}/in", "--output", f"{tmp_path}/in/dataset", "--overwrite"]) == 0
+    again = json.loads((tmp_path / "in/dataset/manifest.json").read_bytes())["dataset"]
+    assert found["manifest.json"] == again and again["counters"]["examples_read"] == 3
+
+
+def test_a_dataset_that_another_job_sealed_meanwhile_is_left_alone(
+    run: Run, tmp_path: Path, told: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_lines(tmp_path / "rows.jsonl", questions(3))
+    run(source)
+    before = (tmp_path / "out/manifest.json").stat().st_ino, (tmp_path / "out/train.jsonl").stat().st_ino
+    with monkeypatch.context() as patch:
+        patch.setattr("beam_jobs.prepare.sealed_before", lambda _: None)  # as it was when this job looked
+        status, said = told("--input", source, "--output", f"{tmp_path}/out")
+    assert status == 1 and "Another job sealed" in said
+    assert before == ((tmp_path / "out/manifest.json").stat().st_ino, (tmp_path / "out/train.jsonl").stat().st_ino)
+    assert prepare(["--input", source, "--output", f"{tmp_path}/out"]) == 0  # its claim is not in the way
 
 
 def test_a_folder_that_holds_what_no_run_explains_is_not_written_to(

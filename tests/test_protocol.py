@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import json
 import os
 import re
@@ -249,6 +250,44 @@ def test_an_outcome_is_decided_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (stored,) = (tmp_path / "out" / WORK / "fits").rglob("*.json")
     assert Fitted(**json.loads(stored.read_bytes())) == faster
     assert dict(run.recall(block).reasons) == {"image_timeout": 2}
+
+
+@pytest.mark.parametrize("left", ["nothing", "zeros", "another image"])
+def test_what_stands_under_an_image_s_name_is_not_taken_for_it_unseen(left: str, tmp_path: Path) -> None:
+    world(tmp_path, "i.bmp", "j.bmp")
+    run = Run(tmp_path)
+    (block,) = run.blocks()
+    _, (order, other) = run.hold(run.look(block))
+    run.fit([order, other])
+    made, foreign = (Path(run.plan.fitter.image_uri(one.key, "png")) for one in (order, other))
+    whole = made.read_bytes()
+    made.write_bytes({"nothing": b"", "zeros": b"\0" * 100, "another image": foreign.read_bytes() + b"!"}[left])
+
+    later = Run(tmp_path, epoch=2)
+    later.fit([order])
+    (path,) = (tmp_path / "out" / WORK / "fits").rglob(f"{order.key}.2.json")
+    assert (json.loads(path.read_bytes())["size"], made.read_bytes()) == (len(whole), whole)
+
+
+def test_of_two_makers_the_one_who_stored_the_image_describes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may have other codecs, and so come to other bytes under one name."""
+    world(tmp_path, "i.bmp")
+    run = Run(tmp_path)
+    (block,) = run.blocks()
+    _, (order,) = run.hold(run.look(block))
+    run.fit([order])
+    (first,) = (tmp_path / "out" / WORK / "fits").rglob("*.json")
+    image = snapshot(tmp_path / "out" / "images")
+    made, asked = outcomes._made_before, iter([None])
+    monkeypatch.setattr(outcomes, "_made_before", lambda *given: next(asked, made(*given)))
+    pool = type(run.plan.fitter.inspector.pool)
+    fit = pool.fit
+    monkeypatch.setattr(pool, "fit", lambda *a, **n: dataclasses.replace(fit(*a, **n), data=b"other bytes", quality=1))
+    Run(tmp_path, epoch=2).fit([order])
+    (second,) = (tmp_path / "out" / WORK / "fits").rglob("*.2.json")
+    assert second.read_bytes() == first.read_bytes() and snapshot(tmp_path / "out" / "images") == image
 
 
 @pytest.mark.parametrize("answer, told", [(Unavailable("429"), ""), (NotFound("gone"), "image_not_found")])
@@ -703,6 +742,32 @@ def test_sweep_touches_nothing_of_a_folder_that_was_taken_over(tmp_path: Path) -
     del before[CLAIM]
     sweep_folder(str(tmp_path), str(tmp_path / "images"), "mine", False)
     assert snapshot(tmp_path) == before
+
+
+def test_a_sweep_that_is_cut_off_can_be_told_from_a_finished_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink, whole = os.unlink, {"train.jsonl", "manifest.json", *NOT_OURS}
+    for at in itertools.count():
+        folder, left = tmp_path / str(at), [at]
+
+        def cut_off(path: str, left: list[int] = left) -> None:
+            if left[0] == 0:
+                raise OSError(errno.EIO, "the machine is gone")
+            left[0] -= 1
+            unlink(path)
+
+        sealed_folder(folder, "mine")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "unlink", cut_off)
+            try:
+                sweep_folder(str(folder), f"{folder}/images", "mine", False)
+                break
+            except Unavailable:
+                assert (folder / CLAIM).exists()
+        sweep_folder(str(folder), f"{folder}/images", "mine", False)
+        assert set(snapshot(folder)) == whole
+    assert at > 10 and set(snapshot(folder)) == whole
 
 
 def test_names_are_found_wherever_a_file_of_lines_is_cut(tmp_path: Path) -> None:

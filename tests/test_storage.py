@@ -25,7 +25,7 @@ import urllib3
 from google.auth.credentials import AnonymousCredentials
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from transforms import composing, connecting
+from transforms import composing, connecting, storage
 from transforms.gcs import GcsStore
 from transforms.local import LocalStore
 from transforms.storage import (
@@ -304,6 +304,37 @@ def test_copy_of_another_version_or_of_nothing_writes_nothing(copying: Place) ->
     with pytest.raises(NotFound):
         place.store.copy(Stat(place.uri("missing"), 1, ""), place.uri("to"))
     assert place.names() == ["from"]
+
+
+def test_local_copies_at_once_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(LocalStore(), str(tmp_path))
+    first, second = place.put("a", b"first"), place.put("b", b"second")
+    assert place.store.copy(first, place.uri("to"))
+    monkeypatch.setattr(os.path, "lexists", lambda path: False)  # as both saw it
+    assert place.store.copy(second, place.uri("to")) is False
+    assert place.store.read(place.uri("to"))[0] == b"first"
+
+
+def test_what_is_away_is_asked_for_three_times_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "PAUSES", (0.0, 0.0))
+    for error, times in ((Unavailable("busy"), 3), (NotFound("gone"), 1), (Changed("another"), 1)):
+        asked: list[int] = []
+
+        def ask(number: int, asked: list[int] = asked, error: StorageError = error) -> int:
+            asked.append(number)
+            raise error
+
+        with pytest.raises(type(error)):
+            storage.persistently(ask, 7)
+        assert asked == [7] * times
+    answers = iter([Unavailable("busy"), 8])
+
+    def ask_again() -> Any:
+        if isinstance(answer := next(answers), Exception):
+            raise answer
+        return answer
+
+    assert storage.persistently(ask_again) == 8
 
 
 # --- both stores: joining
@@ -590,6 +621,7 @@ def test_gs_content_types(bucket: str, gcs: Any) -> None:
     place.store.join(place.uri("composed"), [place.piece("p", b"x")] * 2, JSONL)
     place.store.join(place.uri("uploaded"), [place.piece("q", b"xy", 1)], JSONL)
     types = {blob.name: blob.content_type for blob in gcs.client.list_blobs(bucket[5:])}
+    assert {blob.cache_control for blob in gcs.client.list_blobs(bucket[5:])} == {"no-store"}  # else read stale
     assert {name: types[name] for name in ("created", "plain", "composed", "uploaded")} == {
         "created": "image/jpeg",
         "plain": "application/octet-stream",

@@ -58,8 +58,13 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
             raise  # says nothing about the image
         return Fitted(reason=error.reason, detail=str(error))
     uri = fitter.image_uri(name, image.type)
-    store_for(uri).create(uri, image.data, f"image/{image.type}")
-    size, shape = len(image.data), (image.width, image.height)
+    size, shape, store = len(image.data), (image.width, image.height), store_for(uri)
+    if not store.create(uri, image.data, f"image/{image.type}"):
+        # Another execution's, by other codecs perhaps; or what a machine without power left of it, or somebody put there.
+        if not order.stage and (made := _made_before(order, fitter)):
+            return made
+        if store.stat(uri).size != size:
+            store.replace(uri, image.data, "")
     return Fitted(uri, image.type, size, *shape, image.fate, image.quality, image.scale)
 
 
