@@ -313,7 +313,9 @@ def test_of_two_jobs_that_race_one_seals_and_the_other_is_told(
     world: Cloud, expected: dict[str, Any], gcs: Any, tmp_path: Path
 ) -> None:
     both = [start(*command(world, "out")) for _ in range(2)]
-    ended = sorted((process.wait(), process.communicate()[1]) for process in both)
-    assert [status for status, _ in ended] == [0, 1], ended
-    assert "another job" in ended[1][1].lower() or "Another job" in ended[1][1]
+    ended = sorted((process.wait(), *process.communicate()) for process in both)
+    assert ended[0][0] == 0, ended
+    late = [told for status, told, _ in ended if status == 0 and "was sealed by the same command before" in told]
+    told = [error for status, _, error in ended if status == 1 and "another job" in error.lower()]
+    assert len(late + told) == 1, ended  # on a busy machine the one may be done before the other begins
     assert_equal_folders(world.folder("out/", tmp_path / "found"), expected)

@@ -25,7 +25,7 @@ import urllib3
 from google.auth.credentials import AnonymousCredentials
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from transforms import composing, connecting, storage
+from transforms import composing, connecting, local, storage
 from transforms.gcs import GcsStore
 from transforms.local import LocalStore
 from transforms.storage import (
@@ -479,6 +479,15 @@ def test_local_longest_names_can_be_written(tmp_path: Path) -> None:
     for name in ("n" * 255, "😀" * 63):
         assert LocalStore().create(str(tmp_path / name), b"x") and LocalStore().replace(str(tmp_path / name), b"y", "")
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_local_writers_of_two_machines_never_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two containers that share a folder may both be process 1, in threads of one number."""
+    store, uri = LocalStore(), str(tmp_path / "f")
+    with store._aside(uri) as one:
+        monkeypatch.setattr(local, "_TOKEN", os.urandom(4).hex())  # as in a process of its own
+        with store._aside(uri) as other:
+            assert one != other
 
 
 def test_local_failed_writes_leave_nothing(tmp_path: Path) -> None:

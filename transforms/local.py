@@ -16,6 +16,7 @@ import google_crc32c
 from transforms.storage import Changed, Forbidden, NotAFile, NotFound, Piece, Stat, StorageError, Unavailable
 
 _COPY_CHUNK = 8 << 20
+_TOKEN = os.urandom(4).hex()  # of this process and its children: machines that share a folder may have equal process numbers
 
 
 def translate(error: OSError, uri: str) -> StorageError:
@@ -140,7 +141,7 @@ class LocalStore:
         folder, name = os.path.split(uri)
         os.makedirs(folder or ".", exist_ok=True)
         # 40 characters of the name, for a person: at 4 bytes each it still fits the 255 bytes of a file name.
-        aside = os.path.join(folder, f".tmp-{os.getpid()}-{threading.get_ident()}-{name[:40]}")
+        aside = os.path.join(folder, f".tmp-{os.getpid()}-{threading.get_ident()}-{_TOKEN}-{name[:40]}")
         try:
             yield aside
         finally:
@@ -238,9 +239,8 @@ class LocalStore:
     def delete(self, uris: Iterable[str]) -> None:
         for uri in uris:
             try:
-                os.unlink(uri)
-            except (FileNotFoundError, NotADirectoryError):
-                pass
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    os.unlink(uri)
             except OSError as error:
                 raise translate(error, uri) from None
 
