@@ -131,7 +131,9 @@ def check_apart(settings: Settings) -> None:
             ("image_folder", settings.image_folder, image),
             ("previous", settings.previous, "train.jsonl"),
         ):
-            if folder and not inside(folder, settings.output) and matches(input.pattern, f"{folder}/{file}", input.format):
+            if inside(folder, settings.output):
+                continue
+            if folder and matches(input.pattern, f"{folder}/{file}", input.format):
                 raise OptionError(
                     f"--{name} {folder} lies inside --input {input.pattern}, which would read what runs write there: name "
                     "another folder, or a narrower --input"

@@ -576,7 +576,9 @@ def test_caps_and_cuts_fall_together(run: Run, tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("flags", [(), ("--max_validation", "5", "--sample", "90")], ids=["all", "capped"])
-def test_segments_do_not_show(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]) -> None:
+def test_segments_do_not_show(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
+) -> None:
     """One file over many segments: its line numbers, its rejected rows and the cuts of files go on from one to the next."""
     small_profile(monkeypatch, max_file_examples=17)
     named = list(in_folder(tmp_path, a_png=png(seed=1), b_png=png(seed=2)).values())

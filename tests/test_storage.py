@@ -651,7 +651,9 @@ def test_gs_a_copy_that_takes_several_requests(wire: Wire, bucket: str) -> None:
         asked.append(request.url)
         token = f"token-{len(asked)}"
         if len(asked) < 3:
-            return response(200, json.dumps(part | {"rewriteToken": token}).encode(), {"Content-Type": "application/json"})
+            return response(
+                200, json.dumps(part | {"rewriteToken": token}).encode(), {"Content-Type": "application/json"}
+            )
         return None
 
     wire.answer = answer

@@ -160,7 +160,7 @@ def from_parts(call: Callable[..., Result], *args: Any) -> Result:
     try:
         return patiently(call, *args)
     except (Changed, NotFound) as error:
-        raise Changed(f"{error}. It was committed, and was removed or changed since: --overwrite begins anew") from error
+        raise Changed(f"{error}. It was committed, and has changed since: --overwrite begins anew") from error
 
 
 @dataclass(kw_only=True)

@@ -16,7 +16,7 @@ import google_crc32c
 from transforms.storage import Changed, Forbidden, NotAFile, NotFound, Piece, Stat, StorageError, Unavailable
 
 _COPY_CHUNK = 8 << 20
-_TOKEN = os.urandom(4).hex()  # of this process and its children: machines that share a folder may have equal process numbers
+_TOKEN = os.urandom(4).hex()  # machines that share a folder may have equal process numbers
 
 
 def translate(error: OSError, uri: str) -> StorageError:
