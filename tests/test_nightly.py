@@ -43,6 +43,9 @@ class Nights:
         else:
             os.unlink(f"{self.root}/{name}")
 
+    def exists(self, name: str) -> bool:
+        return bool(self._cloud.bucket.blob(name).exists()) if self._cloud else os.path.exists(f"{self.root}/{name}")
+
     def rows(self, name: str, number: int, images: list[str], seed: int = 0) -> None:
         path = write_rows(self._scratch / "made.jsonl", number, seed=seed, images=images)
         self.put(name, Path(path).read_bytes())
@@ -94,6 +97,8 @@ def assert_as_full(nights: Nights, night: str, previous: str, *flags: str) -> di
     """A night is what a full run at the same output URI makes -> the night's `run.night`."""
     assert nights.run(night, "--previous", f"{nights.root}/{previous}", *flags) == 0
     found, told = nights.folder(night), nights.manifest(night)["run"]["night"]
+    for uri in outputs(nights, night):
+        assert nights.exists(uri.removeprefix(nights.root + "/"))
     nights.move(night, f"{night}-as-it-was")
     nights.move("images", "images-of-nights")
     assert nights.run(night) == 0

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from folders import bmp, jpeg, png, put, row, write_lines
 from hypothesis import given, settings
@@ -33,8 +34,9 @@ from transforms.core.ledger import broken_laws
 from transforms.core.outputs import Caps
 from transforms.core.profiles import PROFILES
 from transforms.core.records import Block, Extent, FitOrder, Fitted, ImageFacts, OpenBlock, Receipt
+from transforms.core.sealing import Cuts, make_plan
 from transforms.core.sealing import Plan as SealPlan
-from transforms.cutting import pack_files
+from transforms.cutting import cut_blocks, pack_files
 from transforms.examples import build_examples, split_examples
 from transforms.fitting import take_fitted
 from transforms.inspection import inspect_images
@@ -658,6 +660,21 @@ def test_of_many_takers_at_once_one_has_the_folder(left: str, tmp_path: Path) ->
     assert list(tmp_path.rglob(".tmp-*")) == []
 
 
+def test_who_takes_over_a_moment_too_late_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forge(tmp_path, host="elsewhere")
+    replace = LocalStore.replace
+
+    def overtaken(*given: Any) -> bool:
+        monkeypatch.setattr(LocalStore, "replace", replace)
+        take(tmp_path, "faster", take_over=True)
+        return replace(*given)
+
+    monkeypatch.setattr(LocalStore, "replace", overtaken)
+    with pytest.raises(Claimed, match="run faster on"):
+        take(tmp_path, take_over=True)
+    assert claim_of(tmp_path)["run"] == "faster"
+
+
 def test_takers_over_at_once_have_epochs_of_their_own(tmp_path: Path) -> None:
     """Each asked for it; whoever came last has the folder, and the latest epoch."""
     theirs = forge(tmp_path, host="elsewhere")
@@ -819,3 +836,38 @@ def test_a_manifest_is_written_once_and_another_is_refused(tmp_path: Path) -> No
     with pytest.raises(Unsealed, match="already names another dataset"):
         seal._manifest(None, [], SealPlan())
     assert snapshot(tmp_path) == before
+
+
+def test_the_seal_does_not_depend_on_the_order_in_which_anything_arrives(tmp_path: Path) -> None:
+    """One file of rows, some of them bad, in many blocks and three segments; cuts of files fall where they like."""
+    image = put(tmp_path / "in" / "i.png", png())
+    rows = [row(f"row {n}", [image] * (n % 2)) if n % 5 else {"contents": []} for n in range(40)]
+    write_lines(tmp_path / "in" / "a.jsonl", rows)
+    run = Run(tmp_path, flags=("--splits", "train=1"))
+    blocks = [block for whole in run.blocks() for block in cut_blocks(whole, 400, 10_000)]
+    receipts = [run.execute(block) for block in blocks]
+    third, writer, cuts = len(receipts) // 3, run.plan.writer, Cuts()
+    segments = [receipts[:third], receipts[third : 2 * third], receipts[2 * third :]]
+    assert third > 3 and forge(tmp_path / "out", run="run1")
+
+    def sealed(turned: int) -> tuple[SealPlan, dict[str, bytes], list[dict[str, Any]]]:
+        given = [(n, some[::turned]) for n, some in enumerate(segments)][::turned]
+        summaries = [writer.sum_up(one, cuts) for one in given]
+        limits = {"max_lines": 7, "max_bytes": 1 << 30}
+        plan = make_plan(summaries, **limits, line_sizes=lambda name, group: writer.line_sizes(name, group, cuts))
+        chunks: dict[str, list[Chunk]] = {}
+        for name, chunk in (told for one in given for told in writer.write(one, plan, cuts)):
+            chunks.setdefault(name, []).append(chunk)
+        for name, some in chunks.items():
+            join_chunks((name, some[::turned]), writer)
+        files = {name: (tmp_path / "out" / name).read_bytes() for name in chunks}
+        return plan, files, pq.read_table(tmp_path / "out" / "examples.parquet").to_pylist()
+
+    plan, files, table = sealed(1)
+    assert sealed(-1) == (plan, files, table)
+    lines = b"".join(files[f"train-{n:05d}-of-00005.jsonl"] for n in range(5)).splitlines()
+    assert [json.loads(line)["contents"][0]["parts"][-1]["text"] for line in lines] == [
+        f"row {n}" for n in range(40) if n % 5
+    ]
+    assert [one["source_line"] for one in table] == [n + 1 for n in range(40) if n % 5]
+    assert [json.loads(line)["line"] for line in files["rejected.jsonl"].splitlines()] == list(range(1, 41, 5))
