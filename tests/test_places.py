@@ -219,6 +219,14 @@ def test_by_default_any_object_and_local_files_below_the_inputs(tmp_path: Path) 
     assert allowed("--input", "/in.jsonl").folders == ("gs://", "/")
 
 
+def test_a_folder_whose_name_looks_like_a_glob_allows_itself_alone(tmp_path: Path) -> None:
+    for name in ("set [1]", "what?", "a*"):
+        (tmp_path / name).mkdir()
+        for slash in ("", "/"):
+            given = allowed("--input", f"{tmp_path}/{name}{slash}")
+            assert (given.folders, given.root) == (("gs://", f"{tmp_path}/{name}"), f"{tmp_path}/{name}")
+
+
 def test_allow_prefix_replaces_both_defaults(tmp_path: Path) -> None:
     given = allowed("--input", f"{tmp_path}/in.jsonl", "--allow_prefix", "gs://b/x/, /data/../pics//")
     assert given.folders == ("gs://b/x", "/pics")

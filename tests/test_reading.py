@@ -384,7 +384,7 @@ def test_a_missing_file_is_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "pattern, folder",
     [("/a/b/*.jsonl", "/a/b"), ("/a/b*/c.jsonl", "/a"), ("/a/b.jsonl", "/a"), ("gs://b/x/**", "gs://b/x"),
-     ("gs://b/x/", "gs://b/x/"), ("/*.jsonl", "/")],
+     ("gs://b/x/", "gs://b/x/"), ("/*.jsonl", "/"), ("gs://b/x [1]/", "gs://b/x [1]/")],
 )  # fmt: skip
 def test_the_static_folder_of_a_pattern_holds_all_it_can_match(pattern: str, folder: str) -> None:
     assert static_folder(pattern) == folder
@@ -413,6 +413,7 @@ def test_the_static_folder_of_a_pattern_holds_all_it_can_match(pattern: str, fol
         # What a folder passes over is free for a later pattern to name.
         ("/d", "/d/notes.txt", False),
         ("/d", "/d/.hidden/a.jsonl", False),
+        ("/d [1]/", "/d [1]/a.jsonl", True),
     ],
 )
 def test_whether_a_pattern_names_a_file_is_a_matter_of_strings(pattern: str, uri: str, named: bool) -> None:

@@ -33,9 +33,10 @@ _GLOB_TOKEN = re.compile(r"\*\*/?|[*?]|\[[!^]?\]?[^\]]*\]|.", re.DOTALL)
 
 def static_folder(pattern: str) -> str:
     """The deepest folder that holds everything a pattern can match (`a/b/*.jsonl` -> `a/b`)."""
-    if not _WILD.search(pattern):
-        return pattern if is_folder(pattern) else posixpath.dirname(pattern)
-    return posixpath.dirname(pattern[: _WILD.search(pattern).start()])  # type: ignore[union-attr]
+    if is_folder(pattern):
+        return pattern  # whatever letters its name has
+    wild = _WILD.search(pattern)
+    return posixpath.dirname(pattern[: wild.start()] if wild else pattern)
 
 
 def is_folder(pattern: str) -> bool:
@@ -85,7 +86,7 @@ def _glob_regex(pattern: str) -> str:
 
 def matches(pattern: str, uri: str, format: str = "gemini") -> bool:
     """Whether a pattern names a file, as a test of strings alone."""
-    if _WILD.search(pattern):
+    if _WILD.search(pattern) and not pattern.endswith("/"):
         return re.fullmatch(_glob_regex(pattern), uri) is not None
     folder = pattern.rstrip("/")
     return uri == pattern or (
