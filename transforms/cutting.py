@@ -72,8 +72,7 @@ def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str 
 def pack_images(index: int, files: Iterable[Stat], names: int, base: str, skipped: list[str]) -> Iterator[Block]:
     """Images of a folder in order, each followed by its sidecars -> blocks that carry names and versions.
 
-    A block ends where a name says so, on average after `names` of them, so that one more file changes one block. The name is the
-    one below `base`: a folder is cut alike wherever it lies.
+    A block ends where a name (below `base`, wherever that lies) says so, on average after `names` of them: one more file changes one.
     """
     pack: list[Extent] = []
     for stem in _by_stem(files):
