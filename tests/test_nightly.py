@@ -308,9 +308,11 @@ def test_sweep_leaves_images_whose_name_ends_in_zeros(tmp_path: Path) -> None:
     digests = ["ab" * 15 + end for end in ("00", "01", "ab")] + ["00" * 15 + "01"]
     named = [put(tmp_path / f"images/{digest[:2]}/{digest}.jpg", b"x") for digest in digests]
     stale = put(tmp_path / f"images/cd/{'cd' * 15}00.jpg", b"x")
-    table = pa.table({"output": named, "source": [""] * len(named)})
-    pq.write_table(table, tmp_path / "images.parquet")
-    put(tmp_path / "manifest.json", json.dumps({"dataset": {"files": [{"name": "images.parquet"}]}}).encode())
+    files = [f"images-{number:05d}-of-00002.parquet" for number in range(2)]
+    for number, name in enumerate(files):
+        some = named[number::2]
+        pq.write_table(pa.table({"output": some, "source": [""] * len(some)}), tmp_path / name)
+    put(tmp_path / "manifest.json", json.dumps({"dataset": {"files": [{"name": name} for name in files]}}).encode())
     used = UsedImages()
     assert used.add(str(tmp_path)) == len(named) and used.add(str(tmp_path)) == 0
     assert [found.uri for found in used.unnamed(f"{tmp_path}/images", time.time() + 1)] == [stale]
