@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import laws
+import pyarrow as pa
 import pytest
 from folders import assert_equal_folders, row, write_lines
 
 from beam_jobs.prepare import prepare
 from transforms import shuffling
 from transforms.core import sealing
-from transforms.shuffling import rank_of
+from transforms.core.outputs import stream
+from transforms.segments import SegmentWriter
+from transforms.shuffling import rank_of, sort_bucket
 
 ROWS = [row(f"question {number}", ["gs://bucket/a.jpg"]) for number in range(300)]
 ROWS += [row("the same question", ["gs://bucket/b.jpg"], number=number) for number in range(4)]
@@ -57,6 +60,22 @@ def test_blocks_buckets_and_segments_change_nothing(
     monkeypatch.setattr(shuffling, "BUCKET_BYTES", 6_000)
     monkeypatch.setattr(sealing, "SEGMENT_BLOCKS", 3)
     assert_equal_folders(shuffled(tmp_path, *options, "--block_bytes", "4096"), whole, same_blocks=False)
+
+
+def test_equal_examples_stay_in_the_order_of_the_input_whatever_arrives_first(tmp_path: Path) -> None:
+    writer, objects = SegmentWriter(str(tmp_path), False, "me"), []
+    for segment in range(3):
+        row = dict.fromkeys(shuffling._SCATTERED.names, 0) | {
+            "source": "/rows.jsonl",
+            "text": b"line %d\n" % segment,
+            "bytes": 7,
+        }
+        data = stream(pa.Table.from_pylist([row], schema=shuffling._SCATTERED).to_batches()[0])
+        objects.append((segment, writer.put(data, f"{segment}.0.scattered").uri))
+    sorted_bucket = sort_bucket((0, objects), writer)
+    assert sort_bucket((0, objects[::-1]), writer) == sorted_bucket
+    (train,) = (part.name for part in sorted_bucket.parts if part.kind == "train")
+    assert Path(train).read_bytes() == b"line 0\nline 1\nline 2\n"
 
 
 def test_a_seed_that_keys_no_hash_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
