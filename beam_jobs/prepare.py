@@ -126,12 +126,16 @@ def run(plan: Plan) -> int:
 
 
 def failed(error: BaseException, plan: Plan) -> int:
-    """Tell a person why nothing was sealed, in one paragraph."""
-    settings, claim = plan.settings, plan.claim
+    """Tell a person why nothing was sealed, or swept, in one paragraph."""
+    settings, claim, state = plan.settings, plan.claim, "not sealed"
     if settings.verbose:
         traceback.print_exception(error)
     try:
-        if still_ours(settings.output, claim.run):
+        ours = still_ours(settings.output, claim.run)
+        if ours and exists(f"{settings.output}/{MANIFEST}"):
+            state = "sealed, but not swept"
+            reason = f"{screen.cause(error)} The dataset is whole: the same command removes what it no longer needs."
+        elif ours:
             reason = json.loads(store_for(settings.output).read(f"{settings.output}/{WORK}/{FAILURE}")[0])["unsealed"]
         else:  # whatever the error was, this is what led to it
             reason = f"Another job took {settings.output} over; this one leaves it as it is."
@@ -142,7 +146,7 @@ def failed(error: BaseException, plan: Plan) -> int:
         reason += "" if settings.verbose else " --verbose shows Beam's own messages."
     if not plan.remote:  # a job elsewhere may live on
         release_claim(settings.output, claim.run)
-    print(f"tuneset: not sealed. {reason}", file=sys.stderr)
+    print(f"tuneset: {state}. {reason}", file=sys.stderr)
     return FAILED
 
 

@@ -729,6 +729,22 @@ def test_a_failure_is_one_paragraph_and_verbose_shows_the_rest(
     laws.sealed(output)
 
 
+def test_a_sweep_that_fails_does_not_unseal(
+    tmp_path: Path, told: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["--input", write_lines(tmp_path / "in.jsonl", questions(3)), "--output", str(tmp_path / "out")]
+    with monkeypatch.context() as patch:
+        patch.setattr("transforms.sweeping.sweep_folder", boom)
+        status, said = told(*command)
+    assert (
+        (status, said.count("\n")) == (1, 1) and said.startswith("tuneset: sealed, but not swept. ") and "boom" in said
+    )
+    assert (tmp_path / "out/_tuneset").exists()
+    assert prepare(command) == 0
+    assert not (tmp_path / "out/_tuneset").exists()
+    laws.sealed(tmp_path / "out")
+
+
 @pytest.mark.parametrize("harm", ["emptied", "removed"])
 def test_parts_that_were_harmed_between_two_runs_are_told(
     tmp_path: Path, told: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, harm: str
