@@ -134,10 +134,29 @@ def test_pillows_limits_are_the_policys() -> None:
     """A picture inside a picture is seen by Pillow only; 100 megapixels pass where its own default would warn or refuse."""
     pool = DecoderPool(workers=1, memory_bytes=256 << 20)
     assert reason(lambda: ask(pool, ico_bomb(), header_type="ico")) == "too_many_pixels"
+    few = FitPolicy(max_bytes=30_000, types=("jpeg",), max_pixels=1_000_000)
+    with pytest.raises(ImageError, match="400000000 pixels.*at most 1000000 are decoded"):
+        ask(pool, ico_bomb(), few, "ico")
     assert reason(lambda: ask(pool, png_header(15_000, 15_000), header_type="png")) == "decoder_memory"
     assert reason(lambda: ask(pool, png_header(15_000, 20_001), header_type="png")) == "too_many_pixels"
     assert ask(pool, bmp()).type == "png"
     pool.close()
+
+
+def lossless_jpeg(width: int, height: int) -> bytes:
+    """ITU-T T.81 annex H: each pixel as its left neighbour, the first as 128. One bit a pixel, by a table of one code."""
+    frame = struct.pack(">2sHBHHB3B", b"\xff\xc3", 11, 8, height, width, 1, 1, 0x11, 0)
+    table = b"\xff\xc4\0\x14\0" + bytes([1] + [0] * 15) + b"\0"
+    return b"\xff\xd8" + frame + table + b"\xff\xda\0\x08\1\1\0\1\0\0" + bytes(width * height // 8) + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("oversize", ["auto", "resize"])
+def test_a_lossless_jpeg_is_not_decoded_smaller(pool: DecoderPool, oversize: str) -> None:
+    """Asked for less, libjpeg gives all its pixels, and Pillow writes them over the end of its memory."""
+    policy = FitPolicy(max_bytes=1_000, types=("jpeg",), oversize=oversize, max_side=200)
+    fitted = ask(pool, lossless_jpeg(1600, 1200), policy, "jpeg")
+    made = Image.open(io.BytesIO(fitted.data))
+    assert made.getextrema() == (128, 128) and made.width <= 1600 and len(pool._idle) == 1
 
 
 def test_a_long_text_beside_the_picture_is_no_fault(pool: DecoderPool) -> None:

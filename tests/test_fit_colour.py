@@ -12,8 +12,10 @@ import pytest
 from PIL import Image, ImageCms
 
 from transforms.core.colour import plain
+from transforms.core.headers import parse
 from transforms.core.images import fit
 from transforms.core.policy import FitPolicy
+from transforms.core.reasons import ImageError
 
 pillow_heif.register_heif_opener()
 
@@ -273,6 +275,89 @@ def test_the_transparent_colour_of_a_png(values: list[int], depth: int, clear: i
     eight = [value >> depth - 8 for value in values]
     assert image.mode == "RGBA"
     assert found == [(v, v, v, 255 * (v != clear >> depth - 8)) for v in eight]
+
+
+def tiff(fields: list[tuple[int, int, list[int]]], pixels: bytes, order: str = "<") -> bytes:
+    """128 x 32 pixels in one strip; a field is its tag, its type (3 or 4) and its values."""
+    fields = [(256, 4, [128]), (257, 4, [32]), (259, 3, [1]), (278, 4, [32]), *fields]
+    more = 14 + 12 * (len(fields) + 2)  # where values over 4 bytes go, then the pixels
+    longer = b""
+
+    def entry(tag: int, kind: int, values: list[int]) -> bytes:
+        nonlocal longer
+        data = struct.pack(f"{order}{len(values)}{'HI'[kind - 3]}", *values)
+        if len(data) > 4:
+            longer += data
+            data = struct.pack(order + "I", more + len(longer) - len(data))
+        return struct.pack(order + "HHI", tag, kind, len(values)) + data.ljust(4, b"\0")
+
+    entries = {field[0]: entry(*field) for field in fields}
+    planes = len(next(values for tag, _, values in fields if tag == 258)) if (284, 3, [2]) in fields else 1
+    start, size = more + len(longer) + 8 * planes * (planes > 1), len(pixels) // planes
+    for tag, values in ((273, [start + size * i for i in range(planes)]), (279, [size] * planes)):
+        entries[tag] = entry(tag, 4, values)
+    head = struct.pack(order + "2sHIH", b"II" if order == "<" else b"MM", 42, 8, len(entries))
+    return head + b"".join(entries[tag] for tag in sorted(entries)) + bytes(4) + longer + pixels
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_deep_tiffs_of_either_byte_order(order: str) -> None:
+    """Big-endian grey has a mode of its own in Pillow. Planes of 16 bits that are not compressed it takes for planes of 8."""
+    values = [value for value in (0, 85 * 257, 170 * 257, 65_535) for _ in range(32)]
+    grey = struct.pack(f"{order}{128 * 32}H", *values * 32)
+    image, found = fitted(tiff([(258, 3, [16]), (262, 3, [1]), (277, 3, [1])], grey, order), "tiff")
+    assert (image.mode, found) == ("L", [0, 85, 170, 255])
+    for mode, photometric in (("RGB", 2), ("CMYK", 5)):
+        picture = patches("RGB", PATCHES).convert(mode)
+        planes = b"".join(
+            struct.pack(f"{order}{128 * 32}H", *(v * 257 for v in band.tobytes())) for band in picture.split()
+        )
+        bands = len(mode)
+        fields = [(258, 3, [16] * bands), (262, 3, [photometric]), (277, 3, [bands]), (284, 3, [2])]
+        assert fitted(tiff(fields, planes, order), "tiff")[1] == PATCHES
+
+
+def test_ycbcr_that_is_not_compressed() -> None:
+    """Pillow takes it for RGBX: here, with bytes behind it, for another picture."""
+    pixels = patches("RGB", PATCHES).convert("YCbCr").tobytes() + bytes(128 * 32)
+    data = tiff([(258, 3, [8, 8, 8]), (262, 3, [6]), (277, 3, [3]), (530, 3, [1, 1])], pixels)
+    assert_close(fitted(data, "tiff")[1], PATCHES, 2)
+
+
+@pytest.mark.parametrize(("mode", "bits"), [("RGB", 12), ("RGB", 16), ("LA", 16), ("RGB", 4), ("L", 4)])
+def test_a_jpeg_2000_whose_white_would_be_black_is_refused(mode: str, bits: int) -> None:
+    """Pillow shifts 12 bits to 8 with rounding and cuts the result. Grey of more bits has a mode that holds them."""
+    data = bytearray(encoded(patches("RGB", PATCHES).convert(mode), "JPEG2000"))
+    at = data.index(b"\xff\x4f\xff\x51") + 42
+    for component in range(len(mode)):
+        assert data[at + 3 * component] == 7
+        data[at + 3 * component] = bits - 1
+    with pytest.raises(ImageError) as caught:
+        fitted(bytes(data), "jp2")
+    assert (caught.value.reason, f"{len(mode)} x {bits} bits" in caught.value.detail) == ("undecodable", True)
+
+
+def test_deep_grey_of_a_jpeg_2000() -> None:
+    image = Image.new("I;16", (128, 32))
+    image.frombytes(struct.pack("<4096H", *[v for v in (0, 85 * 257, 170 * 257, 65_535) for _ in range(32)] * 32))
+    assert_close([(v,) for v in fitted(encoded(image, "JPEG2000"), "jp2")[1]], [(0,), (85,), (170,), (255,)], 2)
+
+
+def test_sixteen_bits_of_sgi() -> None:
+    data = encoded(patches("L", [0, 85, 170, 255]), "SGI", bpc=2)
+    assert parse(data, len(data)).type == "sgi"
+    assert fitted(data, "sgi")[1] == [0, 85, 170, 255]
+
+
+def test_grey_with_alpha_follows_its_profile_too() -> None:
+    """Of gamma 1: a half of the light is a brightness of 188. What is not opaque stays so."""
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, 256)
+    linear = profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": curve})
+    image = patches("L", [0, 55, 128, 255])
+    image.putalpha(patches("L", [255, 0, 128, 200]))
+    made, found = fitted(encoded(image, "PNG", icc_profile=linear), "png")
+    assert made.mode == "LA"
+    assert_close(found, [(0, 255), (128, 0), (188, 128), (255, 200)], 1)
 
 
 @pytest.mark.parametrize("gamma", [1.0, 1.8])

@@ -277,6 +277,30 @@ def test_a_png_that_is_within_the_limit_stays_without_loss() -> None:
     assert (fitted.type, fitted.scale) == ("png", 1.0)
 
 
+def test_what_is_exactly_at_the_limit_is_not_over_it() -> None:
+    """It is rewritten for its type alone: neither rejected nor shrunk."""
+    data = encoded(noise(60, 40), "BMP")
+    for more, reason, width in ((-1, "too_large", 30), (0, "", 60), (1, "", 60)):
+        policy = FitPolicy(max_bytes=len(data) + more, types=("jpeg", "png"), oversize="reject")
+        try:
+            fitted = fit(data, policy, source="s", header_type="bmp")
+            assert (reason, fitted.width) == ("", 60)
+        except ImageError as error:
+            assert error.reason == reason
+        policy = replace(policy, oversize="resize", max_side=30)
+        assert fit(data, policy, source="s", header_type="bmp").width == width
+
+
+def test_a_jpeg_need_not_have_a_table_0() -> None:
+    """Whose tables have other numbers is decoded as any."""
+    data = bytearray(encoded(noise(400, 300), "JPEG", quality=98))
+    table, frame = data.index(b"\xff\xdb"), data.index(b"\xff\xc0")
+    assert data[table + 4] == 0 and data[frame + 12] == 0
+    data[table + 4] = data[frame + 12] = 2
+    fitted = fit(bytes(data), FitPolicy(max_bytes=9_000, types=("jpeg",)), source="s", header_type="jpeg")
+    assert (fitted.type, fitted.fate) == ("jpeg", "resized")
+
+
 def test_a_side_that_no_jpeg_has_is_named() -> None:
     policy = FitPolicy(max_bytes=10**6, types=("jpeg",), oversize="recompress")
     with pytest.raises(ImageError, match="a JPEG has at most 65500 pixels a side"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import math
 
-from PIL import Image, ImageChops, ImageCms, ImageMath, PngImagePlugin, TiffImagePlugin
+from PIL import Image, ImageChops, ImageCms, ImageFile, ImageMath, PngImagePlugin, TiffImagePlugin
 
-_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF 6.0
-_WHITE_IS_ZERO, _UNSIGNED = 0, 1
+_WIDTH, _LENGTH, _BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 256, 257, 258, 262, 284, 339  # TIFF 6.0
+_WHITE_IS_ZERO, _YCBCR, _SEPARATE, _UNSIGNED = 0, 6, 2, 1
 _LEVELS = (0, 10, 25, 50, 100, 150, 200, 255)
 _PROBE = [(v, v, v) for v in _LEVELS] + [(v * r, v * g, v * b) for v in (90, 255) for r, g, b in (
     (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0))]  # fmt: skip
@@ -17,13 +17,25 @@ _LOADED = {"L;2": lambda v: v * 85, "L;4": lambda v: v * 17, "RGB;16B": lambda v
 
 
 def before_load(image: Image.Image) -> None:
-    """A PNG's one transparent colour comes in the depth of the file, where Pillow compares it with loaded pixels."""
+    """What Pillow would get wrong while it loads: a PNG's one transparent colour comes in the depth of the file, and is compared
+    with loaded pixels; a TIFF's uncompressed planes of 16 bits are taken for planes of 8, and YCbCr for colours."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile and image.tile[0].codec_name == "raw":
+        _by_libtiff(image)
     clear = image.info.get("transparency")
     if clear is None or not isinstance(image, PngImagePlugin.PngImageFile) or not image.tile:
         return
     loaded = _LOADED.get(str(image.tile[0].args))
     if loaded:
         image.info["transparency"] = tuple(map(loaded, clear)) if isinstance(clear, tuple) else loaded(clear)
+
+
+def _by_libtiff(image: TiffImagePlugin.TiffImageFile) -> None:
+    tags, raw = image.tag_v2, "".join(dict.fromkeys(str(tile.args[0]) for tile in image.tile))
+    deep = tags.get(_PLANES) == _SEPARATE and tags.get(_BITS, (8,))[0] == 16 and raw == image.mode
+    if deep or tags.get(_PHOTOMETRIC) == _YCBCR:
+        whole = (0, 0, tags[_WIDTH], tags[_LENGTH])
+        image.tile = [ImageFile._Tile("libtiff", whole, 0, (raw + ";16N" * deep, "raw", False, tags.offset))]
+        image.use_load_libtiff = True
 
 
 def plain(image: Image.Image) -> Image.Image:
@@ -52,6 +64,8 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     """12 and 16-bit grey -> L, or LA where one grey is transparent, v / 16.06 or v / 257 rounded; other integers and
     floats have no set range: their own becomes 0..255."""
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+    if image.mode == "I;16B":
+        image = image.convert("I").convert("I;16")  # straight from the one to the other Pillow takes no byte's place
     low, high = image.getextrema()
     if tags and image.mode == "I" and low < 0 and tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0] == _UNSIGNED:
         # Pillow takes 32 bits for signed ones. With the first bit turned over they stand in their order again.

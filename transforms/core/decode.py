@@ -36,6 +36,7 @@ DECODERS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "
 _SEVERAL = ("GIF", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
 _SURELY = 0.5  # of the bytes that it is thought to take: 4:2:0 takes fewer, and some pictures fall faster
 _HUNGER = 12  # bytes a pixel that a decoder may want at once
+_SOF3 = b"\xff\xc3"  # of a lossless JPEG, which libjpeg decodes whole into Pillow's smaller memory (as of 12.3). No scan can hold it.
 _ORIENTATION = 0x0112  # EXIF tag
 _TURN = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -127,8 +128,10 @@ def decode(
         smaller = next((s for s in (8, 4, 2) if side and max(width, height) >= s * side), 1)
         if limit and image.format in ("JPEG", "MPO"):
             smaller = _must_lose(image, len(data) / limit)
-        if smaller > 1:
+        if smaller > 1 and _SOF3 not in data:
             image.draft(None, (max(1, width // smaller), max(1, height // smaller)))
+        if header_type == "jp2":
+            _check_depth(data)
         before_load(image)
         image.load()
         if image.size == (width, height):
@@ -143,13 +146,23 @@ def decode(
     return _guarded(data, (DECODERS[header_type],), work)
 
 
+def _check_depth(jp2: bytes) -> None:
+    """Refuse a JPEG 2000 that Pillow decodes to wrong pixels: of over 8 bits in colour or with alpha white comes out as black,
+    of fewer than 8 as grey. ITU-T T.800, A.5.1: the number of components, and the bits of the first, less one."""
+    at = jp2.find(b"\xff\x4f\xff\x51")
+    components, bits = int.from_bytes(jp2[at + 40 : at + 42], "big"), (jp2[at + 42] & 127) + 1
+    if bits < 8 or (bits > 8 and components > 1):
+        raise ImageError("undecodable", f"JPEG 2000 of {components} x {bits} bits: its colours would be wrong")
+
+
 def _must_lose(image: Image.Image, over: float) -> int:
     """1, 2, 4 or 8: what a JPEG of `over` times its limit will lose of its sides at least, to be coded at SCALED_QUALITY.
 
     Bytes go about with the square root of the tables' finesse. What comes of it is checked by who asked: _SURELY, so that few
     are decoded twice.
     """
-    table, usual = image.quantization[0], tables(SCALED_QUALITY * STEPS)[0]  # type: ignore[attr-defined]
+    usual = tables(SCALED_QUALITY * STEPS)[0]
+    table = next(iter(image.quantization.values()), usual)  # type: ignore[attr-defined]
     over *= _SURELY * min(1.0, math.sqrt(sum(table) / sum(usual))) * (0.5 if image.mode == "CMYK" else 1.0)
     return next((s for s in (8, 4, 2) if over >= s * s), 1)
 
@@ -183,7 +196,8 @@ def _guarded(data: bytes, formats: tuple[str, ...], work: Callable[[Image.Image]
     except MemoryError as error:
         raise ImageError("decoder_memory", "the picture needs more memory than the decoder may use") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError("too_many_pixels", str(error)) from error
+        size = str(error).partition(" exceeds")[0]  # what Pillow goes on to call the limit may be twice as much
+        raise ImageError("too_many_pixels", f"{size}: at most {Image.MAX_IMAGE_PIXELS} are decoded") from error
     except PIL.UnidentifiedImageError as error:  # its text holds a memory address, which no two runs share
         raise ImageError(_reason(data, error), f"not readable as {', '.join(formats)}") from error
     except Exception as error:

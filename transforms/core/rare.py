@@ -33,7 +33,7 @@ def sniff(head: bytes) -> str:
         return "qoi"
     if head.startswith(b"DDS \x7c\0\0\0"):
         return "dds"
-    if head.startswith((b"\x01\xda\0\x01", b"\x01\xda\x01\x01")):
+    if head[:2] == b"\x01\xda" and head[2:3] in (b"\0", b"\1") and head[3:4] in (b"\1", b"\2"):
         return "sgi"
     if head.startswith(b"\x59\xa6\x6a\x95"):
         return "sun"
