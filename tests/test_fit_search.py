@@ -200,6 +200,7 @@ def test_a_source_is_not_decoded_larger_than_its_result_needs(monkeypatch: pytes
     picture = noise(400, 300).resize((1600, 1200), Image.Resampling.BICUBIC)
     data = encoded(picture, "JPEG", quality=97)
     for side, expected in (
+        (1300, (1600, 1200)),  # between its sides
         (801, (1600, 1200)),
         (800, (800, 600)),
         (400, (400, 300)),
@@ -221,6 +222,7 @@ def test_png_loses_what_it_does_not_use_before_it_loses_pixels() -> None:
     hidden = noise(200, 150, "RGBA")
     hidden.putalpha(Image.new("L", hidden.size, 0))
     hidden.paste((1, 2, 3, 255), (0, 0, 20, 20))
+    hidden.paste((40, 50, 60, 1), (20, 0, 40, 20))  # all but hidden is seen
     for picture, mode in ((grey, "L"), (few, "P"), (dots, "1"), (hidden, "RGBA")):
         whole = len(encode_png(picture, True))
         roomy = run(picture, 10**6, "PNG", ("png",))
@@ -233,8 +235,20 @@ def test_png_loses_what_it_does_not_use_before_it_loses_pixels() -> None:
         if mode == "RGBA":
             assert made.getchannel("A").tobytes() == picture.getchannel("A").tobytes()
             assert made.getpixel((5, 5)) == (1, 2, 3, 255) and made.getpixel((99, 99)) == (0, 0, 0, 0)
+            assert made.getpixel((25, 5)) == (40, 50, 60, 1)
         else:
             assert made.convert("RGB").tobytes() == picture.tobytes()
+
+
+def test_what_the_sample_does_not_show_is_kept() -> None:
+    """The part that stands for a picture may be grey, or of two colours, where the picture is not."""
+    for part, whole in (("grey", (200, 10, 10)), ("black and white", (99, 99, 99)), ("few", (1, 2, 3))):
+        sample = Image.new("RGB", (64, 64), "white")
+        picture = noise(64, 64, "L").convert("RGB") if part == "grey" else noise(4, 4).resize((64, 64), 0)
+        if part == "black and white":
+            picture = sample.copy()
+        picture.putpixel((9, 9), whole)
+        assert without_waste(picture, sample).convert("RGB").tobytes() == picture.tobytes()
 
 
 @pytest.mark.parametrize(("size", "scale"), [((1999, 1501), 0.11), ((1999, 1501), 0.16), ((1501, 1999), 0.3)])
@@ -256,6 +270,15 @@ def test_a_low_least_quality_keeps_all_pixels_however_small_the_limit() -> None:
     policy = FitPolicy(max_bytes=len(data) // 10, types=("jpeg",), min_quality=1)
     assert fit(data, policy, source="s", header_type="jpeg").scale == 1.0
     assert fit(data, replace(policy, min_quality=85), source="s", header_type="jpeg").scale < 0.5
+
+
+def test_a_jpeg_decoded_smaller_than_it_need_be_is_decoded_again() -> None:
+    """Noise falls faster than foretold: at half of its sides a third of the limit is left."""
+    data = encoded(
+        noise(800, 600).point([64 + value // 2 for value in range(256)] * 3), "JPEG", quality=85, subsampling=0
+    )
+    fitted = fit(data, FitPolicy(max_bytes=len(data) // 8 - 1000, types=("jpeg",)), source="s", header_type="jpeg")
+    assert 0.52 < fitted.scale < 0.7 and len(fitted.data) > 0.9 * (len(data) // 8 - 1000)
 
 
 def test_a_flat_jpeg_is_decoded_smaller_too() -> None:
