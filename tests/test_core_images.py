@@ -7,8 +7,10 @@ import random
 import struct
 import zlib
 from dataclasses import fields as fields_of
+from dataclasses import replace
 from typing import Any
 
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -308,6 +310,41 @@ def test_the_first_frame_of_an_animation_is_used(format: str, header_type: str) 
     assert close(fields(opened(run(data, header_type)).convert("RGB")), RGB, 10)
 
 
+@pytest.mark.parametrize(
+    ("format", "header_type"),
+    [("GIF", "gif"), ("WEBP", "webp"), ("PNG", "png"), ("TIFF", "tiff"), ("AVIF", "avif"), ("HEIF", "heic")],
+)
+def test_frames_are_counted_in_every_format(format: str, header_type: str) -> None:
+    pillow_heif.register_heif_opener()
+    first, second = quarters("RGB", RGB), quarters("RGB", RGB[::-1])
+    data = encode(first, format, save_all=True, append_images=[second])
+    policy = FitPolicy(max_bytes=10**6, types=BOTH, max_pixels=2 * WIDTH * HEIGHT)
+    assert fit(data, policy, source="", header_type=header_type).width == WIDTH
+    for changed, reason in (
+        ({"animation": "reject"}, "animated"),
+        ({"max_pixels": 2 * WIDTH * HEIGHT - 1}, "too_many_pixels"),
+    ):
+        with pytest.raises(ImageError) as caught:
+            fit(data, replace(policy, **changed), source="", header_type=header_type)
+        assert caught.value.reason == reason
+
+
+def test_damage_in_a_later_frame_is_found_by_decoding() -> None:
+    data = encode(noise(64, 48), "PNG", save_all=True, append_images=[noise(64, 48, 8)])
+    at = data.rindex(b"fdAT")
+    broken = data[: at + 400] + bytes(64) + data[at + 464 :]
+    assert run(broken, "png").width == 64
+    with pytest.raises(ImageError):
+        check_decode(broken, 10**6)
+
+
+def test_checking_opens_no_format_that_is_not_allowed() -> None:
+    for format in ("TGA", "ICNS", "IM", "MSP"):
+        picture = quarters("1" if format == "MSP" else "RGB", [0, 255, 255, 0] if format == "MSP" else RGB)
+        with pytest.raises(ImageError, match="not readable as JPEG, PNG"):
+            check_decode(encode(picture.resize((64, 64)), format), 10**6)
+
+
 def test_limit_triple_at_the_top_quality() -> None:
     data = encode(soft_noise(600, 400), "JPEG", quality=99, subsampling=0)
     known = run(data, "jpeg")
@@ -541,6 +578,7 @@ CARRIERS = {"jpeg": encode(quarters("RGB", RGB), "JPEG"), "png": encode(quarters
 @given(facts=FACTS, type_=st.sampled_from(BOTH))
 def test_facts_come_back_and_leave_the_pixels(facts: dict[str, Any], type_: str) -> None:
     data = embed_facts(CARRIERS[type_], type_, facts)
+    assert data[:4] == CARRIERS[type_][:4]  # a JPEG's APP0 comes first
     assert read_facts(data) == facts
     assert read_facts(data[: len(data) - len(CARRIERS[type_]) + 40]) == facts
     with Image.open(io.BytesIO(data)) as image, Image.open(io.BytesIO(CARRIERS[type_])) as bare:

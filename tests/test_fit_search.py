@@ -25,7 +25,7 @@ from transforms.core.encode import (
 from transforms.core.images import fit
 from transforms.core.pixels import resize, turned, without_hidden
 from transforms.core.policy import FitPolicy, FittedImage
-from transforms.core.predict import Sample
+from transforms.core.predict import Sample, scan_bytes
 from transforms.core.reasons import ImageError
 from transforms.core.tiles import mosaic
 
@@ -186,6 +186,73 @@ def test_what_the_tiles_were_wrong_by_is_learned() -> None:
     limit = len(encode_jpeg(picture, Setting("4:4:4", 92 * STEPS, False)))
     fitted = run(picture, limit)
     assert not sample.exact and fitted.encodes <= 3 and 0.9 * limit < len(fitted.data) <= limit
+
+
+def apart(wild: float) -> Image.Image:
+    """Noise, `wild` times as strong where the tiles are taken as elsewhere: they foretell too many bytes."""
+    ground = noise(2000, 1500).point([128 + (value - 128) // 12 for value in range(256)] * 3)
+    boxes: list[tuple[int, int, int, int]] = []
+
+    def crop(box: tuple[int, int, int, int]) -> Image.Image:
+        boxes.append(box)
+        return ground.crop(box)
+
+    mosaic(crop, ground.size)
+    for box in boxes[1:]:
+        ground.paste(
+            ground.crop(box).point([max(0, min(255, 128 + round((v - 128) * wild))) for v in range(256)] * 3), box
+        )
+    return ground
+
+
+def test_room_that_the_tiles_did_not_see_is_used() -> None:
+    picture = apart(1.3)
+    limit = len(encode_jpeg(picture, Setting("4:4:4", 95 * STEPS, False)))
+    fitted = run(picture, limit)
+    assert (fitted.scale, fitted.encodes) == (1.0, 3) and 0.975 * limit < len(fitted.data) <= limit
+
+
+def test_a_source_tells_what_its_tiles_are_wrong_by() -> None:
+    """Its size at one setting is known. A trailer, or a long header, says nothing of its picture."""
+    picture = apart(1.3)
+    data = encoded(picture, "JPEG", quality=97, subsampling=0)
+    exif = b"\xff\xe1" + (60_002).to_bytes(2, "big") + bytes(60_000)
+    for source in (data, data + bytes(len(data)), data[:2] + exif + data[2:]):
+        assert abs(scan_bytes(source) - len(data)) < 700
+    limit = len(encode_jpeg(picture, Setting("4:4:4", 92 * STEPS, False)))
+    fitted = fit(data, FitPolicy(max_bytes=limit, types=("jpeg",)), source="s", header_type="jpeg")
+    assert fitted.encodes == 2 and 0.975 * limit < len(fitted.data) <= limit  # as BMP it takes 3
+    sample = Sample(mosaic(picture.crop, picture.size), 2000 * 1500)
+    with Image.open(io.BytesIO(data)) as image:
+        coding = decode._coding(image)
+    assert coding is not None
+    before = sample.factor
+    sample.learn(coding, 10 * len(data))  # no picture is so much larger than its tiles: coded by other means
+    assert sample.factor == before
+    sample.learn(coding, len(data))
+    assert sample.factor < 0.93 * before
+
+
+def test_half_of_the_colour_is_not_coded_as_all_of_it() -> None:
+    picture = red_text(400, 300)
+    for subsampling, chosen in (("4:2:0", {"4:2:0", "4:2:2"}), ("4:4:4", {"4:4:4"})):
+        data = encoded(picture, "JPEG", quality=95, subsampling=subsampling)
+        fitted = fit(data, FitPolicy(max_bytes=10**6, types=("jpeg",)), source="s", header_type="jpeg")
+        assert fitted.sampling in chosen
+
+
+@pytest.mark.parametrize("least", [85, 95])
+def test_the_scale_is_sought_at_the_quality_that_is_allowed(least: int) -> None:
+    fitted = run(noise(900, 700), 90_000, min_quality=least)
+    assert fitted.fate == "resized" and fitted.quality >= least and len(fitted.data) > 0.9 * 90_000
+
+
+def test_reject_takes_no_pixels_of_what_only_its_new_type_makes_too_large() -> None:
+    data = encoded(noise(200, 150), "WEBP", quality=50)
+    policy = FitPolicy(max_bytes=len(data), types=("jpeg",), oversize="reject")
+    with pytest.raises(ImageError, match="--oversize reject takes none away") as caught:
+        fit(data, policy, source="s", header_type="webp")
+    assert caught.value.reason == "cannot_fit"
 
 
 def test_a_source_is_not_decoded_larger_than_its_result_needs(monkeypatch: pytest.MonkeyPatch) -> None:

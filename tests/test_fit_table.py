@@ -271,7 +271,9 @@ def astray(image: Image.Image, data: bytes) -> int:
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
 def test_format_mode_orientation_size(kind: Kind) -> None:
-    source, (width, height) = parse(kind.data, len(kind.data)).type, kind.size
+    header, (width, height) = parse(kind.data, len(kind.data)), kind.size
+    source = header.type
+    assert (header.width, header.height) == ((0, 0) if source == "jp2" else kind.size)
     times = width * height / (WIDTH * HEIGHT)
     roomy, snug, tiny = (round(limit * times) for limit in (ROOMY, SNUG, TINY))
     for orientation in kind.orientations if kind.remake else (1,):

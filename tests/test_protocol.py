@@ -232,6 +232,33 @@ def test_outcomes_are_adopted_whatever_became_of_the_image(tmp_path: Path) -> No
     assert_whole(final)
 
 
+def test_an_image_that_changes_before_it_is_fitted_is_not_fitted_as_another(tmp_path: Path) -> None:
+    """What is made is named by the bytes that were inspected: other bytes must not come to that name, nor a file elsewhere."""
+    world(tmp_path, "sub/i.bmp", "sub/j.bmp")
+    run = Run(tmp_path)
+    (block,) = run.blocks()
+    _, orders = run.hold(run.look(block))
+    (tmp_path / "in/sub/i.bmp").write_bytes(bmp(50, 50, seed=9))
+    run.fit(orders[:1])
+    stamp = os.stat(tmp_path / "in/sub/j.bmp").st_mtime_ns
+    (tmp_path / "in/sub").rename(tmp_path / "aside")
+    put(tmp_path / "elsewhere/j.bmp", (tmp_path / "aside/j.bmp").read_bytes())
+    os.utime(tmp_path / "elsewhere/j.bmp", ns=(stamp, stamp))
+    (tmp_path / "in/sub").symlink_to(tmp_path / "elsewhere")
+    run.fit(orders[1:])
+    told = [json.loads(Path(run.plan.fitter.outcome_path(order.key)).read_bytes())["reason"] for order in orders]
+    assert told == ["image_timeout", "not_a_file"] and not (tmp_path / "out" / "images").exists()
+
+
+def test_an_order_is_named_by_what_decides_its_outcome(tmp_path: Path) -> None:
+    """Else what was made of other bytes, or by another policy, would be taken for it."""
+    facts = ImageFacts("/in/a.bmp", "1", 9, "bmp", 10, 10)
+    fitters = [Run(tmp_path, flags=flags).plan.fitter for flags in ((), ("--min_quality", "80"))]
+    orders = [fitter.order(one) for fitter in fitters for one in (
+        facts, dataclasses.replace(facts, generation="2"), dataclasses.replace(facts, uri="/in/b.bmp"))]  # fmt: skip
+    assert len({order.key for order in orders if order}) == 6
+
+
 def test_an_outcome_is_decided_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks that share an image may not be told two things: whoever stores its outcome first is believed."""
     world(tmp_path, "i.bmp")
