@@ -21,15 +21,17 @@ from beam_jobs.checks import beam_options
 from beam_jobs.plan import Plan
 from beam_jobs.prepare import prepare
 from beam_jobs.settings import parse
-from transforms import storage, throttling
+from transforms import outcomes, storage, throttling
 from transforms.claiming import Claim
+from transforms.committing import Ledgers
 from transforms.core.places import Places
 from transforms.core.policy import FitPolicy
 from transforms.core.records import ImageFacts
 from transforms.gcs import GcsStore
 from transforms.looking import HEAD, TAIL, Inspector, look
+from transforms.orders import Fitter
 from transforms.outcomes import fit_image
-from transforms.storage import Access, NotFound, Stat, StorageError, patiently, store_for
+from transforms.storage import Access, Changed, NotFound, Stat, StorageError, patiently, store_for
 
 PHONE_EXIF = b"\xff\xe1\xff\xff" + b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0".ljust(65_533, b"\0")
 PROFILE = b"\xff\xe2\x0b\xb8" + b"ICC_PROFILE\0\x01\x01".ljust(2_998, b"\0")
@@ -108,6 +110,20 @@ def test_an_image_overwritten_between_two_reads_is_looked_at_again(cloud: Cloud,
     proxy.fault = overwrite
     found = look(uri, inspector())
     assert (found.size, found.reason, found.generation) == (300_000, "", str(cloud.blobs("a.jpg")[""].generation))
+
+
+def test_an_object_overwritten_before_it_is_fitted_is_not_read_for_the_one_that_was_seen(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    uri = cloud.put("a.jpg", jpeg())
+    facts = look(uri, inspector())
+    fitter = Fitter(
+        ledgers=Ledgers(str(tmp_path), 1, "run"), inspector=inspector(), image_folder=str(tmp_path), stage=False
+    )
+    assert outcomes._read_whole(facts, fitter) == jpeg()
+    cloud.put("a.jpg", jpeg(seed=2))
+    with pytest.raises((Changed, NotFound)):
+        outcomes._read_whole(facts, fitter)
 
 
 # --- stored compressed

@@ -244,7 +244,8 @@ def test_half_of_the_colour_is_not_coded_as_all_of_it() -> None:
 @pytest.mark.parametrize("least", [85, 95])
 def test_the_scale_is_sought_at_the_quality_that_is_allowed(least: int) -> None:
     fitted = run(noise(900, 700), 90_000, min_quality=least)
-    assert fitted.fate == "resized" and fitted.quality >= least and len(fitted.data) > 0.9 * 90_000
+    assert fitted.fate == "resized" and len(fitted.data) > 0.9 * 90_000
+    assert least <= fitted.quality <= least + 2  # a higher one would have cost pixels
 
 
 def test_reject_takes_no_pixels_of_what_only_its_new_type_makes_too_large() -> None:
