@@ -22,7 +22,7 @@ from transforms.core.encode import CODEC_VERSIONS, STEPS, Setting, encode_jpeg
 from transforms.core.facts import embed_facts, read_facts
 from transforms.core.headers import parse
 from transforms.core.images import fit
-from transforms.core.policy import FitPolicy, FittedImage
+from transforms.core.policy import VERSION, FitPolicy, FittedImage
 from transforms.core.predict import Sample
 from transforms.core.reasons import ImageError
 from transforms.core.tiles import mosaic
@@ -129,7 +129,7 @@ KINDS = [
     ("tiff RGB", encode(quarters("RGB", RGB), "TIFF", compression="tiff_lzw"), "tiff", "png", "RGB", RGB, 0),
     ("tiff CMYK", encode(quarters("CMYK", CMYK), "TIFF"), "tiff", "png", "RGB", CMYK_RGB, 0),
     ("tiff F", encode(quarters("F", [-1.0, 0.0, 0.5, 1.0]), "TIFF"), "tiff", "png", "L",
-     [(0,), (128,), (191,), (255,)], 1),
+     [(0,), (128,), (191,), (255,)], 0),
     ("tiff I", encode(quarters("I", [-100_000, 0, 50_000, 100_000]), "TIFF"), "tiff", "png", "L",
      [(0,), (128,), (191,), (255,)], 1),
     ("tiff all NaN", encode(quarters("F", [float("nan")] * 4), "TIFF"), "tiff", "png", "L", [(0,)] * 4, 0),
@@ -530,7 +530,7 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 def test_a_policy_is_named_by_everything_that_changes_bytes() -> None:
     policy = FitPolicy(max_bytes=10, types=("png", "jpeg"))
     assert FitPolicy(max_bytes=10, types=("jpeg", "png", "png")).digest_text() == policy.digest_text()
-    assert CODEC_VERSIONS in policy.digest_text()
+    assert CODEC_VERSIONS in policy.digest_text() and policy.digest_text().startswith(f"fit/{VERSION} ")
     texts = {
         policy.digest_text(),
         FitPolicy(max_bytes=11, types=("png", "jpeg")).digest_text(),
