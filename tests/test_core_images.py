@@ -237,7 +237,7 @@ def test_orientation_is_applied_and_its_tag_dropped(orientation: int, format: st
     }[orientation]
     assert close(fields(image), expected, 10), fields(image)
     assert image.size == ((WIDTH, HEIGHT) if orientation < 5 else (HEIGHT, WIDTH))
-    assert (fitted.scale, dict(image.getexif())) == (1.0, {})
+    assert (fitted.scale, fitted.fate == "resized", dict(image.getexif())) == (1.0, False, {})
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -40,6 +40,14 @@ def grainy(width: int = 1600, height: int = 1200) -> Image.Image:
     return ImageChops.add(noise(8, 6).resize((width, height), Image.Resampling.BICUBIC), grain, 1, -128)
 
 
+def dusky(width: int = 1600, height: int = 1200) -> Image.Image:
+    """Soft colours, and grain nearly of brightness alone."""
+    grain = noise(width, height, "L").point([128 + (value - 128) // 5 for value in range(256)])
+    tint = noise(width, height).point([128 + (value - 128) // 25 for value in range(256)] * 3)
+    soft = noise(8, 6).resize((width, height), Image.Resampling.BICUBIC).point([64 + v // 2 for v in range(256)] * 3)
+    return ImageChops.add(ImageChops.add(soft, Image.merge("RGB", [grain] * 3), 1, -128), tint, 1, -128)
+
+
 def red_text(width: int = 1600, height: int = 1200) -> Image.Image:
     image, draw = Image.new("RGB", (width, height), "white"), random.Random(4)
     pen = ImageDraw.Draw(image)
@@ -82,7 +90,9 @@ def exhaustive(image: Image.Image, limit: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("picture", "sampling"), [(grainy(), "4:2:2"), (red_text(), "4:4:4")], ids=["grainy photo", "red text"]
+    ("picture", "sampling"),
+    [(grainy(), "4:2:2"), (red_text(), "4:4:4"), (dusky(), "4:2:0")],
+    ids=["grainy photo", "red text", "grain of brightness"],
 )
 def test_the_subsampling_that_does_least_harm_is_chosen(picture: Image.Image, sampling: str) -> None:
     lower, upper = (len(encode_jpeg(picture, Setting(sampling, quality * STEPS, False))) for quality in (88, 89))
