@@ -1,4 +1,4 @@
-"""Colour of decoded pixels: any picture -> mode 1, L, LA, P (opaque), RGB or RGBA, in sRGB, 8 bit a channel. Rejects nothing."""
+"""Colour of decoded pixels: any picture -> mode 1, L, LA, P (opaque), RGB or RGBA, in sRGB, 8 bit a channel. Rejects: undecodable."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import io
 import math
 
 from PIL import Image, ImageChops, ImageCms, ImageFile, ImageMath, PngImagePlugin, TiffImagePlugin
+
+from .reasons import ImageError
 
 _WIDTH, _LENGTH, _BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 256, 257, 258, 262, 284, 339  # TIFF 6.0
 _WHITE_IS_ZERO, _YCBCR, _SEPARATE, _UNSIGNED = 0, 6, 2, 1
@@ -27,6 +29,15 @@ def before_load(image: Image.Image) -> None:
     loaded = _LOADED.get(str(image.tile[0].args))
     if loaded:
         image.info["transparency"] = tuple(map(loaded, clear)) if isinstance(clear, tuple) else loaded(clear)
+
+
+def check_depth(jp2: bytes) -> None:
+    """Refuse a JPEG 2000 that Pillow decodes to wrong pixels: of over 8 bits in colour or with alpha white comes out as black,
+    of fewer than 8 as grey. ITU-T T.800, A.5.1: the number of components, and the bits of the first, less one."""
+    at = jp2.find(b"\xff\x4f\xff\x51")
+    components, bits = int.from_bytes(jp2[at + 40 : at + 42], "big"), (jp2[at + 42] & 127) + 1
+    if bits < 8 or (bits > 8 and components > 1):
+        raise ImageError("undecodable", f"JPEG 2000 of {components} x {bits} bits: its colours would be wrong")
 
 
 def _by_libtiff(image: TiffImagePlugin.TiffImageFile) -> None:

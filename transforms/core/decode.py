@@ -21,7 +21,7 @@ from typing import TypeVar
 import PIL
 from PIL import Image, JpegImagePlugin
 
-from .colour import before_load, plain
+from .colour import before_load, check_depth, plain
 from .encode import SCALED_QUALITY, STEPS, tables
 from .headers import sniff, walk
 from .pixels import SIDEWAYS, turned
@@ -131,7 +131,7 @@ def decode(
         if smaller > 1 and _SOF3 not in data:
             image.draft(None, (max(1, width // smaller), max(1, height // smaller)))
         if header_type == "jp2":
-            _check_depth(data)
+            check_depth(data)
         before_load(image)
         image.load()
         if image.size == (width, height):
@@ -144,15 +144,6 @@ def decode(
         return Decoded(plain(image), turn, (height, width) if turn in SIDEWAYS else (width, height), coding)
 
     return _guarded(data, (DECODERS[header_type],), work)
-
-
-def _check_depth(jp2: bytes) -> None:
-    """Refuse a JPEG 2000 that Pillow decodes to wrong pixels: of over 8 bits in colour or with alpha white comes out as black,
-    of fewer than 8 as grey. ITU-T T.800, A.5.1: the number of components, and the bits of the first, less one."""
-    at = jp2.find(b"\xff\x4f\xff\x51")
-    components, bits = int.from_bytes(jp2[at + 40 : at + 42], "big"), (jp2[at + 42] & 127) + 1
-    if bits < 8 or (bits > 8 and components > 1):
-        raise ImageError("undecodable", f"JPEG 2000 of {components} x {bits} bits: its colours would be wrong")
 
 
 def _must_lose(image: Image.Image, over: float) -> int:
