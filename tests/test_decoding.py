@@ -229,10 +229,10 @@ def test_an_idle_helper_that_died_costs_no_attempt(pool: DecoderPool) -> None:
 
 
 def test_a_hang_ends_at_the_limit_and_the_next_picture_is_fine(tmp_path: Path) -> None:
-    pool = DecoderPool(workers=1, time_limit_s=1.0, command=altered(tmp_path, "if jobs == 1: time.sleep(60)"))
+    pool = DecoderPool(workers=1, time_limit_s=3.0, command=altered(tmp_path, "if jobs == 1: time.sleep(600)"))
     begin = time.monotonic()
     assert reason(lambda: ask(pool, bmp())) == "decoder_timeout"
-    assert 1.0 <= time.monotonic() - begin < 10
+    assert 3.0 <= time.monotonic() - begin < 300
     assert len(jobs(tmp_path)) == 1  # a hang is not tried again
     assert gone(jobs(tmp_path)[0])
     assert ask(pool, bmp()).type == "png"
