@@ -55,12 +55,14 @@ def exchange(sock: socket.socket, request: bytes, uri: str) -> Answer | None:
     head = held[: end + 2].decode("latin-1")
     plain, fields, headers = _PLAIN.match(head), _FIELD.findall(head), dict[str, str]()
     for name, value in fields:
-        name, value = name.lower(), value.rstrip(" \t")
+        name = name.lower()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    length = _LENGTH.fullmatch(headers.get("content-length", ""))
+    length, begun = _LENGTH.fullmatch(headers.get("content-length", "")), held[end + 4 :]
     if not plain or not length or "transfer-encoding" in headers or len(fields) != head.count("\n") - 1:
         return None
-    return Answer(int(plain[1]), headers, _rest(sock.recv, held[end + 4 :], int(length[0]), uri))
+    if len(begun) > int(length[0]):
+        return None
+    return Answer(int(plain[1]), headers, _rest(sock.recv, begun, int(length[0]), uri))
 
 
 def body_of(response: urllib3.BaseHTTPResponse, uri: str) -> bytes:
