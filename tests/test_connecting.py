@@ -97,8 +97,11 @@ def test_a_certificate_that_nobody_knows_is_refused(certificate: Path, monkeypat
             GcsStore().read("gs://bucket/f", 0, 3)
         assert asked == []
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-        assert GcsStore().read("gs://bucket/f", 0, 3) == FOUND
-        assert asked == [PATH]
+        store = GcsStore()
+        assert [store.read("gs://bucket/f", 0, 3) for _ in range(2)] == [
+            FOUND
+        ] * 2  # then over the connection that is open
+        assert asked == [PATH] * 2
 
 
 def test_a_proxy_is_asked_for_the_whole_address_or_for_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,12 +109,13 @@ def test_a_proxy_is_asked_for_the_whole_address_or_for_a_tunnel(monkeypatch: pyt
         monkeypatch.setenv("http_proxy", f"http://{host}")
         monkeypatch.setenv("https_proxy", f"http://{host}")
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://storage.test")
-        assert GcsStore().read("gs://bucket/f", 0, 3) == FOUND
-        assert asked == [f"http://storage.test{PATH}"]
+        store = GcsStore()
+        assert [store.read("gs://bucket/f", 0, 3) for _ in range(2)] == [FOUND] * 2
+        assert asked == [f"http://storage.test{PATH}"] * 2
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", "https://storage.test")
         with pytest.raises(Unavailable, match="Tunnel connection failed"):
             GcsStore().read("gs://bucket/f", 0, 3)
-        assert set(asked[1:]) == {"CONNECT storage.test:443"}
+        assert set(asked[2:]) == {"CONNECT storage.test:443"}
 
 
 # --- the short way, over a connection that is open
