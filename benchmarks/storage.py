@@ -4,7 +4,7 @@ Against the same requests in a bare thread pool over the library's session, whic
 people write, which downloads whole objects 16 at a time (on a part of the objects). Two processes, as Beam's workers have one a core,
 are told beside it. What `--threads` is worth is told first.
 
-    python benchmarks/storage.py [--images 8000] [--late 0,10,30,100] [--strict]
+    python benchmarks/storage.py [--images 16000] [--late 0,10,30,100] [--strict]
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def sweep(report: Report, folder: Path, lates: list[int], images: int) -> None:
 
 
 def main() -> int:
-    options = arguments(__doc__, {"late": "0,10,30,100"}, images=8000, downloads=1000)
+    options = arguments(__doc__, {"late": "0,10,30,100"}, images=16000, downloads=1000)
     lates = [int(late) for late in options.late.split(",")]
     report = Report(options.strict)
     images, downloads = max(options.images // 4, 1) * 4, max(options.downloads // 4, 1) * 4

@@ -290,6 +290,9 @@ def test_reads_carry_a_token_and_ask_for_a_new_one(cloud: Cloud, proxy: Proxy) -
     proxy.fault = lambda request: next(refused, None)
     assert store.read(uri, 1, 3)[0] == b"12"
     assert tokens.number == 1
+    refused = iter([Fault("answer", 401)] * 3)  # over the open connection it is asked for once more
+    assert store.read(uri, 1, 3)[0] == b"12"
+    assert tokens.number == 2
 
 
 # --- throttling

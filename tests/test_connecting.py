@@ -1,7 +1,12 @@
-"""How storage is reached: certificates and proxies are what the environment says, as they are for the client's own requests."""
+"""How storage is reached: certificates and proxies are what the environment says, as they are for the client's own requests.
+
+And the short way: what an open connection brings is what the client's own way to ask would.
+"""
 
 from __future__ import annotations
 
+import base64
+import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
@@ -20,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from transforms import connecting
 from transforms.gcs import GcsStore
-from transforms.storage import Stat, Unavailable
+from transforms.storage import Stat, StorageError, Unavailable, crc32c
 
 HEADERS = {"Content-Length": "3", "Content-Range": "bytes 0-2/10", "x-goog-generation": "7"}
 FOUND = b"abc", Stat("gs://bucket/f", 10, "7")
@@ -92,8 +97,11 @@ def test_a_certificate_that_nobody_knows_is_refused(certificate: Path, monkeypat
             GcsStore().read("gs://bucket/f", 0, 3)
         assert asked == []
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-        assert GcsStore().read("gs://bucket/f", 0, 3) == FOUND
-        assert asked == [PATH]
+        store = GcsStore()
+        assert [store.read("gs://bucket/f", 0, 3) for _ in range(2)] == [
+            FOUND
+        ] * 2  # then over the connection that is open
+        assert asked == [PATH] * 2
 
 
 def test_a_proxy_is_asked_for_the_whole_address_or_for_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,9 +109,133 @@ def test_a_proxy_is_asked_for_the_whole_address_or_for_a_tunnel(monkeypatch: pyt
         monkeypatch.setenv("http_proxy", f"http://{host}")
         monkeypatch.setenv("https_proxy", f"http://{host}")
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://storage.test")
-        assert GcsStore().read("gs://bucket/f", 0, 3) == FOUND
-        assert asked == [f"http://storage.test{PATH}"]
+        store = GcsStore()
+        assert [store.read("gs://bucket/f", 0, 3) for _ in range(2)] == [FOUND] * 2
+        assert asked == [f"http://storage.test{PATH}"] * 2
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", "https://storage.test")
         with pytest.raises(Unavailable, match="Tunnel connection failed"):
             GcsStore().read("gs://bucket/f", 0, 3)
-        assert set(asked[1:]) == {"CONNECT storage.test:443"}
+        assert set(asked[2:]) == {"CONNECT storage.test:443"}
+
+
+# --- the short way, over a connection that is open
+
+
+class Scripted(socketserver.StreamRequestHandler):
+    """Answers as it is told, byte by byte, and ends the connection if there is no more to say or it is told so (None)."""
+
+    def handle(self) -> None:
+        server: Any = self.server
+        while asked := b"".join(iter(self.rfile.readline, b"\r\n")):
+            server.asked.append(asked.decode())
+            said = server.script.pop(0)
+            self.wfile.write(said.removesuffix(END))
+            if said.endswith(END):
+                return
+
+
+END = b"(end)"
+
+
+class ScriptedServer(socketserver.ThreadingTCPServer):
+    asked: list[str]
+    script: list[bytes]
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    with ScriptedServer(("127.0.0.1", 0), Scripted) as server:
+        server.asked, server.script, server.daemon_threads = [], [], True
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_address[1]}")
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def said(status: str, *headers: str, body: bytes = b"abc") -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode() + body
+
+
+LENGTH, RANGE, SEVEN = "Content-Length: 3", "Content-Range: bytes 0-2/10", "x-goog-generation: 7"
+USUAL = said("206 Partial Content", LENGTH, RANGE, SEVEN)
+SUM = base64.b64encode(crc32c(b"abc").to_bytes(4, "big")).decode()
+PLAIN = {
+    "a range": USUAL,
+    "names in any letters": said("206", "CONTENT-LENGTH:3", "content-range:  bytes 0-2/10", "X-Goog-Generation:\t7"),
+    "all of it": said("200 OK", LENGTH, SEVEN, f"x-goog-hash: md5=x, crc32c={SUM}"),
+    "all of it, hashes apart": said("200 OK", LENGTH, SEVEN, "x-goog-hash: md5=x", f"x-goog-hash: crc32c={SUM}"),
+    "all of it, damaged": said("200 OK", LENGTH, SEVEN, "x-goog-hash: md5=x", "x-goog-hash: crc32c=AAAAAA=="),
+    "nothing": said("206", "Content-Length: 0", RANGE, SEVEN, body=b""),
+    "stored compressed": said("206", LENGTH, RANGE, SEVEN, "Content-Encoding: gzip"),
+    "past the end": said("416 Range", LENGTH, "Content-Range: bytes */10", SEVEN),
+    "missing": said("404 Not Found", LENGTH),
+    "forbidden": said("403 Forbidden", "Content-Length: 32", body=b'{"error": {"message": "not you"}}'[:32]),
+    "too many": said("429 Too Many", LENGTH),
+    "too short": USUAL[:-1] + END,
+    "no answer": END,
+}
+OTHERS = {
+    "chunks": said("206", "Transfer-Encoding: chunked", RANGE, SEVEN, body=b"3\r\nabc\r\n0\r\n\r\n"),
+    "chunks and a length": said(
+        "206", LENGTH, "Transfer-Encoding: chunked", RANGE, SEVEN, body=b"3\r\nabc\r\n0\r\n\r\n"
+    ),
+    "until the end": said("206", RANGE, SEVEN) + END,
+    "HTTP/1.0": USUAL.replace(b"/1.1", b"/1.0") + END,
+    "in two steps": b"HTTP/1.1 100 Continue\r\n\r\n" + USUAL,
+    "a folded header": said("206", LENGTH, RANGE, SEVEN, "More: a", " b"),
+    "two lengths": said("206", LENGTH, LENGTH.replace("3", "2"), RANGE, SEVEN) + END,
+    "many headers": said("206", LENGTH, RANGE, SEVEN, *[f"X-{n}: {n:03000}" for n in range(90)], f"X: {'x' * 9000}")
+    + END,
+}
+
+
+def outcome(store: GcsStore) -> Any:
+    try:
+        return store.read("gs://bucket/f", 0, 3)
+    except StorageError as error:
+        return type(error), "" if isinstance(error, Unavailable) else str(error)
+
+
+def shortly(asked: str) -> bool:
+    return "User-Agent: tuneset\r\n" in asked
+
+
+@pytest.fixture
+def once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting, "RETRY", connecting.RETRY.with_predicate(lambda _: False))
+
+
+@pytest.mark.parametrize("answer", PLAIN.values(), ids=PLAIN)
+def test_an_open_connection_brings_what_a_new_one_does(answer: bytes, scripted: ScriptedServer, once: None) -> None:
+    scripted.script = [answer, USUAL, answer]
+    expected, store = outcome(GcsStore()), GcsStore()
+    assert [outcome(store), outcome(store)] == [FOUND, expected]
+    assert list(map(shortly, scripted.asked)) == [False, False, True]
+    scripted.script = [USUAL]
+    assert outcome(store) == FOUND  # whatever became of the connection
+
+
+@pytest.mark.parametrize("answer", OTHERS.values(), ids=OTHERS)
+def test_what_is_not_plain_is_asked_for_the_long_way_from_then_on(
+    answer: bytes, scripted: ScriptedServer, once: None
+) -> None:
+    scripted.script = [answer, USUAL, answer, answer, USUAL]
+    expected, store = outcome(GcsStore()), GcsStore()
+    assert [outcome(store), outcome(store), outcome(store)] == [FOUND, expected, FOUND]
+    assert list(map(shortly, scripted.asked)) == [False, False, True, False, False]
+
+
+def test_a_connection_that_is_to_be_closed_is_not_used_again(scripted: ScriptedServer) -> None:
+    store, last = GcsStore(), said("206", LENGTH, RANGE, SEVEN, "Connection: close")
+    scripted.script = [USUAL, last, USUAL]
+    assert [outcome(store) for _ in range(3)] == [FOUND] * 3
+    assert list(map(shortly, scripted.asked)) == [False, True, False]
+
+
+def test_a_header_cannot_become_a_request(scripted: ScriptedServer) -> None:
+    store, scripted.script = GcsStore(), [USUAL]
+    assert outcome(store) == FOUND
+    for line_end in ("\r\n", "\r", "\n"):
+        with pytest.raises(ValueError, match="Invalid header value"):
+            store._connection.read(store._url("gs://bucket/f", "v1") + "?a", {"X": f"a{line_end}{line_end}GET /"}, "")
+    assert len(scripted.asked) == 1

@@ -397,6 +397,24 @@ def test_threads_is_how_many_images_are_read_at_once(cloud: Cloud, monkeypatch: 
         assert readers.most == threads
 
 
+def test_a_block_is_read_before_the_one_before_it_is_back(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [cloud.put(f"{i}.jpg", jpeg(seed=i)) for i in range(2)]
+    cloud.put("rows.jsonl", b"".join(json.dumps(row("look " * 300, [uri])).encode() + b"\n" for uri in images))
+    get, begun, both = GcsStore._get, set[str](), threading.Event()
+
+    def waiting(store: GcsStore, uri: str, *how: Any) -> Any:
+        if uri in images:
+            begun.add(uri)
+            if len(begun) == 2:
+                both.set()
+            assert both.wait(20)
+        return get(store, uri, *how)
+
+    monkeypatch.setattr(GcsStore, "_get", waiting)
+    sealed("--input", f"{cloud.uri}/rows.jsonl", "--output", f"{cloud.uri}/out", "--block_bytes", "1024")
+    assert both.is_set() and cloud.json("out/manifest.json")["dataset"]["counters"]["images_untouched"] == 2
+
+
 # --- whose local files
 
 

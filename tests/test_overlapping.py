@@ -59,6 +59,12 @@ def test_the_first_error_ends_what_has_not_begun() -> None:
     assert begun in ([0, 1, 2, 3, 700], [0, 1, 2, 3, 4, 700])
 
 
+def test_calls_begin_before_their_results_are_wanted() -> None:
+    begun = threading.Event()
+    results = overlapped(lambda number: begun.set(), [1, 2, 3], 2)
+    assert begun.wait(20) and list(results) == [None] * 3
+
+
 def test_a_forked_child_has_threads_of_its_own() -> None:
     assert list(overlapped(abs, [-1], 2)) == [1]
     child = os.fork()

@@ -6,13 +6,14 @@ transient). With STORAGE_EMULATOR_HOST the client goes there, without credential
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
 import urllib3
@@ -25,6 +26,7 @@ from google.resumable_media import DataCorruption
 from requests.adapters import HTTPAdapter
 
 from transforms import throttling
+from transforms.answers import Answer, body_of, exchange
 from transforms.storage import Forbidden, NoCredentials, NotFound, StorageError, Unavailable, access
 
 RETRY = Retry(predicate=_should_retry, timeout=60.0, on_error=throttling.note)  # seconds
@@ -39,6 +41,8 @@ _PLAIN: dict[str, Any] = {
     "preload_content": False,
     "decode_content": False,
 }
+_AGENT = "User-Agent: tuneset"
+_ANSWERS = (200, 206, 416)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
@@ -156,6 +160,43 @@ class Connection:
         self._adapter.cert_verify(self._pool, first.url, verify, cert)
         in_full = self._adapter.request_url(first, proxies) == first.url  # to a proxy that reads along
         self._before = 0 if in_full else len(client.api_endpoint)
+        self._host = f"Host: {urlsplit(client.api_endpoint).netloc}"
+        self._plain = not in_full
+
+    def read(self, url: str, headers: dict[str, str], uri: str) -> Answer:
+        """As `get`, with the body. Over a connection that is open already it takes a fourth of the CPU (answers.exchange)."""
+        answer = self._read_plain(url, headers, uri)
+        if answer is None:
+            with self.get(url, headers) as response:
+                answer = Answer(response.status, response.headers, body_of(response, uri))
+        return answer
+
+    def _read_plain(self, url: str, headers: dict[str, str], uri: str) -> Answer | None:
+        """None: no connection is open, or the request or its answer is not plain, which one like it will not be either."""
+        client = self.client()
+        if not self._plain:
+            return None
+        url = self._allowed(client, url, headers)
+        lines = [f"GET {url[self._before :]} HTTP/1.1", self._host, _AGENT, *map(": ".join, headers.items()), "", ""]
+        request, answer, connection = "\r\n".join(lines).encode("latin-1"), None, self._pool._get_conn()
+        closed = connection.sock is None
+        try:
+            if closed or request.count(b"\r") + request.count(b"\n") != 2 * len(lines) - 2:  # a token with a line end
+                return None
+            answer = exchange(connection.sock, request, uri)
+            self._plain = answer is not None
+        except OSError as error:
+            raise requests.ConnectionError(str(error)) from error
+        finally:
+            if answer is None or "close" in answer.headers.get("connection", "").lower():
+                connection.close()
+            self._pool._put_conn(connection)
+        if answer is None or answer.status == 401:
+            return None
+        if answer.status not in _ANSWERS:
+            told = urllib3.HTTPResponse(io.BytesIO(answer.data), answer.headers, answer.status, preload_content=False)
+            raise self._refusal(url, told)
+        return answer
 
     def get(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         """GET (a URL with a query) through the session's own connections and credentials, past the bookkeeping of requests.
@@ -165,19 +206,27 @@ class Connection:
         Raises:
           GoogleAPICallError: it was refused. A range past the end (416) is an answer.
         """
-        session = self.client()._http
-        if access().user_project:
-            url += f"&userProject={quote(access().user_project, safe='')}"
-        session.credentials.before_request(session._auth_request, "GET", url, headers)
+        client = self.client()
+        url = self._allowed(client, url, headers)
         response: urllib3.BaseHTTPResponse = self._pool.urlopen("GET", url[self._before :], headers=headers, **_PLAIN)
         if response.status == 401:
             response.close()
             # The session asks for a new token, and again.
-            response = session.get(url, headers=headers, stream=True, timeout=TIMEOUT).raw
-        if response.status not in (200, 206, 416):
-            request = requests.Request("GET", url).prepare()
-            raise exceptions.from_http_response(self._adapter.build_response(request, response))
+            response = client._http.get(url, headers=headers, stream=True, timeout=TIMEOUT).raw
+        if response.status not in _ANSWERS:
+            raise self._refusal(url, response)
         return response
+
+    def _allowed(self, client: storage.Client, url: str, headers: dict[str, str]) -> str:
+        """The URL, with whom to bill; who asks is added to the headers."""
+        if access().user_project:
+            url += f"&userProject={quote(access().user_project, safe='')}"
+        client._http.credentials.before_request(client._http._auth_request, "GET", url, headers)
+        return url
+
+    def _refusal(self, url: str, response: urllib3.BaseHTTPResponse) -> exceptions.GoogleAPICallError:
+        request = requests.Request("GET", url).prepare()
+        return exceptions.from_http_response(self._adapter.build_response(request, response))
 
 
 def _connect() -> storage.Client:

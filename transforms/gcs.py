@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -22,7 +23,7 @@ from google.api_core import exceptions
 from google.cloud import storage
 
 from transforms import composing, connecting
-from transforms.answers import body_of, check_whole
+from transforms.answers import Answer, body_of, check_whole
 from transforms.composing import Source
 from transforms.connecting import TIMEOUT, Connection, split_object, split_uri, translated
 from transforms.storage import Changed, NotFound, Piece, Stat, StorageError, Unavailable, access, crc32c
@@ -119,41 +120,38 @@ class GcsStore:
                     return
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
-        split_object(uri)
         if end is not None and end <= start:  # HTTP has no empty range: "5-4" would bring the whole object
             found = self.stat(uri)
             _expect(found, generation)
             return b"", found
         try:
             with translated(uri, "storage.objects.get"):
-                status, headers, data = connecting.RETRY(self._get)(uri, start, end, generation)
+                answer = connecting.RETRY(self._get)(uri, start, end, generation)
         except NotFound:
             if generation:
                 _expect(self.stat(uri), generation)  # Changed, unless that is missing too
             raise
-        size = headers.get("Content-Range", "").rpartition("/")[2]
-        if status == 200:
+        headers, data = answer.headers, answer.data
+        size = headers.get("content-range", "").rpartition("/")[2]
+        if answer.status == 200:
             size, data = str(len(data)), data[start:end]
         if not size.isdigit() or "x-goog-generation" not in headers:
             found = self.stat(uri)
             _expect(found, generation)
             return data, found
-        return data, Stat(uri, int(size), headers["x-goog-generation"], headers.get("Content-Encoding", ""))
+        return data, Stat(uri, int(size), headers["x-goog-generation"], headers.get("content-encoding", ""))
 
-    def _get(self, uri: str, start: int, end: int | None, generation: str) -> tuple[int, Any, bytes]:
-        """One ranged GET, bytes as stored -> (status, headers, body); a range past the end is 416 with no body."""
+    def _get(self, uri: str, start: int, end: int | None, generation: str) -> Answer:
+        """One ranged GET, bytes as stored; a range past the end is 416 with no body."""
         url = self._url(uri, "download/storage/v1") + "?alt=media" + (f"&generation={generation}" if generation else "")
         # gzip: without it a stored Content-Encoding: gzip is undone by the server, and ranges are ignored.
         headers = {"Accept-Encoding": "gzip"}
         if start or end is not None:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        with self._connection.get(url, headers) as response:
-            if response.status == 416:
-                return 416, response.headers, b""
-            data = body_of(response, uri)
-            if response.status == 200:
-                check_whole(response, data, uri)
-            return response.status, response.headers, data
+        answer = self._connection.read(url, headers, uri)
+        if answer.status == 200:
+            check_whole(answer, uri)
+        return replace(answer, data=b"") if answer.status == 416 else answer
 
     def _upload(self, uri: str, data: bytes, content_type: str, generation: int | None) -> storage.Blob | None:
         """Write it whole if the generation is that one (0: absent, None: whatever); None: it is another."""

@@ -6,10 +6,13 @@ or itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.core.places import plain_objects, plain_paths
 from transforms.core.reasons import ImageError
@@ -33,19 +36,54 @@ class InspectImages(beam.PTransform):
     earlier: Earlier | None = None
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
-        return blocks | "Inspect" >> beam.Map(inspect_images, self.inspector, self.earlier).with_output_types(OpenBlock)
+        return blocks | "Inspect" >> beam.ParDo(_Inspect(self)).with_output_types(OpenBlock)
+
+
+class _Inspect(beam.DoFn):
+    """A block with reads under way is held until the next one's have begun: storage is never waited for at a block's end."""
+
+    def __init__(self, options: InspectImages) -> None:
+        self._inspector, self._earlier = options.inspector, options.earlier
+
+    def start_bundle(self) -> None:
+        self._held: list[Callable[[], OpenBlock]] = []
+
+    def process(self, opened: OpenBlock) -> Iterator[OpenBlock]:
+        reading, finish = _begin(opened, self._inspector, self._earlier)
+        yield from self._finish()
+        if reading:
+            self._held.append(finish)
+        else:
+            yield finish()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        yield from map(GlobalWindows.windowed_value, self._finish())
+
+    def _finish(self) -> Iterator[OpenBlock]:
+        while self._held:
+            yield self._held.pop()()
 
 
 def inspect_images(opened: OpenBlock, inspector: Inspector, earlier: Earlier | None = None) -> OpenBlock:
     """Resolve and look at every image of a block, equal ones once."""
+    return _begin(opened, inspector, earlier)[1]()
+
+
+def _begin(opened: OpenBlock, inspector: Inspector, earlier: Earlier | None) -> tuple[bool, Callable[[], OpenBlock]]:
+    """Whether images are read from now on, and what waits for them."""
     resolve_images(opened, inspector)
+    reading, looked = False, iter(tuple[ImageFacts]())
     if inspector.verify != "none":
         if earlier:
             opened.facts.update(patiently(earlier.facts, opened.block, opened.key))
         sources = dict.fromkeys(source for example in opened.examples for source in example.sources)
-        wanted = [source for source in sources if source not in opened.facts]
-        opened.facts.update((facts.uri, facts) for facts in look_at(wanted, inspector))
-    return opened
+        reading, looked = look_at([source for source in sources if source not in opened.facts], inspector)
+
+    def finish() -> OpenBlock:
+        opened.facts.update((facts.uri, facts) for facts in looked)
+        return opened
+
+    return reading, finish
 
 
 def resolve_images(opened: OpenBlock, inspector: Inspector) -> None:

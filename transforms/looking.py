@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import chain
 from threading import BoundedSemaphore
 
 from transforms.core.headers import NeedMore, parse
@@ -93,12 +94,13 @@ class Inspector:
             )
 
 
-def look_at(sources: Sequence[str], inspector: Inspector) -> Iterable[ImageFacts]:
-    """The facts of each image; call it in the thread of the bundle."""
+def look_at(sources: Sequence[str], inspector: Inspector) -> tuple[bool, Iterator[ImageFacts]]:
+    """Whether images are read from now on, and the facts of each; take them in the thread of the bundle."""
     local = [source for source in sources if is_local(source)]
     remote = [source for source in sources if not is_local(source)]
-    yield from (look(source, inspector) for source in local)  # threads gain nothing on the page cache
-    yield from overlapped(lambda source: look(source, inspector), remote, inspector.threads)
+    reads = overlapped(lambda source: look(source, inspector), remote, inspector.threads)
+    here = (look(source, inspector) for source in local)  # threads gain nothing on the page cache
+    return bool(remote), chain(here, reads)
 
 
 def look(source: str, inspector: Inspector) -> ImageFacts:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
 
@@ -23,13 +24,38 @@ _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
 def overlapped(call: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
-    """Results in the order of the items, in the thread of a bundle. A call must not overlap others in turn: it could wait for ever."""
-    if not items:
-        return  # as in every block of local images: no thread is begun for them
-    try:
-        yield from _pool(threads).map(call, items)
-    finally:
-        throttling.tell()
+    """Results in the order of the items. The calls begin now; take what they come to in the thread of a bundle.
+
+    A call must not overlap others in turn: it could wait for ever.
+    """
+    left, found = iter(enumerate(items)), dict[int, Result]()
+
+    def some() -> None:
+        """One thread's calls: `next` gives no two the same. A future for each call would cost as much as a request."""
+        try:
+            for at, item in left:
+                found[at] = call(item)
+        finally:
+            none_more()
+
+    def none_more() -> None:
+        deque(left, maxlen=0)  # after an error: what has not begun does not
+
+    def rest(begun: list[Future[None]]) -> Iterator[Result]:
+        try:
+            wait(begun)
+            for at in range(len(found)):
+                if at not in found:
+                    break
+                yield found.pop(at)
+            for one in begun:
+                one.result()
+        finally:
+            none_more()
+            throttling.tell()
+
+    # No items, as in every block of local images: no thread is begun for them.
+    return rest([_pool(threads).submit(some) for _ in range(min(threads, len(items)))])
 
 
 def ahead(items: Iterator[Item], most: int, threads: int) -> Iterator[Item]:
