@@ -8,6 +8,8 @@ Header, ImageFacts   what a file's bytes say, and what inspection settled about 
 FitOrder             one image to rewrite, named by its source and policy
 Rejection            one row that was not used, with a stable reason
 Part, Receipt        what storage holds of a committed block
+
+Records are frozen but for those that are made for every row or image: freezing multiplies what making one costs.
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ class Example:
     pieces: list[list[dict[str, Any]]] = field(default_factory=list)  # contents of each piece, one if it was not split
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Header:
     """What the first bytes of an image file say. Sizes are as stored, before orientation."""
 
@@ -122,7 +124,7 @@ class Header:
     frames: int = 1  # 0: more than one, not counted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ImageFacts:
     """What inspection settled about one source, or why it cannot be used (`reason`)."""
 
