@@ -23,7 +23,7 @@ from transforms.core.places import Places
 from transforms.core.reasons import ImageError
 from transforms.core.records import Block, Example, Extent, OpenBlock, Row
 from transforms.inspection import resolve_images
-from transforms.local import LocalStore, open_regular
+from transforms.local import LocalStore, open_regular, read_open
 from transforms.looking import Inspector
 from transforms.opened import OpenBlockCoder, quiet_collector
 from transforms.storage import Changed
@@ -65,20 +65,20 @@ def test_plain_names_resolve_as_all_names_do(paths: list[str], start: str, base:
     assert (found.examples[0].sources, set(found.facts)) == (expected, faults)
 
 
-def test_a_reader_gives_what_read_open_gives_and_sees_a_change(tmp_path: Path) -> None:
+def test_an_open_file_gives_what_the_store_gives_and_a_change_is_seen(tmp_path: Path) -> None:
     path = tmp_path / "image"
     path.write_bytes(bytes(range(200)))
-    store, descriptor = LocalStore(), open_regular(str(path))
+    store = LocalStore()
+    descriptor, found = open_regular(str(path))
     try:
-        read = store.reader(str(path), descriptor)
-        _, found = store.read(str(path))
         for start, end in ((0, 10), (5, 5), (10, 5), (0, 200), (190, 999), (300, 400)):
             for generation in ("", found.generation):
-                assert read(start, end, generation) == store.read_open(str(path), descriptor, start, end, generation)
+                given = read_open(descriptor, found, start, end, generation)
+                assert given == store.read(str(path), start, end, generation)
         os.utime(path, ns=(0, 1))
-        assert read(0, 3, "")[0] == bytes(range(3))
+        assert read_open(descriptor, found, 0, 3)[0] == bytes(range(3))
         with pytest.raises(Changed, match="200-1 now"):
-            read(0, 3, found.generation)
+            read_open(descriptor, found, 0, 3, found.generation)
     finally:
         os.close(descriptor)
 

@@ -20,12 +20,13 @@ from beam_jobs.plan import places
 from beam_jobs.prepare import prepare
 from beam_jobs.settings import parse
 from transforms import storage
+from transforms.allowed import open_allowed, opened_folder
 from transforms.core.places import Places, inside, normalise, plain_objects, plain_paths
 from transforms.core.policy import FitPolicy
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
-from transforms.looking import Inspector, look
-from transforms.storage import Changed, Forbidden, NotFound, Stat, StorageError, Unavailable
+from transforms.looking import Inspector, look, look_at
+from transforms.storage import Changed, Forbidden, NotAFile, NotFound, Stat, StorageError, Unavailable, is_local
 
 
 def inspector(*folders: str) -> Inspector:
@@ -44,7 +45,10 @@ def why(uri: str, base: str, *folders: str) -> str:
     except ImageError as error:
         assert error.image in (uri, "") and error.detail
         return error.reason
-    return look(source, asked).reason
+    facts = look(source, asked)
+    if is_local(source):  # several of a folder are opened from it, and come to the same
+        assert list(look_at([source, source], asked)) == [facts, facts]
+    return facts.reason
 
 
 @contextmanager
@@ -339,6 +343,36 @@ def test_an_allowed_folder_may_itself_be_a_link(world: Path) -> None:
     assert why("a.jpg", door, door) == ""
     assert why("within.jpg", door, door) == ""
     assert why("out.jpg", door, door) == "not_a_file"
+
+
+def test_what_is_put_in_a_folders_place_is_not_followed(world: Path) -> None:
+    """Whatever happens between the check of a folder and the opening of its files."""
+    folder, allowed = f"{world}/in/deep", (f"{world}/in",)
+    with opened_folder(folder, allowed) as descriptor:
+        os.rename(folder, f"{world}/in/moved")
+        os.symlink(f"{world}/out", folder)
+        put(world / "out/b.png", b"of another folder")
+        os.symlink(f"{world}/out/secret.jpg", f"{world}/in/moved/c.png")
+        opened, found = open_allowed(f"{folder}/b.png", allowed, descriptor)
+        assert os.path.samestat(os.fstat(opened), os.stat(f"{world}/in/moved/b.png")) and found.size == len(png())
+        with pytest.raises(FileNotFoundError):
+            open_allowed(f"{folder}/secret.jpg", allowed, descriptor)
+        with pytest.raises(FileNotFoundError):  # a link in the folder is opened by its whole path
+            open_allowed(f"{folder}/c.png", allowed, descriptor)
+        os.symlink("secret.jpg", f"{world}/out/c.png")
+        with pytest.raises(NotAFile, match="leads out"):
+            open_allowed(f"{folder}/c.png", allowed, descriptor)
+        os.close(opened)
+
+
+def test_a_folder_stands_for_its_files_only_where_it_lies_in_an_allowed_one(world: Path) -> None:
+    def told(folder: str, allowed: str) -> bool:
+        with opened_folder(f"{world}/{folder}", (f"{world}/{allowed}",)) as descriptor:
+            return descriptor >= 0
+
+    assert told("in", "in") and told("in/deep", "in") and told("in/there_and_back", "in")
+    assert told("door", "door") and told("door/deep", "door")  # the allowed folder is itself a link
+    assert not any(told(folder, "in") for folder in ("in/outside", "in/none", "in/a.jpg"))
 
 
 def test_without_proc_the_path_is_asked_instead(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,8 +51,8 @@ def build_examples(
     recipe: Recipe | None = None,
 ) -> OpenBlock:
     counters, examples = opened.counters, opened.examples
-    everything = sample_below >= 1 << 64
-    format = opened.block.format
+    everything, images = sample_below >= 1 << 64, 0
+    format, moved_to = opened.block.format, opened.block.base
     for row in opened.rows:
         try:
             if format == "gemini":
@@ -60,8 +60,8 @@ def build_examples(
             else:
                 row = row if isinstance(row, Record) else record_of(row, format)
                 assert recipe, "rows of a table and no recipe"
-                if opened.block.base and not row.base:
-                    row = recipe.rebased(row, folder_of(row.source), opened.block.base)
+                if moved_to and not row.base:
+                    row = recipe.rebased(row, folder_of(row.source), moved_to)
                 base = row.base or folder_of(row.source)
                 example = recipe.example(row, base, seed=seed, check_types=check_types)
         except RowError as error:
@@ -71,13 +71,14 @@ def build_examples(
             stage = REASONS[error.reason].stage
             opened.rejections.append(Rejection(row, stage, error.reason, error.detail, error.image, base))
             continue
-        counters["images_seen"] += len(example.images)
+        images += len(example.images)
         if everything or rank(example.id) < sample_below:
             examples.append(example)
         else:
             counters["examples_used"] += 1
             counters["examples_sampled_out"] += 1
             counters["images_unused"] += len(example.images)
+    counters["images_seen"] += images
     opened.rows = []
     return opened
 

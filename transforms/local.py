@@ -7,7 +7,7 @@ import fcntl
 import os
 import stat as stat_module
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
@@ -16,6 +16,7 @@ import google_crc32c
 from transforms.storage import Changed, Forbidden, NotAFile, NotFound, Piece, Stat, StorageError, Unavailable
 
 _COPY_CHUNK = 8 << 20
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _TOKEN = os.urandom(4).hex()  # machines that share a folder may have equal process numbers
 
 
@@ -35,18 +36,36 @@ def _generation(info: os.stat_result) -> str:
     return f"{info.st_size}-{info.st_mtime_ns}"
 
 
-def open_regular(path: str) -> int:
+def open_regular(path: str, folder: int = -1) -> tuple[int, Stat]:
     """A descriptor of a regular file: never waits on a FIFO, never opens a device for its side effects.
+
+    Args:
+      folder: descriptor of the path's folder: the file's name is looked up there, and no link is followed.
 
     Raises:
       NotAFile: it is something else.
       OSError: as `os.open`.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    if not stat_module.S_ISREG(os.fstat(descriptor).st_mode):
+    if folder < 0:
+        descriptor = os.open(path, _FLAGS)
+    else:
+        descriptor = os.open(path.rpartition("/")[2], _FLAGS | os.O_NOFOLLOW, dir_fd=folder)
+    info = os.fstat(descriptor)
+    if not stat_module.S_ISREG(info.st_mode):
         os.close(descriptor)
         raise NotAFile(f"{path} is not a regular file")
-    return descriptor
+    return descriptor, Stat(path, info.st_size, _generation(info))
+
+
+def read_open(descriptor: int, found: Stat, start: int, end: int, generation: str = "") -> tuple[bytes, Stat]:
+    """Bytes of what `open_regular` opened.
+
+    Raises:
+      Changed: it is another generation by now.
+    """
+    if generation and generation != (now := _generation(os.fstat(descriptor))):
+        raise Changed(f"{found.uri} was {generation} (size-mtime) when it was seen and is {now} now")
+    return _pread(descriptor, start, min(end, found.size)), found
 
 
 def _pread(descriptor: int, start: int, stop: int) -> bytes:
@@ -100,40 +119,15 @@ class LocalStore:
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         try:
-            descriptor = open_regular(uri)
+            descriptor, found = open_regular(uri)
             try:
-                return self.read_open(uri, descriptor, start, end, generation)
+                return read_open(descriptor, found, start, found.size if end is None else end, generation)
             finally:
                 os.close(descriptor)
         except ValueError as error:  # an embedded NUL
             raise NotFound(f"{uri!r}: {error}") from None
         except OSError as error:
             raise translate(error, uri) from None
-
-    def read_open(
-        self, uri: str, descriptor: int, start: int = 0, end: int | None = None, generation: str = ""
-    ) -> tuple[bytes, Stat]:
-        info = os.fstat(descriptor)
-        found = Stat(uri, info.st_size, _generation(info))
-        if generation and generation != found.generation:
-            raise Changed(f"{uri} was {generation} (size-mtime) when it was listed and is {found.generation} now")
-        return _pread(descriptor, start, found.size if end is None else min(end, found.size)), found
-
-    def reader(self, uri: str, descriptor: int) -> Callable[[int, int, str], tuple[bytes, Stat]]:
-        """read_open for several small reads of one version: the same answers at a third of the cost."""
-        first = os.fstat(descriptor)
-        found = Stat(uri, first.st_size, _generation(first))
-
-        def read(start: int, end: int, generation: str) -> tuple[bytes, Stat]:
-            if generation:
-                info = os.fstat(descriptor)
-                if info.st_mtime_ns != first.st_mtime_ns or info.st_size != first.st_size:
-                    raise Changed(
-                        f"{uri} was {found.generation} (size-mtime) a moment ago and is {_generation(info)} now"
-                    )
-            return _pread(descriptor, start, min(end, found.size)), found
-
-        return read
 
     @contextmanager
     def _aside(self, uri: str) -> Iterator[str]:

@@ -2,29 +2,30 @@
 
 A conforming image costs one or two reads of at most 84 KiB together, under way for many images at once, and is never touched. A
 missing end marker alone rejects nothing: the file is then read whole, walked and decoded (a JPEG with a motion-photo trailer
-is fine). Local files are opened without waiting on a FIFO, and checked after opening: what was opened is a regular file
-below an allowed folder, whatever links led there.
+is fine). How local files are opened is told in allowed.py.
 """
 
 from __future__ import annotations
 
 import os
+import posixpath
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from itertools import chain
+from functools import partial
+from itertools import chain, groupby
 from threading import BoundedSemaphore
 
+from transforms.allowed import open_allowed, opened_folder
 from transforms.core.headers import NeedMore, parse
-from transforms.core.places import Places, inside
+from transforms.core.places import Places
 from transforms.core.policy import FitPolicy
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
 from transforms.core.structure import ends_well, walk
 from transforms.decoding import DecoderPool, shared_pool
 from transforms.inflating import unpacked
-from transforms.local import LocalStore, open_regular, translate
+from transforms.local import read_open, translate
 from transforms.overlapping import overlapped
 from transforms.storage import (
     Changed,
@@ -80,18 +81,23 @@ class Inspector:
             or (self.upright and facts.orientation != 1)
         )
 
-    def refuse(self, facts: ImageFacts) -> None:
-        """Raise ImageError (too_large, animated, too_many_pixels) for what the policy rejects by its header alone."""
-        policy = self.policy
+    def judge(self, facts: ImageFacts) -> bool:
+        """`must_fit` of an image that was looked at.
+
+        Raises:
+          ImageError: too_large, animated or too_many_pixels: the policy rejects it by its header alone.
+        """
+        policy, must_fit = self.policy, self.must_fit(facts)
         if policy.oversize == "reject" and facts.size > policy.max_bytes:
             raise ImageError("too_large", f"{facts.size} bytes, over {policy.max_bytes}, under --oversize reject")
         if policy.animation == "reject" and facts.frames != 1:
             raise ImageError("animated", "more than one frame or page, under --animation reject")
-        if self.must_fit(facts) and facts.width * facts.height * max(1, facts.frames) > policy.max_pixels:
+        if must_fit and facts.width * facts.height * max(1, facts.frames) > policy.max_pixels:
             raise ImageError(
                 "too_many_pixels",
                 f"{facts.frames} x {facts.width} x {facts.height} pixels, at most {policy.max_pixels} are decoded",
             )
+        return must_fit
 
 
 def look_at(sources: Sequence[str], inspector: Inspector) -> tuple[bool, Iterator[ImageFacts]]:
@@ -99,7 +105,8 @@ def look_at(sources: Sequence[str], inspector: Inspector) -> tuple[bool, Iterato
     local = [source for source in sources if is_local(source)]
     remote = [source for source in sources if not is_local(source)]
     reads = overlapped(lambda source: look(source, inspector), remote, inspector.threads)
-    here = (look(source, inspector) for source in local)  # threads gain nothing on the page cache
+    groups = groupby(local, posixpath.dirname)  # threads gain nothing on the page cache
+    here = (facts for folder, group in groups for facts in _look_below(folder, list(group), inspector))
     return bool(remote), chain(here, reads)
 
 
@@ -110,11 +117,8 @@ def look(source: str, inspector: Inspector) -> ImageFacts:
       Unavailable: Cloud Storage is away or refuses for our rate, and was asked again for minutes. That says nothing about
         the image, so it is no reason to reject it.
     """
-    try:
-        if is_local(source):
-            return _look_local(source, inspector)
-    except StorageError as error:
-        return ImageFacts(source, reason=error.reason, detail=str(error))
+    if is_local(source):
+        return _look_local(source, inspector)
     try:
         for _ in range(2):
             try:
@@ -126,16 +130,23 @@ def look(source: str, inspector: Inspector) -> ImageFacts:
         return ImageFacts(source, reason=error.reason, detail=str(error))
 
 
-def _look_local(source: str, inspector: Inspector) -> ImageFacts:
-    store = store_for(source)
-    assert isinstance(store, LocalStore)
+def _look_below(folder: str, sources: list[str], inspector: Inspector) -> Iterator[ImageFacts]:
+    if len(sources) == 1:  # what is asked of its folder would be asked for it alone
+        yield _look_local(sources[0], inspector)
+        return
+    with opened_folder(folder, inspector.places.readable) as descriptor:
+        for source in sources:
+            yield _look_local(source, inspector, descriptor)
+
+
+def _look_local(source: str, inspector: Inspector, folder: int = -1) -> ImageFacts:
     descriptor = -1
     try:
-        descriptor = open_regular(source)
-        check_opened(source, descriptor, inspector.places.readable)
-        return _inspect(source, inspector, store.reader(source, descriptor), _LOCAL_HEAD)
-    except OSError as error:
-        raise translate(error, source) from None
+        descriptor, found = open_allowed(source, inspector.places.readable, folder)
+        return _inspect(source, inspector, partial(read_open, descriptor, found), _LOCAL_HEAD)
+    except (OSError, StorageError) as error:
+        told = error if isinstance(error, StorageError) else translate(error, source)
+        return ImageFacts(source, reason=told.reason, detail=str(told))
     finally:
         if descriptor >= 0:
             os.close(descriptor)
@@ -172,25 +183,6 @@ def unpack(data: bytes) -> bytes:
         raise ImageError("undecodable", f"its Content-Encoding is gzip, but: {error}") from None
 
 
-@lru_cache(maxsize=64)
-def _real(folder: str) -> str:
-    return os.path.realpath(folder)
-
-
-def check_opened(source: str, descriptor: int, folders: tuple[str, ...]) -> None:
-    """Refuse a file that links led out of the allowed folders.
-
-    Raises:
-      NotAFile: it did.
-    """
-    try:
-        real = os.readlink(f"/proc/self/fd/{descriptor}")
-    except OSError:  # no /proc (macOS): asked by name, a moment later
-        real = os.path.realpath(source)
-    if real != source and not any(inside(real, _real(folder)) for folder in folders if is_local(folder)):
-        raise NotAFile(f"{source} is a link that leads out of what may be read, to {real}")
-
-
 def look_at_bytes(source: str, data: bytes, inspector: Inspector) -> ImageFacts:
     """The facts of an image that is in memory, under the name that it would be stored by."""
     found = Stat(source, len(data), "")
@@ -219,8 +211,7 @@ def _inspect(
                     raise ImageError("undecodable", f"its header is longer than {_LONGEST_HEADER:,} bytes") from None
                 head += read(len(head), max(more.need, 2 * len(head)), generation)[0]
         facts = ImageFacts(source, generation, size, h.type, h.width, h.height, h.orientation, h.frames)
-        inspector.refuse(facts)
-        if inspector.verify == "header" or inspector.must_fit(facts):
+        if inspector.judge(facts) or inspector.verify == "header":
             return facts  # what must be rewritten will be decoded whole
         whole = inspector.verify == "decode"
         if not whole:

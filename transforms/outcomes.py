@@ -6,15 +6,17 @@ An outcome is an object too, created only if absent, so that two executions cann
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from hashlib import blake2b
 
+from transforms.allowed import open_allowed
 from transforms.core.facts import read_facts
 from transforms.core.policy import FittedImage
 from transforms.core.reasons import ImageError
 from transforms.core.records import FitOrder, Fitted, ImageFacts
-from transforms.local import LocalStore, open_regular, translate
-from transforms.looking import check_opened, unpack
+from transforms.local import read_open, translate
+from transforms.looking import unpack
 from transforms.orders import Fitter
 from transforms.storage import Changed, NotFound, Stat, StorageError, Unavailable, is_local, store_for
 
@@ -102,13 +104,15 @@ def _made_before(order: FitOrder, fitter: Fitter) -> Fitted | None:
 
 
 def _read_whole(facts: ImageFacts, fitter: Fitter) -> bytes:
-    store = store_for(facts.uri)
-    if not isinstance(store, LocalStore):
-        data = store.read(facts.uri, generation=facts.generation)[0]
+    if not is_local(facts.uri):
+        data = store_for(facts.uri).read(facts.uri, generation=facts.generation)[0]
         return unpack(data) if facts.encoding == "gzip" else data
+    descriptor = -1
     try:
-        with open(open_regular(facts.uri), "rb") as file:
-            check_opened(facts.uri, file.fileno(), fitter.inspector.places.readable)
-            return store.read_open(facts.uri, file.fileno(), generation=facts.generation)[0]
+        descriptor, found = open_allowed(facts.uri, fitter.inspector.places.readable)
+        return read_open(descriptor, found, 0, found.size, facts.generation)[0]
     except OSError as error:  # it was there when it was inspected
         raise translate(error, facts.uri) from None
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)

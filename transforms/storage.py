@@ -57,7 +57,7 @@ class NoCredentials(Exception):
     """There is nobody to read as. Not a StorageError: it says nothing about an object, and no later read will do better."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: it is made for every look
 class Stat:
     uri: str
     size: int  # bytes

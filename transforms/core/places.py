@@ -1,6 +1,6 @@
 """Where an image may be read from, and under which URI the tuning service will find it.
 
-Everything here is about strings; that an opened file really lies where its path says is checked after opening (inspection.py).
+Everything here is about strings; that an opened file really lies where its path says is checked after opening (allowed.py).
 """
 
 from __future__ import annotations

@@ -8,11 +8,14 @@ Header, ImageFacts   what a file's bytes say, and what inspection settled about 
 FitOrder             one image to rewrite, named by its source and policy
 Rejection            one row that was not used, with a stable reason
 Part, Receipt        what storage holds of a committed block
+
+Records are frozen but for those that are made for every row or image: freezing multiplies what making one costs.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,15 +106,15 @@ class Example:
     head: dict[str, Any]  # systemInstruction, tools, generationConfig: what every piece repeats
     columns: dict[str, Any]  # the row's other keys
     images: list[dict[str, str]]
-    sources: list[str] = field(default_factory=list)  # resolved URI of each image: the key of its facts
-    tokens: list[int] = field(default_factory=list)  # estimated, of each piece
+    sources: Sequence[str] = ()  # resolved URI of each image: the key of its facts
+    tokens: Sequence[int] = ()  # estimated, of each piece
     text_bytes: int = -1  # of the texts of `contents`, in UTF-8; -1: not counted, or a part holds more
     base: str = ""  # folder that relative image paths are resolved against
     split: str = ""
-    pieces: list[list[dict[str, Any]]] = field(default_factory=list)  # contents of each piece, one if it was not split
+    pieces: Sequence[list[dict[str, Any]]] = ()  # contents of each piece, one if it was not split
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Header:
     """What the first bytes of an image file say. Sizes are as stored, before orientation."""
 
@@ -122,7 +125,7 @@ class Header:
     frames: int = 1  # 0: more than one, not counted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ImageFacts:
     """What inspection settled about one source, or why it cannot be used (`reason`)."""
 

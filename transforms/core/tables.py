@@ -74,14 +74,13 @@ class Recipe:
             raise RowError("empty_text", "the prompt is blank for this row")
         if not reply or reply.isspace():
             raise RowError("empty_answer", "the answer is blank for this row")
-        images, staged = [], False
+        images = []
         parts: list[dict[str, Any]] = []
         for uri, content in found:
             kind = IMAGE_TYPES.get(uri[uri.rfind(".") + 1 :].lower(), "jpeg")
             if check_types is not None and kind not in check_types:
                 raise RowError("unsupported_media", f"image/{kind} cannot be used as it is", uri)
             image = {"mimeType": f"image/{kind}", "fileUri": content or uri}
-            staged = staged or bool(content)
             images.append(image)
             parts.append({"fileData": image})
         parts.append({"text": prompt})
@@ -93,15 +92,13 @@ class Recipe:
             head = {"systemInstruction": {"role": "system", "parts": [{"text": system}]}}
             named |= head
         id = hash64(jsonl.canonical(named), seed)
-        if staged:  # the id is of what an image holds, not of where this run put it
-            for image, (uri, _) in zip(images, found):
-                image["fileUri"] = uri
+        for image, (uri, _) in zip(images, found):  # the id is of what an image holds, not of where this run put it
+            image["fileUri"] = uri
         for name in self.splits:
             if name not in columns:
                 columns = {**columns, name: value_of(columns, name, path)}
-        text_bytes = len(prompt) + len(reply)
-        if not (prompt.isascii() and reply.isascii()):
-            text_bytes = len(prompt.encode()) + len(reply.encode())
+        text = prompt + reply
+        text_bytes = len(text) if text.isascii() else len(text.encode())
         return Example(row, id, contents, head, columns, images, text_bytes=text_bytes, base=base)
 
     def rebased(self, row: Record, folder: str, base: str) -> Record:

@@ -42,7 +42,10 @@ class Field:
 
     def render(self, columns: Mapping[str, Any], path: str) -> str:
         if self.filter == "object":
-            return jsonl.text({name: value_of(columns, name, path) for name in self.names})
+            try:
+                return jsonl.text({name: columns[name] for name in self.names})
+            except KeyError:
+                return jsonl.text({name: value_of(columns, name, path) for name in self.names})
         value = value_of(columns, self.names[0], path)
         return jsonl.text(value) if self.filter else as_text(value)
 
