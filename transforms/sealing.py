@@ -20,6 +20,7 @@ from transforms.committing import WORK, from_parts
 from transforms.core import outputs, sealing
 from transforms.core.ledger import broken_laws
 from transforms.core.outputs import Caps
+from transforms.core.reasons import REASONS
 from transforms.core.records import Receipt, SortKey
 from transforms.core.sealing import GROUPS, Cuts, Plan, Summary
 from transforms.core.splits import rank
@@ -132,19 +133,22 @@ class SealDataset(beam.PTransform):
         if laws := broken_laws(counters):
             return f"The ledger does not balance, which is a fault of Tuneset: {'; '.join(laws)}."
         read, rejected = counters["examples_read"], counters["examples_rejected"]
+        if not read:
+            return "The input holds no row."
         common = ", ".join(f"{reason} {number:,}" for reason, number in plan.reasons.most_common(3))
         if read == rejected:
-            return f"None of the {read:,} rows can be used ({common or 'the input holds no row'}). {self._rejections()}"
+            return f"None of the {read:,} rows can be used ({common}). {self._rejections(plan)}"
         if read >= 100 and rejected > self.max_rejected_fraction * read:
             return (
                 f"{rejected:,} of {read:,} examples were rejected, more than --max_rejected_fraction "
-                f"{self.max_rejected_fraction:g} allows ({common}). {self._rejections()} Mend the cause, or raise the "
+                f"{self.max_rejected_fraction:g} allows ({common}). {self._rejections(plan)} Mend the cause, or raise the "
                 "fraction; the same command then goes on from where this run stopped."
             )
         return ""
 
-    def _rejections(self) -> str:
-        return f"{self.writer.folder}/rejected.jsonl says why, row by row."
+    def _rejections(self, plan: Plan) -> str:
+        most = plan.reasons.most_common(1)[0][0]
+        return f"{most}: {REASONS[most].help} {self.writer.folder}/rejected.jsonl says why, row by row."
 
 
 class GroupSegments(beam.PTransform):
