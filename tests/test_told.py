@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import shlex
 import subprocess
@@ -12,10 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from apache_beam.io.filesystem import BeamIOError
 from PIL import Image
 
 from beam_jobs.__main__ import main
 from transforms.claiming import CLAIM, release_claim, take_claim
+from transforms.elsewhere import _translated
+from transforms.storage import StorageError
 
 Told = pytest.CaptureFixture[str]
 CSV = ("--prompt", "What?", "--answer", "{label}")
@@ -219,6 +223,13 @@ def test_an_interrupt_before_anything_began_is_one_line(here: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "tuneset: interrupted.\n")
+
+
+def test_a_file_system_that_is_not_installed_is_named() -> None:
+    inner = BeamIOError("exists() operation failed", {"s3://b/x": AssertionError("Missing boto3 requirement")})
+    said = re.escape("s3://b/x cannot be read: Missing boto3 requirement (pip install 'apache-beam[aws]')")
+    with pytest.raises(StorageError, match=said), _translated("s3://b/x"):
+        raise BeamIOError("Match operation failed", {"s3://b/x": inner})
 
 
 # The next step

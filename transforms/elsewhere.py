@@ -28,6 +28,12 @@ def _stat_of(found: FileMetadata) -> Stat:
     return Stat(found.path, int(found.size_in_bytes), f"{found.size_in_bytes}-{found.last_updated_in_seconds:.6f}")
 
 
+def _causes(error: BeamIOError) -> list[BaseException]:
+    """What lies at the bottom of an error: Beam's file systems wrap each other's."""
+    details = (error.exception_details or {}).values()
+    return [one for cause in details for one in (_causes(cause) if isinstance(cause, BeamIOError) else [cause])]
+
+
 @contextmanager
 def _translated(uri: str) -> Iterator[None]:
     try:
@@ -37,7 +43,7 @@ def _translated(uri: str) -> Iterator[None]:
     except PermissionError as error:
         raise Forbidden(f"{uri} may not be read: {error}") from None
     except BeamIOError as error:
-        causes = list((error.exception_details or {}).values())
+        causes = _causes(error)
         text = f"{uri}: {'; '.join(map(str, causes)) or error}"
         if any(
             isinstance(cause, AssertionError | ImportError) for cause in causes
