@@ -107,7 +107,7 @@ def preview(plan: Plan) -> Iterator[str]:
             break
     found = screen.count(plan.settings.preview - left, "example")
     where = "in the whole input" if left else "before the last of them"
-    more = f", the first {plan.settings.preview:,} of these shown" if rejected > plan.settings.preview else ""
+    more = f", the first {plan.settings.preview:,} of them shown" if rejected > plan.settings.preview else ""
     yield f"{found}, and {screen.count(rejected, 'rejected row')} {where}{more}. Nothing was written."
 
 

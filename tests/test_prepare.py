@@ -149,7 +149,7 @@ def test_an_example_over_max_images_is_split(run: Run, tmp_path: Path) -> None:
     ]
     count = counters(found)
     assert (count["examples_split"], count["pieces_written"], count["examples_written"]) == (1, 2, 4)
-    assert "1 examples held more images" in found["screen"]
+    assert "1 example held more images" in found["screen"]
 
 
 def test_an_example_over_max_images_may_be_rejected_instead(run: Run, tmp_path: Path) -> None:
