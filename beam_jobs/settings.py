@@ -136,7 +136,7 @@ def parse(argv: Sequence[str]) -> Settings:
     if values["preview"] or values["dry_run"]:
         values["output"] = values["output"] or "dataset"  # nothing is written there
     for name in ("input", "allow_prefix", "types", "image_column"):
-        values[name] = tuple(part.strip() for part in values[name].split(",") if part.strip())
+        values[name] = tuple(part.strip() for part in (values[name] or "").split(",") if part.strip())
     for name in ("input", "output"):
         if not values[name]:
             raise OptionError(
