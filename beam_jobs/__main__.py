@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -11,15 +10,17 @@ from transforms.core import VERSION
 
 _USAGE = """usage: tuneset COMMAND [options]
 
-  prepare   make a Gemini image-tuning dataset (tuneset prepare --help)
-  template  print, build or launch a Dataflow template (tuneset template --help)
-  sweep     list or remove images of a shared folder that no dataset names (tuneset sweep --help)
-  demo      write the embedded sample to a folder and prepare it (tuneset demo FOLDER)
-  --version
+  prepare   make a Gemini image-tuning dataset of rows and images
+  demo      write the embedded sample to a folder and prepare it
+  sweep     list or remove images of a shared folder that no dataset names
+  template  print, build or launch a Dataflow template
+
+`tuneset COMMAND --help` tells about each, `tuneset --version` the version.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command -> exit status: 0 done, 1 failed, 2 wrong options."""
     command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     if command == "prepare":
         if "--help" in rest or "-h" in rest:
@@ -31,12 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return prepare(rest)
     if command == "template":
-        if not rest or {"--help", "-h"} & set(rest):
-            from beam_jobs.template_commands import parser as template_parser
-
-            with contextlib.suppress(SystemExit):
-                template_parser().parse_args(rest or ["--help"])
-            return 0
         from beam_jobs.template_commands import template
 
         return template(rest)
@@ -44,21 +39,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         from beam_jobs.sweep import sweep
 
         return sweep(rest)
-    if command == "demo" and not {"--help", "-h"} & set(rest):
+    if command == "demo":
         from beam_jobs.demo import demo
 
         return demo(rest)
     if command == "--version":
         print(f"tuneset {VERSION}")
         return 0
-    asked = command in ("--help", "-h", "help", "demo")
-    print(_USAGE, file=sys.stdout if asked else sys.stderr)
-    return 0 if asked else 2
+    if command in ("--help", "-h", "help"):
+        print(_USAGE, end="")
+        return 0
+    print(f"tuneset: there is no command {command!r}, only prepare, demo, sweep and template.", file=sys.stderr)
+    return 2
 
 
 def command_line() -> None:
     """The process: `main`, then silence, since some engines' threads complain while the interpreter goes down."""
-    status = main()
+    try:
+        status = main()
+    except KeyboardInterrupt:  # before a job began, or where there is nothing to go on with
+        print("tuneset: interrupted.", file=sys.stderr)
+        status = 1
     sys.stdout.flush()
     sys.stderr.flush()
     if "--verbose" not in sys.argv:

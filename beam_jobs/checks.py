@@ -8,6 +8,7 @@ import difflib
 import io
 import itertools
 import json
+import os
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
@@ -111,6 +112,8 @@ def check_folders(settings: Settings, remote: bool) -> None:
                 f"{path}: expected a local path or gs://BUCKET/...; other file systems can only be read, since they cannot "
                 "create a file only if it is absent"
             )
+        if path and is_local(path) and (file := _file_of(path)):
+            raise OptionError(f"{path} cannot be a folder: {file} is a file")
     for path in (output, *settings.input, settings.image_folder):
         if remote and path and is_local(path) and runner_of(settings) == "DataflowRunner":
             raise OptionError(f"{path} is local, but the workers are not on this machine: use gs://")
@@ -119,7 +122,7 @@ def check_folders(settings: Settings, remote: bool) -> None:
             f"--image_folder {settings.image_folder} is local, but --output is not: nobody could read images there"
         )
     for pattern in settings.input:
-        if inside(static_folder(pattern), output):
+        if inside(static_folder(pattern), output) or inside(pattern, output):
             raise OptionError(f"--input {pattern} lies inside --output {output}: choose another output folder")
 
 
@@ -138,6 +141,13 @@ def check_apart(settings: Settings) -> None:
                     f"--{name} {folder} lies inside --input {input.pattern}, which would read what runs write there: name "
                     "another folder, or a narrower --input"
                 )
+
+
+def _file_of(path: str) -> str:
+    """The deepest of a local path's names that exists, if it is a file, else ""."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return "" if os.path.isdir(path) else path
 
 
 def check_buckets(settings: Settings) -> list[str]:

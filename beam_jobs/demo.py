@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from beam_jobs.prepare import prepare
+from beam_jobs.options import OptionError, Parser
+from beam_jobs.prepare import FAILED, SEALED, WRONG, prepare
 from beam_jobs.sample import write_sample
+
+
+def parser() -> Parser:
+    made = Parser(
+        prog="tuneset demo",
+        description="Write the embedded sample to FOLDER/raw and prepare it as FOLDER/dataset. What an earlier demo made there "
+        "is replaced.",
+    )
+    made.add_argument(
+        "folder", nargs="?", default="demo", metavar="FOLDER", help="is made if it is not there (default demo)"
+    )
+    return made
 
 
 def demo(argv: Sequence[str]) -> int:
     """-> exit status of `prepare`. The output of an earlier demo is replaced."""
-    folder = Path(argv[0] if argv else "demo")
-    rows = write_sample(folder / "raw")
-    output = folder / "dataset"
-    command = ["--input", str(rows), "--output", str(output), "--split_by", "group", "--overwrite"]
-    print(f"Wrote {rows} and the images it names. Now running:\n\n  tuneset prepare {' '.join(command)}\n")
+    try:
+        folder = Path(parser().parse_args(argv).folder)
+        rows = write_sample(folder / "raw")
+    except SystemExit:  # of --help
+        return SEALED
+    except OptionError as error:
+        print(f"tuneset: {error}", file=sys.stderr)
+        return WRONG
+    except OSError as error:
+        print(f"tuneset: the sample cannot be written: {error}", file=sys.stderr)
+        return FAILED
+    command = ["--input", str(rows), "--output", str(folder / "dataset"), "--split_by", "group", "--overwrite"]
+    print(
+        f"Wrote {rows} and the images it names. Now running:\n\n  tuneset prepare {shlex.join(command)}\n", flush=True
+    )
     return prepare(command)

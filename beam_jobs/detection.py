@@ -46,8 +46,19 @@ def detect(settings: Settings) -> tuple[Settings, list[str]]:
         settings = look.fill(settings)
     settings = replace(settings, inputs=tuple(Input(look.pattern, look.format, look.base) for look in looks))
     if all(look.format == "gemini" for look in looks):
-        return settings, []
-    return settings, [look.said for look in looks] + split
+        return settings, unknown_columns(settings, looks)
+    return settings, [look.said for look in looks] + split + unknown_columns(settings, looks)
+
+
+def unknown_columns(settings: Settings, looks: list[Look]) -> list[str]:
+    """Warnings: columns that are to decide the split and stand in none of the first rows, which Gemini's rows need not have."""
+    return [
+        f"! the first rows of {look.pattern} have no {getattr(settings, name)!r} (--{name})"
+        for look in looks
+        if look.format == "gemini" and not look.replay
+        for name in ("split_by", "split_column")
+        if getattr(settings, name) and getattr(settings, name) not in look.first_keys()
+    ]
 
 
 def look_at(pattern: str, settings: Settings) -> list[Look]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
+from collections.abc import Sequence
 from dataclasses import replace
 
 from beam_jobs.options import OptionError
@@ -14,22 +17,19 @@ from transforms.core.dialects import (
     check_utf8,
     dialect_of,
     first_records,
-    is_image_name,
+    image_column_of,
     kind_of,
+    no_text,
     shown,
 )
 from transforms.core.parquet import holds_bytes
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent
 from transforms.cutting import SUFFIXES, head_of
-from transforms.listing import first_files, is_folder, static_folder
+from transforms.listing import first_files, is_folder, list_pattern, static_folder
 from transforms.parquet import open_parquet, used_columns
 from transforms.storage import NotFound, Stat, is_local
 
-_IMAGE_NAMES = (
-    "image", "images", "image_uri", "image_url", "image_path", "image_file", "file_name", "filename", "img", "picture",
-    "photo", "uri", "url", "gcs_uri", "path", "file",
-)  # fmt: skip
 _IMAGE = "bytes.png"  # stands for the bytes of an image
 _LOOKED_AT = 100  # lines of JSON
 _MANY = 10_000  # files of a folder of images, among which no dataset was found
@@ -48,6 +48,8 @@ class Look:
             self.said = f"{pattern}: images, one a row (--input_format)"
             return
         self._head = head_of(self._extent)
+        if kind := no_text(self._head):
+            raise OptionError(f"{file.uri} is {kind}: expected JSON lines, CSV or TSV in UTF-8, Parquet, or images")
         self.format = self._format(named, settings)
         what = "rejected rows, to be tried again" if self.replay else "Gemini's rows, one a line"
         self.said = f"{pattern}: {what} (--input_format)"
@@ -77,11 +79,22 @@ class Look:
                 return "folder", found["folder"]
             name = next((name for name in found if name in ("gemini", "table")), next(iter(found)))
             return ("folder" if name == "folder" else "auto"), found[name]
-        hint = (
-            ""
-            if is_local(self.pattern) or self.pattern.endswith("/")
-            else "; a gs:// folder is named with a / at its end"
-        )
+        raise OptionError(self._nothing(named, settings))
+
+    def _nothing(self, named: str, settings: Settings) -> str:
+        """What is said of an input without a file to read."""
+        start, hint = f"--input {self.pattern} finds no file to read", ""
+        if is_local(self.pattern):
+            if static_folder(self.pattern) != os.path.dirname(self.pattern) or os.path.exists(self.pattern):
+                other = next(list_pattern(self.pattern), None)
+                hint = f"; {posixpath.basename(other.uri)} is none of them" if other else ""
+            elif not os.path.lexists(self.pattern):
+                comma = (
+                    "; commas part inputs: for one in a name write ?, as in 'a?b/*'" if len(settings.input) > 1 else ""
+                )
+                return f"{start}: there is nothing of this name{comma}"
+        elif not self.pattern.endswith("/"):
+            hint = "; a gs:// folder is named with a / at its end"
         endings = {
             "gemini": "*.jsonl",
             "automl": "*.jsonl and *.csv",
@@ -89,9 +102,7 @@ class Look:
             "folder": "*.jpg, *.png and other images",
         }
         given = endings.get(named, "*.jsonl, *.csv, *.tsv, *.parquet, or images")
-        raise OptionError(
-            f"--input {self.pattern} finds no file to read (of a folder: {given}, text also with .gz{hint})"
-        )
+        return f"{start} (of a folder: {given}, text also with .gz{hint})"
 
     def _format(self, named: str, settings: Settings) -> str:
         kind = kind_of(self._extent.uri, self._head)
@@ -102,7 +113,7 @@ class Look:
                 return "automl"
             plain = not self._templates and not self._extent.uri.lower().endswith(SUFFIXES["table"])
             return "gemini" if named == "gemini" or (named == "auto" and plain) else "table"
-        keys = self._keys()
+        keys = self.first_keys()
         if "tuneset" in keys:
             self.replay = True
             return "gemini"
@@ -126,10 +137,10 @@ class Look:
         if self.format != "automl":
             return False
         if kind_of(self._extent.uri, self._head) == "jsonl":
-            return "boundingBoxAnnotations" in self._keys()
+            return "boundingBoxAnnotations" in self.first_keys()
         return any(map(has_box, first_records(self._extent.uri, self._head, settings.wanted)))
 
-    def _keys(self) -> dict[str, object]:
+    def first_keys(self) -> dict[str, object]:
         """Keys of the first lines of JSON, in order, each with a value."""
         keys: dict[str, object] = {}
         for line in self._head.split(b"\n")[:_LOOKED_AT]:
@@ -145,35 +156,31 @@ class Look:
         Raises:
           OptionError: what it needs is not given, or is not there.
         """
+        if self.format == "table":
+            return self._table(settings)
         if self.format == "automl":
-            if not settings.prompt:
-                raise OptionError(
-                    f"{self.pattern} holds AutoML's rows: --prompt is missing. For example: --prompt 'What is this?'"
-                )
-            assert settings.recipe
-            try:
-                check_columns(COLUMNS, settings.recipe.columns, "AutoML's rows have")
-            except RowError as error:
-                raise OptionError(f"{self.pattern}: {error.detail}") from None
+            self._check_recipe(settings, "AutoML's rows", COLUMNS, "AutoML's rows have")
             answer = "{boxes|json}" if self.boxes(settings) else "{labels}"
-            self.said = f"{self.pattern}: AutoML's rows (--input_format)" + (
-                "" if settings.answer else f"; answers are --answer '{answer}'"
-            )
+            self.said = f"{self.pattern}: AutoML's rows (--input_format)"
+            self.said += "" if settings.answer else f"; answers are --answer '{answer}'"
         if self.format == "folder":
-            if not settings.prompt:
-                raise OptionError(
-                    f"{self.pattern} holds images: --prompt is missing. For example: --prompt 'What is this?'"
-                )
-            assert settings.recipe
-            try:
-                check_columns(
-                    ("image", "sidecar"), settings.recipe.columns, "an image of a folder has path, sidecar and"
-                )
-            except RowError as error:
-                raise OptionError(f"{self.pattern}: {error.detail}") from None
-            answer = "" if settings.answer else "; answers are the names of their folders (--answer '{path.parent}')"
-            self.said += answer
-        return self._table(settings) if self.format == "table" else settings
+            has = "an image of a folder has path, sidecar and"
+            self._check_recipe(settings, "images", ("image", "sidecar"), has)
+            self.said += (
+                "" if settings.answer else "; answers are the names of their folders (--answer '{path.parent}')"
+            )
+        return settings
+
+    def _check_recipe(self, settings: Settings, what: str, columns: Sequence[str], there_are: str) -> None:
+        """Of rows whose columns are always the same."""
+        if not settings.recipe:
+            raise OptionError(
+                f"{self.pattern} holds {what}: --prompt is missing. For example: --prompt 'What is this?'"
+            )
+        try:
+            check_columns(columns, settings.recipe.columns, there_are)
+        except RowError as error:
+            raise OptionError(f"{self.pattern}: {error.detail}") from None
 
     def _table(self, settings: Settings) -> Settings:
         uri = self._extent.uri
@@ -186,7 +193,7 @@ class Look:
                         "--prompt 'What is this?' --answer '{" + (names[-1] if names else "label") + "}'"
                     )
             if not settings.image_column:
-                settings = replace(settings, image_column=(_image_column(names, values),))
+                settings = replace(settings, image_column=(image_column_of(names, values),))
             assert settings.recipe
             check_columns(names, settings.recipe.columns, "the columns are")
         except RowError as error:
@@ -197,6 +204,10 @@ class Look:
     def _columns(self, uri: str, settings: Settings) -> tuple[list[str], dict[str, object]]:
         """Names of the columns, and the values of one row."""
         wanted: Wanted = settings.wanted
+        if not self._head.strip():
+            raise RowError(
+                "missing_column", "there is no row to tell the columns by: is the file empty, or its .gz damaged?"
+            )
         if kind_of(uri, self._head) == "parquet":
             self.said = f"{self.pattern}: a table (--input_format) in Parquet"
             schema = open_parquet(self._extent).schema_arrow
@@ -206,7 +217,7 @@ class Look:
         start = f"{self.pattern}: a table (--input_format)"
         if dialect.kind == "jsonl":
             self.said = f"{start} of JSON lines"
-            keys = self._keys()
+            keys = self.first_keys()
             return list(keys), keys
         if settings.encoding == "auto":
             check_utf8(self._head)
@@ -225,15 +236,3 @@ _GIVEN_BY = {"gemini": ("gemini",), "automl": ("gemini", "table"), "table": ("ge
 
 def _is_metadata(uri: str) -> bool:
     return uri.rpartition("/")[2] in ("metadata.csv", "metadata.jsonl")
-
-
-def _image_column(names: list[str], values: dict[str, object]) -> str:
-    lower = {name.lower(): name for name in reversed(names)}
-    for name in _IMAGE_NAMES:
-        if name in lower:
-            return lower[name]
-    for name, value in values.items():
-        if is_image_name(value):
-            return name
-    detail = f"no column looks like one of images: name it with --image_column; there are {shown(names)}"
-    raise RowError("missing_column", detail)

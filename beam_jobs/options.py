@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from transforms.core.dialects import ENCODINGS
 from transforms.core.policy import CHOICES
@@ -117,17 +117,19 @@ OPTIONS = (
 )  # fmt: skip
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        raise OptionError(f"{message}. `tuneset prepare --help` lists the options.")
+class Parser(argparse.ArgumentParser):
+    """argparse's, whose complaint is an OptionError that says where the options are listed."""
+
+    def error(self, message: str) -> NoReturn:
+        raise OptionError(f"{message}. `{self.prog} --help` lists the options.")
 
 
 def parser() -> argparse.ArgumentParser:
     """`tuneset prepare`'s parser, grouped, with defaults in the help."""
-    made = _Parser(
+    made = Parser(
         prog="tuneset prepare",
+        usage="tuneset prepare --input PATTERNS --output FOLDER [options]",
         allow_abbrev=False,
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=110),
         description="Make a Gemini image-tuning dataset: check and fit images, split examples, write split JSONL, seal it.",
         epilog="Every Apache Beam option may follow (--runner, --direct_num_workers, --region, ...). "
         "Exit status: 0 sealed, 1 failed (the same command goes on), 2 wrong options.",

@@ -36,7 +36,7 @@ from beam_jobs.trial import run_trial
 from transforms.claiming import CLAIM, Claim, Claimed, release_claim, still_ours, take_claim
 from transforms.committing import WORK
 from transforms.sealing import FAILURE, MANIFEST
-from transforms.storage import NoCredentials, NotFound, StorageError, Unavailable, exists, reach, store_for
+from transforms.storage import Forbidden, NoCredentials, NotFound, StorageError, Unavailable, exists, reach, store_for
 from transforms.sweeping import OWNED, owned_images, sweep_folder, top_level
 
 SEALED, FAILED, WRONG = 0, 1, 2
@@ -79,7 +79,12 @@ def prepare(argv: Sequence[str]) -> int:
             raise Claimed(f"Another job sealed {settings.output} just now: look at it, or add --overwrite.")
         store_for(settings.output).delete([f"{settings.output}/{WORK}/{FAILURE}"])  # of an earlier run
     except (Claimed, StorageError) as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+        if isinstance(error, NotFound | Forbidden):
+            print(
+                f"tuneset: {settings.output} cannot be written to: choose a folder that can. ({error})", file=sys.stderr
+            )
+        else:
+            print(f"tuneset: {error}", file=sys.stderr)
         return FAILED
     plan = Plan(settings, claim, remote)
     try:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from typing import TextIO
 
+from beam_jobs.screen import count
 from transforms.committing import WORK
 from transforms.storage import is_local
 
@@ -65,8 +66,8 @@ class Progress:
         while not self._stop.wait(pause):
             blocks, images = self._count()
             seconds = int(time.monotonic() - began)
-            fitted = f", {images:,} images fitted" if images else ""
-            line = f"  {seconds // 60:02d}:{seconds % 60:02d}  {blocks:,} blocks committed{fitted}"
+            fitted = f", {count(images, 'image')} fitted" if images else ""
+            line = f"  {seconds // 60:02d}:{seconds % 60:02d}  {count(blocks, 'block')} committed{fitted}"
             print(line, file=self._out, flush=True)
             pause = _PAUSE
 

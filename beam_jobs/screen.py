@@ -73,7 +73,7 @@ def tree(dataset: dict[str, Any]) -> list[str]:
 def _size(file: dict[str, Any]) -> str:
     if "lines" not in file:
         return "a row for each source and fate"
-    return f"{file['lines']:,} {'rows' if file['name'].endswith('.parquet') else 'lines'}"
+    return count(file["lines"], "row" if file["name"].endswith(".parquet") else "line")
 
 
 def ledger(dataset: dict[str, Any]) -> list[str]:
@@ -111,7 +111,7 @@ def warnings(dataset: dict[str, Any], settings: Settings) -> list[str]:
             found.append("Without --shuffle_seed the first of them is the first part of the input, not a fair sample.")
     if "folder" in dataset["formats"] and not settings.shuffle_seed:
         found.append(
-            "Images of a folder stand in the order of their names, so classes follow one another: --shuffle_seed mixes."
+            "Images of a folder stand in the order of their names, so classes follow one another: --shuffle_seed 1 mixes them."
         )
     for name, number in splits.items():
         if not number:
@@ -119,14 +119,14 @@ def warnings(dataset: dict[str, Any], settings: Settings) -> list[str]:
     if splits["validation"] > 1000 and splits["validation"] > 0.3 * splits["train"]:
         found.append("validation holds over 1,000 examples and over 30 % of train: the service may refuse it.")
     texts = {
-        "examples_split": "examples held more images than an example may and were split; where an answer depends on all "
-        "of them, use --on_too_many_images reject",
-        "examples_over_tokens": "examples may hold more tokens than the model takes (estimated)",
-        "images_warn_type": "references are WebP, HEIC or HEIF, which not all tuning pages name; --types jpeg,png converts",
-        "images_rotated_tag": "references carry an EXIF rotation tag; --upright rewrites them upright",
-        "validation_unused": "lines exceed --max_validation and stand in validation-unused.jsonl",
-    }
-    found += [f"{counters[name]:,} {text}." for name, text in texts.items() if counters.get(name)]
+        "examples_split": ("example", "held more images than an example may, and became pieces; where an answer depends on all "
+        "of them, use --on_too_many_images reject"),
+        "examples_over_tokens": ("example", "may hold more tokens than the model takes (estimated)"),
+        "images_warn_type": ("reference", "to WebP, HEIC or HEIF, which not all tuning pages name; --types jpeg,png converts"),
+        "images_rotated_tag": ("reference", "to images with an EXIF rotation tag; --upright rewrites them upright"),
+        "validation_unused": ("line", "beyond --max_validation, in validation-unused.jsonl"),
+    }  # fmt: skip
+    found += [f"{count(counters[name], noun)} {text}." for name, (noun, text) in texts.items() if counters.get(name)]
     if not dataset["verified"]:
         found.append("No image was looked at (--verify none).")
     return found
@@ -137,19 +137,25 @@ def next_steps(dataset: dict[str, Any], settings: Settings) -> list[str]:
     if dataset["reasons"]:
         steps.append("Mend what rejected.jsonl names, then replay just those rows:")
         steps.append(f"  {_replay(settings)}")
+    files = [
+        f["name"]
+        for f in dataset["files"]
+        if re.fullmatch(r"(train|validation)(-\d.*)?\.jsonl", f["name"]) and f["lines"]
+    ]
     if dataset["uploadable"] == "not yet":
         steps.append("Not yet uploadable: fileUri holds local paths. Say where the images will be, and run again:")
-        steps.append(f"  tuneset prepare ... --output {output}-for-upload --uri_prefix gs://BUCKET/FOLDER")
+        steps.append(f"  {_again(settings, output=f'{output}-for-upload', uri_prefix='gs://BUCKET/FOLDER')}")
     elif is_local(output):
         prefix = settings.uri_prefix or "gs://BUCKET/FOLDER"
-        steps.append("Upload it, then name train.jsonl and validation.jsonl to the tuning job:")
+        steps.append(f"Upload it, then name {' and '.join(files)} to the tuning job:")
+        uploads = [(output, prefix)]
         if settings.uri_prefix:
-            steps.append(f"  gcloud storage rsync --recursive {_root(settings)} {prefix}")
             if settings.image_folder:
-                steps.append(f"  gcloud storage rsync --recursive {settings.image_folder} {prefix}/images")
-        steps.append(f"  gcloud storage rsync --recursive {output} {prefix}")
+                uploads.insert(0, (settings.image_folder, f"{prefix}/images"))
+            uploads.insert(0, (_root(settings), prefix))
+        steps += [f"  {shlex.join(['gcloud', 'storage', 'rsync', '--recursive', *two])}" for two in uploads]
     else:
-        steps.append(f"Name {output}/train.jsonl and {output}/validation.jsonl to the tuning job.")
+        steps.append(f"Name {' and '.join(f'{output}/{name}' for name in files)} to the tuning job.")
     return steps + readers(dataset, settings)
 
 
@@ -183,16 +189,23 @@ def _replay(settings: Settings) -> str:
     """
     from beam_jobs.plan import places
 
-    again = replace(
+    return _again(
         settings,
         input=(f"{settings.output}/rejected.jsonl",),
         output=f"{settings.output}-replayed",
         input_format="auto",
         allow_prefix=places(settings, remote=False).readable,
-        overwrite=False,
-        take_over=False,
     )
+
+
+def _again(settings: Settings, **changed: Any) -> str:
+    """The command of a run on another output folder, by these options but for the changed ones."""
+    again = replace(settings, **changed, overwrite=False, take_over=False)
     return shlex.join(["tuneset", "prepare", *again.as_flags()])
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def bytes_of(number: int) -> str:

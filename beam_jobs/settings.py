@@ -135,19 +135,19 @@ def parse(argv: Sequence[str]) -> Settings:
     values = vars(known)
     if values["preview"] or values["dry_run"]:
         values["output"] = values["output"] or "dataset"  # nothing is written there
+    for name in ("input", "allow_prefix", "types", "image_column"):
+        values[name] = tuple(part.strip() for part in (values[name] or "").split(",") if part.strip())
     for name in ("input", "output"):
         if not values[name]:
             raise OptionError(
                 f"--{name} is missing. For example: tuneset prepare --input 'data/*.jsonl' --output dataset"
             )
-    for name in ("input", "allow_prefix", "types", "image_column"):
-        values[name] = tuple(part.strip() for part in values[name].split(",") if part.strip())
     profile = PROFILES[values["model"]]
     values["max_images"] = values["max_images"] or profile.max_images
     values["max_image_bytes"] = values["max_image_bytes"] or profile.max_image_bytes
     values["types"] = tuple(values["types"]) or profile.types
     values["max_side"] = values["max_side"] or profile.longest_side
-    if values["max_validation"] < 0:
+    if values["max_validation"] == -1:
         values["max_validation"] = profile.max_validation
     settings = Settings(**values, beam=tuple(beam))
     check(settings)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 
+from beam_jobs.options import OptionError, Parser
+from beam_jobs.values import check_place
 from transforms.listing import absolute
-from transforms.storage import NoCredentials, NotFound, Stat, StorageError, Unavailable, reach, store_for
+from transforms.storage import NoCredentials, NotFound, Stat, StorageError, Unavailable, is_local, reach, store_for
 from transforms.sweeping import UsedImages
 
 DONE, FAILED, WRONG = 0, 1, 2
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+def parser() -> Parser:
+    made = Parser(
         prog="tuneset sweep",
         allow_abbrev=False,
         description="List the images of a shared --image_folder that none of the datasets names, one URI a line; with --remove, "
@@ -45,17 +47,16 @@ def sweep(argv: Sequence[str]) -> int:
     """-> exit status. URIs go to standard output, numbers to standard error."""
     try:
         options = parser().parse_args(list(argv))
-    except SystemExit as error:
-        return int(error.code or 0)
-    if options.min_age_hours < 0:
-        print(f"tuneset: --min_age_hours {options.min_age_hours:g}: expected 0 or more", file=sys.stderr)
+        folder, datasets = places(options.image_folder, options.datasets)
+        if not options.min_age_hours >= 0:
+            raise OptionError(f"--min_age_hours {options.min_age_hours:g}: expected 0 or more")
+    except SystemExit:  # of --help
+        return DONE
+    except OptionError as error:
+        print(f"tuneset: {error}", file=sys.stderr)
         return WRONG
     reach(options.user_project)
-    folder = absolute(options.image_folder).rstrip("/")
-    used, datasets = (
-        UsedImages(),
-        [absolute(one.strip()).rstrip("/") for one in options.datasets.split(",") if one.strip()],
-    )
+    used = UsedImages()
     try:
         for dataset in datasets:
             used.add(dataset)
@@ -82,6 +83,25 @@ def sweep(argv: Sequence[str]) -> int:
     what = "removed" if options.remove else "named by none of them; --remove removes them"
     print(f"tuneset: {told.images:,} images, {told.bytes:,} bytes, {what}.", file=sys.stderr)
     return DONE
+
+
+def places(image_folder: str, datasets: str) -> tuple[str, list[str]]:
+    """The folder of images and the datasets, absolute.
+
+    Raises:
+      OptionError: no dataset is named, so that every image would be one that none names; or a folder cannot be one.
+    """
+    named = [one.strip() for one in datasets.split(",") if one.strip()]
+    if not named:
+        raise OptionError(
+            "--datasets names none: expected every sealed dataset that is still wanted, separated by commas"
+        )
+    for name, place in (("image_folder", image_folder), *(("datasets", one) for one in named)):
+        check_place(name, place)
+    folder = absolute(image_folder).rstrip("/")
+    if not image_folder or (is_local(folder) and not os.path.isdir(folder)):
+        raise OptionError(f"--image_folder {image_folder}: expected the folder that the runs were given")
+    return folder, [absolute(one).rstrip("/") for one in named]
 
 
 class _Told:

@@ -11,14 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError
 
 from beam_jobs.checks import check_beam_options
 from beam_jobs.launching import as_curl, as_gcloud, plan_launch, send
-from beam_jobs.options import OptionError
+from beam_jobs.options import OptionError, Parser
 from beam_jobs.settings import parse
 from beam_jobs.templates import FOLDER, TEMPLATES, Template, dockerfile, metadata, spec, text
 from beam_jobs.workers import MIXES
@@ -27,13 +26,8 @@ from transforms.storage import NoCredentials, StorageError, store_for
 _DONE, _FAILED, _WRONG = 0, 1, 2
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        raise OptionError(f"{message}. `tuneset template --help` lists the options.")
-
-
 def parser() -> argparse.ArgumentParser:
-    made = _Parser(
+    made = Parser(
         prog="tuneset template",
         allow_abbrev=False,
         description="Dataflow Flex Templates: metadata, spec and Dockerfile are made from the table of options.",
@@ -78,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
 def template(argv: Sequence[str]) -> int:
     """Run one action -> exit status: 0 done, 1 failed, 2 wrong options."""
     try:
-        known, others = parser().parse_known_args(list(argv))
+        known, others = parser().parse_known_args(list(argv) or ["--help"])
         if others and known.action != "launch":
             raise OptionError(f"{others[0]} is no option of `tuneset template {known.action}`")
         if known.action == "dockerfile":
@@ -91,6 +85,8 @@ def template(argv: Sequence[str]) -> int:
             return build(TEMPLATES[known.name], known)
         else:
             launch(TEMPLATES[known.name], known, others)
+        return _DONE
+    except SystemExit:  # of --help
         return _DONE
     except OptionError as error:
         print(f"tuneset: {error}", file=sys.stderr)

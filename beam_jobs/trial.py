@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +19,6 @@ from transforms.core.outputs import SPLITS
 from transforms.core.reasons import REASONS
 from transforms.core.records import Example, ImageFacts, OpenBlock, Rejection
 from transforms.listing import ListBlocks, listed_blocks
-from transforms.storage import StorageError
 from transforms.trying import (
     READS,
     REASON,
@@ -37,15 +37,20 @@ _LONGEST = 1000  # characters of a text that are shown
 
 
 def run_trial(plan: Plan) -> int:
-    """-> exit status: 0, or 1 if storage or a worker failed."""
+    """-> exit status: 0, or 1 if storage or a worker failed, or a person had enough."""
     try:
         if plan.settings.preview:
             for text in preview(plan):
                 print(text)
         else:
             print(dry_run(plan))
-    except StorageError as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("tuneset: interrupted. Nothing was written.", file=sys.stderr)
+        return 1
+    except Exception as error:  # an engine's, which wraps what its workers raise
+        if plan.settings.verbose:
+            traceback.print_exception(error)
+        print(f"tuneset: {screen.cause(error)} Nothing was written.", file=sys.stderr)
         return 1
     return 0
 
@@ -100,9 +105,10 @@ def preview(plan: Plan) -> Iterator[str]:
             before[source] += lines
         if left <= 0:
             break
-    found = plan.settings.preview - left
+    found = screen.count(plan.settings.preview - left, "example")
+    where = "in the whole input" if left else "before the last of them"
     more = f", the first {plan.settings.preview:,} of them shown" if rejected > plan.settings.preview else ""
-    yield f"{found:,} examples, and {rejected:,} rejected rows before the last of them{more}. Nothing was written."
+    yield f"{found}, and {screen.count(rejected, 'rejected row')} {where}{more}. Nothing was written."
 
 
 def _rejection(rejection: Rejection, line: int) -> str:

@@ -17,10 +17,11 @@ import google_crc32c
 from folders import read_folder
 from PIL import Image
 
-from transforms.core.examples import parse_example, unwrap
+from transforms.core.examples import parse_example
 from transforms.core.ledger import COUNTERS, FATES, broken_laws
 from transforms.core.reasons import REASONS, RowError
 from transforms.core.records import Record, Row
+from transforms.core.replaying import unwrap
 
 Folder = dict[str, Any]
 

@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.core import jsonl
-from transforms.core.examples import drop_images, output_line, parse_example, unwrap
+from transforms.core.examples import drop_images, output_line, parse_example
 from transforms.core.profiles import DEFAULT_PROFILE, PROFILES, tiles
 from transforms.core.reasons import REASONS, RowError
 from transforms.core.records import Example, Row
+from transforms.core.replaying import unwrap
 from transforms.core.tokens import estimate_tokens
 
 quick = settings(derandomize=True, max_examples=80, deadline=None)

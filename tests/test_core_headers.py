@@ -14,10 +14,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from transforms.core.headers import FAR, NeedMore, ends_well, parse, sniff, walk
+from transforms.core.headers import FAR, NeedMore, parse
 from transforms.core.rare import RARE
 from transforms.core.reasons import REASONS, ImageError
 from transforms.core.records import Header
+from transforms.core.signatures import sniff
+from transforms.core.structure import ends_well, walk
 
 HEAD = 65_536  # bytes of the first read
 TYPES = ["jpeg", "png", "webp", "heic", "heif", "avif", "gif", "bmp", "tiff", "ico", "jp2", "jxl", "svg", *RARE]

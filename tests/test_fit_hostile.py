@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from transforms.core.decode import check_decode
-from transforms.core.headers import NeedMore, ends_well, parse, walk
+from transforms.core.headers import NeedMore, parse
 from transforms.core.images import fit
 from transforms.core.policy import FitPolicy
 from transforms.core.reasons import ImageError
+from transforms.core.structure import ends_well, walk
 
 pillow_heif.register_heif_opener()
 

@@ -53,7 +53,7 @@ def test_the_class_is_the_folder_that_holds_the_image(
     assert said.startswith(
         "./in: images, one a row (--input_format); answers are the names of their folders (--answer '{path.parent}')\n"
     )
-    assert "--shuffle_seed mixes" in said
+    assert "--shuffle_seed 1 mixes them" in said
 
 
 def test_several_folders_and_globs_go_together(run: Run, tmp_path: Path) -> None:

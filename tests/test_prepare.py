@@ -150,7 +150,7 @@ def test_an_example_over_max_images_is_split(run: Run, tmp_path: Path) -> None:
     ]
     count = counters(found)
     assert (count["examples_split"], count["pieces_written"], count["examples_written"]) == (1, 2, 4)
-    assert "1 examples held more images" in found["screen"]
+    assert "1 example held more images" in found["screen"]
 
 
 def test_an_example_over_max_images_may_be_rejected_instead(run: Run, tmp_path: Path) -> None:
@@ -496,7 +496,7 @@ def test_max_validation_keeps_the_smallest_ids(run: Run, cap: int, kept: int) ->
     for e in found["examples.parquet"]:
         ids[e["split"]].append(e["id"])
     assert sorted(ids["validation"] + ids["validation-unused"])[:kept] == sorted(ids["validation"])
-    assert ("stand in validation-unused.jsonl" in found["screen"]) is (unused > 0)
+    assert ("beyond --max_validation, in validation-unused.jsonl." in found["screen"]) is (unused > 0)
     assert len(lines(found)) == 5
 
 
@@ -650,10 +650,11 @@ def test_over_max_rejected_fraction_nothing_is_sealed(
 
 
 def test_without_one_good_row_nothing_is_sealed(tmp_path: Path, told: Callable[..., tuple[int, str]]) -> None:
-    for name, rows in (("bad", some_bad(0, 3)), ("empty", [])):
+    none = "None of the 3 rows can be used (missing_contents 3). missing_contents: "
+    for name, rows, why in (("bad", some_bad(0, 3), none), ("empty", [], "The input holds no row.")):
         source = write_lines(tmp_path / f"{name}.jsonl", rows)
         status, said = told("--input", source, "--output", str(tmp_path / name), "--max_rejected_fraction", "1")
-        assert status == 1 and said.startswith(f"tuneset: not sealed. None of the {len(rows)} rows can be used")
+        assert status == 1 and f"tuneset: not sealed. {why}" in said
         assert not (tmp_path / name / "manifest.json").exists()
 
 

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image, ImageChops, ImageOps
 
 from beam_jobs import drawing
-from beam_jobs.sample import PARTS, write_sample
+from beam_jobs.sample import write_sample
+from beam_jobs.sample_tables import PARTS
 
 ROOT = Path(__file__).parents[1]
 LIMIT = 20_000_000

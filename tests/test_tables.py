@@ -450,7 +450,7 @@ def test_rejected_rows_of_a_table_need_their_templates_again(run: Run, tmp_path:
         ),
         ("id,image,label\n".encode("utf-16"), ASK, "UTF-16 byte order mark"),
         (b'id,image,label\n1,"i.jpg', (*ASK, "--delimiter", "ab"), "--delimiter ab: expected one ASCII character"),
-        (b"", ASK, "there is no column 'id'"),
+        (b"", ASK, "there is no row to tell the columns by: is the file empty"),
         (
             b"id,image,label\n",
             ("--prompt", "{", "--answer", "x"),
@@ -482,7 +482,7 @@ def test_the_format_may_be_named(run: Run, told: Callable[..., str], tmp_path: P
     source = write_lines(tmp_path / "t.jsonl", rows)
     assert answers(run(source, *ASK, "--input_format", "table")) == ["a"]
     folder = put(tmp_path / "in/t.csv", b"id,image,label\n").rpartition("/")[0]
-    assert "finds no file to read (of a folder: *.jsonl, text also with .gz)" in told(
+    assert "finds no file to read (of a folder: *.jsonl, text also with .gz; t.csv is none of them)" in told(
         folder, "--input_format", "gemini", where="b"
     )
 

@@ -26,8 +26,7 @@ from transforms.tables import TableReader
 
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 _CELLS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab")
-# Endings of the files that a folder gives, by format.
-SUFFIXES = {
+SUFFIXES = {  # of the files that a folder gives, by format
     "gemini": _LINES,
     "automl": (*_LINES, *_CELLS),
     "table": (*_LINES, *_CELLS, ".parquet"),

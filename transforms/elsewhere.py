@@ -20,8 +20,18 @@ from transforms.storage import Changed, Forbidden, NotFound, Piece, Stat, Storag
 _EXTRAS = {"s3": "aws", "azfs": "azure", "hdfs": "hadoop"}  # packages that bring Beam's file systems
 
 
+def _installed_by(scheme: str) -> str:
+    return f" (pip install 'apache-beam[{_EXTRAS[scheme]}]')" if scheme in _EXTRAS else ""
+
+
 def _stat_of(found: FileMetadata) -> Stat:
     return Stat(found.path, int(found.size_in_bytes), f"{found.size_in_bytes}-{found.last_updated_in_seconds:.6f}")
+
+
+def _causes(error: BeamIOError) -> list[BaseException]:
+    """What lies at the bottom of an error: Beam's file systems wrap each other's."""
+    details = (error.exception_details or {}).values()
+    return [one for cause in details for one in (_causes(cause) if isinstance(cause, BeamIOError) else [cause])]
 
 
 @contextmanager
@@ -33,8 +43,13 @@ def _translated(uri: str) -> Iterator[None]:
     except PermissionError as error:
         raise Forbidden(f"{uri} may not be read: {error}") from None
     except BeamIOError as error:
-        causes = list((error.exception_details or {}).values())
+        causes = _causes(error)
         text = f"{uri}: {'; '.join(map(str, causes)) or error}"
+        if any(
+            isinstance(cause, AssertionError | ImportError) for cause in causes
+        ):  # as Beam says what is not installed
+            scheme = uri.partition("://")[0]
+            raise StorageError(f"{uri} cannot be read: {causes[0]}{_installed_by(scheme)}") from error
         codes = {getattr(cause, "code", None) for cause in causes}
         if any(isinstance(cause, FileNotFoundError) for cause in causes) or 404 in codes:
             raise NotFound(f"{uri} does not exist") from error
@@ -59,10 +74,9 @@ class BeamStore:
         try:
             FileSystems.get_filesystem(f"{scheme}://")
         except (ValueError, BeamIOError):
-            extra = f" (pip install 'apache-beam[{_EXTRAS[scheme]}]')" if scheme in _EXTRAS else ""
             raise StorageError(
                 f"{scheme}:// cannot be read: expected a local path or gs://BUCKET/..., or a scheme that Beam has a file "
-                f"system for{extra}"
+                f"system for{_installed_by(scheme)}"
             ) from None
 
     def stat(self, uri: str) -> Stat:

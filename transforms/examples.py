@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from transforms.core.examples import drop_images, folder_of, parse_example, unwrap
+from transforms.core.examples import drop_images, parse_example
 from transforms.core.profiles import PROFILES, Profile
 from transforms.core.reasons import REASONS, RowError
 from transforms.core.records import Example, OpenBlock, Record, Rejection
+from transforms.core.replaying import folder_of, unwrap
 from transforms.core.splits import rank
 from transforms.core.splitting import split_contents
 from transforms.core.tables import Recipe, record_of

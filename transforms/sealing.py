@@ -18,12 +18,12 @@ from apache_beam.pvalue import AsIter, AsList, AsSingleton
 
 from transforms.committing import WORK, from_parts
 from transforms.core import outputs, sealing
-from transforms.core.ledger import broken_laws
 from transforms.core.outputs import Caps
 from transforms.core.records import Receipt, SortKey
 from transforms.core.sealing import GROUPS, Cuts, Plan, Summary
 from transforms.core.splits import rank
-from transforms.segments import Chunk, Joined, SegmentWriter, Unsealed, join_chunks
+from transforms.joining import Joined, join_chunks
+from transforms.segments import Chunk, SegmentWriter, Unsealed
 from transforms.shuffling import ShuffleLines
 from transforms.storage import patiently, read_existing, store_for
 
@@ -106,7 +106,7 @@ class SealDataset(beam.PTransform):
             line_sizes=lambda table, group: self.writer.line_sizes(table, group, cuts),
         )
         plan.counters["files_skipped"] = sum(skipped)
-        plan.fault = self._fault(plan)
+        plan.fault = sealing.fault_of(plan, self.max_rejected_fraction, f"{self.writer.folder}/rejected.jsonl")
         return plan
 
     def _manifest(self, _: None, files: list[Joined], plan: Plan, night: dict[str, Any] | None = None) -> str:
@@ -125,26 +125,6 @@ class SealDataset(beam.PTransform):
             if stored["dataset"] != json.loads(data)["dataset"]:
                 raise Unsealed(f"{path} already names another dataset: two jobs wrote to one folder")
         return path
-
-    def _fault(self, plan: Plan) -> str:
-        """Why the dataset may not be sealed, as a sentence for a person, or ""."""
-        counters = plan.counters
-        if laws := broken_laws(counters):
-            return f"The ledger does not balance, which is a fault of Tuneset: {'; '.join(laws)}."
-        read, rejected = counters["examples_read"], counters["examples_rejected"]
-        common = ", ".join(f"{reason} {number:,}" for reason, number in plan.reasons.most_common(3))
-        if read == rejected:
-            return f"None of the {read:,} rows can be used ({common or 'the input holds no row'}). {self._rejections()}"
-        if read >= 100 and rejected > self.max_rejected_fraction * read:
-            return (
-                f"{rejected:,} of {read:,} examples were rejected, more than --max_rejected_fraction "
-                f"{self.max_rejected_fraction:g} allows ({common}). {self._rejections()} Mend the cause, or raise the "
-                "fraction; the same command then goes on from where this run stopped."
-            )
-        return ""
-
-    def _rejections(self) -> str:
-        return f"{self.writer.folder}/rejected.jsonl says why, row by row."
 
 
 class GroupSegments(beam.PTransform):

@@ -1,4 +1,4 @@
-"""Write a segment of the dataset, and join files from what the segments wrote.
+"""Write a segment of the dataset: receipts of neighbouring blocks -> its chunks of the output files, which joining.py joins.
 
 A chunk is a segment's share of one output file: byte ranges of committed parts where they can be taken as they are (the common
 case: nothing is read), or a new object where lines are chosen, numbered or merged.
@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from transforms.claiming import still_ours
 from transforms.committing import WORK
 from transforms.core import sealing
-from transforms.core.outputs import EXAMPLES_FILE, IMAGES, REPEATING, SPLITS, number_rejected, table, words
+from transforms.core.outputs import EXAMPLES_FILE, number_rejected, table, words
 from transforms.core.records import Part, Receipt
-from transforms.core.sealing import GROUPS, Cuts, Place, Plan, Summary
+from transforms.core.sealing import GROUPS, Cuts, Plan, Summary
+from transforms.lines import Lines, groups_of, lines_of, sizes_of, whole_sizes
 from transforms.overlapping import read_each
 from transforms.storage import USUAL, Access, Piece, crc32c, is_local, store_for
 
 pa.set_memory_pool(pa.system_memory_pool())  # the others keep what they once held: 55 MB more after a million lines
 _ROW_GROUP = 64 << 10  # rows of a table that are held at once: a segment may be many times the average one
-_CHUNKS = 4  # shares of a table, of up to so many rows, that are read at once
-JSONL, PARQUET = "application/json-lines", "application/vnd.apache.parquet"
+JSONL = "application/json-lines"
 
 
 class Unsealed(Exception):
@@ -43,50 +41,6 @@ class Chunk:
     at: tuple[int, ...]
     pieces: tuple[Piece, ...] = ()
     lines: int = 0
-
-
-@dataclass(frozen=True)
-class Joined:
-    name: str
-    lines: int
-    size: int
-    crc32c: int
-    generation: str
-
-
-@dataclass
-class Lines:
-    """The lines that a segment writes, as columns over all its blocks, in order."""
-
-    table: pa.Table
-    block: np.ndarray  # index of the receipt
-    group: np.ndarray  # index into GROUPS, or -1: sampled out
-    size: np.ndarray  # bytes
-    offset: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # in the block's part of its split
-
-
-def groups_of(rows: pa.Table, cuts: Cuts) -> np.ndarray:
-    """The output group of each line."""
-    group: np.ndarray = rows["split"].to_numpy().astype(np.int64)
-    if cuts.active:
-        ids = rows["id"].to_numpy()
-        if cuts.validation < 1 << 64:
-            group[(group == 1) & (ids >= np.uint64(cuts.validation))] = 3
-        if cuts.sample < 1 << 64:
-            rank = (ids << np.uint64(32)) | (ids >> np.uint64(32))
-            group[rank >= np.uint64(cuts.sample)] = -1
-    return group
-
-
-def _whole(parts: dict[str, Part]) -> list[tuple[int, int]]:
-    """As `_sizes`, where no cap chooses."""
-    return [(parts[name].lines, parts[name].size) if name in parts else (0, 0) for name in GROUPS]
-
-
-def _sizes(rows: pa.Table, cuts: Cuts) -> list[tuple[int, int]]:
-    """Lines and bytes of each output group."""
-    group, size = groups_of(rows, cuts), rows["bytes"].to_numpy()
-    return [(int((group == g).sum()), int(size[group == g].sum())) for g in range(len(GROUPS))]
 
 
 @dataclass(frozen=True)
@@ -126,7 +80,7 @@ class SegmentWriter:
             parts = {part.kind: part for part in receipt.parts}
             summary.tables.append(parts["examples"].name if "examples" in parts else "")
             summary.images += parts["images"].lines if "images" in parts else 0
-            sizes = _sizes(table(next(tables)), cuts) if examples else _whole(parts)
+            sizes = sizes_of(table(next(tables)), cuts) if examples else whole_sizes(parts)
             for group, (lines, size) in enumerate(sizes):
                 summary.lines[group].append(lines)
                 summary.sizes[group].append(size)
@@ -147,13 +101,17 @@ class SegmentWriter:
             return
         if self.images:
             yield from self._images(segment, ordered, plan)
-        lines = self._lines(ordered, cuts)
-        if lines is None:
+        parts = [(index, part) for index, r in enumerate(ordered) for part in r.parts if part.kind == "examples"]
+        if not parts:
             return
+        lines = lines_of(parts, map(table, read_each([part.name for _, part in parts])), cuts)
         first_lines = sealing.first_lines(ordered, plan.carry[segment])
         for group in range(len(GROUPS)):
             places = plan.places[segment][group]
-            for number, chosen in self._by_file(np.flatnonzero(lines.group == group), places):
+            of_group = np.flatnonzero(lines.group == group)
+            for number, chosen in enumerate(np.split(of_group, places.cuts), places.file):
+                if not len(chosen):
+                    continue
                 name = sealing.file_name(GROUPS[group], ".jsonl", number, plan.files[group])
                 pieces = self._pieces(segment, ordered, lines, chosen, group, name)
                 yield name, Chunk((segment,), self._composed(pieces, segment, name), len(chosen))
@@ -165,28 +123,6 @@ class SegmentWriter:
                     rows = self._rows(ordered, lines, some, group, name, (line, offset), first_lines)
                     yield target, self._put(rows, (group, segment, number, at), target)
                     line, offset = line + len(some), offset + int(lines.size[some].sum())
-
-    def _lines(self, receipts: list[Receipt], cuts: Cuts) -> Lines | None:
-        parts = [(index, part) for index, r in enumerate(receipts) for part in r.parts if part.kind == "examples"]
-        if not parts:
-            return None
-        tables = map(table, read_each([part.name for _, part in parts]))
-        rows = pa.concat_tables(tables).combine_chunks()
-        block = np.concatenate([np.full(part.lines, index) for index, part in parts])
-        size = rows["bytes"].to_numpy().astype(np.int64)
-        lines = Lines(rows, block, groups_of(rows, cuts), size, np.zeros(len(size), np.int64))
-        part_of = block * len(SPLITS) + rows["split"].to_numpy()
-        order = np.argsort(part_of, kind="stable")
-        running = np.cumsum(size[order]) - size[order]
-        starts = np.flatnonzero(np.diff(part_of[order], prepend=-1))
-        lengths = np.diff(starts, append=len(order))
-        lines.offset[order] = running - np.repeat(running[starts], lengths)
-        return lines
-
-    def _by_file(self, indexes: np.ndarray, place: Place) -> Iterator[tuple[int, np.ndarray]]:
-        for number, chosen in enumerate(np.split(indexes, place.cuts), place.file):
-            if len(chosen):
-                yield number, chosen
 
     def _pieces(
         self, segment: int, receipts: list[Receipt], lines: Lines, chosen: np.ndarray, group: int, name: str
@@ -285,25 +221,3 @@ class SegmentWriter:
             if at == len(parts) or sum(map(len, held)) >= _ROW_GROUP:
                 yield target, self._put(pa.concat_tables(held), (segment, at), target)
                 held = []
-
-
-def join_chunks(grouped: tuple[str, Iterable[Chunk]], writer: SegmentWriter) -> Joined:
-    """Join an output file from its chunks, or merge it if it is a table."""
-    name, chunks = grouped
-    writer.check_claim()
-    ordered = sorted(chunks, key=lambda chunk: chunk.at)
-    uri, lines = f"{writer.folder}/{name}", sum(chunk.lines for chunk in ordered)
-    pieces = [piece for chunk in ordered for piece in chunk.pieces]
-    store = store_for(uri)
-    if not name.endswith(".parquet"):
-        found, checksum = store.join(uri, pieces, JSONL)
-        return Joined(name, lines, found.size, checksum, found.generation)
-    sink: Any = io.BytesIO()
-    schema, repeating = (EXAMPLES_FILE, REPEATING) if name.startswith("examples") else (IMAGES, True)
-    with pq.ParquetWriter(sink, schema, compression="zstd", store_schema=False, use_dictionary=repeating) as parquet:
-        for data in read_each([piece.uri for piece in pieces], _CHUNKS):
-            parquet.write_table(table(data))
-    data = sink.getvalue()
-    store.replace(uri, data, "")
-    found = store.stat(uri)
-    return Joined(name, lines, found.size, crc32c(data), found.generation)

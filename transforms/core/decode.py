@@ -23,10 +23,11 @@ from PIL import Image, JpegImagePlugin
 
 from .colour import before_load, check_depth, plain
 from .encode import SCALED_QUALITY, STEPS, tables
-from .headers import sniff, walk
 from .pixels import SIDEWAYS, turned
 from .rare import RARE
 from .reasons import ImageError
+from .signatures import sniff
+from .structure import walk
 
 # The only decoders that hostile bytes reach, by header type. JPEG XL and SVG have none.
 DECODERS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP", "tiff": "TIFF", "ico": "ICO",

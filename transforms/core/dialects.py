@@ -11,7 +11,7 @@ import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from transforms.core.reasons import RowError
@@ -33,6 +33,11 @@ IMAGE_TYPES = {
 }  # fmt: skip
 
 _DELIMITERS = (",", "\t", ";", "|")
+_NO_TEXT = {b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP file or a spreadsheet (which can be saved as CSV)"}
+_IMAGE_NAMES = (
+    "image", "images", "image_uri", "image_url", "image_path", "image_file", "file_name", "filename", "img", "picture",
+    "photo", "uri", "url", "gcs_uri", "path", "file",
+)  # fmt: skip
 _RECORDS = 20  # that are compared
 _IMAGE = re.compile(rf"(?:gs://.+|.+\.(?:{'|'.join(IMAGE_TYPES)}))", re.IGNORECASE)
 _JSONL, _TSV, _CSV = (".jsonl", ".ndjson"), (".tsv", ".tab"), (".csv",)
@@ -138,6 +143,19 @@ def check_utf8(head: bytes) -> None:
         ) from None
 
 
+def no_text(head: bytes) -> str:
+    """What the first bytes of a file are that is neither text nor Parquet; "" of one that may be.
+
+    >>> no_text(b"%PDF-1.7"), no_text(b"image,label")
+    ('a PDF', '')
+    """
+    for start, kind in _NO_TEXT.items():
+        if head.startswith(start):
+            return kind
+    marked = head.startswith((b"\xff\xfe", b"\xfe\xff", b"PAR1"))
+    return "UTF-16 without a mark, or no text at all" if b"\0" in head[:16] and not marked else ""
+
+
 def _records(text: str, delimiter: str, whole: bool) -> list[list[str]]:
     reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter, strict=True)
     found: list[list[str]] = []
@@ -199,3 +217,20 @@ def _named(first: Sequence[str]) -> list[str]:
         times[name] += 1
         names.append(f"{name} ({times[name]})" if times[name] > 1 else name)
     return names
+
+
+def image_column_of(names: Sequence[str], values: Mapping[str, object]) -> str:
+    """The column of images, by its name, or else by the values of one row.
+
+    Raises:
+      RowError: missing_column, there is none.
+    """
+    lower = {name.lower(): name for name in reversed(names)}
+    for name in _IMAGE_NAMES:
+        if name in lower:
+            return lower[name]
+    for name, value in values.items():
+        if is_image_name(value):
+            return name
+    detail = f"no column looks like one of images: name it with --image_column; there are {shown(names)}"
+    raise RowError("missing_column", detail)

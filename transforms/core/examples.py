@@ -9,10 +9,7 @@ The walk over `contents` is the hot path of the whole program: a clean row is ch
 
 from __future__ import annotations
 
-import base64
-import binascii
 import itertools
-import posixpath
 import re
 from collections.abc import Collection
 from functools import lru_cache
@@ -20,34 +17,13 @@ from typing import Any
 
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
-from transforms.core.records import FORMATS, Example, Record, Row
+from transforms.core.records import Example, Record, Row
+from transforms.core.replaying import folder_of, unwrap
+from transforms.core.spelling import CONFIG, DATA, FILE_DATA, HEAD, PART, camel, camel_tools
 from transforms.core.splits import hash64
 from transforms.core.splitting import captions
-from transforms.core.tables import Recipe, record_of
+from transforms.core.tables import Recipe
 
-REJECTED = "rejected/1"  # the mark of a line of rejected.jsonl
-
-
-def _snake(*names: str) -> dict[str, str]:
-    return {re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name): name for name in names}
-
-
-_HEAD = _snake("systemInstruction", "tools", "generationConfig")
-_DATA = _snake(
-    "text", "fileData", "inlineData", "functionCall", "functionResponse", "executableCode", "codeExecutionResult",
-)  # fmt: skip
-_PART = _DATA | _snake("mediaResolution", "videoMetadata", "thought", "thoughtSignature")
-_FILE_DATA = _snake("mimeType", "fileUri", "displayName")
-_TOOL = _snake(
-    "functionDeclarations", "googleSearch", "googleSearchRetrieval", "googleMaps", "codeExecution", "urlContext",
-    "enterpriseWebSearch", "computerUse",
-)  # fmt: skip
-_DECLARATION = _snake("parametersJsonSchema", "responseJsonSchema")
-_CONFIG = _snake(
-    "mediaResolution", "maxOutputTokens", "topP", "topK", "candidateCount", "stopSequences", "presencePenalty",
-    "frequencyPenalty", "responseMimeType", "responseSchema", "responseJsonSchema", "responseLogprobs",
-    "responseModalities", "thinkingConfig", "audioTimestamp", "routingConfig", "speechConfig",
-)  # fmt: skip
 _OTHER_FORMATS = (
     ("messages", "messages (OpenAI)"),
     ("conversations", "conversations (LLaVA)"),
@@ -60,7 +36,6 @@ _OTHER_FORMATS = (
     ("prefix", "prefix, suffix and image (PaliGemma)"),
 )
 _MIME = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]*")
-folder_of = lru_cache(maxsize=64)(posixpath.dirname)  # of a file: what its relative paths start from
 _USUAL = frozenset(("image/jpeg", "image/png", "image/webp", "image/heic", "image/heif"))
 _usual = lru_cache(lambda types: frozenset(f"image/{type}" for type in types))
 
@@ -162,45 +137,6 @@ def parse_example(
     return Example(row, id, contents, head, columns, images, text_bytes=text_bytes if alone else -1, base=base)
 
 
-def unwrap(row: Row) -> tuple[Row, str]:
-    """The row a line of rejected.jsonl holds, and the folder its relative paths start from; another row as it is.
-
-    A row that was rejected again while being replayed is unwrapped to the innermost one, whose base counts.
-
-    Raises:
-        RowError: not_an_object, when the line only locates its row; or a fault of the line, but not of the row it holds.
-    """
-    base, obj = folder_of(row.source), jsonl.loads(row.raw)
-    while obj.get("tuneset") == REJECTED:
-        if isinstance(obj.get("base"), str):
-            base = obj["base"]
-        inner, encoded = obj.get("row"), obj.get("row_base64")
-        if isinstance(inner, dict):
-            raw = jsonl.dumps(inner)
-        elif isinstance(encoded, str):
-            try:
-                raw = base64.b64decode(encoded, validate=True)
-            except (binascii.Error, ValueError):
-                raise RowError("not_an_object", "row_base64 of the rejected line is not base64") from None
-        elif inner is None:
-            raise RowError("not_an_object", "the row was cut when it was rejected: take it from its source and offset")
-        else:
-            raise RowError("not_an_object", "the row of the rejected line is not an object")
-        format = obj.get("format")
-        row = Row(row.source, row.offset, row.line, raw)
-        try:
-            obj = jsonl.loads(raw)
-        except RowError:
-            if format in FORMATS[1:]:
-                raise RowError(
-                    "bad_record", f"it could not be read as a row of a {format}: mend it where it stands"
-                ) from None
-            break  # to be rejected again, as itself
-        if format in FORMATS[1:]:
-            return record_of(row, format, obj), base
-    return row, base
-
-
 def output_line(example: Example, contents: list[dict[str, Any]]) -> bytes:
     """One line of a split file, with its line end: `contents` of a piece, and what every piece repeats."""
     if not example.head:
@@ -254,7 +190,7 @@ def _no_contents(contents: Any, columns: dict[str, Any]) -> RowError:
 def _take_head(columns: dict[str, Any], head: dict[str, Any]) -> bool:
     """Move what every piece repeats from `columns` to `head`; whether the row was, and stays, as the id wants it."""
     plain = True
-    for snake, name in _HEAD.items():
+    for snake, name in HEAD.items():
         if snake in columns and snake != name:
             if name in columns:
                 raise RowError("duplicate_key", f"the row has both {name} and {snake}")
@@ -268,7 +204,7 @@ def _take_head(columns: dict[str, Any], head: dict[str, Any]) -> bool:
                 continue
             plain = False
             if value is not None:
-                head[name] = _tools(value) if name == "tools" else _camel(value, _CONFIG, name)
+                head[name] = camel_tools(value) if name == "tools" else camel(value, CONFIG, name)
     return plain and not columns
 
 
@@ -283,37 +219,12 @@ def _system(value: Any) -> dict[str, Any]:
         raise RowError("bad_system_instruction", f"systemInstruction has the key {min(unknown)!r}")
     if value.get("role", "") is None:
         value = {"parts": parts}
-    mended = [part if isinstance(part, dict) and len(part) == 1 else _camel(part, _PART, "a part") for part in parts]
+    mended = [part if isinstance(part, dict) and len(part) == 1 else camel(part, PART, "a part") for part in parts]
     for i, part in enumerate(mended):
         text = part.get("text") if isinstance(part, dict) and len(part) == 1 else None
         if not isinstance(text, str) or not text or text.isspace():
             raise RowError("bad_system_instruction", f"systemInstruction.parts[{i}] is not a text alone, or blank")
     return value if all(new is old for new, old in zip(mended, parts)) else {**value, "parts": mended}
-
-
-def _tools(tools: Any) -> Any:
-    """`tools` in camelCase: the API's own wrappers only, never the names inside a user's schema."""
-    if not isinstance(tools, list):
-        return tools
-    tools = [_camel(tool, _TOOL, "a tool") for tool in tools]
-    for tool in tools:
-        if isinstance(tool, dict) and isinstance(tool.get("functionDeclarations"), list):
-            tool["functionDeclarations"] = [
-                _camel(declaration, _DECLARATION, "a function declaration")
-                for declaration in tool["functionDeclarations"]
-            ]
-    return tools
-
-
-def _camel(value: Any, names: dict[str, str], what: str) -> Any:
-    """An object with its known keys in camelCase and without nulls; anything else as it is."""
-    if not isinstance(value, dict):
-        return value
-    renamed = {names.get(key, key): field for key, field in value.items()}
-    if len(renamed) != len(value):
-        twice = next(name for snake, name in names.items() if snake != name and snake in value and name in value)
-        raise RowError("duplicate_key", f"{what} has {twice} in both spellings")
-    return {key: field for key, field in renamed.items() if field is not None}
 
 
 def _bad_turn(turn: Any, role: str, number: int) -> RowError:
@@ -338,8 +249,8 @@ def _part(part: Any, number: int, i: int) -> dict[str, Any]:
     where = f"contents[{number}].parts[{i}]"
     if not isinstance(part, dict):
         raise RowError("bad_part", f"{where} is not an object")
-    mended = _camel(part, _PART, where)
-    data = [key for key in mended if key in _DATA.values()]
+    mended = camel(part, PART, where)
+    data = [key for key in mended if key in DATA.values()]
     if len(data) != 1:
         raise RowError("bad_part", f"{where} holds {' and '.join(data) or 'no data'}: one of text, fileData is needed")
     if data[0] == "inlineData":
@@ -348,7 +259,7 @@ def _part(part: Any, number: int, i: int) -> dict[str, Any]:
         raise RowError("unsupported_part", f"{where} holds a {data[0]}")
     for key in mended:
         if key != data[0] and (key, data[0]) != ("mediaResolution", "fileData"):
-            reason = "unsupported_part" if key in _PART.values() and key != "mediaResolution" else "bad_part"
+            reason = "unsupported_part" if key in PART.values() and key != "mediaResolution" else "bad_part"
             raise RowError(reason, f"{where} holds {key[:40]!r} beside {data[0]}")
     return part if mended.keys() == part.keys() else mended
 
@@ -356,11 +267,11 @@ def _part(part: Any, number: int, i: int) -> dict[str, Any]:
 def _file_data(data: Any, number: int, i: int) -> dict[str, str]:
     """A fileData in camelCase, with both of its keys."""
     where = f"contents[{number}].parts[{i}].fileData"
-    mended = _camel(data, _FILE_DATA, where)
+    mended = camel(data, FILE_DATA, where)
     if not isinstance(mended, dict) or "mimeType" not in mended or "fileUri" not in mended:
         raise RowError("bad_file_data", f"{where} is not an object with mimeType and fileUri")
     for key, value in mended.items():
-        if key not in _FILE_DATA.values() or not isinstance(value, str):
+        if key not in FILE_DATA.values() or not isinstance(value, str):
             raise RowError("bad_file_data", f"{where}: {key[:40]!r} is unknown or not a string")
     return mended
 

@@ -12,62 +12,23 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
-from typing import Literal
 
 from transforms.core import rare
 from transforms.core.reasons import ImageError
 from transforms.core.records import Header
-from transforms.core.structure import MAX_PARTS, boxes, broken, ends_well, gif_blocks, primary_item, walk
-
-__all__ = ["FAR", "NeedMore", "ends_well", "parse", "sniff", "walk"]
-
-Order = Literal["little", "big"]
+from transforms.core.signatures import SEQUENCES, looks_like, sniff
+from transforms.core.structure import MAX_PARTS, boxes, broken, gif_blocks, primary_item
+from transforms.core.tags import LENGTH, ORIENTATION, WIDTH, Order, exif_orientation, tags_of
 
 FAR = 1 << 20  # bytes: a TIFF directory or HEIF meta box that ends beyond is not fetched, the size stays unknown
 
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-    (b"II*\0", "tiff"),
-    (b"MM\0*", "tiff"),
-    (b"II+\0\x08\0\0\0", "tiff"),  # BigTIFF
-    (b"MM\0+\0\x08\0\0", "tiff"),
-    (b"\0\0\x01\0", "ico"),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", "jp2"),
-    (b"\xff\x4f\xff\x51", "jp2"),  # bare codestream
-    (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
-    (b"\xff\x0a", "jxl"),
-)
-# ISO/IEC 23008-12 annex B (HEIF, HEVC) and the AV1 Image File Format: brands of stills and of sequences.
-_HEIC_SEQUENCES = frozenset((b"hevc", b"hevx", b"hevm", b"hevs"))
-_HEIC = _HEIC_SEQUENCES | {b"heic", b"heix", b"heim", b"heis"}
-_AVIF = frozenset((b"avif", b"avis"))
-_HEIF = frozenset((b"mif1", b"msf1", b"mif2", b"miaf"))
-_SEQUENCES = _HEIC_SEQUENCES | {b"msf1", b"avis"}
-_BMP_HEADERS = frozenset((12, 16, 40, 52, 56, 64, 108, 124))  # sizes of the known DIB headers, bytes
-_LOOKS = (
-    (b"%PDF", "a PDF"),
-    (b"\x1f\x8b", "gzip"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"%!PS", "PostScript"),
-    (b"ID3", "MP3 audio"),
-    (b"OggS", "Ogg media"),
-    (b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
-)
-_TEXT = bytes({*range(32, 127), *b"\t\n\r\f", *range(128, 256)})
 _UNKNOWN_SIZE = frozenset(("tiff", "heic", "heif", "avif"))  # their parsers refuse zeros themselves
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _NO_LENGTH = frozenset((0x01, *range(0xD0, 0xD8)))  # JPEG markers that stand alone: TEM, RST0-7
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0-15 without DHT, JPG, DAC
-_VALUE_SIZES = {1: 1, 3: 2, 4: 4, 16: 8}  # TIFF field type -> bytes: BYTE, SHORT, LONG, LONG8
-_WANTED = frozenset((_WIDTH := 256, _LENGTH := 257, _ORIENTATION := 274))  # TIFF 6.0 tags
 _be32 = struct.Struct(">I").unpack_from
 _png_chunk = struct.Struct(">I4s").unpack_from
 _riff_chunk = struct.Struct("<4sI").unpack_from
-_IFD_TAGS = {(o, n): struct.Struct(f"{c}H{n - 2}x") for o, c in (("little", "<"), ("big", ">")) for n in (12, 20)}
 
 
 class NeedMore(Exception):
@@ -81,24 +42,6 @@ class NeedMore(Exception):
     def __init__(self, need: int) -> None:
         super().__init__(f"the first {need} bytes are needed")
         self.need = need
-
-
-def sniff(head: bytes) -> str:
-    """The type that the first bytes announce, one of Header's types, or "" if none.
-
-    >>> sniff(bytes.fromhex("ffd8ffe0"))
-    'jpeg'
-    """
-    for magic, type_ in _SIGNATURES:
-        if head.startswith(magic):
-            return type_
-    if head[4:8] == b"ftyp":
-        return _sniff_brands(head)
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return "webp"
-    if head.startswith(b"BM") and (len(head) < 18 or int.from_bytes(head[14:18], "little") in _BMP_HEADERS):
-        return "bmp"
-    return "svg" if _is_svg(head) else rare.sniff(head)
 
 
 def parse(head: bytes, size: int) -> Header:
@@ -126,7 +69,7 @@ def parse(head: bytes, size: int) -> Header:
             raise ImageError("empty_image", "0 bytes")
         if len(head) < 32 and len(head) < size:
             _require(head, size, min(size, 32))
-        raise ImageError("not_an_image", f"looks like {_looks_like(head)}")
+        raise ImageError("not_an_image", f"looks like {looks_like(head)}")
     parser = _PARSERS.get(type_)
     if parser is None:
         return Header(type_, 0, 0)
@@ -163,7 +106,7 @@ def _jpeg(head: bytes, size: int, type_: str) -> Header:
         if length < 2 or marker < 0xC0 or 0xD8 <= marker <= 0xDA:
             raise broken(f"JPEG marker {marker:02X} of {length} bytes at byte {pos}, before a frame header")
         if marker == 0xE1 and not orientation and head.startswith(b"Exif\0", pos + 4):
-            orientation = _exif_orientation(head, pos + 10, min(pos + 2 + length, end))
+            orientation = exif_orientation(head, pos + 10, min(pos + 2 + length, end))
         pos += 2 + length
     raise broken(f"more than {MAX_PARTS} JPEG segments before a frame header")
 
@@ -189,7 +132,7 @@ def _png(head: bytes, size: int, type_: str) -> Header:
         if pos > end:
             break
         if name == b"eXIf":
-            orientation = _exif_orientation(head, body, body + length)
+            orientation = exif_orientation(head, body, body + length)
         elif name == b"acTL" and length == 8:
             frames = _be32(head, body)[0] or 1
     return Header(type_, width, height, orientation, frames)
@@ -226,7 +169,7 @@ def _webp_orientation(head: bytes) -> int:
         name, length = _riff_chunk(head, pos)
         body, pos = pos + 8, pos + 8 + length + (length & 1)
         if name == b"EXIF" and body + length <= len(head):
-            return _exif_orientation(head, body, body + length)
+            return exif_orientation(head, body, body + length)
     return 1
 
 
@@ -274,8 +217,8 @@ def _tiff(head: bytes, size: int, type_: str) -> Header:
     end = entries + count * entry
     if not _reach(head, size, end + word):
         return Header(type_, 0, 0)
-    tags = _ifd(head, entries, count, order, entry)
-    width, height, orientation = tags.get(_WIDTH, 0), tags.get(_LENGTH, 0), tags.get(_ORIENTATION, 1)
+    tags = tags_of(head, entries, count, order, entry)
+    width, height, orientation = tags.get(WIDTH, 0), tags.get(LENGTH, 0), tags.get(ORIENTATION, 1)
     if not width or not height:
         raise broken(f"TIFF of {width} x {height} pixels")
     more = any(head[end : end + word])
@@ -304,7 +247,7 @@ def _isobmff(head: bytes, size: int, type_: str) -> Header:
     if not 16 <= ftyp <= 4096:
         raise broken(f"ftyp box of {ftyp} bytes")
     _require(head, size, ftyp)  # with all its brands, or the type is not sure
-    sequence, after = head[8:12] in _SEQUENCES, 0
+    sequence, after = head[8:12] in SEQUENCES, 0
     found: tuple[int, int, int] | None = None
     for name, body, stop in boxes(head, 0, size):
         after = stop
@@ -324,34 +267,6 @@ def _isobmff(head: bytes, size: int, type_: str) -> Header:
     return Header(type_, width, height, orientation, 0 if sequence else 1)
 
 
-def _exif_orientation(data: bytes, start: int, end: int) -> int:
-    """EXIF orientation in the TIFF structure data[start:end]; 1 if it holds none. Only its first directory is read."""
-    if data.startswith(b"Exif\0\0", start):  # JPEG's prefix: many writers of PNG and WebP keep it
-        start += 6
-    magic = data[start : start + 4]
-    if end - start < 8 or magic not in (b"II*\0", b"MM\0*"):
-        return 1
-    order: Order = "little" if magic == b"II*\0" else "big"
-    entries = start + int.from_bytes(data[start + 4 : start + 8], order) + 2
-    count = min(int.from_bytes(data[entries - 2 : entries], order), (end - entries) // 12)
-    orientation = _ifd(data, entries, count, order, 12).get(_ORIENTATION, 1)
-    return orientation if 1 <= orientation <= 8 else 1
-
-
-def _ifd(data: bytes, start: int, count: int, order: Order, entry: int) -> dict[int, int]:
-    """The wanted tags among `count` directory entries of `entry` bytes (12, or 20 in BigTIFF), as integers."""
-    tags: dict[int, int] = {}
-    if count < 1:
-        return tags
-    for i, (tag,) in enumerate(_IFD_TAGS[order, entry].iter_unpack(data[start : start + count * entry])):
-        if tag in _WANTED:
-            at = start + i * entry
-            value = at + (8 if entry == 12 else 12)
-            width = _VALUE_SIZES.get(int.from_bytes(data[at + 2 : at + 4], order), 0)
-            tags[tag] = int.from_bytes(data[value : value + width], order)
-    return tags
-
-
 def _require(head: bytes, size: int, need: int) -> None:
     """Return if the head holds `need` bytes; else ask for them, or find that the file is too short."""
     if need > len(head):
@@ -366,53 +281,6 @@ def _reach(head: bytes, size: int, need: int) -> bool:
         return False
     _require(head, size, need)
     return True
-
-
-def _sniff_brands(head: bytes) -> str:
-    major, end = head[8:12], min(int.from_bytes(head[:4], "big"), len(head), 4096)
-    if major in _AVIF:
-        return "avif"
-    if major in _HEIC:
-        return "heic"
-    if major not in _HEIF:
-        return ""
-    for at in range(16, end, 4):  # compatible brands say what is coded in the generic container
-        if head[at : at + 4] in _AVIF:
-            return "avif"
-        if head[at : at + 4] in _HEIC:
-            return "heic"
-    return "heif"
-
-
-def _is_svg(head: bytes) -> bool:
-    text = head[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith((b"<?xml", b"<!--", b"<!doctype svg")):
-        return b"<svg" in text and b"<html" not in text
-    return text.startswith(b"<svg")
-
-
-def _looks_like(head: bytes) -> str:
-    """What bytes that are no image seem to be, for a person to read."""
-    for magic, name in _LOOKS:
-        if head.startswith(magic):
-            return name
-    if head[4:8] == b"ftyp":
-        return f"MP4 or another ISO media file, brand {head[8:12]!r}"
-    if head.startswith(b"RIFF"):
-        return f"a RIFF file of form {head[8:12]!r}"
-    sample = head[:512]
-    if not sample.strip(b"\0"):
-        return "nothing but zero bytes"
-    text = sample.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith((b"<!doctype html", b"<html")):
-        return "HTML"
-    if text.startswith(b"<"):
-        return "XML or HTML"
-    if (
-        not sample.translate(None, _TEXT) and sample.decode("utf-8", "replace").count("\ufffd") <= 1
-    ):  # 1: cut at the end
-        return "JSON" if text.startswith((b"{", b"[")) else "text"
-    return f"nothing known, first bytes {sample[:8].hex(' ')}"
 
 
 _PARSERS: dict[str, Callable[[bytes, int, str], Header]] = {

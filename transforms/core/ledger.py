@@ -20,7 +20,7 @@ class Counter:
 _TABLE = (
     ("files_read", "files", "input files that rows came from"),
     ("files_skipped", "files", "files of an input folder that are no dataset"),
-    ("examples_read", "examples", "non-blank input lines"),
+    ("examples_read", "examples", "rows: lines that are not blank, records of tables, images of folders"),
     ("examples_used", "examples", "of them, those that became output lines, or would have but for a cap"),
     ("examples_rejected", "examples", "of them, those written to rejected.jsonl"),
     ("examples_split", "examples", "used examples with more images than one example may hold"),
@@ -31,7 +31,11 @@ _TABLE = (
     ("validation_unused", "examples", "lines beyond --max_validation, in validation-unused.jsonl"),
     ("examples_written", "examples", "lines of train, validation and test"),
     ("split_group_missing", "examples", "examples without the --split_by column, split by their own id"),
-    ("images_seen", "references", "image references of well-formed rows; each has one of the next eight fates"),
+    (
+        "images_seen",
+        "references",
+        "image references of well-formed rows; each has one fate, images_rejected to images_untouched",
+    ),
     ("images_rejected", "references", "could not be used, and their example with them"),
     ("images_dropped", "references", "could not be used and were dropped (--on_bad_image drop_image)"),
     ("images_unused", "references", "its example was rejected for another cause, or left out by --sample"),

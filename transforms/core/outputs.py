@@ -16,9 +16,10 @@ from typing import Any
 import pyarrow as pa
 
 from transforms.core import jsonl
-from transforms.core.examples import REJECTED, output_line
+from transforms.core.examples import output_line
 from transforms.core.reasons import RowError, owner
 from transforms.core.records import OpenBlock, Record, Rejection
+from transforms.core.replaying import REJECTED
 from transforms.core.splits import rank
 
 SPLITS = ("train", "validation", "test")

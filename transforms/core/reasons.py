@@ -38,7 +38,7 @@ _TABLE = (
     ("not_json", "read", "yours", "The line is not JSON (NaN, 1e999 and lone surrogates are not JSON either)."),
     ("duplicate_key", "read", "yours", "An object names a key twice, so its meaning depends on the reader: remove one."),
     ("too_deep", "read", "yours", "The line nests deeper than 200 levels."),
-    ("not_an_object", "read", "yours", "The line is JSON but not an object."),
+    ("not_an_object", "read", "yours", "The line is JSON but not an object: write one a line, with no list around them."),
     # reading a table
     ("bad_record", "read", "yours", "A record of CSV has more or fewer cells than its header, or a quote that is not closed."),
     ("corrupt_parquet", "read", "yours", "The Parquet file is damaged, or none: what came before is used; copy it again."),

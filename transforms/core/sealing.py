@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
+from transforms.core.ledger import broken_laws
+from transforms.core.reasons import REASONS
 from transforms.core.records import Receipt, SortKey
 
 # Output groups: the three splits, and validation lines beyond the cap.
@@ -219,3 +221,25 @@ def _cut(
 def file_name(stem: str, suffix: str, number: int, count: int) -> str:
     """train.jsonl, or train-00000-of-00003.jsonl when a limit forces several."""
     return f"{stem}{suffix}" if count == 1 else f"{stem}-{number:05d}-of-{count:05d}{suffix}"
+
+
+def fault_of(plan: Plan, max_rejected_fraction: float, rejections: str) -> str:
+    """Why the dataset may not be sealed, as a sentence or two for a person, or ""; `rejections`: URI of the rejected rows."""
+    counters = plan.counters
+    if laws := broken_laws(counters):
+        return f"The ledger does not balance, which is a fault of Tuneset: {'; '.join(laws)}."
+    read, rejected = counters["examples_read"], counters["examples_rejected"]
+    if not read:
+        return "The input holds no row."
+    reasons = plan.reasons.most_common(3)
+    common = ", ".join(f"{reason} {number:,}" for reason, number in reasons)
+    why = "".join(f"{reason}: {REASONS[reason].help} {rejections} says why, row by row." for reason, _ in reasons[:1])
+    if read == rejected:
+        return f"None of the {read:,} rows can be used ({common}). {why}"
+    if read >= 100 and rejected > max_rejected_fraction * read:
+        return (
+            f"{rejected:,} of {read:,} examples were rejected, more than --max_rejected_fraction {max_rejected_fraction:g} "
+            f"allows ({common}). {why} Mend the cause, or raise the fraction; the same command then goes on from where this "
+            "run stopped."
+        )
+    return ""

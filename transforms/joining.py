@@ -1,0 +1,48 @@
+"""Join an output file from the chunks that segments wrote: by byte ranges, or, of a table, by its rows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from transforms.core.outputs import EXAMPLES_FILE, IMAGES, REPEATING, table
+from transforms.overlapping import read_each
+from transforms.segments import JSONL, Chunk, SegmentWriter
+from transforms.storage import crc32c, store_for
+
+_CHUNKS = 4  # shares of a table, of up to so many rows, that are read at once
+
+
+@dataclass(frozen=True)
+class Joined:
+    name: str
+    lines: int
+    size: int
+    crc32c: int
+    generation: str
+
+
+def join_chunks(grouped: tuple[str, Iterable[Chunk]], writer: SegmentWriter) -> Joined:
+    """Join an output file from its chunks, or merge it if it is a table."""
+    name, chunks = grouped
+    writer.check_claim()
+    ordered = sorted(chunks, key=lambda chunk: chunk.at)
+    uri, lines = f"{writer.folder}/{name}", sum(chunk.lines for chunk in ordered)
+    pieces = [piece for chunk in ordered for piece in chunk.pieces]
+    store = store_for(uri)
+    if not name.endswith(".parquet"):
+        found, checksum = store.join(uri, pieces, JSONL)
+        return Joined(name, lines, found.size, checksum, found.generation)
+    sink: Any = io.BytesIO()
+    schema, repeating = (EXAMPLES_FILE, REPEATING) if name.startswith("examples") else (IMAGES, True)
+    with pq.ParquetWriter(sink, schema, compression="zstd", store_schema=False, use_dictionary=repeating) as parquet:
+        for data in read_each([piece.uri for piece in pieces], _CHUNKS):
+            parquet.write_table(table(data))
+    data = sink.getvalue()
+    store.replace(uri, data, "")
+    found = store.stat(uri)
+    return Joined(name, lines, found.size, crc32c(data), found.generation)
