@@ -80,8 +80,8 @@ def top_level(folder: str) -> list[str]:
 
 
 def unnamed_images(folder: str, image_folder: str, named: set[str]) -> list[str]:
-    used = {"/".join(uri.rsplit("/", 2)[-2:]) for uri in images_named(folder, named)}
-    return [uri for uri in owned_images(image_folder) if uri[len(image_folder) + 1 :] not in used]
+    used = set(images_named(folder, named))  # URIs; of lines, names alone
+    return [uri for uri in owned_images(image_folder) if used.isdisjoint((uri, uri[len(image_folder) + 1 :]))]
 
 
 def images_named(dataset: str, files: Iterable[str]) -> Iterator[str]:
