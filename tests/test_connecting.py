@@ -126,9 +126,13 @@ class Scripted(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         server: Any = self.server
-        while asked := b"".join(iter(self.rfile.readline, b"\r\n")):
-            server.asked.append(asked.decode())
-            said = server.script.pop(0)
+        asked = ""
+        for line in self.rfile:
+            if line != b"\r\n":
+                asked += line.decode()
+                continue
+            server.asked.append(asked)
+            asked, said = "", server.script.pop(0)
             self.wfile.write(said.removesuffix(END))
             if said.endswith(END):
                 return
