@@ -47,7 +47,7 @@ def why(uri: str, base: str, *folders: str) -> str:
         return error.reason
     facts = look(source, asked)
     if is_local(source):  # several of a folder are opened from it, and come to the same
-        assert list(look_at([source, source], asked)) == [facts, facts]
+        assert list(look_at([source, source], asked)[1]) == [facts, facts]
     return facts.reason
 
 
