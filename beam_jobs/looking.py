@@ -42,7 +42,7 @@ class Look:
         self.pattern, self.replay, self.base = pattern, False, ""
         self._templates = bool(settings.prompt or settings.answer or settings.image_column)
         named, file = self._first(settings)
-        self._extent = Extent(file.uri, file.generation, file.size, 0, file.size)
+        self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
         if named == "folder":
             self.format, self.base = "folder", static_folder(pattern).rstrip("/")
             self.said = f"{pattern}: images, one a row (--input_format)"

@@ -297,6 +297,7 @@ def test_sweep_lists_and_removes_what_no_dataset_names(nights: Nights, capsys: p
 
 
 def test_sweep_refuses_what_it_cannot_know(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    nights.put("images/readme.txt", b"a folder that is there")
     status, listed, said = swept(capsys, nights, "--datasets", f"{nights.root}/none")
     assert (status, listed) == (2, set()) and "is not a sealed dataset" in said
     assert swept(capsys, nights, "--datasets", f"{nights.root}/none", "--min_age_hours", "-1")[0] == 2

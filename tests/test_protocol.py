@@ -40,6 +40,7 @@ from transforms.cutting import cut_blocks, pack_files
 from transforms.examples import build_examples, split_examples
 from transforms.fitting import take_fitted
 from transforms.inspection import inspect_images
+from transforms.joining import join_chunks
 from transforms.listing import list_pattern
 from transforms.local import LocalStore
 from transforms.orders import Fitter
@@ -47,7 +48,7 @@ from transforms.outcomes import fit_image
 from transforms.publishing import publish_images
 from transforms.reading import read_rows
 from transforms.sealing import SealDataset
-from transforms.segments import Chunk, SegmentWriter, Unsealed, join_chunks
+from transforms.segments import Chunk, SegmentWriter, Unsealed
 from transforms.splits import assign_splits
 from transforms.storage import NotFound, Piece, StorageError, Unavailable, crc32c
 from transforms.sweeping import named_in, sweep_folder
