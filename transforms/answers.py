@@ -38,7 +38,7 @@ class Answer:
 def exchange(sock: socket.socket, request: bytes, uri: str) -> Answer | None:
     """Send a GET over an open connection and take a plain answer: HTTP/1.1, a length, and 200, 206 or an error.
 
-    http.client and urllib3 take any answer, for five times the CPU. None: it is another, and the connection of no more use.
+    http.client and urllib3 take any answer, for most of the CPU of a request. None: it is another, and the connection of no more use.
 
     Raises:
       OSError: the connection broke, ended early, or was so slow that asking again is better.
