@@ -187,9 +187,8 @@ OTHERS = {
     "HTTP/1.0": USUAL.replace(b"/1.1", b"/1.0") + END,
     "in two steps": b"HTTP/1.1 100 Continue\r\n\r\n" + USUAL,
     "a folded header": said("206", LENGTH, RANGE, SEVEN, "More: a", " b"),
-    "two lengths": said("206", LENGTH, LENGTH.replace("3", "2"), RANGE, SEVEN) + END,
-    "many headers": said("206", LENGTH, RANGE, SEVEN, *[f"X-{n}: {n:03000}" for n in range(90)], f"X: {'x' * 9000}")
-    + END,
+    "two lengths": said("206", LENGTH, LENGTH.replace("3", "2"), RANGE, SEVEN),
+    "many headers": said("206", LENGTH, RANGE, SEVEN, *[f"X-{n}: {n:03000}" for n in range(90)], f"X: {'x' * 9000}"),
 }
 
 
