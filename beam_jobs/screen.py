@@ -142,7 +142,9 @@ def next_steps(dataset: dict[str, Any], settings: Settings) -> list[str]:
         for f in dataset["files"]
         if re.fullmatch(r"(train|validation)(-\d.*)?\.jsonl", f["name"]) and f["lines"]
     ]
-    if dataset["uploadable"] == "not yet":
+    if not dataset["splits"]["train"]:
+        steps.append("No tuning job can use it: it has nothing to train on.")
+    elif dataset["uploadable"] == "not yet":
         steps.append("Not yet uploadable: fileUri holds local paths. Say where the images will be, and run again:")
         steps.append(f"  {_again(settings, output=f'{output}-for-upload', uri_prefix='gs://BUCKET/FOLDER')}")
     elif is_local(output):

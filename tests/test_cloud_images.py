@@ -204,12 +204,12 @@ def test_an_object_that_changed_since_it_was_looked_at_is_not_fitted(cloud: Clou
     order = fitter.order(look(uri, fitter.inspector))
     cloud.put("a.bmp", bmp(seed=2))
     assert order and fit_image(order, fitter) == order.key
-    assert cloud.json(fitter.outcome_path(order.key).removeprefix(cloud.uri + "/"))["reason"] == "image_timeout"
+    assert cloud.json(fitter.outcome_path(order.key).removeprefix(cloud.uri + "/"))["reason"] == "image_changed"
     assert not cloud.blobs("out/images/")
 
 
 @pytest.mark.parametrize(
-    "error, reason", [(storage.Changed("another"), "image_timeout"), (NotFound("gone"), "image_not_found")]
+    "error, reason", [(storage.Changed("another"), "image_changed"), (NotFound("gone"), "image_not_found")]
 )
 def test_an_object_that_cannot_be_copied_any_more_is_told(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, error: StorageError, reason: str

@@ -420,7 +420,7 @@ class Refusing:
     [
         (NotFound("no such object"), "image_not_found"),
         (Forbidden("no access to the bucket"), "image_forbidden"),
-        (Changed("overwritten between two reads, again and again"), "image_timeout"),
+        (Changed("overwritten between two reads, again and again"), "image_changed"),
     ],
 )
 def test_what_cloud_storage_refuses_has_its_reason(

@@ -248,7 +248,7 @@ def test_an_image_that_changes_before_it_is_fitted_is_not_fitted_as_another(tmp_
     (tmp_path / "in/sub").symlink_to(tmp_path / "elsewhere")
     run.fit(orders[1:])
     told = [json.loads(Path(run.plan.fitter.outcome_path(order.key)).read_bytes())["reason"] for order in orders]
-    assert told == ["image_timeout", "not_a_file"] and not (tmp_path / "out" / "images").exists()
+    assert told == ["image_changed", "not_a_file"] and not (tmp_path / "out" / "images").exists()
 
 
 def test_an_order_is_named_by_what_decides_its_outcome(tmp_path: Path) -> None:
@@ -438,7 +438,7 @@ def test_two_executions_at_once_wait_for_the_same_fit(attempt: int, tmp_path: Pa
     assert one == other
     receipt = one[1]
     # The smaller picture is gone, so if its facts won the fit finds another file in its place.
-    assert dict(receipt.reasons) in ({}, {"image_timeout": 2})
+    assert dict(receipt.reasons) in ({}, {"image_changed": 2})
     assert_whole(receipt)
     assert run.execute(block) == receipt
 

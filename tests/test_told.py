@@ -274,6 +274,15 @@ def test_the_next_steps_can_be_pasted(here: Path, capsys: Told) -> None:
     assert uris[0] == "gs://bucket/my data/it's a cat/0.png"
 
 
+def test_a_dataset_without_a_line_to_train_on_is_named_to_no_tuning_job(here: Path, capsys: Told) -> None:
+    (here / "one.jsonl").write_text(row("0.png"))
+    argv = ["prepare", "--input", "one.jsonl", "--output", "out", "--uri_prefix", "gs://bucket/data"]
+    assert main([*argv, "--splits", "train=0.001,test=0.999"]) == 0
+    said = capsys.readouterr().out
+    assert "! train.jsonl is empty." in said and "No tuning job can use it: it has nothing to train on." in said
+    assert "name " not in said and "rsync" not in said
+
+
 def test_one_is_one(here: Path, capsys: Told) -> None:
     (here / "one.jsonl").write_text(f"{row('0.png')}\nno row\n")
     assert main(["prepare", "--input", "one.jsonl", "--output", "out", "--splits", "train=1"]) == 0

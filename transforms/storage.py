@@ -52,6 +52,8 @@ class Unavailable(StorageError):
 class Changed(StorageError):
     """The object is no longer the generation that was asked for."""
 
+    reason = "image_changed"
+
 
 class NoCredentials(Exception):
     """There is nobody to read as. Not a StorageError: it says nothing about an object, and no later read will do better."""

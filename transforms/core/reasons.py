@@ -74,6 +74,7 @@ _TABLE = (
     ("image_not_found", "inspect", "missing", "There is no such object or file."),
     ("image_forbidden", "inspect", "missing", "The credentials may not read it: grant read access."),
     ("image_timeout", "inspect", "missing", "Storage did not answer in time, after retries."),
+    ("image_changed", "inspect", "missing", "It was overwritten while the job worked on it: run again when nothing writes there."),
     # images: what they are
     ("empty_image", "inspect", "yours", "The file has no bytes."),
     ("not_an_image", "inspect", "yours", "The bytes are no image of a known type, whatever the name says."),
