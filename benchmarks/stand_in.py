@@ -4,7 +4,9 @@ The names of objects say what they are: `plain/NUMBER.jpg` is a JPEG of some 340
 EXIF. Of each kind there are a few distinct ones; every name has a generation of its own. GET /counts tells what was asked for
 since the last time. Nothing can be written.
 
-    python benchmarks/stand_in.py --late 30      (milliseconds; prints its URL, ends with its standard input)
+    python benchmarks/stand_in.py --late 30 [--tls FILE]     (milliseconds; prints its URL, ends with its standard input)
+
+FILE gets the certificate of localhost that it shows, made anew each time, which a client has to be told to trust.
 """
 
 from __future__ import annotations
@@ -12,18 +14,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import ssl
 import subprocess
 import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import urlopen
 
 from common import noise_jpeg
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 HERE = Path(__file__).resolve().parent
 DISTINCT = 2  # of each kind
@@ -134,16 +143,31 @@ class StandIn:
         more = {"nextPageToken": str(number)} if number < self._listed else {}
         return _answer("200 OK", json.dumps({"items": items} | more).encode())
 
-    async def serve(self) -> None:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Answers(self), "127.0.0.1", 0, backlog=1024)
-        print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    async def serve(self, shown: Path | None) -> None:
+        loop, secure = asyncio.get_running_loop(), None
+        if shown:
+            shown.write_bytes(certificate())
+            secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            secure.load_cert_chain(shown)
+        server = await loop.create_server(lambda: Answers(self), "127.0.0.1", 0, backlog=1024, ssl=secure)
+        scheme = "https://localhost" if secure else "http://127.0.0.1"
+        print(f"{scheme}:{server.sockets[0].getsockname()[1]}", flush=True)
         await loop.run_in_executor(None, sys.stdin.read)  # until whoever started this is gone
 
 
 def _answer(status: str, body: bytes | memoryview, more: str = "") -> list[bytes]:
     head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{more}\r\n".encode()
     return [head, bytes(body)]
+
+
+def certificate() -> bytes:
+    """A certificate of localhost that is its own authority, and its key (PEM)."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now, day = datetime.now(timezone.utc), timedelta(days=1)
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM) + secret
 
 
 class Running:
@@ -154,17 +178,19 @@ class Running:
 
     def counts(self) -> Counter[str]:
         """Requests and bytes since the last call."""
-        with urlopen(f"{self.url}/counts") as answer:
+        own = ssl._create_unverified_context() if self.url.startswith("https") else None
+        with urlopen(f"{self.url}/counts", context=own) as answer:
             return Counter(json.load(answer))
 
 
 @contextmanager
-def standing_in(late: int, listed: int = 0) -> Iterator[Running]:
+def standing_in(late: int, listed: int = 0, tls: Path | None = None) -> Iterator[Running]:
     """The server as a child process.
 
-    late: milliseconds before every answer. listed: objects of each kind that a listing gives.
+    late: milliseconds before every answer. listed: objects of each kind that a listing gives. tls: gets its certificate.
     """
     command = [sys.executable, str(HERE / "stand_in.py"), "--late", str(late), "--listed", str(listed)]
+    command += ["--tls", str(tls)] if tls else []
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin and process.stdout
         try:
@@ -177,8 +203,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--late", type=int, default=0, help="milliseconds before every answer")
     parser.add_argument("--listed", type=int, default=0, help="objects of each kind that a listing gives")
+    parser.add_argument("--tls", type=Path, help="file for the certificate that is shown")
     options = parser.parse_args()
-    asyncio.run(StandIn(options.late / 1000, options.listed).serve())
+    asyncio.run(StandIn(options.late / 1000, options.listed).serve(options.tls))
 
 
 if __name__ == "__main__":

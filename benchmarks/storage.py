@@ -4,7 +4,9 @@ Against the same requests in a bare thread pool over the library's session, whic
 people write, which downloads whole objects 16 at a time (on a part of the objects). Two processes, as Beam's workers have one a core,
 are told beside it. What `--threads` is worth is told first.
 
-    python benchmarks/storage.py [--images 16000] [--late 0,10,30,100] [--strict]
+    python benchmarks/storage.py [--images 16000] [--late 0,10,30,100] [--scheme https] [--strict]
+
+Cloud Storage itself is spoken to over TLS: --scheme https counts what that takes, of the stand-in too.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from common import (
@@ -27,7 +31,7 @@ from common import (
     workdir,
     write_rows,
 )
-from stand_in import standing_in
+from stand_in import Running, standing_in
 
 from beam_jobs.options import OPTIONS
 
@@ -35,12 +39,21 @@ THREADS = next(option.default for option in OPTIONS if option.name == "threads")
 _SWEEP = (16, 64, 128, 256)
 
 
-def measure(kind: str, late: int, report: Report, folder: Path, images: int, downloads: int, repeat: int) -> None:
+@contextmanager
+def serving(late: int, scheme: str, folder: Path) -> Iterator[Running]:
+    shown = folder / "certificate.pem" if scheme == "https" else None
+    with standing_in(late, tls=shown) as server:
+        os.environ |= {"STORAGE_EMULATOR_HOST": server.url} | ({"REQUESTS_CA_BUNDLE": str(shown)} if shown else {})
+        yield server
+
+
+def measure(
+    kind: str, late: int, scheme: str, report: Report, folder: Path, images: int, downloads: int, repeat: int
+) -> None:
     rows = write_rows(folder / "data/rows.jsonl", object_rows(kind, 0, images))
     fewer = write_rows(folder / "data/fewer.jsonl", object_rows(kind, 0, downloads))
-    with standing_in(late) as server:
-        os.environ["STORAGE_EMULATOR_HOST"] = server.url
-        print(f"\n{kind} images, answers {late} ms late", flush=True)
+    with serving(late, scheme, folder) as server:
+        print(f"\n{kind} images over {scheme}, answers {late} ms late", flush=True)
         start = start_up(repeat, folder)
         one = fastest(repeat, lambda out: prepare(rows, out), folder / "one", keep=True)
         shutil.rmtree(folder / "one")
@@ -74,13 +87,12 @@ def peer(report: Report, name: str, program: str, folder: Path, rows: Path, repe
     )
 
 
-def sweep(report: Report, folder: Path, lates: list[int], images: int) -> None:
+def sweep(scheme: str, folder: Path, lates: list[int], images: int) -> None:
     """How many images a second each number of threads comes to."""
     rows = write_rows(folder / "data/swept.jsonl", object_rows("plain", 0, images))
     print(f"{'images a second':46}  " + "  ".join(f"{n:>6}" for n in _SWEEP) + "  threads")
     for late in lates:
-        with standing_in(late) as server:
-            os.environ["STORAGE_EMULATOR_HOST"] = server.url
+        with serving(late, scheme, folder):
             start, found = start_up(2, folder), []
             for threads in _SWEEP:
                 run = prepare(rows, folder / "swept", "--threads", str(threads))
@@ -90,16 +102,16 @@ def sweep(report: Report, folder: Path, lates: list[int], images: int) -> None:
 
 
 def main() -> int:
-    options = arguments(__doc__, {"late": "0,10,30,100"}, images=16000, downloads=1000)
+    options = arguments(__doc__, {"late": "0,10,30,100", "scheme": "http"}, images=16000, downloads=1000)
     lates = [int(late) for late in options.late.split(",")]
     report = Report(options.strict)
     images, downloads = max(options.images // 4, 1) * 4, max(options.downloads // 4, 1) * 4
     with workdir(options.workdir) as folder:
         report.head(f"{images:,} references to gs:// images, --verify structure")
-        sweep(report, folder, lates, images // 2)
+        sweep(options.scheme, folder, lates, images // 2)
         for late in lates:
             for kind in ("plain", "phone"):
-                measure(kind, late, report, folder, images, min(downloads, images), options.repeat)
+                measure(kind, late, options.scheme, report, folder, images, min(downloads, images), options.repeat)
     return report.end()
 
 
