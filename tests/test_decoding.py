@@ -493,6 +493,25 @@ def test_a_picture_takes_slots_by_its_pixels(monkeypatch: pytest.MonkeyPatch, fi
     assert counts == [(1, 3), (1, 3), (2, 3), (2, 3), (3, 3), (3, 3)]
 
 
+@pytest.mark.parametrize("size, before", [(SMALL, True), (SMALL + 1, False)])
+def test_a_large_file_is_not_read_before_it_has_its_slots(pool: DecoderPool, size: int, before: bool) -> None:
+    read = threading.Event()
+
+    def file() -> bytes:
+        read.set()
+        return bmp()
+
+    def fit() -> None:
+        pool.fit(file, POLICY, source="s", header_type="bmp", pixels=64_000, size=size)
+
+    thread = threading.Thread(target=fit)
+    with budget.slots(4, 4):
+        thread.start()
+        assert read.wait(10 if before else 0.3) == before
+    thread.join(30)
+    assert read.is_set()
+
+
 def test_want_of_memory_is_not_called_a_damaged_picture() -> None:
     """The decoder of a progressive JPEG itself calls it a broken data stream."""
     out = io.BytesIO()

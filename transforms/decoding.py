@@ -109,9 +109,9 @@ class DecoderPool:
     ) -> tuple[dict[str, Any], bytes]:
         type_ = request.get("header_type", "")
         with self._ahead:
-            held = [read()]
+            held = [read()] if size <= SLOT_BYTES else []  # a larger one is not read before it has its slots
             if type_ == "jpeg":
-                each = _OF_PROGRESSIVE if held[0].find(_PROGRESSIVE, 0, _SEARCHED) > 0 else _OF_JPEG
+                each = _OF_JPEG if held and held[0].find(_PROGRESSIVE, 0, _SEARCHED) < 0 else _OF_PROGRESSIVE
             else:
                 each = _OF.get(type_, OF_OTHERS)
             need = math.ceil((pixels * each + size) / SLOT_BYTES)

@@ -44,9 +44,11 @@ from transforms.storage import (
 HEAD = 80 << 10
 _LOCAL_HEAD = 16 << 10
 TAIL = 4 << 10  # bytes in which an end marker is looked for: padding may follow it
-_LONGEST_HEADER = 8 << 20  # bytes; no real header is longer
-_WHOLE = BoundedSemaphore(8)  # images that are held whole at once, of all that are looked at
-_UNPACKED = 128 << 20  # bytes that an object with Content-Encoding gzip may come to
+_USUAL_HEADER, _LONGEST_HEADER = 1 << 20, 8 << 20  # bytes; no real header is longer
+_LARGEST = 1 << 30  # bytes of a file that is read to be rewritten: a helper has memory for no larger one and its pixels
+_UNPACKED = 128 << 20  # bytes that an object with Content-Encoding gzip may have or come to
+# What is held at once, of all that are looked at, so that threads by the hundred cannot fill the memory.
+_PACKED, _LONG, _WHOLE = BoundedSemaphore(8), BoundedSemaphore(16), BoundedSemaphore(8)  # taken in this order
 
 Read = Callable[[int, int, str], tuple[bytes, Stat]]
 
@@ -85,11 +87,13 @@ class Inspector:
         """`must_fit` of an image that was looked at.
 
         Raises:
-          ImageError: too_large, animated or too_many_pixels: the policy rejects it by its header alone.
+          ImageError: too_large, animated or too_many_pixels: it is rejected by its header alone.
         """
         policy, must_fit = self.policy, self.must_fit(facts)
         if policy.oversize == "reject" and facts.size > policy.max_bytes:
             raise ImageError("too_large", f"{facts.size} bytes, over {policy.max_bytes}, under --oversize reject")
+        if must_fit and facts.size > _LARGEST:
+            raise ImageError("too_large", f"{facts.size} bytes: no file over {_LARGEST} is read to be rewritten")
         if policy.animation == "reject" and facts.frames != 1:
             raise ImageError("animated", "more than one frame or page, under --animation reject")
         if must_fit and facts.width * facts.height * max(1, facts.frames) > policy.max_pixels:
@@ -163,11 +167,14 @@ def _look_remote(source: str, inspector: Inspector) -> ImageFacts:
 def _look_packed(found: Stat, inspector: Inspector, read: Read) -> ImageFacts:
     """An object stored with Content-Encoding gzip: what it unpacks to is the image."""
     try:
-        data = unpack(read(0, found.size, found.generation)[0])
+        if found.size > _UNPACKED:
+            raise ImageError("undecodable", f"{found.size} bytes with Content-Encoding gzip: at most {_UNPACKED} are unpacked")
+        with _PACKED:
+            data = unpack(read(0, found.size, found.generation)[0])
+            image = Stat(found.uri, len(data), found.generation)
+            facts = _inspect(found.uri, inspector, lambda start, end, _: (data[start:end], image), HEAD)
     except ImageError as error:
         return ImageFacts(found.uri, found.generation, found.size, reason=error.reason, detail=error.detail)
-    image = Stat(found.uri, len(data), found.generation)
-    facts = _inspect(found.uri, inspector, lambda start, end, _: (data[start:end], image), HEAD)
     return replace(facts, encoding="gzip")
 
 
@@ -197,6 +204,20 @@ def _inspect(
     source: str, inspector: Inspector, read: Read, first: int, begun: tuple[bytes, Stat] | None = None
 ) -> ImageFacts:
     head, found = begun or read(0, first, "")
+    try:
+        return _facts(source, inspector, read, head, found, _USUAL_HEADER)
+    except NeedMore:
+        pass
+    try:
+        with _LONG:
+            return _facts(source, inspector, read, head, found, _LONGEST_HEADER)
+    except NeedMore:
+        told = f"its header is longer than {_LONGEST_HEADER:,} bytes"
+        return ImageFacts(source, found.generation, found.size, reason="undecodable", detail=told)
+
+
+def _facts(source: str, inspector: Inspector, read: Read, head: bytes, found: Stat, longest: int) -> ImageFacts:
+    """Raises NeedMore: the header does not end within `longest` bytes."""
     generation, size = found.generation, found.size
     facts = None
     try:
@@ -207,8 +228,8 @@ def _inspect(
                 h = parse(head, size)
                 break
             except NeedMore as more:
-                if more.need > _LONGEST_HEADER:
-                    raise ImageError("undecodable", f"its header is longer than {_LONGEST_HEADER:,} bytes") from None
+                if more.need > longest:
+                    raise
                 head += read(len(head), max(more.need, 2 * len(head)), generation)[0]
         facts = ImageFacts(source, generation, size, h.type, h.width, h.height, h.orientation, h.frames)
         if inspector.judge(facts) or inspector.verify == "header":
