@@ -3,7 +3,7 @@
 Both sides run in a process of their own, timed inside it (rows/s) without start-up, one after the other. No image is opened and
 nothing is written: ours are blocks, read and made into examples with their ids. Memory is that of a tenth of the rows against all.
 
-python benchmarks/readers.py [--rows 1000000] [--files 200000] [--strict]
+python benchmarks/readers.py [--rows 1000000] [--files 200000] [--kinds csv,jsonl,parquet,folder] [--strict]
 """
 
 from __future__ import annotations
@@ -106,12 +106,13 @@ def timed(side: str, kind: str, path: Path) -> float:
 
 
 def main() -> int:
-    options = arguments(__doc__ or "", rows=1_000_000, files=200_000)
+    peers = {"csv": "csv.DictReader", "jsonl": "json.loads", "parquet": "pyarrow to_pylist", "folder": "os.walk"}
+    options = arguments(__doc__ or "", {"kinds": ",".join(peers)}, rows=1_000_000, files=200_000)
     report = Report(options.strict)
     report.head(f"{options.rows:,} rows, {options.files:,} files, read and built by one process")
-    peers = {"csv": "csv.DictReader", "jsonl": "json.loads", "parquet": "pyarrow to_pylist", "folder": "os.walk"}
     with workdir(options.workdir) as folder:
-        for kind, peer in peers.items():
+        for kind in options.kinds.split(","):
+            peer = peers[kind]
             rows = options.files if kind == "folder" else options.rows
             path, small = written(kind, folder, rows), written(kind, folder, max(rows // 10, 1))
             whole = [run(sys.executable, __file__, "--only", "ours", kind, one) for one in (small, path)]

@@ -4,7 +4,7 @@ Against the same requests in a bare thread pool over the library's session, whic
 people write, which downloads whole objects 16 at a time (on a part of the objects). Two processes, as Beam's workers have one a core,
 are told beside it. What `--threads` is worth is told first.
 
-    python benchmarks/storage.py [--images 16000] [--late 0,10,30,100] [--scheme https] [--strict]
+    python benchmarks/storage.py [--images 16000] [--late 0,10,30,100] [--kinds plain,phone] [--scheme https] [--strict]
 
 Cloud Storage itself is spoken to over TLS: --scheme https counts what that takes, of the stand-in too.
 """
@@ -36,7 +36,6 @@ from stand_in import Running, standing_in
 from beam_jobs.options import OPTIONS
 
 THREADS = next(option.default for option in OPTIONS if option.name == "threads")
-_SWEEP = (16, 64, 128, 256)
 
 
 @contextmanager
@@ -87,30 +86,31 @@ def peer(report: Report, name: str, program: str, folder: Path, rows: Path, repe
     )
 
 
-def sweep(scheme: str, folder: Path, lates: list[int], images: int) -> None:
+def sweep(scheme: str, folder: Path, lates: list[int], swept: list[str], images: int) -> None:
     """How many images a second each number of threads comes to."""
     rows = write_rows(folder / "data/swept.jsonl", object_rows("plain", 0, images))
-    print(f"{'images a second':46}  " + "  ".join(f"{n:>6}" for n in _SWEEP) + "  threads")
+    print(f"{'images a second':46}  " + "  ".join(f"{n:>6}" for n in swept) + "  threads")
     for late in lates:
         with serving(late, scheme, folder):
             start, found = start_up(2, folder), []
-            for threads in _SWEEP:
-                run = prepare(rows, folder / "swept", "--threads", str(threads))
+            for threads in swept:
+                run = prepare(rows, folder / "swept", "--threads", threads)
                 shutil.rmtree(folder / "swept")
                 found.append(images / max(run.wall - start.wall, 1e-3))
             print(f"{f'  answers {late} ms late':46}  " + "  ".join(f"{rate:6.0f}" for rate in found), flush=True)
 
 
 def main() -> int:
-    options = arguments(__doc__, {"late": "0,10,30,100", "scheme": "http"}, images=16000, downloads=1000)
+    texts = {"late": "0,10,30,100", "kinds": "plain,phone", "swept": "16,64,128,256", "scheme": "http"}
+    options = arguments(__doc__, texts, images=16000, downloads=1000)
     lates = [int(late) for late in options.late.split(",")]
     report = Report(options.strict)
     images, downloads = max(options.images // 4, 1) * 4, max(options.downloads // 4, 1) * 4
     with workdir(options.workdir) as folder:
         report.head(f"{images:,} references to gs:// images, --verify structure")
-        sweep(options.scheme, folder, lates, images // 2)
+        sweep(options.scheme, folder, lates, options.swept.split(","), images // 2)
         for late in lates:
-            for kind in ("plain", "phone"):
+            for kind in options.kinds.split(","):
                 measure(kind, late, options.scheme, report, folder, images, min(downloads, images), options.repeat)
     return report.end()
 

@@ -17,11 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
     [
         ("text_scale", ["--examples", "300", "--elementwise", "100"]),
         ("small_files", ["--examples", "200"]),
-        ("readers", ["--rows", "2000", "--files", "300", "--repeat", "1"]),
+        ("readers", ["--rows", "2000", "--files", "300", "--kinds", "csv,folder"]),
         ("local_images", ["--references", "40", "--copied", "20"]),
         ("nightly", ["--images", "400", "--late", "1", "--kinds", "folder"]),
         ("fit", ["--percent", "8", "--peers", "0", "--repeat", "1"]),
-        ("storage", ["--images", "40", "--downloads", "20", "--late", "1"]),
+        ("storage", ["--images", "40", "--downloads", "20", "--late", "1", "--kinds", "plain", "--swept", "16", "--scheme", "https"]),
     ],
 )
 def test_a_benchmark_prints_its_ratios(script: str, sizes: list[str], tmp_path: Path) -> None:
