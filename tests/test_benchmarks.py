@@ -21,7 +21,23 @@ ROOT = Path(__file__).resolve().parent.parent
         ("local_images", ["--references", "40", "--copied", "20"]),
         ("nightly", ["--images", "400", "--late", "1", "--kinds", "folder"]),
         ("fit", ["--percent", "8", "--peers", "0", "--repeat", "1"]),
-        ("storage", ["--images", "40", "--downloads", "20", "--late", "1", "--kinds", "plain", "--swept", "16", "--scheme", "https"]),
+        (
+            "storage",
+            [
+                "--images",
+                "40",
+                "--downloads",
+                "20",
+                "--late",
+                "1",
+                "--kinds",
+                "plain",
+                "--swept",
+                "16",
+                "--scheme",
+                "https",
+            ],
+        ),
     ],
 )
 def test_a_benchmark_prints_its_ratios(script: str, sizes: list[str], tmp_path: Path) -> None:
