@@ -337,6 +337,28 @@ def test_a_jpeg_2000_whose_white_would_be_black_is_refused(mode: str, bits: int)
     assert (caught.value.reason, f"{len(mode)} x {bits} bits" in caught.value.detail) == ("undecodable", True)
 
 
+@pytest.mark.parametrize(("format", "refused"), [(1, False), (2, True)], ids=("unsigned", "signed"))
+def test_a_tiff_whose_sign_would_be_lost_is_refused(format: int, refused: bool) -> None:
+    data = tiff([(258, 3, [8]), (262, 3, [1]), (277, 3, [1]), (339, 3, [format])], bytes(range(128)) * 32)
+    assert_refused(data, "tiff", refused)
+
+
+@pytest.mark.parametrize(("kind", "depth", "refused"), [(1, 24, False), (1, 32, True), (2, 32, True), (3, 32, True)])
+def test_a_sun_raster_whose_colours_would_be_mixed_up_is_refused(kind: int, depth: int, refused: bool) -> None:
+    pixels = bytes(range(128)) * depth  # read as runs it is literal but for its 128s, of which it has none
+    header = struct.pack(">8I", 0x59A66A95, 128, 32, depth, len(pixels), kind, 0, 0)
+    assert_refused(header + pixels * 4, "sun", refused)
+
+
+def assert_refused(data: bytes, type: str, refused: bool) -> None:
+    if not refused:
+        assert fitted(data, type)[1]
+        return
+    with pytest.raises(ImageError, match="its colours would be wrong") as caught:
+        fitted(data, type)
+    assert caught.value.reason == "undecodable"
+
+
 def test_deep_grey_of_a_jpeg_2000() -> None:
     image = Image.new("I;16", (128, 32))
     image.frombytes(struct.pack("<4096H", *[v for v in (0, 85 * 257, 170 * 257, 65_535) for _ in range(32)] * 32))

@@ -10,7 +10,7 @@ from PIL import Image, ImageChops, ImageCms, ImageFile, ImageMath, PngImagePlugi
 from .reasons import ImageError
 
 _WIDTH, _LENGTH, _BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 256, 257, 258, 262, 284, 339  # TIFF 6.0
-_WHITE_IS_ZERO, _YCBCR, _SEPARATE, _UNSIGNED = 0, 6, 2, 1
+_WHITE_IS_ZERO, _YCBCR, _SEPARATE, _UNSIGNED, _SIGNED = 0, 6, 2, 1, 2
 _LEVELS = (0, 10, 25, 50, 100, 150, 200, 255)
 _PROBE = [(v, v, v) for v in _LEVELS] + [(v * r, v * g, v * b) for v in (90, 255) for r, g, b in (
     (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0))]  # fmt: skip
@@ -20,7 +20,16 @@ _LOADED = {"L;2": lambda v: v * 85, "L;4": lambda v: v * 17, "RGB;16B": lambda v
 
 def before_load(image: Image.Image) -> None:
     """What Pillow would get wrong while it loads: a PNG's one transparent colour comes in the depth of the file, and is compared
-    with loaded pixels; a TIFF's uncompressed planes of 16 bits are taken for planes of 8, and YCbCr for colours."""
+    with loaded pixels; a TIFF's uncompressed planes of 16 bits are taken for planes of 8, and YCbCr for colours.
+
+    Raises:
+        ImageError: undecodable: a Sun raster of 32 bits, whose unused byte is taken for a colour, or a TIFF of 8 bits with a sign,
+            whose sign is not seen.
+    """
+    tiff = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    signed = image.mode in ("L", "LA") and _SIGNED in tiff.get(_SAMPLE_FORMAT, ())
+    if signed or (image.format == "SUN" and image.tile and "X" in str(image.tile[0].args)):
+        raise ImageError("undecodable", "8 bits with a sign or 32 without alpha: its colours would be wrong")
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile and image.tile[0].codec_name == "raw":
         _by_libtiff(image)
     clear = image.info.get("transparency")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .encode import CODEC_VERSIONS
 
-VERSION = 5  # of this fitter: a change of any byte it writes is a new one, so that outputs get new names
+VERSION = 6  # of this fitter: a change of any byte it writes is a new one, so that outputs get new names
 
 CHOICES = {
     "oversize": ("auto", "recompress", "resize", "reject"),
