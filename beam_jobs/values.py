@@ -84,6 +84,8 @@ def check(settings: Settings) -> None:
         raise OptionError(f"--decode_memory {settings.decode_memory}: expected megabytes, or 0 for 400 a core")
     if not 1 <= settings.min_quality <= 95:
         raise OptionError(f"--min_quality {settings.min_quality}: expected a JPEG quality from 1 to 95")
+    if settings.max_side != settings.profile.longest_side and settings.oversize != "resize":
+        raise OptionError(f"--max_side {settings.max_side} is for --oversize resize: add it, or leave --max_side out")
     if settings.preview < 0:
         raise OptionError(f"--preview {settings.preview}: expected a number of examples")
     if settings.preview and settings.dry_run:

@@ -164,6 +164,7 @@ def test_the_levels_that_look_at_nothing_reject_nothing(tmp_path: Path, capfd: p
         (("--min_quality", "96"), "--min_quality 96"),
         (("--min_quality", "0"), "--min_quality 0"),
         (("--max_side", "-1"), "--max_side -1"),
+        (("--max_side", "800"), "--max_side 800 is for --oversize resize"),
         (("--max_pixels", "0"), "--max_pixels 0"),
         (("--decode_memory", "-1"), "--decode_memory -1"),
         (("--oversize", "shrink"), "--oversize"),

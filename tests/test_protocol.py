@@ -571,6 +571,8 @@ def test_every_option_that_can_change_a_byte_changes_the_key(tmp_path: Path) -> 
     keys = {key}
     for name, value in OTHER_VALUES.items():
         flags = (f"--{name}",) if value is None else (f"--{name}", value)
+        if name == "max_side":
+            flags += ("--oversize", "resize")
         keys.add(Run(tmp_path, flags=flags).plan.keys(block))
     assert len(keys) == 1 + len(OTHER_VALUES)
     gs = ("--output", "gs://bucket/out")
