@@ -202,7 +202,7 @@ def assert_images(path: Path, found: Folder) -> None:
                     assert kind == opened_kind(uri) and kind in options["types"]
     named = {row[side] for row in found["images.parquet"] for side in ("output", "source")} - {""}
     named |= set(
-        re.findall(rf"{path}/images/[0-9a-f/]+\.\w+", found["rejected.jsonl"].decode())
+        re.findall(rf"{re.escape(str(path))}/images/[0-9a-f/]+\.\w+", found["rejected.jsonl"].decode())
     )  # rows that held bytes
     assert {f"{path}/{name}" for name in found if name.startswith("images/")} <= named
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -16,6 +18,7 @@ from beam_jobs.graph import build
 from beam_jobs.plan import Plan
 
 _NAMESPACE = "shuffles"
+_ROOT = 44  # bytes of the path of a job's folder, of which every descriptor of a local file holds some
 
 
 @dataclass(frozen=True)
@@ -47,21 +50,25 @@ class _Groupings(PipelineVisitor):
 
 
 class _Weigh(beam.DoFn):
-    def __init__(self, label: str) -> None:
-        self._label, self._coder = label, FastPrimitivesCoder()
+    """Bytes of what goes into a grouping, as if the job's folder had a name of _ROOT bytes."""
+
+    def __init__(self, label: str, root: bytes) -> None:
+        self._label, self._root, self._coder = label, root, FastPrimitivesCoder()
 
     def process(self, element: Any) -> None:
-        Metrics.distribution(_NAMESPACE, self._label).update(len(self._coder.encode(element)))
+        data = self._coder.encode(element)
+        size = len(data) - data.count(self._root) * (len(self._root) - _ROOT)
+        Metrics.distribution(_NAMESPACE, self._label).update(size)
 
 
-def weigh_shuffles(plan: Plan) -> dict[str, Crossed]:
-    """Run a job on this machine -> what went into each grouping; those that nothing reached are left out."""
+def weigh_shuffles(plan: Plan, root: Path) -> dict[str, Crossed]:
+    """Run a job below `root` on this machine -> what went into each grouping; those that nothing reached are left out."""
     pipeline = beam.Pipeline(options=beam_options(plan.settings))
     build(pipeline, plan)
     groupings = _Groupings()
     pipeline.visit(groupings)
     for label, elements in groupings.found.items():
-        _ = elements | f"Weigh {label}" >> beam.ParDo(_Weigh(label))
+        _ = elements | f"Weigh {label}" >> beam.ParDo(_Weigh(label, os.fsencode(root)))
     result = pipeline.run()
     result.wait_until_finish()
     told = result.metrics().query(MetricsFilter().with_namespace(_NAMESPACE))["distributions"]

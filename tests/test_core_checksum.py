@@ -16,20 +16,20 @@ def crc(data: bytes) -> int:
     return int(google_crc32c.value(data))
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=3000), st.binary(max_size=3000))
 def test_combine_is_the_crc_of_the_concatenation(a: bytes, b: bytes) -> None:
     assert combine(crc(a), crc(b), len(b)) == crc(a + b)
 
 
-@settings(derandomize=True, max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_combine_folds_over_any_number_of_parts(parts: list[bytes]) -> None:
     folded = functools.reduce(lambda left, part: combine(left, crc(part), len(part)), parts, crc(b""))
     assert folded == crc(b"".join(parts))
 
 
-@settings(derandomize=True, max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(*(st.integers(0, 2**32 - 1) for _ in range(3)), *(st.integers(0, 2**45) for _ in range(2)))
 def test_combine_is_associative_for_lengths_no_test_can_read(a: int, b: int, c: int, len_b: int, len_c: int) -> None:
     left = combine(combine(a, b, len_b), c, len_c)

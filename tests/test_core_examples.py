@@ -22,7 +22,7 @@ from transforms.core.records import Example, Row
 from transforms.core.replaying import unwrap
 from transforms.core.tokens import estimate_tokens
 
-quick = settings(derandomize=True, max_examples=80, deadline=None)
+quick = settings(max_examples=80)
 CONFORMING = ("png", "jpeg", "webp", "heic", "heif")
 
 

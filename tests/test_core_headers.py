@@ -749,7 +749,7 @@ VALID += [AVIF, heic(ispe(8, 6), irot(1), imir(0)), heic(ispe(8, 6), wide=True),
 SIZES = st.one_of(st.integers(-2, 300), st.integers(0, 2**64), st.just(-1))
 
 
-@settings(derandomize=True, max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.sampled_from(STARTS), st.binary(max_size=200), SIZES, st.sampled_from([*TYPES, ""]))
 @example(b"\xff\xd8\xff", b"", 3, "jpeg")
 def test_any_bytes_have_an_allowed_outcome(start: bytes, rest: bytes, size: int, type_: str) -> None:
@@ -759,7 +759,7 @@ def test_any_bytes_have_an_allowed_outcome(start: bytes, rest: bytes, size: int,
         outcome(data, length, sniff(data))
 
 
-@settings(derandomize=True, max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.data())
 def test_any_mutation_has_an_allowed_outcome(draws: st.DataObject) -> None:
     data = bytearray(draws.draw(st.sampled_from(VALID)))

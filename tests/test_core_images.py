@@ -577,7 +577,7 @@ FACTS = st.dictionaries(
 CARRIERS = {"jpeg": encode(quarters("RGB", RGB), "JPEG"), "png": encode(quarters("RGB", RGB), "PNG")}
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(facts=FACTS, type_=st.sampled_from(BOTH))
 def test_facts_come_back_and_leave_the_pixels(facts: dict[str, Any], type_: str) -> None:
     data = embed_facts(CARRIERS[type_], type_, facts)
@@ -588,7 +588,7 @@ def test_facts_come_back_and_leave_the_pixels(facts: dict[str, Any], type_: str)
         assert image.tobytes() == bare.tobytes()
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_odd_bytes_have_no_facts(data: st.DataObject) -> None:
     type_ = data.draw(st.sampled_from(BOTH))
@@ -637,7 +637,7 @@ SEEDS = [(kind[1], kind[2]) for kind in KINDS]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about damaged EXIF
-@settings(derandomize=True, max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.data())
 def test_any_bytes_are_a_picture_or_an_image_error(data: st.DataObject) -> None:
     seed, header_type = data.draw(st.sampled_from(SEEDS))

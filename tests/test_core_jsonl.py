@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 
-quick = settings(derandomize=True, max_examples=70, deadline=None)
+quick = settings(max_examples=70)
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=12)
 values = st.recursive(
     scalars,

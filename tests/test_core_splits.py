@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from transforms.core.reasons import RowError
 from transforms.core.splits import IDS, Splits, group_hash, parse_splits, rank, sample_bound, split_word
 
-quick = settings(derandomize=True, max_examples=150, deadline=None)
+quick = settings(max_examples=150)
 ids = st.integers(0, IDS - 1)
 HALF, QUARTER = IDS // 2, IDS // 4
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from transforms.core.splitting import captions, split_contents
 
-quick = settings(derandomize=True, max_examples=150, deadline=None)
+quick = settings(max_examples=150)
 
 
 def part(word: str) -> dict[str, Any]:

@@ -346,7 +346,7 @@ import sys, time
 sys.path[:] = {sys.path!r}
 from transforms.decoding import DecoderPool
 from transforms.core.policy import FitPolicy
-pool = DecoderPool(workers=1, time_limit_s=0.5 if {state!r}.startswith("holding") else 60, command={altered(tmp_path, body)!r})
+pool = DecoderPool(workers=1, time_limit_s=3 if {state!r}.startswith("holding") else 60, command={altered(tmp_path, body)!r})
 pool._time_limit_s = 60
 data = {bmp(1, 20, 20)!r}
 pool.fit(lambda: data, FitPolicy(max_bytes=9_999, types=("png",)), source="s", header_type="bmp", pixels=400, size=len(data))
@@ -367,7 +367,7 @@ time.sleep(60)
     process.kill()
     process.wait()
     process.stdout.close()
-    assert until(lambda: gone(helper))
+    assert until(lambda: gone(helper), 30)
 
 
 # The budget.

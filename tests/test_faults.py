@@ -316,6 +316,7 @@ def test_of_two_jobs_that_race_one_seals_and_the_other_is_told(
     ended = sorted((process.wait(), *process.communicate()) for process in both)
     assert ended[0][0] == 0, ended
     late = [told for status, told, _ in ended if status == 0 and "was sealed by the same command before" in told]
-    told = [error for status, _, error in ended if status == 1 and "another job" in error.lower()]
-    assert len(late + told) == 1, ended  # on a busy machine the one may be done before the other begins
+    told = [error for status, _, error in ended if status and ("another job" in error.lower() or "holds" in error)]
+    assert len(late + told) == 1, ended  # on a busy machine the one may be done before the other begins, or looks
+    assert start(*command(world, "out")).wait() == 0  # a claim that came when all was sealed is swept
     assert_equal_folders(world.folder("out/", tmp_path / "found"), expected)

@@ -96,7 +96,7 @@ def test_what_heif_cannot_promise() -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_any_bytes_lead_to_a_fitted_image_or_a_reason(data: st.DataObject) -> None:
     seed = MADE[data.draw(st.sampled_from(sorted(MADE)))]

@@ -42,7 +42,7 @@ def inspector(places: Places) -> Inspector:
     return replace(plan.inspector, places=places)
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(st.builds("/".join, st.lists(PIECES, min_size=1, max_size=5)), min_size=1, max_size=3),
     st.sampled_from(["", "/", "gs://bucket/", "gs://"]),

@@ -146,17 +146,19 @@ def test_killed_at_any_moment(case: Case, launcher: Launcher) -> None:
     assert launcher.run(case.command()) == 0
     lasts = time.monotonic() - started
     draw, killed = random.Random(20), 0
-    for number in range(MOMENTS):
+    while killed < MOMENTS:
         case.wipe()
         moment = draw.uniform(0, lasts)
         job = launcher.start(case.command())
         time.sleep(moment)
         os.killpg(job.pid, signal.SIGKILL)
-        killed += job.wait() == -signal.SIGKILL
+        if job.wait() == -signal.SIGKILL:
+            killed += 1
+        else:  # the machine has become faster
+            lasts = moment
         assert_manifest_is_last(case, expected)
-        assert launcher.run(case.command()) == 0, f"kill {number}, after {moment:.3f} of {lasts:.3f} s"
+        assert launcher.run(case.command()) == 0, f"kill {killed}, after {moment:.3f} of {lasts:.3f} s"
         assert_clean(case, expected)
-    assert killed > MOMENTS / 2
 
 
 def test_the_command_itself_is_killed(case: Case) -> None:

@@ -136,7 +136,7 @@ def test_what_is_no_place_has_its_reason(uri: str, reason: str) -> None:
     assert caught.value.reason == reason
 
 
-@settings(derandomize=True, max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     st.lists(
         st.sampled_from(["..", ".", "%2e%2e", "%2E", "/", "//", "a", "file://", "localhost", "gs://b", "%2f", "x"])
@@ -163,7 +163,7 @@ ODD = st.sampled_from(
 NAMES = st.lists(ODD, max_size=5).map("".join)
 
 
-@settings(derandomize=True, max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(NAMES.map("gs://b/".__add__) | NAMES, max_size=4))
 def test_what_is_plain_needs_no_resolving(uris: list[str]) -> None:
     """The quick test of many at once agrees with the slow one of each; that it says yes at all is tested in its docstring."""
@@ -173,7 +173,7 @@ def test_what_is_plain_needs_no_resolving(uris: list[str]) -> None:
         assert [normalise(uri, "/data") for uri in uris] == [f"/data/{uri}" for uri in uris]
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(["gs://b/a.jpg", "gs://b/c d/é.jpg"]), NAMES, st.integers(0, 2))
 def test_one_odd_name_among_plain_ones_is_seen(plain: str, odd: str, at: int) -> None:
     many = [plain, plain]
@@ -388,9 +388,10 @@ def test_without_proc_the_path_is_asked_instead(world: Path, monkeypatch: pytest
         assert why(named, f"{world}/in", f"{world}/in") == reason, named
 
 
-def test_devices_and_sockets_are_not_opened_for_reading(tmp_path: Path) -> None:
+def test_devices_and_sockets_are_not_opened_for_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     server = socket.socket(socket.AF_UNIX)
-    server.bind(str(tmp_path / "socket"))
+    server.bind("socket")  # a whole path may be too long for one
     assert why(f"{tmp_path}/socket", "", str(tmp_path)) == "not_a_file"
     server.close()
     for device in ("/dev/null", "/dev/zero", "/dev/tty"):

@@ -480,7 +480,7 @@ def test_a_receipt_that_heals_counts_within_its_epoch_only(tmp_path: Path) -> No
     assert json.loads(stored.read_bytes())["counters"] == {"examples_read": 6}
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=8))
 def test_any_sequence_of_commits_obeys_the_rule(commits: list[tuple[int, bool]]) -> None:
     with tempfile.TemporaryDirectory() as made:

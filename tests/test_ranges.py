@@ -51,7 +51,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 LETTERS = st.text(st.sampled_from("ab./-é\U0010ffff\ud7ff"), min_size=1, max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sets(LETTERS, max_size=60))
 def test_ranges_cover_everything_once_in_order_and_part_no_stem(names: set[str]) -> None:
     before = ranges.PAGE, ranges.RANGES

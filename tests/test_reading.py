@@ -131,7 +131,7 @@ PIECES = [
 TEXTS = st.lists(st.sampled_from(PIECES) | st.binary(max_size=6), max_size=25).map(b"".join)
 
 
-@settings(derandomize=True, max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(data=TEXTS, block_bytes=st.integers(1, 40), longest=st.integers(1, 20))
 @example(data=b"\xef\xbb\xbfa\nb", block_bytes=1, longest=5)
 @example(data=b"\xff\xfea\0\n\0b\0\n\0", block_bytes=3, longest=5)
@@ -141,7 +141,7 @@ def test_a_file_cut_anywhere_gives_the_lines_of_the_whole_file(data: bytes, bloc
     assert read_all({"mem://in/a.jsonl": data}, block_bytes, longest) == expected("mem://in/a.jsonl", data, longest)
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(files=st.lists(TEXTS, min_size=1, max_size=12), block_bytes=st.integers(1, 120))
 def test_many_files_give_the_lines_of_each_in_the_order_of_names(files: list[bytes], block_bytes: int) -> None:
     objects = {f"mem://in/{number:03}.jsonl": data for number, data in enumerate(files)}
@@ -242,7 +242,7 @@ def test_a_file_that_changed_after_listing_stops_the_block() -> None:
 # .gz
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     data=TEXTS,
     members=st.lists(st.integers(0, 60), max_size=3),

@@ -30,7 +30,7 @@ def weigh(folder: Path, words: int) -> tuple[int, int, dict[str, Crossed]]:
     settings = parse(["--input", source, "--output", str(folder / "out"), "--block_bytes", str(BLOCK)])
     claim = take_claim(settings.output, "run", take_over=False, remote=False)
     size = Path(source).stat().st_size
-    return -(-size // BLOCK), size, weigh_shuffles(Plan(settings, claim, False))
+    return -(-size // BLOCK), size, weigh_shuffles(Plan(settings, claim, False), folder)
 
 
 @pytest.fixture(scope="module")

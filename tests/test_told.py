@@ -215,6 +215,7 @@ def test_a_dry_run_whose_engine_fails(here: Path, capfd: Told) -> None:
 def test_an_interrupt_before_anything_began_is_one_line(here: Path) -> None:
     program = (
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "stop = lambda event, args: event == 'import' and args[0] == 'apache_beam' and os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.addaudithook(stop)\n"
         "from beam_jobs.__main__ import command_line\n"

@@ -168,7 +168,9 @@ def _look_packed(found: Stat, inspector: Inspector, read: Read) -> ImageFacts:
     """An object stored with Content-Encoding gzip: what it unpacks to is the image."""
     try:
         if found.size > _UNPACKED:
-            raise ImageError("undecodable", f"{found.size} bytes with Content-Encoding gzip: at most {_UNPACKED} are unpacked")
+            raise ImageError(
+                "undecodable", f"{found.size} bytes with Content-Encoding gzip: at most {_UNPACKED} are unpacked"
+            )
         with _PACKED:
             data = unpack(read(0, found.size, found.generation)[0])
             image = Stat(found.uri, len(data), found.generation)
