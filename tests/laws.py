@@ -180,6 +180,8 @@ def assert_images(path: Path, found: Folder) -> None:
         assert "images.parquet" not in found and {f"images_{fate}" for fate in FATES} & set(count) <= {
             "images_unverified",
             "images_unused",
+            "images_rejected",  # by their URI alone
+            "images_dropped",
         }
         return
     fates: Counter[str] = Counter()

@@ -132,8 +132,19 @@ def write_folder(draw: random.Random, folder: Path, names: list[str]) -> list[st
     ]
 
 
+def write_automl(draw: random.Random, folder: Path, names: list[str]) -> list[str]:
+    box = ",0.1,0.2,,,0.7,0.8,,"
+    lines = [
+        f"{draw.choice(('TRAIN', 'TEST', ''))},gs://bucket/{draw.choice(names)},{draw.choice('abc')}{box}".encode()
+        for _ in range(300)
+    ]
+    lines = [harmed(draw, line) if draw.random() < 0.1 else line for line in lines]
+    asked = ("--input_format", "automl", "--encoding", "utf-8", "--verify", "none")
+    return ["--input", put(folder / "rows.csv", b"\n".join(lines)), "--prompt", "Find.", *asked]
+
+
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("write", [write_jsonl, write_gz, write_csv, write_parquet, write_folder])
+@pytest.mark.parametrize("write", [write_jsonl, write_gz, write_csv, write_parquet, write_folder, write_automl])
 def test_a_job_ends_in_order(
     write: Callable[[random.Random, Path, list[str]], list[str]],
     seed: int,
@@ -141,9 +152,10 @@ def test_a_job_ends_in_order(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     draw = random.Random(f"{write.__name__} {seed}")
-    argv = write(draw, tmp_path / "in", images(draw, tmp_path / "in", 100))
-    argv += ["--max_rejected_fraction", "1", "--verify", "decode", "--block_bytes", draw.choice(("4096", "262144"))]
-    status = prepare([*argv, "--output", str(tmp_path / "out"), *draw.choice(OPTIONS)])
+    argv = ["--max_rejected_fraction", "1", "--verify", "decode", "--block_bytes", draw.choice(("4096", "262144"))]
+    argv += draw.choice(OPTIONS) if write is not write_automl else ()
+    argv += write(draw, tmp_path / "in", images(draw, tmp_path / "in", 100))
+    status = prepare([*argv, "--output", str(tmp_path / "out")])
     told = capfd.readouterr().err
     if status:
         assert (status, "rows can be used (" in told) == (1, True), told
