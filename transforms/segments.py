@@ -18,8 +18,9 @@ import pyarrow as pa
 from transforms.claiming import still_ours
 from transforms.committing import WORK
 from transforms.core import sealing
-from transforms.core.outputs import EXAMPLES_FILE, number_rejected, table, words
+from transforms.core.outputs import EXAMPLES_FILE, table, words
 from transforms.core.records import Part, Receipt
+from transforms.core.rejected import number_rejected
 from transforms.core.sealing import GROUPS, Cuts, Plan, Summary
 from transforms.lines import Lines, groups_of, lines_of, sizes_of, whole_sizes
 from transforms.overlapping import read_each
@@ -207,7 +208,7 @@ class SegmentWriter:
         texts = read_each([part.name for _, _, part in some])
         for text, (receipt, first, _) in zip(texts, some):
             before = {source: lines for (source, _), lines in zip(receipt.lines, first)}
-            out += number_rejected(text.splitlines(keepends=True), before)
+            out += number_rejected(text, before)
         if out:
             yield "rejected.jsonl", Chunk((segment,), (self.put(b"".join(out), f"{segment}.rejected"),), len(out))
 

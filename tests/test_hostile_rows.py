@@ -1,0 +1,72 @@
+"""Rows, names and files made to end a job cost themselves alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import laws
+from folders import jpeg, png, put, row, write_lines
+from laws import counters, lines, rejections, uris
+from test_core_headers import animated_png, tiff
+
+from transforms.core.records import Rejection, Row
+from transforms.core.rejected import number_rejected, rejected_line
+
+Run = Callable[..., laws.Folder]
+ALL = ("--max_rejected_fraction", "1", "--splits", "train=1")
+
+
+def whys(found: laws.Folder) -> list[str]:
+    return [told["reason"] for told in rejections(found)]
+
+
+# Line ends as white space
+
+
+def test_a_rejected_row_with_line_ends_in_it_is_one_line_and_is_replayed(run: Run, tmp_path: Path) -> None:
+    missing = json.dumps(row("when?", [f"{tmp_path}/in/a.jpg"])).encode()
+    text = b'{"a":\r1}\n' + missing.replace(b": ", b":\r ") + b"\n" + json.dumps(row("fine")).encode() + b"\n"
+    found = run(put(tmp_path / "in/rows.jsonl", text), *ALL)
+    assert whys(found) == ["missing_contents", "image_not_found"] and counters(found)["examples_written"] == 1
+    assert b"\r" not in found["rejected.jsonl"]
+    put(tmp_path / "in/a.jpg", jpeg())
+    again = run(tmp_path / "out/rejected.jsonl", "--allow_prefix", str(tmp_path), *ALL, output="again")
+    assert [uris(line) for line in lines(again)] == [[f"{tmp_path}/in/a.jpg"]]
+    assert [told["row"] for told in rejections(again)] == [{"a": 1}]
+
+
+def test_a_record_of_csv_that_is_json_with_line_ends_is_one_line(run: Run, tmp_path: Path) -> None:
+    text = b'image,label\na.jpg,cat\n{"k":[1,"\\","\r\n],"a":1}\nb.jpg,dog\n'
+    for name in ("a.jpg", "b.jpg"):
+        put(tmp_path / "in" / name, jpeg())
+    table = put(tmp_path / "in/rows.csv", text)
+    found = run(table, "--prompt", "?", "--answer", "{label}", "--image_column", "image", *ALL)
+    assert [(told["reason"], told["line"], told["row"]) for told in rejections(found)] == [
+        ("bad_record", 3, {"k": [1, '",'], "a": 1})
+    ]
+    assert counters(found)["examples_written"] == 2
+
+
+def test_lines_of_a_rejected_part_end_at_newlines_alone() -> None:
+    """Parts of a run before rows were written in one line."""
+    part = b"".join(rejected_line(Rejection(Row("f", 0, n, b'{"a": 1}'), "read", "not_json", "")) for n in (1, 2))
+    part = part.replace(b": 1", b":\r1")
+    assert [json.loads(line)["line"] for line in number_rejected(part, {"f": 10})] == [11, 12]
+
+
+# What JSON or a table of images cannot hold
+
+
+def test_sizes_and_names_that_no_table_holds_cost_their_rows_alone(run: Run, tmp_path: Path) -> None:
+    images = {"a.tif": tiff((1 << 32) - 1, (1 << 32) - 1), "b.tif": tiff(1, 1 << 63, big=True)}
+    images |= {"c.png": animated_png((1 << 32) - 1), "d.png": png()}
+    for name, data in images.items():
+        put(tmp_path / "in" / name, data)
+    put(os.fsdecode(os.fsencode(tmp_path) + b"/other/\xff.png"), png())
+    os.symlink(b"../other/\xff.png", tmp_path / "in/e.png")
+    found = run(write_lines(tmp_path / "in/rows.jsonl", [row(n, [n]) for n in (*images, "e.png")]), *ALL)
+    assert whys(found) == ["undecodable"] * 3 + ["not_a_file"] and counters(found)["examples_written"] == 1
+    assert rejections(found)[-1]["detail"].endswith("/other/\\udcff.png")
