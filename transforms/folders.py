@@ -10,7 +10,7 @@ from collections.abc import Callable
 from transforms.core.folders import image_record, sidecar_value
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, OpenBlock, Rejection
-from transforms.storage import store_for
+from transforms.storage import Changed, Forbidden, NotAFile, NotFound, store_for
 
 _SIDECARS = (".txt", ".json")  # the later one counts
 
@@ -51,4 +51,8 @@ def _read(beside: list[Extent], most: int) -> object:
         raise RowError(
             "bad_sidecar", f"{extent.uri} has {extent.size:,} bytes; at most {most:,} are read (--max_line_bytes)"
         )
-    return sidecar_value(extent.uri, store_for(extent.uri).read(extent.uri, generation=extent.generation)[0])
+    try:
+        data, _ = store_for(extent.uri).read(extent.uri, generation=extent.generation)
+    except (Changed, Forbidden, NotAFile, NotFound) as error:  # since it was listed; an outage is none of these
+        raise RowError("bad_sidecar", str(error)) from None
+    return sidecar_value(extent.uri, data)
