@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import laws
+import pytest
 from folders import jpeg, png, put, row, write_lines
 from laws import counters, lines, rejections, uris
 from test_core_headers import animated_png, tiff
 
-from transforms.core.records import Rejection, Row
+from transforms.core.records import Block, Example, OpenBlock, Rejection, Row
 from transforms.core.rejected import number_rejected, rejected_line
+from transforms.examples import drop_bad_images
 
 Run = Callable[..., laws.Folder]
 ALL = ("--max_rejected_fraction", "1", "--splits", "train=1")
@@ -70,3 +72,46 @@ def test_sizes_and_names_that_no_table_holds_cost_their_rows_alone(run: Run, tmp
     found = run(write_lines(tmp_path / "in/rows.jsonl", [row(n, [n]) for n in (*images, "e.png")]), *ALL)
     assert whys(found) == ["undecodable"] * 3 + ["not_a_file"] and counters(found)["examples_written"] == 1
     assert rejections(found)[-1]["detail"].endswith("/other/\\udcff.png")
+
+
+# Images without end
+
+
+def many(count: int) -> list[str]:
+    return [f"gs://b/{number}.jpg" for number in range(count)]
+
+
+def test_a_row_holds_at_most_ten_thousand_images(run: Run, tmp_path: Path) -> None:
+    flags = ("--verify", "none", "--max_images", "6000", *ALL)
+    rows = [row("most", many(10_000)), row("more", many(10_001))]
+    found = run(write_lines(tmp_path / "in/rows.jsonl", rows), *flags)
+    assert [len(uris(line)) for line in lines(found)] == [5000, 5000]
+    assert [(told["reason"], told["detail"]) for told in rejections(found)] == [
+        ("too_many_images", "over 10,000 images in one row")
+    ]
+    table = [{"image": "gs://b/a.jpg", "more": ""}, {"image": many(10_000), "more": ""}]
+    table.append({"image": json.dumps(many(9_999)), "more": ["gs://b/a.jpg", "gs://b/b.jpg"]})
+    columns = ("--image_column", "image,more", "--prompt", "?", "--answer", "yes")
+    found = run(write_lines(tmp_path / "in/table.jsonl", table), *columns, *flags, output="table")
+    assert whys(found) == ["too_many_images"] and counters(found)["examples_written"] == 3
+
+
+def test_a_row_whose_pieces_would_come_to_gigabytes_is_rejected(run: Run, tmp_path: Path) -> None:
+    rows = [row("why?", many(8000), answer="x" * 400_000), row("fine", many(20), answer="x" * 400_000)]
+    rows.append(row("head", many(8000)) | {"systemInstruction": {"parts": [{"text": "x" * 400_000}]}})
+    found = run(write_lines(tmp_path / "in/rows.jsonl", rows), "--verify", "none", *ALL)
+    assert whys(found) == ["too_many_images"] * 2 and counters(found)["pieces_written"] == 2
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("policy", ["reject_example", "drop_image"])
+def test_bad_images_are_taken_out_in_one_walk(policy: str) -> None:
+    count = 100_000  # squared, this would take minutes
+    images = [{"mimeType": "image/png", "fileUri": str(number)} for number in range(count)]
+    contents = [{"role": "user", "parts": [{"fileData": image} for image in images]}]
+    sources = [image["fileUri"] for image in images]
+    example = Example(Row("f", 0, 1, b"{}"), 1, contents, {}, {}, images, sources=sources)
+    opened = OpenBlock(Block((0, b"f", 0), (), "gemini"), "key", examples=[example])
+    drop_bad_images(opened, lambda source: ("image_not_found", "") if int(source) % 2 else ("", ""), policy)
+    kept = [len(example.images) for example in opened.examples]
+    assert kept == ([] if policy == "reject_example" else [count // 2])
