@@ -13,6 +13,9 @@ from folders import jpeg, png, put, row, write_lines
 from laws import counters, lines, rejections, uris
 from test_core_headers import animated_png, tiff
 
+from beam_jobs.screen import readers
+from beam_jobs.settings import parse
+from transforms.core.places import LONGEST
 from transforms.core.records import Block, Example, OpenBlock, Rejection, Row
 from transforms.core.rejected import number_rejected, rejected_line
 from transforms.examples import drop_bad_images
@@ -115,3 +118,31 @@ def test_bad_images_are_taken_out_in_one_walk(policy: str) -> None:
     drop_bad_images(opened, lambda source: ("image_not_found", "") if int(source) % 2 else ("", ""), policy)
     kept = [len(example.images) for example in opened.examples]
     assert kept == ([] if policy == "reject_example" else [count // 2])
+
+
+# Names without end
+
+
+def test_uris_of_megabytes_are_rejected_and_cut(run: Run, tmp_path: Path) -> None:
+    long = ["gs://b/" + "x" * 1_000_000, "x" * 1_000_000, "data:image/png;base64," + "A" * 1_000_000]
+    rows = [row("fine", ["a.png"]), *(row(str(n), [uri]) for n, uri in enumerate(long))]
+    put(tmp_path / "in/a.png", png())
+    found = run(write_lines(tmp_path / "in/rows.jsonl", rows), *ALL)
+    assert whys(found) == ["bad_uri", "bad_uri", "unsupported_scheme"]
+    assert all(len(told["image"]) == 2000 and len(told["detail"]) < 200 for told in rejections(found))
+    assert max(len(image["source"]) for image in found["images.parquet"]) == 2 * LONGEST
+
+
+def test_buckets_that_are_named_are_buckets_and_few(run: Run, tmp_path: Path) -> None:
+    flags = ("--verify", "none", "--max_images", "2000", *ALL)
+    rows = [row("odd", ["gs://$(rm -rf)/a.jpg", "gs://B/a.jpg", "gs://good/a.jpg"])]
+    dataset = run(write_lines(tmp_path / "in/odd.jsonl", rows), *flags)["manifest.json"]
+    assert dataset["buckets"] == ["good"] and "more_buckets" not in dataset
+    names = [f"bucket-{number:04}" for number in range(1200)]
+    rows = [row("many", [f"gs://{name}/a.jpg" for name in names[at:1200:7]]) for at in range(7)]
+    dataset = run(write_lines(tmp_path / "in/many.jsonl", rows), *flags, "--block_bytes", "9000", output="many")[
+        "manifest.json"
+    ]
+    assert dataset["buckets"] == names[:1000] and dataset["more_buckets"] is True
+    said = readers(dataset, parse(["--input", "a", "--output", "b", *flags]))[0]
+    assert "gs://bucket-0009 and over 990 more, of which manifest.json names the first 1,000." in said

@@ -19,6 +19,7 @@ from transforms.claiming import still_ours
 from transforms.committing import WORK
 from transforms.core import sealing
 from transforms.core.outputs import EXAMPLES_FILE, table, words
+from transforms.core.places import keep_buckets
 from transforms.core.records import Part, Receipt
 from transforms.core.rejected import number_rejected
 from transforms.core.sealing import GROUPS, Cuts, Plan, Summary
@@ -76,7 +77,7 @@ class SegmentWriter:
         for receipt, examples in zip(ordered, chosen):
             summary.counters.update(dict(receipt.counters))
             summary.reasons.update(dict(receipt.reasons))
-            summary.buckets.update(receipt.buckets)
+            keep_buckets(summary.buckets, receipt.buckets)
             sealing.note_sources(summary, receipt)
             parts = {part.kind: part for part in receipt.parts}
             summary.tables.append(parts["examples"].name if "examples" in parts else "")

@@ -14,11 +14,13 @@ from typing import Any
 import pyarrow as pa
 
 from transforms.core.examples import output_line
+from transforms.core.places import BUCKET, LONGEST, keep_buckets, split_gs
 from transforms.core.records import OpenBlock
 from transforms.core.rejected import rejected_line
 from transforms.core.splits import rank
 
 SPLITS = ("train", "validation", "test")
+_CUT_URI = 2 * LONGEST  # characters of a source, with its folder; a longer one was not read
 
 # One row per output line, in the order of the block's lines; the seal adds file, line, byte offset and the row's line.
 EXAMPLES = pa.schema(
@@ -132,7 +134,7 @@ def _image_rows(opened: OpenBlock) -> list[tuple[Any, ...]]:
         if fitted and not fitted.reason:
             made = (fitted.uri, fitted.size, fitted.quality, fitted.scale)
         for fate, references in sorted(fates.items()):
-            rows.append((uri, facts.generation, fate, reason, references, *found, *stored, *made))
+            rows.append((uri[:_CUT_URI], facts.generation, fate, reason, references, *found, *stored, *made))
     return rows
 
 
@@ -155,16 +157,18 @@ def table(data: bytes) -> pa.Table:
 
 
 def buckets(opened: OpenBlock) -> list[str]:
-    """The buckets that the lines of a block name: the tuning service must be able to read them."""
+    """The buckets that the lines of a block name, as far as `keep_buckets`: the tuning service must be able to read them."""
     found: set[str] = set()
     latest = "gs:///"  # the folder of the bucket seen last, which the next URI most often begins with
     for example in opened.examples:
         for image in example.images:
             uri = image["fileUri"]
             if not uri.startswith(latest) and uri.startswith("gs://"):
-                bucket = uri[5:].partition("/")[0]
-                found.add(bucket)
+                bucket = split_gs(uri)[0]
                 latest = f"gs://{bucket}/"
+                if BUCKET.fullmatch(bucket):  # under --verify none it may be any text
+                    found.add(bucket)
+    keep_buckets(found, ())
     return sorted(found)
 
 
