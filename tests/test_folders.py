@@ -24,6 +24,7 @@ from beam_jobs.plan import Plan
 from beam_jobs.prepare import prepare
 from beam_jobs.settings import parse
 from transforms.claiming import Claim
+from transforms.committing import Ledgers
 from transforms.core.records import Block, Extent, Input
 from transforms.cutting import pack_images
 from transforms.folders import read_folder
@@ -178,6 +179,7 @@ def test_a_sidecar_that_is_not_as_it_was_listed_costs_its_image_alone(tmp_path: 
     with no_rights():  # root is stopped by none
         opened = read_folder(replace(block, extents=tuple(extents[4:6])), lambda _: "key", 1000)
     assert [(r.reason, Path(r.image).stem) for r in opened.rejections] == [("bad_sidecar", "forbidden")]
+    assert Ledgers(str(tmp_path / "out"), 1, "run").commit(opened, [], {}).heals
 
 
 def test_a_changed_sidecar_is_another_block_only_if_it_is_used(tmp_path: Path) -> None:
