@@ -169,7 +169,10 @@ def readers(dataset: dict[str, Any], settings: Settings) -> list[str]:
         return []
     shown, more = buckets[:_BUCKETS], len(buckets) - _BUCKETS
     named = " ".join(f"gs://{bucket}" for bucket in shown)
-    rest = f" and {more:,} more, which manifest.json names" if more > 0 else ""
+    if dataset.get("more_buckets"):
+        rest = f" and over {more:,} more, of which manifest.json names the first {len(dataset['buckets']):,}"
+    else:
+        rest = f" and {more:,} more, which manifest.json names" if more > 0 else ""
     which, end = (f"gs://{shown[0]}", "") if len(shown) == 1 else ("$b", "; done")
     start = f"for b in {named}; do " if end else ""
     return [

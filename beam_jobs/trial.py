@@ -34,6 +34,7 @@ from transforms.trying import (
 
 _NAMESPACE = "tuneset.dry_run"
 _LONGEST = 1000  # characters of a text that are shown
+_PARTS = 50  # of an example that are shown
 
 
 def run_trial(plan: Plan) -> int:
@@ -123,17 +124,21 @@ def _example(example: Example, line: int, opened: OpenBlock, trial: Trial) -> st
     system = example.head.get("systemInstruction")
     if system:
         texts += _said("system", "\n".join(part["text"] for part in system["parts"]))
-    orders = trial.orders(opened)
+    orders, left = trial.orders(opened), _PARTS
+    sources = {id(image): source for image, source in zip(example.images, example.sources)}
     for number, contents in enumerate(example.pieces, 1):
-        if pieces:
+        if pieces and left > 0:
             texts.append(f"  piece {number}, an estimated {example.tokens[number - 1]:,} tokens")
         for turn in contents:
-            for part in turn["parts"]:
+            for part in turn["parts"][: max(left, 0)]:
                 if "text" in part:
                     texts += _said(turn["role"], part["text"])
                     continue
-                source = example.sources[next(i for i, image in enumerate(example.images) if image is part["fileData"])]
+                source = sources[id(part["fileData"])]
                 texts += _said(turn["role"], f"[{source}] {_fate(opened.facts.get(source), source in orders)}")
+            left -= len(turn["parts"])
+    if left < 0:
+        texts.append(f"  ... and {screen.count(-left, 'part')} more")
     return "\n".join(texts) + "\n"
 
 

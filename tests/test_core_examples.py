@@ -503,7 +503,7 @@ def test_counted_text_gives_the_tokens_that_counting_it_gives() -> None:
         two = [*example.contents, *example.contents]
         assert estimate_tokens(example, profile, contents=two) > estimate_tokens(example, profile)
     example = parse(ask(image("a"), text("1"), image("b"), text("2")))
-    drop_images(example, [0])
+    drop_images(example, {0})
     assert (example.text_bytes, estimate_tokens(example, PROFILES["gemini-3"])) == (-1, 1120 + 3)
 
 

@@ -373,6 +373,35 @@ def test_broken_headers_are_undecodable() -> None:
     assert parse(most, len(most)) == Header("jpeg", 5, 6)
 
 
+def tiff(width: int, height: int, big: bool = False) -> bytes:
+    """A directory of two entries, LONG or LONG8."""
+    if big:
+        entries = b"".join(struct.pack("<HHQQ", tag, 16, 1, value) for tag, value in ((256, width), (257, height)))
+        return b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 2) + entries + bytes(8)
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in ((256, width), (257, height)))
+    return b"II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
+
+
+def qoi(width: int, height: int) -> bytes:
+    return b"qoif" + struct.pack(">II", width, height) + b"\4\0" + bytes(40)
+
+
+def animated_png(frames: int) -> bytes:
+    return PNG[:33] + chunk(b"acTL", struct.pack(">II", frames, 0)) + PNG[33:]
+
+
+def test_sides_and_frames_beyond_31_bits_are_undecodable() -> None:
+    most = (1 << 31) - 1
+    assert [(h.width, h.height) for h in (parse(f(most, 1), 200) for f in (tiff, qoi))] == [(most, 1)] * 2
+    assert parse(animated_png(most), len(PNG)).frames == most
+    cases = [
+        tiff(1, 1 << 31), tiff((1 << 32) - 1, (1 << 32) - 1), tiff(1, 1 << 63, big=True), qoi(1 << 31, 1),
+        heic(ispe((1 << 32) - 1, 1)), animated_png((1 << 32) - 1),
+        MADE["bmp"][:22] + struct.pack("<i", -(1 << 31)) + MADE["bmp"][26:],
+    ]  # fmt: skip
+    assert [refusal(data)[0] for data in cases] == ["undecodable"] * len(cases)
+
+
 def test_gif_frames_reaching_out_of_the_screen_enlarge_it_as_in_pillow() -> None:
     small = GIF[:6] + struct.pack("<HH", 5, 200) + GIF[10:]
     assert parse(small, len(small)) == Header("gif", 67, 200)

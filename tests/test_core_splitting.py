@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transforms.core import jsonl, splitting
+from transforms.core.reasons import RowError
 from transforms.core.splitting import captions, split_contents
 
 quick = settings(max_examples=150)
@@ -209,3 +211,31 @@ def test_thousands_of_exchanges_are_quick() -> None:
     began = time.process_time()
     pieces = sizes([1 + n % 5 for n in range(5000)], 16)
     assert (sum(map(len, pieces)), time.process_time() - began < 2) == (5000, True)
+
+
+@pytest.mark.timeout(30)
+def test_cutting_looks_at_each_part_once_and_not_for_every_piece() -> None:
+    count = 30_000  # squared, this would take minutes
+    pieces = split_contents(turns([word for n in range(count) for word in (f"<{n}>", f"{n}.")]), 1)
+    assert [words(piece) for piece in (pieces[0], pieces[-1])] == [["<0>", "0.", "!0"], ["<29999>", "29999.", "!0"]]
+    assert len(pieces) == count
+
+
+def test_what_pieces_repeat_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut, packed = turns([*images(9), "a long task"]), turns(images(2), images(2), images(2))
+    repeated = 5 * len(jsonl.dumps([cut[1:], [part("a long task")]]))
+    for contents, head, most in ((cut, 0, repeated), (cut, 7, repeated + 5 * 7), (packed, 100, 3 * 100)):
+        monkeypatch.setattr(splitting, "MOST_REPEATED", most)
+        assert len(split_contents(contents, 2, head)) == (5 if contents is cut else 3)
+        monkeypatch.setattr(splitting, "MOST_REPEATED", most - 1)
+        with pytest.raises(RowError) as caught:
+            split_contents(contents, 2, head)
+        assert caught.value.reason == "too_many_images"
+        assert f"which would repeat {most} bytes of text: at most {most - 1}" in str(caught.value)
+
+
+def test_texts_of_megabytes_are_not_repeated_before_they_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splitting, "_cut", None)
+    many = turns([*images(5000), *["task"] * 10_000])
+    with pytest.raises(RowError, match="5,000 pieces or more"):
+        split_contents(many, 1)

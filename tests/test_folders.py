@@ -7,6 +7,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import laws
@@ -15,6 +16,7 @@ from folders import assert_equal_folders, jpeg, png, put, write_lines
 from hypothesis import given
 from hypothesis import strategies as st
 from laws import counters, lines, rejections, texts, uris
+from test_places import no_rights
 
 from beam_jobs.checks import on_this_machine
 from beam_jobs.detection import detect
@@ -22,8 +24,10 @@ from beam_jobs.plan import Plan
 from beam_jobs.prepare import prepare
 from beam_jobs.settings import parse
 from transforms.claiming import Claim
-from transforms.core.records import Block, Input
+from transforms.committing import Ledgers
+from transforms.core.records import Block, Extent, Input
 from transforms.cutting import pack_images
+from transforms.folders import read_folder
 from transforms.listing import list_pattern
 from transforms.storage import Stat, store_for
 
@@ -154,6 +158,28 @@ def test_a_sidecar_over_the_limit_is_not_read(run: Run, tmp_path: Path) -> None:
     flags = ("--max_line_bytes", "2000", "--splits", "train=1", "--max_rejected_fraction", "1")
     found = run(tmp_path / "in", "--prompt", "x", "--answer", "{sidecar}", *flags)
     assert (list(named(found)), [r["reason"] for r in rejections(found)]) == (["in/a.jpg"], ["bad_sidecar"])
+
+
+def test_a_sidecar_that_is_not_as_it_was_listed_costs_its_image_alone(tmp_path: Path) -> None:
+    for name in ("changed", "folder", "forbidden", "gone", "whole"):
+        put(tmp_path / f"in/{name}.jpg", jpeg())
+        put(tmp_path / f"in/{name}.txt", b"text")
+    listed = sorted(store_for("/").list(str(tmp_path / "in")), key=lambda found: found.uri)
+    extents = [Extent(found.uri, found.generation, found.size, 0, found.size) for found in listed]
+    block = Block((0, b"", 0), tuple(extents), "folder", base=f"{tmp_path}/in")
+    put(tmp_path / "in/changed.txt", b"another text")
+    for name in ("folder", "gone"):
+        os.unlink(tmp_path / f"in/{name}.txt")
+    os.mkdir(tmp_path / "in/folder.txt")
+    os.chmod(tmp_path / "in/forbidden.txt", 0)
+    opened = read_folder(block, lambda _: "key", 1000)
+    assert {"whole.jpg"} <= {record.columns["image"] for record in opened.rows} <= {"whole.jpg", "forbidden.jpg"}
+    left = [(r.reason, Path(r.image).stem) for r in opened.rejections if "forbidden" not in r.image]
+    assert left == [("bad_sidecar", name) for name in ("changed", "folder", "gone")]
+    with no_rights():  # root is stopped by none
+        opened = read_folder(replace(block, extents=tuple(extents[4:6])), lambda _: "key", 1000)
+    assert [(r.reason, Path(r.image).stem) for r in opened.rejections] == [("bad_sidecar", "forbidden")]
+    assert Ledgers(str(tmp_path / "out"), 1, "run").commit(opened, [], {}).heals
 
 
 def test_a_changed_sidecar_is_another_block_only_if_it_is_used(tmp_path: Path) -> None:

@@ -148,6 +148,30 @@ def test_a_night_needs_the_one_before_no_longer_once_it_is_sealed(
     assert two["train.jsonl"] == three["train.jsonl"] and two["images.parquet"] == three["images.parquet"]
 
 
+def test_what_is_damaged_is_worked_anew(tmp_path: Path) -> None:
+    """A machine that loses its power may leave files that are there, and empty or cut off."""
+    nights = Nights(str(tmp_path), None, tmp_path / "scratch")
+    nights.put("raw/images/1.jpg", jpeg(seed=1))
+    for number in range(3):
+        nights.rows(f"raw/{number}.jsonl", 12, ["images/1.jpg"], seed=number)
+    assert nights.run("one") == 0
+    parts = sorted(Path(nights.root, "one/_tuneset").rglob("*.*"))
+    keys = sorted({path.name.split(".")[0] for path in parts if path.suffix == ".train"})
+    for key, kind, left in zip(keys, ("receipt", "images", "train", "images"), (0, 200, 200, None)):
+        (path,) = (path for path in parts if path.name.startswith(key) and path.suffix == f".{kind}")
+        data = path.read_bytes()
+        path.unlink()  # the dataset may be linked to it
+        if left is not None:
+            path.write_bytes(data[:left])
+    nights.put(f"one/_tuneset/00/{0:032}.receipt", b"")  # of a block that tonight has not
+    assert nights.run("two", "--previous", f"{nights.root}/one") == 0
+    blocks = sum(path.suffix == ".receipt" for path in parts)
+    assert nights.manifest("two")["run"]["night"]["blocks"] == {"reused": blocks - 4, "worked": 4}
+    one, two = (nights.folder(name) for name in ("one", "two"))
+    two["manifest.json"] |= {key: one["manifest.json"][key] for key in ("output", "options")}
+    assert_equal_folders(one, two)
+
+
 def test_a_rewritten_image_that_is_gone_is_made_again(nights: Nights) -> None:
     assert nights.run("one") == 0
     (rewritten,) = {

@@ -21,7 +21,7 @@ from beam_jobs.prepare import prepare
 from beam_jobs.settings import parse
 from transforms import storage
 from transforms.allowed import open_allowed, opened_folder
-from transforms.core.places import Places, inside, normalise, plain_objects, plain_paths
+from transforms.core.places import LONGEST, Places, inside, normalise, plain_objects, plain_paths
 from transforms.core.policy import FitPolicy
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
@@ -125,6 +125,9 @@ def test_every_place_has_one_spelling(uri: str, base: str, path: str) -> None:
         ("GS://b/a.png", "unsupported_scheme"),
         ("data:image/png;base64,AAAA", "unsupported_scheme"),
         ("javascript:alert(1)", "unsupported_scheme"),
+        ("data:image/png;base64," + "A" * 9000, "unsupported_scheme"),
+        ("gs://b/" + "a" * 8186, "bad_uri"),
+        ("/" + "a" * 8192, "bad_uri"),
         ("file://other/data/a.png", "unsupported_scheme"),
         ("file://localhost", "unsupported_scheme"),
         ("file://localhost.evil/data/a.png", "unsupported_scheme"),
@@ -155,6 +158,18 @@ def test_no_spelling_leads_out_of_a_folder(pieces: list[str]) -> None:
             continue
         # Judged by the system's own walk, in which nothing is decoded any more.
         assert os.path.abspath(path) == path and (path + "/").startswith("/allowed/")
+
+
+@pytest.mark.parametrize("longer", [0, 1, 5000])
+@pytest.mark.parametrize("before", [0, 1, 137, 138])
+def test_the_longest_uri_is_read_and_no_longer_one_is_plain(before: int, longer: int) -> None:
+    """Wherever it stands among others."""
+    long = "a" * (LONGEST - 7 + longer)
+    for quick, start in ((plain_objects, "gs://b/"), (plain_paths, "b/c/d/e")):
+        assert not quick([f"{start}x.jpg"] * before + [start + long, f"{start}x.jpg"]) or not longer
+        assert quick([f"{start}x.jpg"] * 2000)
+    if not longer:
+        assert normalise(f"gs://b/{long}") == f"gs://b/{long}"
 
 
 ODD = st.sampled_from(

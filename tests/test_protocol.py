@@ -34,7 +34,7 @@ from transforms.core.ledger import broken_laws
 from transforms.core.outputs import Caps
 from transforms.core.profiles import PROFILES
 from transforms.core.records import Block, Extent, FitOrder, Fitted, ImageFacts, OpenBlock, Receipt
-from transforms.core.sealing import Cuts, make_plan
+from transforms.core.sealing import Cuts, fault_of, make_plan
 from transforms.core.sealing import Plan as SealPlan
 from transforms.cutting import cut_blocks, pack_files
 from transforms.examples import build_examples, split_examples
@@ -883,7 +883,7 @@ def test_the_seal_does_not_depend_on_the_order_in_which_anything_arrives(tmp_pat
     def sealed(turned: int) -> tuple[SealPlan, dict[str, bytes], list[dict[str, Any]]]:
         given = [(n, some[::turned]) for n, some in enumerate(segments)][::turned]
         summaries = [writer.sum_up(one, cuts) for one in given]
-        limits = {"max_lines": 7, "max_bytes": 1 << 30}
+        limits = {"max_lines": 7, "max_bytes": 1 << 30, "sampled": False}
         plan = make_plan(summaries, **limits, line_sizes=lambda name, group: writer.line_sizes(name, group, cuts))
         chunks: dict[str, list[Chunk]] = {}
         for name, chunk in (told for one in given for told in writer.write(one, plan, cuts)):
@@ -901,3 +901,16 @@ def test_the_seal_does_not_depend_on_the_order_in_which_anything_arrives(tmp_pat
     ]
     assert [one["source_line"] for one in table] == [n + 1 for n in range(40) if n % 5]
     assert [json.loads(line)["line"] for line in files["rejected.jsonl"].splitlines()] == list(range(1, 41, 5))
+
+
+def test_a_line_that_is_missing_without_a_sample_is_a_fault(tmp_path: Path) -> None:
+    write_lines(tmp_path / "in" / "a.jsonl", [row(f"row {n}") for n in range(9)])
+    run = Run(tmp_path, flags=("--splits", "train=1"))
+    receipts = [run.execute(block) for block in run.blocks()]
+    faults = []
+    for missing, sampled in ((0, False), (1, True), (1, False)):
+        summary = run.plan.writer.sum_up((0, receipts), Cuts())
+        summary.lines[0][0] -= missing
+        plan = make_plan([summary], max_lines=99, max_bytes=1 << 30, sampled=sampled, line_sizes=lambda *_: [])
+        faults.append(fault_of(plan, 1.0, ""))
+    assert faults[:2] == ["", ""] and "8 is not 9" in faults[2]

@@ -471,6 +471,26 @@ def test_an_encoding_that_is_named_is_read(run: Run, tmp_path: Path) -> None:
     assert answers(run(source, *ASK, "--encoding", "latin-1", output="latin")) == ["café \x80"]
 
 
+@pytest.mark.parametrize(("start", "more"), [("", ""), ("\r\n\n", ""), ("", 1024 * "x")])
+def test_a_header_that_cannot_be_read_costs_no_row(run: Run, tmp_path: Path, start: str, more: str) -> None:
+    for number in range(3):
+        put(tmp_path / f"in/{number}.jpg", jpeg(seed=number))
+    text = f"{start}image,label,größe{more}\n0.jpg,FIRST,1\n1.jpg,SECOND,é\n2.jpg,THIRD,3\n"
+    flags = ("--prompt", "?", "--answer", "{label}", "--image_column", "image", "--max_rejected_fraction", "1")
+    found = {}
+    for encoding in ("utf-8", "latin-1"):
+        source = put(tmp_path / f"in/{encoding}.csv", text.encode(encoding))
+        argv = ("--encoding", "utf-8", "--max_line_bytes", "1024", "--splits", "train=1")
+        made = run(source, *flags, *argv, output=encoding)
+        found[encoding] = (
+            [texts(line)[-1] for line in lines(made)],
+            [(r["reason"], r["line"]) for r in rejections(made)],
+        )
+    first = 1 + start.count("\n")
+    assert found["utf-8"] == (["FIRST", "SECOND", "THIRD"], [("line_too_long", 1)] if more else [])
+    assert found["latin-1"] == (["FIRST", "THIRD"], [("not_utf8", first), ("not_utf8", first + 2)])
+
+
 def test_templates_for_geminis_rows_are_refused(told: Callable[..., str], tmp_path: Path) -> None:
     row = {"contents": [{"role": r, "parts": [{"text": "x"}]} for r in ("user", "model")]}
     assert "--prompt is for rows of tables" in told(write_lines(tmp_path / "a.jsonl", [row]), "--prompt", "x")

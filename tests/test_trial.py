@@ -80,6 +80,15 @@ def test_a_preview_shows_examples_and_their_fates(told: Told, tmp_path: Path) ->
     )
 
 
+def test_a_preview_shows_fifty_parts_of_an_example(told: Told, tmp_path: Path) -> None:
+    rows = [row("long", [f"gs://b/{number}.jpg" for number in range(8000)]), row("short", ["gs://b/1.jpg"])]
+    said = told(write_lines(tmp_path / "a.jsonl", rows), "--preview", "2", "--verify", "none")
+    long, short, _ = said.split("\n\n")
+    parts = 8000 + 2 * 500  # question and answer in each piece
+    assert long.endswith(f"  ... and {parts - 50:,} parts more") and len(long.strip().splitlines()) == 50 + 3 + 2
+    assert short.endswith("  model   yes") and "more" not in short
+
+
 def test_a_preview_goes_on_until_it_has_enough(told: Told, tmp_path: Path) -> None:
     rows = [row(f"question {number}", [] if number % 40 == 39 else ["gone.jpg"]) for number in range(120)]
     source = write_lines(tmp_path / "a.jsonl", rows)

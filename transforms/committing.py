@@ -89,7 +89,7 @@ class Ledgers:
         written = []
         for kind, data, lines in parts:
             if lines:
-                digest = blake2b(data, digest_size=10).hexdigest()
+                digest = digest_of(data)
                 store.create(self.path(opened.key, f"{digest}.{kind}"), data)
                 written.append([kind, digest, len(data), lines, crc32c(data)])
         why: dict[str, int] = {}
@@ -153,6 +153,11 @@ class Ledgers:
             body.get("reused", False),
             tuple(body["buckets"]),
         )
+
+
+def digest_of(data: bytes) -> str:
+    """What names a part."""
+    return blake2b(data, digest_size=10).hexdigest()
 
 
 def from_parts(call: Callable[..., Result], *args: Any) -> Result:

@@ -7,6 +7,7 @@ listed, the earlier night's as its receipts tell them. Only counts and some name
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from apache_beam.pvalue import AsIter, AsList
 
 from transforms.committing import WORK, BlockKeys, Ledgers
 from transforms.core import jsonl
+from transforms.core.reasons import RowError
 from transforms.core.records import Block, Receipt
 from transforms.storage import patiently, store_for
 
@@ -81,7 +83,8 @@ class CompareNights(beam.PTransform):
             yield from ((uri, ("tonight", generation)) for uri, generation in tonight[0])
         else:
             data, _ = patiently(store_for(self.night.folder).read, self.night.path(key, "receipt"))
-            yield from ((uri, ("before", generation)) for uri, generation in jsonl.loads(data).get("inputs", ()))
+            with suppress(RowError):  # it is damaged, and tells of no file
+                yield from ((uri, ("before", generation)) for uri, generation in jsonl.loads(data).get("inputs", ()))
 
 
 def keys_below(night: Ledgers, folder: str) -> list[tuple[str, None]]:

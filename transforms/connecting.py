@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from requests.adapters import HTTPAdapter
 
 from transforms import throttling
 from transforms.answers import Answer, body_of, exchange
+from transforms.core.places import BUCKET
 from transforms.storage import Forbidden, NoCredentials, NotFound, StorageError, Unavailable, access
 
 RETRY = Retry(predicate=_should_retry, timeout=60.0, on_error=throttling.note)  # seconds
@@ -43,7 +43,6 @@ _PLAIN: dict[str, Any] = {
 }
 _AGENT = "User-Agent: tuneset"
 _ANSWERS = (200, 206, 416)
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -55,7 +54,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     """
     scheme, _, rest = uri.partition("://")
     bucket, _, name = rest.partition("/")
-    if scheme != "gs" or not _BUCKET.fullmatch(bucket):
+    if scheme != "gs" or not BUCKET.fullmatch(bucket):
         raise NotFound(f"{uri!r}: {bucket!r} is not a bucket's name (3 or more of a-z 0-9 . _ -)")
     try:
         size = len(name.encode())

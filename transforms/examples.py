@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
+from transforms.core import jsonl
 from transforms.core.examples import drop_images, parse_example
 from transforms.core.profiles import PROFILES, Profile
 from transforms.core.reasons import REASONS, RowError
@@ -108,21 +109,22 @@ def drop_bad_images(opened: OpenBlock, fault: Callable[[str], tuple[str, str]], 
     kept = []
     for example in opened.examples:
         faults = [fault(source) for source in example.sources]
-        bad = [i for i, (reason, _) in enumerate(faults) if reason]
+        bad = {i: reason for i, (reason, _) in enumerate(faults) if reason}
         if bad:
             sources = example.sources
             fate = "dropped" if policy == "drop_image" else "rejected"
             for i in bad:
                 note_fate(opened, sources[i], fate)
-            first, written = bad[0], example.images[bad[0]]["fileUri"]
-            example.sources = [source for i, source in enumerate(sources) if i not in set(bad)]
+            first = min(bad)
+            written = example.images[first]["fileUri"]
+            example.sources = [source for i, source in enumerate(sources) if i not in bad]
             try:
                 if policy != "drop_image":
                     raise RowError(*faults[first], written)
                 try:
-                    drop_images(example, bad)
+                    drop_images(example, bad.keys())
                 except RowError as error:
-                    detail = f"{error.detail}; the first because: {faults[first][0]}"
+                    detail = f"{error.detail}; the first because: {bad[first]}"
                     raise RowError(error.reason, detail, written) from None
             except RowError as error:
                 reject(opened, example, error)
@@ -167,7 +169,8 @@ def split_examples(
             if len(example.images) <= max_images:
                 example.pieces = [example.contents]
             elif may_split:
-                example.pieces = split_contents(example.contents, max_images)
+                head_bytes = len(jsonl.dumps(example.head)) if example.head else 0
+                example.pieces = split_contents(example.contents, max_images, head_bytes)
             else:
                 detail = f"{len(example.images)} images; the limit is {max_images}"
                 raise RowError("too_many_images", detail)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from transforms.core.folders import image_record, sidecar_value
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Extent, OpenBlock, Rejection
-from transforms.storage import store_for
+from transforms.core.records import Block, Extent, ImageFacts, OpenBlock, Rejection
+from transforms.storage import Changed, Forbidden, NotAFile, NotFound, store_for
 
 _SIDECARS = (".txt", ".json")  # the later one counts
 
@@ -29,7 +29,7 @@ def read_folder(block: Block, key: Callable[[Block], str], max_line_bytes: int) 
         beside = [e for e in extents[number + 1 : number + 3] if _beside(e.uri, extent.uri)]
         opened.lines.append((extent.uri, 1))
         try:
-            sidecar = _read(beside, max_line_bytes)
+            sidecar = _read(beside, max_line_bytes, opened)
         except RowError as error:
             row = image_record(extent.uri, block.base)
             opened.rejections.append(Rejection(row, "read", error.reason, error.detail, extent.uri, block.base))
@@ -43,7 +43,7 @@ def _beside(uri: str, image: str) -> bool:
     return uri.lower().endswith(_SIDECARS) and uri.rpartition(".")[0] == image.rpartition(".")[0]
 
 
-def _read(beside: list[Extent], most: int) -> object:
+def _read(beside: list[Extent], most: int, opened: OpenBlock) -> object:
     if not beside:
         return None
     extent = max(beside, key=lambda e: [e.uri.lower().endswith(ending) for ending in reversed(_SIDECARS)])
@@ -51,4 +51,10 @@ def _read(beside: list[Extent], most: int) -> object:
         raise RowError(
             "bad_sidecar", f"{extent.uri} has {extent.size:,} bytes; at most {most:,} are read (--max_line_bytes)"
         )
-    return sidecar_value(extent.uri, store_for(extent.uri).read(extent.uri, generation=extent.generation)[0])
+    try:
+        data, _ = store_for(extent.uri).read(extent.uri, generation=extent.generation)
+    except (Changed, Forbidden, NotAFile, NotFound) as error:  # since it was listed; an outage is none of these
+        # Noted like an image's, so that the block heals in a later run if such a reason does.
+        opened.facts[extent.uri] = ImageFacts(extent.uri, reason=error.reason)
+        raise RowError("bad_sidecar", str(error)) from None
+    return sidecar_value(extent.uri, data)

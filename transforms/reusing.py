@@ -16,14 +16,19 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from transforms.committing import BlockKeys, Ledgers, count
+from transforms.committing import BlockKeys, Ledgers, count, digest_of
 from transforms.core import jsonl, reasons
 from transforms.core.outputs import table
+from transforms.core.reasons import RowError
 from transforms.core.records import Block, ImageFacts, Receipt
 from transforms.overlapping import overlapped
 from transforms.storage import NotFound, Stat, StorageError, Unavailable, is_local, patiently, persistently, store_for
 
 _SETTLED = ("bad_uri", "unsupported_scheme", "not_allowed")  # say something about the text of a URI, whatever is stored
+
+
+class _Damaged(Exception):
+    """What the earlier night left of a block is not whole, as a machine without power leaves files: the block is worked anew."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +48,25 @@ class Earlier:
         body = self._body(key)
         if body is None or body["heals"]:
             return None
-        if not self.trust_uris and (images := self._images(body, key)) is not None:
-            wanted = _generations(images, block)
-            known = dict(zip(wanted, self._each(_generation, wanted)))
-            if known != wanted or not all(self._each(_exists, _outputs(images))):
-                _recent.put(key, known)
-                return None
-        self._bring(body, key)
+        try:
+            if not self.trust_uris and (images := self._images(body, key)) is not None:
+                wanted = _generations(images, block)
+                known = dict(zip(wanted, self._each(_generation, wanted)))
+                if known != wanted or not all(self._each(_exists, _outputs(images))):
+                    _recent.put(key, known)
+                    return None
+            self._bring(body, key)
+        except _Damaged:
+            return None
         return self.ledgers.adopt(body, block, key)
 
     def facts(self, block: Block, key: str) -> dict[str, ImageFacts]:
         """What the earlier night found of the images of a block that is worked again, as far as it still holds."""
         body = self._body(key)
-        images = self._images(body, key) if body else None
+        try:
+            images = self._images(body, key) if body else None
+        except _Damaged:
+            return {}
         if images is None:
             return {}
         facts = _facts(images)
@@ -70,15 +81,21 @@ class Earlier:
     def _body(self, key: str) -> dict[str, Any] | None:
         try:
             body: dict[str, Any] = jsonl.loads(store_for(self.night.folder).read(self.night.path(key, "receipt"))[0])
-        except NotFound:
+        except (NotFound, RowError):  # there is none, or it is damaged
             return None
         return body
 
     def _images(self, body: dict[str, Any], key: str) -> pa.Table | None:
-        """The block's table of images; None if no image was looked at."""
+        """The block's table of images; None if no image was looked at. Raises _Damaged: it is not what was written."""
         for kind, digest, *_ in body["parts"]:
             if kind == "images":
-                return table(store_for(self.night.folder).read(self.night.path(key, f"{digest}.images"))[0])
+                try:
+                    data, _ = store_for(self.night.folder).read(self.night.path(key, f"{digest}.images"))
+                except NotFound:
+                    raise _Damaged from None
+                if digest_of(data) != digest:
+                    raise _Damaged
+                return table(data)
         return None
 
     def _each(self, call: Any, uris: Iterable[str]) -> list[Any]:
@@ -92,10 +109,15 @@ class Earlier:
         def copy(part: Sequence[Any]) -> None:
             kind, digest, size, *_ = part
             source, target = (ledgers.path(key, f"{digest}.{kind}") for ledgers in (self.night, self.ledgers))
-            if is_local(source) == is_local(target):
-                store_for(target).copy(Stat(source, size, ""), target)
-            else:
-                store_for(target).create(target, store_for(source).read(source)[0])
+            try:
+                if is_local(source) and store_for(source).stat(source).size != size:
+                    raise _Damaged
+                if is_local(source) == is_local(target):
+                    store_for(target).copy(Stat(source, size, ""), target)
+                else:
+                    store_for(target).create(target, store_for(source).read(source)[0])
+            except NotFound:
+                raise _Damaged from None
 
         parts = body["parts"]
         if is_local(self.ledgers.folder) and is_local(self.night.folder):

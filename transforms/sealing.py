@@ -19,6 +19,7 @@ from apache_beam.pvalue import AsIter, AsList, AsSingleton
 from transforms.committing import WORK, from_parts
 from transforms.core import outputs, sealing
 from transforms.core.outputs import Caps
+from transforms.core.places import MOST_BUCKETS
 from transforms.core.records import Receipt, SortKey
 from transforms.core.sealing import GROUPS, Cuts, Plan, Summary
 from transforms.core.splits import rank
@@ -103,6 +104,7 @@ class SealDataset(beam.PTransform):
             summaries,
             max_lines=self.max_lines,
             max_bytes=self.max_bytes,
+            sampled=cuts.sample < Cuts.sample,
             line_sizes=lambda table, group: self.writer.line_sizes(table, group, cuts),
         )
         plan.counters["files_skipped"] = sum(skipped)
@@ -203,6 +205,7 @@ def manifest(
     """What the dataset is (a function of inputs and options) and how this run made it."""
     counters = {name: number for name, number in sorted(plan.counters.items()) if number}
     told = [_told(f) for f in sorted(files, key=lambda f: f.name)]
+    more = {"more_buckets": True} if len(plan.buckets) > MOST_BUCKETS else {}
     uploadable = "not yet" if counters.get("images_local") else "yes"
     splits = {name: lines for name, lines in zip(GROUPS[:3], plan.lines) if lines or name in names}
     return {
@@ -210,12 +213,13 @@ def manifest(
         "dataset": dataset
         | {
             "uploadable": uploadable,
-            "buckets": sorted(plan.buckets),
+            "buckets": sorted(plan.buckets)[:MOST_BUCKETS],
             "splits": splits,
             "files": told,
             "counters": counters,
             "reasons": dict(sorted(plan.reasons.items())),
-        },
+        }
+        | more,
         "run": run
         | {"finished": time.time(), "generations": {f.name: f.generation for f in sorted(files, key=lambda f: f.name)}},
     }

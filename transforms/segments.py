@@ -18,8 +18,10 @@ import pyarrow as pa
 from transforms.claiming import still_ours
 from transforms.committing import WORK
 from transforms.core import sealing
-from transforms.core.outputs import EXAMPLES_FILE, number_rejected, table, words
+from transforms.core.outputs import EXAMPLES_FILE, table, words
+from transforms.core.places import keep_buckets
 from transforms.core.records import Part, Receipt
+from transforms.core.rejected import number_rejected
 from transforms.core.sealing import GROUPS, Cuts, Plan, Summary
 from transforms.lines import Lines, groups_of, lines_of, sizes_of, whole_sizes
 from transforms.overlapping import read_each
@@ -75,7 +77,7 @@ class SegmentWriter:
         for receipt, examples in zip(ordered, chosen):
             summary.counters.update(dict(receipt.counters))
             summary.reasons.update(dict(receipt.reasons))
-            summary.buckets.update(receipt.buckets)
+            keep_buckets(summary.buckets, receipt.buckets)
             sealing.note_sources(summary, receipt)
             parts = {part.kind: part for part in receipt.parts}
             summary.tables.append(parts["examples"].name if "examples" in parts else "")
@@ -207,7 +209,7 @@ class SegmentWriter:
         texts = read_each([part.name for _, _, part in some])
         for text, (receipt, first, _) in zip(texts, some):
             before = {source: lines for (source, _), lines in zip(receipt.lines, first)}
-            out += number_rejected(text.splitlines(keepends=True), before)
+            out += number_rejected(text, before)
         if out:
             yield "rejected.jsonl", Chunk((segment,), (self.put(b"".join(out), f"{segment}.rejected"),), len(out))
 

@@ -164,7 +164,7 @@ class _Records:
                 detail = f"the record is longer than {longest:,} bytes"
                 self._reject(start, line - 1, b"", "line_too_long", detail)
             elif self.skip_first:
-                self.skip_first = False
+                self.skip_first = not cells  # a blank line is no header
             elif format == "automl":
                 if any(cells):
                     self._automl(start, line, data[start - first : end - first], cells)
@@ -185,5 +185,6 @@ class _Records:
             self._opened.rows.append(Record(self._source, start, line, b"", columns, self._format))
 
     def _reject(self, start: int, lines: int, raw: bytes, reason: str, detail: str) -> None:
+        self.skip_first = False  # if it was the header, the next record is a row all the same
         row = Row(self._source, start, lines + 1, raw)
         self._opened.rejections.append(Rejection(row, "read", reason, detail))

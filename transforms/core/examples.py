@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +21,7 @@ from transforms.core.records import Example, Record, Row
 from transforms.core.replaying import folder_of, unwrap
 from transforms.core.spelling import CONFIG, DATA, FILE_DATA, HEAD, PART, camel, camel_tools
 from transforms.core.splits import hash64
-from transforms.core.splitting import captions
+from transforms.core.splitting import MOST_IMAGES, captions, too_many
 from transforms.core.tables import Recipe
 
 _OTHER_FORMATS = (
@@ -124,11 +124,11 @@ def parse_example(
         if "completions" in columns:
             raise RowError("other_format", "the row is in the format completions (preference tuning)")
         raise RowError("turn_order", "the last turn is not a model turn: there is nothing to learn")
+    if len(images) > MOST_IMAGES:
+        raise too_many()
     system = head.get("systemInstruction")
     if not plain:
-        compact = jsonl.canonical(
-            {"contents": contents} if system is None else {"contents": contents, "systemInstruction": system}
-        )
+        compact = jsonl.canonical({"contents": contents} | ({} if system is None else {"systemInstruction": system}))
     id = hash64(compact, seed)
     for data, mime in mimes:
         data["mimeType"] = mime
@@ -146,7 +146,7 @@ def output_line(example: Example, contents: list[dict[str, Any]]) -> bytes:
     return jsonl.dumps({**system, "contents": contents, **head}) + b"\n"
 
 
-def drop_images(example: Example, bad: Collection[int]) -> None:
+def drop_images(example: Example, bad: Set[int]) -> None:
     """Take images out of an example, each with its caption.
 
     Args:

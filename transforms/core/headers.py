@@ -76,6 +76,8 @@ def parse(head: bytes, size: int) -> Header:
     header = parser(head, size, type_)
     if (header.width < 1 or header.height < 1) and type_ not in _UNKNOWN_SIZE:
         raise broken(f"{type_} of {header.width} x {header.height} pixels")
+    if max(header.width, header.height, header.frames) >> 31:  # more than images.parquet holds, or decoders take
+        raise broken(f"{type_} of {header.width} x {header.height} pixels and {header.frames} frames: 2^31 or more")
     return header
 
 
@@ -119,8 +121,6 @@ def _png(head: bytes, size: int, type_: str) -> Header:
         raise broken(f"PNG begins with chunk {name!r} of {length} bytes")
     if zlib.crc32(head[12:29]) != _be32(head, 29)[0]:
         raise broken("PNG header does not match its CRC")
-    if width >> 31 or height >> 31:
-        raise broken(f"PNG of {width} x {height} pixels")
     orientation, frames, pos, end = 1, 1, 33, len(head)
     for _ in range(MAX_PARTS):
         if pos + 8 > end:

@@ -98,7 +98,11 @@ def dumps(obj: Any) -> bytes:
 
 
 def escape(raw: bytes) -> bytes:
-    """The same JSON text in ASCII: in valid JSON, what is not ASCII stands in strings alone."""
+    """The same JSON text in ASCII and in one line.
+
+    In valid JSON, what is not ASCII stands in strings alone, and a line end outside them, where it is white space.
+    """
+    raw = raw.replace(b"\r", b" ").replace(b"\n", b" ")
     if raw.isascii():
         return raw
     return raw.decode().removeprefix("\ufeff").encode("ascii", "tuneset.json")

@@ -5,8 +5,6 @@ The two tables travel as Arrow streams (a tenth of the cost of Parquet for some 
 
 from __future__ import annotations
 
-import base64
-import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,16 +13,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from transforms.core import jsonl
 from transforms.core.examples import output_line
-from transforms.core.reasons import RowError, owner
-from transforms.core.records import OpenBlock, Record, Rejection
-from transforms.core.replaying import REJECTED
+from transforms.core.places import BUCKET, LONGEST, keep_buckets, split_gs
+from transforms.core.records import OpenBlock
+from transforms.core.rejected import rejected_line
 from transforms.core.splits import rank
 
 SPLITS = ("train", "validation", "test")
-_CUT_ROW = 4096  # bytes of an unusable row that are kept; a longer one is cut and located instead
-_CUT_TEXT = 2000  # characters of a detail or URI
+_CUT_URI = 2 * LONGEST  # characters of a source, with its folder; a longer one was not read
 
 # One row per output line, in the order of the block's lines; the seal adds file, line, byte offset and the row's line.
 EXAMPLES = pa.schema(
@@ -138,7 +134,7 @@ def _image_rows(opened: OpenBlock) -> list[tuple[Any, ...]]:
         if fitted and not fitted.reason:
             made = (fitted.uri, fitted.size, fitted.quality, fitted.scale)
         for fate, references in sorted(fates.items()):
-            rows.append((uri, facts.generation, fate, reason, references, *found, *stored, *made))
+            rows.append((uri[:_CUT_URI], facts.generation, fate, reason, references, *found, *stored, *made))
     return rows
 
 
@@ -160,48 +156,19 @@ def table(data: bytes) -> pa.Table:
     return pa.ipc.open_stream(data).read_all()
 
 
-def rejected_line(rejection: Rejection, format: str = "gemini") -> bytes:
-    """A line of rejected.jsonl, itself a valid input; `line` still counts from the block's extent.
-
-    A row that is JSON stands in it byte for byte (ASCII-escaped); a record as its columns; another as base64, or if it is long
-    only by its place.
-    """
-    row = rejection.row
-    body: dict[str, object] = {
-        "tuneset": REJECTED,
-        "source": row.source,
-        "offset": row.offset,
-        "line": row.line,
-        "stage": rejection.stage,
-        "reason": rejection.reason,
-        "class": owner(rejection.reason),
-        "detail": rejection.detail[:_CUT_TEXT],
-        "image": rejection.image[:_CUT_TEXT],
-        "base": rejection.base,
-        "format": row.format if isinstance(row, Record) else format,
-    }
-    if isinstance(row, Record) and not row.raw:
-        return jsonl.dumps(body | {"row": row.columns}) + b"\n"
-    try:
-        jsonl.loads(row.raw)
-        return jsonl.dumps(body)[:-1] + b',"row":' + jsonl.escape(row.raw) + b"}\n"
-    except RowError:
-        if 0 < len(row.raw) <= _CUT_ROW:
-            body["row_base64"] = base64.b64encode(row.raw).decode()
-        return jsonl.dumps(body) + b"\n"
-
-
 def buckets(opened: OpenBlock) -> list[str]:
-    """The buckets that the lines of a block name: the tuning service must be able to read them."""
+    """The buckets that the lines of a block name, as far as `keep_buckets`: the tuning service must be able to read them."""
     found: set[str] = set()
     latest = "gs:///"  # the folder of the bucket seen last, which the next URI most often begins with
     for example in opened.examples:
         for image in example.images:
             uri = image["fileUri"]
             if not uri.startswith(latest) and uri.startswith("gs://"):
-                bucket = uri[5:].partition("/")[0]
-                found.add(bucket)
+                bucket = split_gs(uri)[0]
                 latest = f"gs://{bucket}/"
+                if BUCKET.fullmatch(bucket):  # under --verify none it may be any text
+                    found.add(bucket)
+    keep_buckets(found, ())
     return sorted(found)
 
 
@@ -227,21 +194,3 @@ def unpack(packed: bytes) -> array[int]:
     ids = array("Q", packed)
     ids.byteswap()
     return ids
-
-
-_LINE = re.compile(rb'("source":(?:"(?:[^"\\]|\\.)*"),"offset":\d+,"line":)(\d+)')
-
-
-def number_rejected(lines: list[bytes], before: dict[str, int]) -> list[bytes]:
-    """Lines of a rejected part with their line counted from the start of the file.
-
-    Args:
-      before: source -> lines of it that stand before the block.
-    """
-    numbered = []
-    for line in lines:
-        found = _LINE.search(line)
-        assert found, "a rejected part holds a line that rejected_line did not write"
-        source = jsonl.loads(b"{" + found[1].partition(b',"offset"')[0] + b"}")["source"]
-        numbered.append(line[: found.start(2)] + b"%d" % (int(found[2]) + before[source]) + line[found.end(2) :])
-    return numbered

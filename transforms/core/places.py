@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from heapq import nsmallest
 from urllib.parse import unquote
 
 from transforms.core.reasons import ImageError
+
+LONGEST = 8192  # characters of a URI: an object's name has at most 1,024 bytes, a path 4,096
+BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")  # the whole name of one
+MOST_BUCKETS = 1000  # that a manifest names
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(//)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -25,6 +30,19 @@ def split_gs(uri: str) -> tuple[str, str]:
     """gs://bucket/name -> (bucket, name)."""
     bucket, _, name = uri[5:].partition("/")
     return bucket, name
+
+
+def keep_buckets(held: set[str], more: Iterable[str]) -> None:
+    """Add names, of which the first in order are kept: one more than a manifest names, so that it can say that there are more.
+
+    >>> held = {"a"}
+    >>> keep_buckets(held, (f"bucket-{number}" for number in range(5000)))
+    >>> len(held), "a" in held, "bucket-4999" in held
+    (1001, True, False)
+    """
+    held.update(more)
+    if len(held) > MOST_BUCKETS + 1:
+        held.intersection_update(nsmallest(MOST_BUCKETS + 1, held))
 
 
 def inside(path: str, folder: str) -> bool:
@@ -45,6 +63,8 @@ def normalise(uri: str, base: str = "") -> str:
     """
     if not uri or _CONTROL.search(uri):
         raise ImageError("bad_uri", "the URI is empty or holds control characters", uri)
+    if len(uri) > LONGEST and not uri.startswith("data:"):
+        raise ImageError("bad_uri", f"the URI has {len(uri):,} characters; at most {LONGEST:,} are read", uri)
     if uri.startswith("gs://"):
         bucket, name = split_gs(uri)
         # Object names are literal: `..` in one is not a step up, yet tools after us may take it for one.
@@ -94,7 +114,10 @@ def plain_paths(paths: Collection[str]) -> bool:
 
 
 def _plain(text: str, lines: int, schemes: int) -> bool:
-    """Whether there are so many lines and `//`, and no line has an empty or dotted segment, control characters or `%`."""
+    """Whether there are so many lines and `//`, and no line has an empty or dotted segment, control characters or `%`, or is long."""
+    half = LONGEST // 2  # a line over LONGEST fills one of the halves
+    if any(text.find("\n", at, at + half) < 0 for at in range(0, len(text) - half + 1, half)):
+        return False
     flat = text.encode("utf-8", "surrogatepass").translate(_FLAT) + b"/"
     return text.count("\n") == lines and flat.count(b"//") == schemes and b"/." not in flat and b"\0" not in flat
 

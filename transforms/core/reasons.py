@@ -63,7 +63,8 @@ _TABLE = (
     ("bad_box", "rules", "yours", "A box of AutoML's object detection is not four numbers from 0 to 1 with a label."),
     ("empty_answer", "rules", "yours", "The --answer is blank for this row: there is nothing to learn."),
     ("bad_system_instruction", "rules", "yours", "systemInstruction must be an object whose parts are texts."),
-    ("too_many_images", "split", "yours", "More images than --max_images, under --on_too_many_images reject."),
+    ("too_many_images", "split", "yours", "More images than --max_images, under --on_too_many_images reject; or over 10,000 in a row, "
+     "or so many pieces that they would repeat over 64 MB of its texts."),
     ("too_many_tokens", "split", "yours", "More estimated tokens than the model takes, under --on_too_many_tokens reject."),
     ("unknown_split", "assign", "yours", "--split_column holds a word that names no split."),
     # images: where they are

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from heapq import nsmallest
 
 from transforms.core.ledger import broken_laws
+from transforms.core.places import keep_buckets
 from transforms.core.reasons import REASONS
 from transforms.core.records import Receipt, SortKey
 
@@ -156,6 +157,7 @@ def make_plan(
     *,
     max_lines: int,
     max_bytes: int,
+    sampled: bool,
     line_sizes: Callable[[str, int], Sequence[int]],
 ) -> Plan:
     """Sum up the segments and cut the files.
@@ -164,6 +166,7 @@ def make_plan(
       summaries: of all segments, in any order.
       max_lines: examples a file may hold.
       max_bytes: bytes a file may hold.
+      sampled: lines were left out by a cut; otherwise none may be missing (a law of the ledger).
       line_sizes: (examples part, group) -> bytes of each of its lines; asked only where a file is cut.
     """
     plan = Plan()
@@ -173,7 +176,7 @@ def make_plan(
     for s in sorted(summaries, key=lambda s: s.segment):
         plan.counters.update(s.counters)
         plan.reasons.update(s.reasons)
-        plan.buckets.update(s.buckets)
+        keep_buckets(plan.buckets, s.buckets)
         plan.images[s.segment] = s.images
         plan.places[s.segment] = [Place(e.file, e.line, e.offset) for e in ends]
         for group, end in enumerate(ends):
@@ -186,7 +189,8 @@ def make_plan(
             else:
                 _cut(plan.places[s.segment][group], end, s, group, max_lines, max_bytes, line_sizes)
     plan.files = [e.file + 1 for e in ends]
-    plan.counters["examples_sampled_out"] += plan.counters["examples_written"] - sum(plan.lines)
+    if sampled:
+        plan.counters["examples_sampled_out"] += plan.counters["examples_written"] - sum(plan.lines)
     plan.counters["validation_unused"] = plan.lines[3]
     plan.counters["examples_written"] = sum(plan.lines[:3])
     return plan

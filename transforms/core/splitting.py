@@ -1,4 +1,4 @@
-r"""Split an example that holds more images than a model takes. contents -> pieces; rejects nothing.
+r"""Split an example that holds more images than a model takes. contents -> pieces; rejects: too_many_images.
 
 An *exchange* is a user turn and the model turn that answers it. Exchanges within the limit are never cut: consecutive
 ones share a piece, in the fewest pieces, then with the smallest largest piece, then larger pieces first. An exchange
@@ -22,21 +22,34 @@ import itertools
 import re
 from typing import Any
 
+from transforms.core import jsonl
+from transforms.core.reasons import RowError
+
 Turn = dict[str, Any]
 
+MOST_IMAGES = 10_000  # of a row, whatever a model takes: no answer is about so many
+MOST_REPEATED = 64_000_000  # bytes of what all pieces of a row repeat: else a row of megabytes would become gigabytes
 _DIGITS = re.compile(r"\d+")
 
 
-def split_contents(contents: list[Turn], max_images: int) -> list[list[Turn]]:
+def too_many() -> RowError:
+    return RowError("too_many_images", f"over {MOST_IMAGES:,} images in one row")
+
+
+def split_contents(contents: list[Turn], max_images: int, head_bytes: int = 0) -> list[list[Turn]]:
     """The pieces of an example, in order; one piece, `contents` itself, when it is within the limit.
 
     Args:
         contents: turns that obey the rules: user and model alternate, images stand in user turns.
         max_images: what a piece may hold, at least 1.
+        head_bytes: of what stands beside `contents` in every piece.
 
     Returns:
         A list of contents. Each image stands in exactly one of them. The pieces share their part objects and, where a
         turn is not cut, their turns with `contents`: writing to a `fileData` changes its piece.
+
+    Raises:
+        RowError: too_many_images, the pieces would repeat over MOST_REPEATED bytes.
     """
     if max_images < 1:
         raise ValueError(f"max_images is {max_images}: a piece must be allowed at least one image")
@@ -45,14 +58,27 @@ def split_contents(contents: list[Turn], max_images: int) -> list[list[Turn]]:
         return [contents]
     pieces: list[list[Turn]] = []
     run: list[tuple[list[Turn], int]] = []
+    repeated = 0
     for exchange, count in exchanges:
         if count <= max_images:
             run.append((exchange, count))
         else:
             pieces += _pack(run, max_images)
             run = []
-            pieces += _cut(exchange, count, max_images)
-    return pieces + _pack(run, max_images)
+            number = -(-count // max_images)
+            tied, task = _tied(exchange[0]["parts"])
+            repeated += number * len(jsonl.dumps([exchange[1:], [exchange[0]["parts"][i] for i in task]]))
+            _check(repeated, len(pieces) + number)
+            pieces += _cut(exchange, number, tied, task)
+    pieces += _pack(run, max_images)
+    _check(repeated + head_bytes * len(pieces), len(pieces))
+    return pieces
+
+
+def _check(repeated: int, pieces: int) -> None:
+    if repeated > MOST_REPEATED:
+        detail = f"{pieces:,} pieces or more, which would repeat {repeated:,} bytes of text: at most {MOST_REPEATED:,}"
+        raise RowError("too_many_images", detail)
 
 
 def captions(parts: list[dict[str, Any]]) -> dict[int, tuple[int, ...]]:
@@ -122,22 +148,21 @@ def _fill(counts: list[int], capacity: int) -> list[tuple[int, int]]:
     return [*ranges, (start, len(counts))]
 
 
-def _cut(exchange: list[Turn], count: int, max_images: int) -> list[list[Turn]]:
+def _tied(parts: list[dict[str, Any]]) -> tuple[dict[int, tuple[int, ...]], list[int]]:
+    """The texts of each image of a user turn, and those of none: indexes into `parts`."""
+    tied = captions(parts)
+    owned = {text for texts in tied.values() for text in texts}
+    return tied, [i for i in range(len(parts)) if i not in tied and i not in owned]
+
+
+def _cut(exchange: list[Turn], number: int, tied: dict[int, tuple[int, ...]], task: list[int]) -> list[list[Turn]]:
     """One exchange over the limit, in parts that differ by at most one image."""
     user, rest = exchange[0], exchange[1:]
-    parts = user["parts"]
-    tied = captions(parts)
-    images = list(tied)
-    owned = {text for texts in tied.values() for text in texts}
-    task = {i for i in range(len(parts)) if i not in tied and i not in owned}
+    parts, images = user["parts"], list(tied)
     pieces, start = [], 0
-    number = -(-count // max_images)
     for piece in range(number):
-        end = start + count // number + (piece < count % number)
-        kept = set(task)
-        for image in images[start:end]:
-            kept.add(image)
-            kept.update(tied[image])
-        pieces.append([{**user, "parts": [part for i, part in enumerate(parts) if i in kept]}, *rest])
+        end = start + len(images) // number + (piece < len(images) % number)
+        own = [i for image in images[start:end] for i in (image, *tied[image])]
+        pieces.append([{**user, "parts": [parts[i] for i in sorted(task + own)]}, *rest])
         start = end
     return pieces

@@ -6,9 +6,10 @@ The one door by which rows of other formats than Gemini's become examples; what 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from transforms.core import jsonl
@@ -18,6 +19,7 @@ from transforms.core.places import inside
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Record, Row
 from transforms.core.splits import hash64
+from transforms.core.splitting import MOST_IMAGES, too_many
 from transforms.core.templates import Template, is_path, parse_template, value_of
 
 STAGED = "content"  # the key beside `path` of an image that stood in its row and was staged: the digest of its bytes
@@ -61,7 +63,7 @@ class Recipe:
             seed, check_types: as examples.parse_example takes them.
 
         Raises:
-            RowError: no_image, bad_image_value, bad_box, empty_text, empty_answer or unsupported_media.
+            RowError: no_image, too_many_images, bad_image_value, bad_box, empty_text, empty_answer or unsupported_media.
         """
         columns = row.columns
         if row.format == "automl" and FAULT in columns:
@@ -123,33 +125,39 @@ class Recipe:
                 if value := value.strip():
                     found.append((value, ""))
             else:
-                found += _listed(value, name)
+                found += islice(_listed(value, name), MOST_IMAGES + 1)
+        if len(found) > MOST_IMAGES:
+            raise too_many()
         if not found:
             raise RowError("no_image", f"the row names no image in {', '.join(self.images) or 'image'}")
         return found
 
 
-def _listed(value: Any, name: str) -> list[tuple[str, str]]:
-    """The images of a value that is more than a name: a list (also as JSON in a cell), or Hugging Face's bytes and path."""
-    if value is None:
-        return []
+def _listed(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    """The images of a value that is more than a name: a list (also as JSON in a cell), or Hugging Face's bytes and path.
+
+    One after another, so that of a list of millions no more are made than are taken.
+    """
     if isinstance(value, str):
         if not value.strip():
-            return []
+            return
         try:
             value = jsonl.loads(b'{"list":' + value.encode() + b"}")["list"]
         except RowError:
-            return [(value.strip(), "")]
+            yield value.strip(), ""
+            return
+    if value is None:
+        return
     if isinstance(value, list):
-        return [pair for item in value for pair in _listed(item, name)]
-    if isinstance(value, dict) and isinstance(value.get("path"), str) and value["path"]:
+        for item in value:
+            yield from _listed(item, name)
+    elif isinstance(value, dict) and isinstance(value.get("path"), str) and value["path"]:
         content = value.get(STAGED)
-        return [(value["path"], content if isinstance(content, str) else "")]
-    if isinstance(value, dict) and value.get("path") is None and value.get("bytes") is None:
-        return []
-    raise RowError(
-        "bad_image_value", f"{name}: {jsonl.text(value)[:80]} is no path, URI, list of them or bytes and path"
-    )
+        yield value["path"], content if isinstance(content, str) else ""
+    elif not isinstance(value, dict) or value.get("path") is not None or value.get("bytes") is not None:
+        raise RowError(
+            "bad_image_value", f"{name}: {jsonl.text(value)[:80]} is no path, URI, list of them or bytes and path"
+        )
 
 
 def _below(uri: str, base: str) -> str:
