@@ -26,8 +26,9 @@ from transforms.parquet_files import DAMAGE, IN_PIECES, damaged, footer_of, open
 
 _MOST_ROWS = 4096  # of a block
 _IMAGES_AT_ONCE = 16  # rows whose images are in memory together, at most
-_AT_ONCE = 32 << 20  # bytes that are decoded together, unless a row alone has more
+_IMAGE_BYTES, _TEXT_BYTES = 64 << 20, 16 << 20  # that are decoded together, unless a row alone has more
 _MOST_TEXT = 256 << 20  # bytes of text in a block
+_LARGE_GROUP = 256 << 20  # bytes of row groups that are not read whole before they are decoded
 _TOO_LONG = b"too long"  # key of a raw block's metadata: the rows whose text did not travel, and its bytes
 
 Values = tuple[list[list[Any]], dict[int, RowError]]  # columns, and why some rows of them cannot be used
@@ -182,10 +183,12 @@ def _batches(block: Block, bulky: frozenset[str]) -> Iterator[pa.RecordBatch]:
     # to what they hold is added what they do not, and all of it is copied with every batch.
     texts = [] if bulky else footer.dictionaries(groups, columns)
     at = footer.ends[first - 1] if first else 0
-    most = _IMAGES_AT_ONCE if bulky else _MOST_ROWS
-    widest = max(row_bytes(extent, number, columns, _AT_ONCE // most, texts) for number in groups)
-    file = open_parquet(extent, **IN_PIECES) if bulky else open_parquet(extent, read_dictionary=texts)
-    size = min(max(_AT_ONCE // max(widest, 1), 1), most)
+    most, room = (_IMAGES_AT_ONCE, _IMAGE_BYTES) if bulky else (_MOST_ROWS, _TEXT_BYTES)
+    # To look into the dictionaries of images costs more than to read four rows at a time.
+    widest = max(row_bytes(extent, number, columns, room // 4, texts) for number in groups)
+    large = sum(footer.metadata.row_group(number).total_byte_size for number in groups) > _LARGE_GROUP
+    file = open_parquet(extent, read_dictionary=texts, **(IN_PIECES if large else {}))
+    size = min(max(room // max(widest, 1), 1), most)
     for batch in file.iter_batches(batch_size=size, row_groups=groups, columns=columns):
         start, end = max(extent.start - at, 0), min(extent.end - at, len(batch))
         if end > start:

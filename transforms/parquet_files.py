@@ -204,8 +204,9 @@ def row_bytes(extent: Extent, number: int, columns: Sequence[str], enough: int, 
         batch = next(file.iter_batches(batch_size=1, row_groups=[number], columns=paths), None)
     except DAMAGE as error:
         raise damaged(error) from None
-    values = max(group.column(leaf.index).num_values for leaf in footer.leaves(paths)) // rows
-    return usual + max(values, 1) * sum(_longest(column) for column in (batch.columns if batch else ()))
+    most: int = max(group.column(leaf.index).num_values for leaf in footer.leaves(paths)) // rows
+    longest = sum(map(_longest, batch.columns)) if batch else 0
+    return int(usual + max(most, 1) * longest)
 
 
 def _longest(column: pa.Array) -> int:
