@@ -22,7 +22,7 @@ from transforms.core.dialects import (
     no_text,
     shown,
 )
-from transforms.core.parquet import holds_bytes
+from transforms.core.parquet_schema import holds_bytes
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent
 from transforms.cutting import SUFFIXES, head_of

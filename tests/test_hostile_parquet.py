@@ -21,7 +21,7 @@ from transforms.committing import BlockKeys
 from transforms.core import jsonl
 from transforms.core.arrow_sizes import row_sizes, runs
 from transforms.core.dialects import Wanted
-from transforms.core.parquet import class_names
+from transforms.core.parquet_schema import class_names
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Record
 from transforms.cutting import Cutter
@@ -339,6 +339,16 @@ def test_a_footer_over_64_mib_is_refused_unread(tmp_path: Path, monkeypatch: pyt
     assert list(found.rejected.values()) == [
         ("corrupt_parquet", "its footer has 67,108,865 bytes; at most 67,108,864 are read")
     ]
+
+
+@pytest.mark.parametrize("name", ["zzlabel", "zzfield", "zzother"])
+def test_names_of_columns_in_no_utf8_are_one_rejection(tmp_path: Path, name: str) -> None:
+    table = pa.table({"image": ["a.png"], "zzother": [1], "label": [{"zzfield": 1}], "zzlabel": [1]})
+    pq.write_table(table, tmp_path / "t.parquet", compression="none", store_schema=False)
+    data = (tmp_path / "t.parquet").read_bytes()
+    (tmp_path / "t.parquet").write_bytes(data.replace(name.encode(), b"\xff" + name[1:].encode()))
+    found = read(tmp_path / "t.parquet")
+    assert [reason for reason, _ in found.rejected.values()] == ["corrupt_parquet"] and not found.rows
 
 
 def test_of_large_footers_one_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from transforms.core.arrow_sizes import PIECE, is_texts, runs
 from transforms.core.dialects import check_columns
 from transforms.core.outputs import stream
-from transforms.core.parquet import Names, Stage, check_type, columns_of, text_sizes
+from transforms.core.parquet import Stage, columns_of, text_sizes
+from transforms.core.parquet_schema import Names, check_type
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect
 from transforms.parquet_files import DAMAGE, IN_PIECES, damaged, footer_of, open_parquet, row_bytes
@@ -40,10 +41,7 @@ def used_columns(schema: pa.Schema, wanted: tuple[str, ...]) -> list[str]:
     Raises:
       RowError: missing_column, too_deep or corrupt_parquet.
     """
-    try:
-        names = schema.names
-    except UnicodeDecodeError as error:
-        raise RowError("corrupt_parquet", f"the name of a column is no UTF-8: {error}") from None
+    names = schema.names
     check_columns(names, wanted, "the columns are")
     used = list(dict.fromkeys(name if name in names else name.split(".")[0] for name in wanted))
     for name in used:
@@ -183,9 +181,9 @@ def _batches(block: Block, bulky: frozenset[str]) -> Iterator[pa.RecordBatch]:
     # to what they hold is added what they do not, and all of it is copied with every batch.
     texts = [] if bulky else footer.dictionaries(groups, columns)
     at = footer.ends[first - 1] if first else 0
-    most, room = (_IMAGES_AT_ONCE, _IMAGE_BYTES) if bulky else (_MOST_ROWS, _TEXT_BYTES)
+    most, room, enough = (_IMAGES_AT_ONCE, _IMAGE_BYTES, 4) if bulky else (_MOST_ROWS, _TEXT_BYTES, _MOST_ROWS)
     # To look into the dictionaries of images costs more than to read four rows at a time.
-    widest = max(row_bytes(extent, number, columns, room // 4, texts) for number in groups)
+    widest = max(row_bytes(extent, number, columns, room // enough, texts) for number in groups)
     large = sum(footer.metadata.row_group(number).total_byte_size for number in groups) > _LARGE_GROUP
     file = open_parquet(extent, read_dictionary=texts, **(IN_PIECES if large else {}))
     size = min(max(room // max(widest, 1), 1), most)

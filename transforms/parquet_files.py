@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms.core.arrow_sizes import is_binary, is_texts
-from transforms.core.parquet import class_names, holds_bytes
+from transforms.core.parquet_schema import class_names, holds_bytes
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent
 from transforms.storage import store_for
 
-DAMAGE = (pa.ArrowException, OSError, EOFError)
+DAMAGE = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError)  # the last of names of columns
 _MOST_FOOTER = 64 << 20  # bytes; parsed, a footer takes some twenty times as much
 _SMALL_FOOTER = 1 << 20
 # Rows of a file, at most: each 4,096 cost a block. A file of few bytes may well repeat a row a million times; beyond that, columns
@@ -80,7 +80,13 @@ class Footer:
 
     @cached_property
     def schema(self) -> pa.Schema:
-        return self.metadata.schema.to_arrow_schema()
+        """Raises RowError (corrupt_parquet)."""
+        try:
+            schema = self.metadata.schema.to_arrow_schema()
+            str(schema.names)  # which are decoded here
+            return schema
+        except DAMAGE as error:
+            raise damaged(error) from None
 
     @cached_property
     def classes(self) -> dict[str, list[str]]:
@@ -110,8 +116,8 @@ class Footer:
         return frozenset(name for name in columns if name in wanted and holds_bytes(self.schema.field(name).type))
 
     def dictionaries(self, groups: Iterable[int], columns: Sequence[str]) -> list[str]:
-        """Paths of the texts that some of the row groups hold by a dictionary."""
-        leaves = [leaf for leaf in self.leaves(columns) if leaf.texts]
+        """Columns of texts that some of the row groups hold by a dictionary. Of nested ones Arrow cannot keep it."""
+        leaves = [leaf for leaf in self.leaves(columns) if leaf.texts and leaf.path in columns]
         if not leaves:
             return []
         rows = [self.metadata.row_group(number) for number in groups]
@@ -182,7 +188,7 @@ def row_bytes(extent: Extent, number: int, columns: Sequence[str], enough: int, 
 
     Args:
       enough: bytes up to which it need not be exact; for more, the dictionaries are read.
-      kept: paths of texts whose dictionaries are kept, so that they take no more than they do in the file.
+      kept: columns whose dictionaries are kept, so that they take no more than they do in the file.
 
     Raises:
       RowError: corrupt_parquet.
@@ -202,6 +208,8 @@ def row_bytes(extent: Extent, number: int, columns: Sequence[str], enough: int, 
     try:
         file = open_parquet(extent, read_dictionary=paths, **IN_PIECES)
         batch = next(file.iter_batches(batch_size=1, row_groups=[number], columns=paths), None)
+    except pa.ArrowNotImplementedError:  # a nested column, in more than one piece
+        return usual + repeated
     except DAMAGE as error:
         raise damaged(error) from None
     most: int = max(group.column(leaf.index).num_values for leaf in footer.leaves(paths)) // rows
