@@ -21,6 +21,7 @@ from transforms.committing import BlockKeys
 from transforms.core import jsonl
 from transforms.core.arrow_sizes import row_sizes, runs
 from transforms.core.dialects import Wanted
+from transforms.core.parquet_footer import schema_depth
 from transforms.core.parquet_schema import class_names
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Record
@@ -323,10 +324,50 @@ def test_rows_are_cut_into_runs() -> None:
 # What a footer claims
 
 
-def footer(path: Path, length: int) -> Path:
-    data = path.read_bytes()
-    path.write_bytes(data[:-8] + struct.pack("<I", length) + b"PAR1")
+def element(name: bytes, children: int = 0) -> bytes:
+    """An element of a schema, in Thrift's compact protocol: a group, or an optional column of bytes."""
+    kind = b"" if children else b"\x15\x0c"
+    repetition = b"\x35\x02" if children else b"\x25\x02"
+    return (
+        kind
+        + repetition
+        + b"\x18"
+        + bytes([len(name)])
+        + name
+        + (b"\x15" + bytes([2 * children]) if children else b"")
+        + b"\0"
+    )
+
+
+def deep(path: Path, levels: int) -> Path:
+    """A file without rows whose schema has so many levels."""
+    elements = [element(b"schema", 2), element(b"image"), *[element(b"a", 1)] * (levels - 2), element(b"label")]
+    size, number = len(elements), b""
+    while size > 127:
+        size, number = size >> 7, number + bytes([size & 127 | 128])
+    data = b"\x15\x02\x19\xfc" + number + bytes([size]) + b"".join(elements) + b"\x16\0\x19\x0c\0"
+    path.write_bytes(b"PAR1" + data + struct.pack("<I", len(data)) + b"PAR1")
     return path
+
+
+def test_a_schema_without_end_is_refused_before_arrow_goes_down_into_it(tmp_path: Path) -> None:
+    """100,000 levels would end the process."""
+    found = read(deep(tmp_path / "t.parquet", 100_000))
+    assert list(found.rejected.values()) == [("too_deep", "its schema nests 100,000 levels deep; at most 500 are read")]
+    assert parquet_files.footer_of(extent_of(deep(tmp_path / "u.parquet", 500))).ends == []
+
+
+def test_depths_of_schemas_are_those_that_arrow_reads(tmp_path: Path) -> None:
+    for depth in range(1, 20):
+        kind_of = pa.list_ if depth % 2 else lambda kind: pa.struct([("a", kind), ("b", pa.int8())])
+        column = nested(depth, (lambda v: [v]) if depth % 2 else lambda v: {"a": v, "b": 1}, kind_of)
+        data = write(tmp_path / "t.parquet", column, metadata={"k": "v"}).read_bytes()
+        deepest = max(pq.read_schema(tmp_path / "t.parquet").names and [
+            path.count(".") for path in (c.path for c in pq.read_metadata(tmp_path / "t.parquet").schema)
+        ])  # fmt: skip
+        length = int.from_bytes(data[-8:-4], "little")
+        assert schema_depth(data[-8 - length :]) == deepest + 2
+    assert schema_depth(b"") == schema_depth(b"PAR1") == schema_depth(b"\xff" * 100) == 0
 
 
 def test_a_footer_over_64_mib_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms.core.arrow_sizes import is_binary, is_texts
+from transforms.core.parquet_footer import schema_depth
 from transforms.core.parquet_schema import class_names, holds_bytes
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent
@@ -26,6 +27,7 @@ from transforms.storage import store_for
 DAMAGE = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError)  # the last of names of columns
 _MOST_FOOTER = 64 << 20  # bytes; parsed, a footer takes some twenty times as much
 _SMALL_FOOTER = 1 << 20
+_MOST_LEVELS = 500  # of a schema, columns that are not used included: Arrow goes down into them on the stack
 # Rows of a file, at most: each 4,096 cost a block. A file of few bytes may well repeat a row a million times; beyond that, columns
 # of images and texts take a byte for a few rows, where runs of one value take one for hundreds.
 _MANY_ROWS, _ROWS_A_BYTE = 1_000_000, 16
@@ -148,7 +150,15 @@ def _footer_bytes(uri: str, generation: str, size: int) -> int:
 
 
 def _footer(uri: str, generation: str, size: int) -> Footer:
-    metadata = pq.read_metadata(_Ranged(uri, generation, size))
+    file = _Ranged(uri, generation, size)
+    file.seek(max(size - 8 - _footer_bytes(uri, generation, size), 0))
+    data = file.read()
+    levels = schema_depth(data)
+    if not levels and data.endswith(b"PAR1"):
+        raise damaged(EOFError("its footer does not begin with a schema"))
+    if levels > _MOST_LEVELS:
+        raise RowError("too_deep", f"its schema nests {levels:,} levels deep; at most {_MOST_LEVELS} are read")
+    metadata = pq.read_metadata(pa.BufferReader(b"PAR1" + data))
     rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     ends, most = list(accumulate(rows)), max(_MANY_ROWS, _ROWS_A_BYTE * size)
     if rows and (min(rows) < 0 or ends[-1] > most):
