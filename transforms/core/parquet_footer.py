@@ -1,5 +1,5 @@
-"""How deeply the schema in a Parquet footer nests, told before Arrow reads it: Arrow follows it by recursion, and 20,000 levels end the
-process.
+"""How deeply the schema in a Parquet footer nests, told before Arrow reads it: Arrow follows it by recursion, and 20,000 levels end
+the process.
 
 A footer is a struct of Thrift's compact protocol: version, schema, rows, row groups. Only what stands up to the schema is looked at.
 """
