@@ -311,6 +311,7 @@ def test_sizes_of_rows_are_those_of_their_texts() -> None:
     assert row_sizes(pa.array([{"k": "abc"}, {"k": "d"}]).slice(1)).to_pylist() == [2 + 4 + 1]
     assert row_sizes(pa.array([[("k", "abc")], []], pa.map_(pa.string(), pa.string()))).to_pylist()[1] == 0
     assert row_sizes(pa.nulls(2)).to_pylist() == [4, 4]
+    assert row_sizes(pa.array([["abc"], []], pa.list_(pa.string_view()))).to_pylist() == [6, 0]
 
 
 def test_rows_are_cut_into_runs() -> None:

@@ -42,6 +42,8 @@ def row_sizes(column: pa.Array, files: bool = True) -> pa.Array:
     if is_texts(kind) or is_binary(kind):
         if is_binary(kind) and not files:
             return _each(0, len(column))
+        if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):  # whose lengths Arrow does not tell
+            column = column.cast(pa.large_binary())
         return pc.fill_null(pc.cast(pc.binary_length(column), pa.int64()), 0)
     if pa.types.is_struct(kind):
         total = _each(2, len(column))
