@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from transforms.core.dialects import Wanted
 from transforms.core.parquet_footer import schema_depth
 from transforms.core.parquet_schema import class_names
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Extent, Record
+from transforms.core.records import Block, Dialect, Extent, Record
 from transforms.cutting import Cutter
 from transforms.storage import store_for
 from transforms.tables import TableReader
@@ -429,7 +429,9 @@ def test_metadata_that_is_too_long_to_be_parsed_is_refused() -> None:
 
 def test_a_block_finds_its_row_groups_without_a_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "t.parquet", [str(n) for n in range(300)], row_group_size=1)
-    blocks = [Block((0, b"f", n), (Extent(*_start(path), n, n + 1),), "table", dialect=_dialect()) for n in range(300)]
+    extent, dialect = extent_of(path), Dialect("parquet", names=("image", "label"))
+    parts = [replace(extent, start=number, end=number + 1) for number in range(300)]
+    blocks = [Block((0, b"f", part.start), (part,), "table", dialect=dialect) for part in parts]
     metadata = parquet_files.footer_of(blocks[0].extents[0])
     asked = list[int]()
 
@@ -447,14 +449,3 @@ def test_a_block_finds_its_row_groups_without_a_walk(tmp_path: Path, monkeypatch
         asked.clear()
         (batch,) = parquet._batches(blocks[number], frozenset())
         assert batch.column("label").to_pylist() == [str(number)] and set(asked) == {number}
-
-
-def _start(path: Path) -> tuple[str, str, int]:
-    extent = extent_of(path)
-    return extent.uri, extent.generation, extent.size
-
-
-def _dialect() -> Any:
-    from transforms.core.records import Dialect
-
-    return Dialect("parquet", names=("image", "label"))
