@@ -22,12 +22,13 @@ from transforms.core.dialects import (
     no_text,
     shown,
 )
-from transforms.core.parquet import holds_bytes
+from transforms.core.parquet_schema import holds_bytes
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent
 from transforms.cutting import SUFFIXES, head_of
 from transforms.listing import first_files, is_folder, list_pattern, static_folder
-from transforms.parquet import open_parquet, used_columns
+from transforms.parquet import used_columns
+from transforms.parquet_files import footer_of
 from transforms.storage import NotFound, Stat, is_local
 
 _IMAGE = "bytes.png"  # stands for the bytes of an image
@@ -210,7 +211,7 @@ class Look:
             )
         if kind_of(uri, self._head) == "parquet":
             self.said = f"{self.pattern}: a table (--input_format) in Parquet"
-            schema = open_parquet(self._extent).schema_arrow
+            schema = footer_of(self._extent).schema
             used_columns(schema, wanted.columns)
             return schema.names, {field.name: _IMAGE for field in schema if holds_bytes(field.type)}
         dialect = dialect_of(uri, self._head, wanted)

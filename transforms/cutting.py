@@ -148,7 +148,8 @@ class Cutter:
         try:
             head = head_of(extent)
             if kind_of(extent.uri, head) == "parquet":
-                yield from parquet_blocks(block, self.block_bytes, self.wanted.columns, self.images)
+                limits = self.block_bytes, self.max_line_bytes
+                yield from parquet_blocks(block, *limits, self.wanted.columns, self.images)
                 return
             dialect = dialect_of(extent.uri, head, self.wanted, block.format)
         except RowError as error:

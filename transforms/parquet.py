@@ -1,4 +1,5 @@
-"""Parquet files: a whole file -> Blocks of rows, a Block -> columns of JSON values; rejects: corrupt_parquet, missing_column.
+"""Parquet files: a whole file -> Blocks of rows, a Block -> columns of JSON values; rejects: corrupt_parquet, missing_column,
+too_deep, line_too_long, bad_record.
 
 A block is some row groups, named by their rows. A row group of many rows without image bytes is decoded once, by the worker that cuts,
 and travels as Arrow slices; one with bytes is read in ranges, since images never travel. Only the columns that are used are read.
@@ -6,187 +7,190 @@ and travels as Arrow slices; one with bytes is read in ranges, since images neve
 
 from __future__ import annotations
 
-import io
-import os
+import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
+from transforms.core.arrow_sizes import PIECE, is_texts, runs
 from transforms.core.dialects import check_columns
 from transforms.core.outputs import stream
-from transforms.core.parquet import Stage, class_names, columns_of, holds_bytes
+from transforms.core.parquet import Stage, columns_of, text_sizes
+from transforms.core.parquet_schema import Names, check_type
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Dialect, Extent
-from transforms.storage import store_for
+from transforms.core.records import Block, Dialect
+from transforms.parquet_files import DAMAGE, IN_PIECES, damaged, footer_of, open_parquet, row_bytes
 
 _MOST_ROWS = 4096  # of a block
-_ROWS_A_BYTE = (
-    1000  # of a file, at most: no column of images is so dense, and a claimed number costs a block for each 4,096
-)
-_BYTES_AT_ONCE = 16  # rows whose images are in memory together
-DAMAGE = (pa.ArrowException, OSError, EOFError)
+_IMAGES_AT_ONCE = 16  # rows whose images are in memory together, at most
+_IMAGE_BYTES, _TEXT_BYTES = 64 << 20, 16 << 20  # that are decoded together, unless a row alone has more
+_MOST_TEXT = 256 << 20  # bytes of text in a block
+_LARGE_GROUP = 256 << 20  # bytes of row groups that are not read whole before they are decoded
+_TOO_LONG = b"too long"  # key of a raw block's metadata: the rows whose text did not travel, and its bytes
 
-
-class _Ranged(io.RawIOBase):
-    """One version of a stored object as a file that can be sought."""
-
-    def __init__(self, uri: str, generation: str, size: int) -> None:
-        self._uri, self._generation, self._size, self._at = uri, generation, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        end = self._size if size is None or size < 0 else min(self._at + size, self._size)
-        if end <= self._at:
-            return b""
-        data = store_for(self._uri).read(self._uri, self._at, end, self._generation)[0]
-        self._at += len(data)
-        return data
-
-
-@lru_cache(maxsize=8)
-def _footer(uri: str, generation: str, size: int) -> pq.FileMetaData:
-    return pq.read_metadata(_Ranged(uri, generation, size))
-
-
-def open_parquet(extent: Extent) -> pq.ParquetFile:
-    """A Parquet file; its footer is read once a process.
-
-    Raises:
-      RowError: corrupt_parquet.
-    """
-    try:
-        footer = _footer(extent.uri, extent.generation, extent.size)
-        return pq.ParquetFile(_Ranged(extent.uri, extent.generation, extent.size), metadata=footer)
-    except DAMAGE as error:
-        raise damaged(error) from None
-
-
-def damaged(error: BaseException) -> RowError:
-    said = str(error).strip().splitlines()
-    return RowError("corrupt_parquet", f"it cannot be read as Parquet: {(said or [type(error).__name__])[0][:200]}")
+Values = tuple[list[list[Any]], dict[int, RowError]]  # columns, and why some rows of them cannot be used
 
 
 def used_columns(schema: pa.Schema, wanted: tuple[str, ...]) -> list[str]:
     """Names of the columns that are read: those that options name, or that hold a part that they name.
 
     Raises:
-      RowError: missing_column.
+      RowError: missing_column, too_deep or corrupt_parquet.
     """
-    check_columns(schema.names, wanted, "the columns are")
-    used = list(dict.fromkeys(name if name in schema.names else name.split(".")[0] for name in wanted))
+    names = schema.names
+    check_columns(names, wanted, "the columns are")
+    used = list(dict.fromkeys(name if name in names else name.split(".")[0] for name in wanted))
     for name in used:
-        if schema.names.count(name) > 1:
+        if names.count(name) > 1:
             raise RowError("missing_column", f"the file names the column {name!r} twice: rename one of them")
+        check_type(name, schema.field(name).type)
     return used
 
 
-def parquet_blocks(block: Block, block_bytes: int, wanted: tuple[str, ...], images: tuple[str, ...]) -> Iterator[Block]:
+def parquet_blocks(
+    block: Block, block_bytes: int, max_line_bytes: int, wanted: tuple[str, ...], images: tuple[str, ...]
+) -> Iterator[Block]:
     """A whole file -> its blocks. The extents of blocks count rows.
 
     Raises:
-      RowError: corrupt_parquet or missing_column.
+      RowError: corrupt_parquet, too_deep or missing_column.
     """
     extent, (index, name, _) = block.extents[0], block.order
-    file = open_parquet(extent)
-    schema, footer = file.schema_arrow, file.metadata
-    columns = used_columns(schema, wanted)
-    bulky = any(holds_bytes(schema.field(name).type) for name in columns if name in images)
+    footer = footer_of(extent)
+    columns = used_columns(footer.schema, wanted)
+    bulky = bool(footer.bulky(columns, images))
+    dialect = Dialect("parquet", names=tuple(columns), classes=any(column in footer.classes for column in columns))
 
     def made(start: int, end: int, raw: bytes | None = None) -> Block:
         part = replace(extent, start=start, end=end)
-        dialect = Dialect("parquet", names=tuple(columns))
         return replace(block, order=(index, name, start), extents=(part,), raw=raw, dialect=dialect)
 
     start = at = held = 0
-    for number in range(footer.num_row_groups):
-        group = footer.row_group(number)
-        rows, size = group.num_rows, group.total_byte_size
-        if not 0 <= rows <= _ROWS_A_BYTE * extent.size:
-            raise RowError(
-                "corrupt_parquet", f"row group {number} claims {rows:,} rows in a file of {extent.size:,} bytes"
-            )
+    for number, end in enumerate(footer.ends):
+        rows, size = end - at, footer.metadata.row_group(number).total_byte_size
         fits = min(max(block_bytes * rows // max(size, 1), 64), _MOST_ROWS)
-        if at > start and (held + size > block_bytes or at - start + rows > _MOST_ROWS):
+        if at > start and (held + size > block_bytes or end - start > _MOST_ROWS):
             yield made(start, at)
             start, held = at, 0
         if rows > (_MOST_ROWS if bulky else 2 * fits):
             if at > start:
                 yield made(start, at)
             if bulky:
-                for first in range(at, at + rows, _MOST_ROWS):
-                    yield made(first, min(first + _MOST_ROWS, at + rows))
+                for first in range(at, end, _MOST_ROWS):
+                    yield made(first, min(first + _MOST_ROWS, end))
             else:
                 first = at
                 try:
-                    for batch in file.iter_batches(batch_size=fits, row_groups=[number], columns=columns):
-                        yield made(first, first + len(batch), stream(batch))
-                        first += len(batch)
-                except DAMAGE as error:
-                    fault = damaged(error)
-                    yield replace(
-                        made(first, at + rows), fault=f"{fault.reason}: {fault.detail}", lines=at + rows - first
+                    fits = min(
+                        fits, max(_MOST_TEXT // max(row_bytes(extent, number, columns, _MOST_TEXT // fits), 1), 1)
                     )
-            start, held = at + rows, 0
+                    file = open_parquet(extent)
+                    for batch in file.iter_batches(batch_size=fits, row_groups=[number], columns=columns):
+                        yield made(first, first + len(batch), _packed(batch, columns, footer.classes, max_line_bytes))
+                        first += len(batch)
+                    if first < end:
+                        raise EOFError("the row group has fewer rows than its footer says")
+                except (*DAMAGE, RowError) as error:
+                    fault = error if isinstance(error, RowError) else damaged(error)
+                    yield replace(made(first, end), fault=f"{fault.reason}: {fault.detail}", lines=end - first)
+            start, held = end, 0
         else:
             held += size
-        at += rows
+        at = end
     if at > start:
         yield made(start, at)
 
 
-def parquet_columns(block: Block, images: tuple[str, ...], stage: Stage) -> Iterator[list[list[Any]]]:
+def _packed(batch: pa.RecordBatch, columns: list[str], names: Names, max_line_bytes: int) -> bytes:
+    """Rows as they travel: without the file's metadata, without texts that are too long, and long ones that repeat once."""
+    batch, metadata = _bare(batch, columns), {}
+    sizes = text_sizes(batch, frozenset(), names)
+    if (pc.max(sizes).as_py() or 0) > max_line_bytes:
+        told = sizes.to_pylist()
+        batch = batch.take(
+            pa.array([None if size > max_line_bytes else row for row, size in enumerate(told)], pa.int64())
+        )
+        long = {row: size for row, size in enumerate(told) if size > max_line_bytes}
+        metadata = {_TOO_LONG: json.dumps(long)}
+    if batch.nbytes > PIECE:
+        made = [column.dictionary_encode() if is_texts(column.type) else column for column in batch.columns]
+        batch = pa.RecordBatch.from_arrays(made, names=columns)
+    return stream(batch.replace_schema_metadata(metadata or None))
+
+
+def _bare(batch: pa.RecordBatch, columns: list[str]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([batch.column(name) for name in columns], names=columns)
+
+
+def parquet_columns(block: Block, images: tuple[str, ...], stage: Stage, max_line_bytes: int) -> Iterator[Values]:
     """The columns of a block, as JSON values, some rows at a time.
+
+    Args:
+      max_line_bytes: a row with more text is not used.
 
     Raises:
       RowError: corrupt_parquet.
     """
     assert block.dialect
+    names: Names = footer_of(block.extents[0]).classes if block.dialect.classes else {}
+    bulky = (
+        frozenset[str]() if block.raw is not None else footer_of(block.extents[0]).bulky(block.dialect.names, images)
+    )
+    room = _MOST_TEXT
     try:
-        for batch in _batches(block, images):
-            yield columns_of(batch, images, class_names(batch.schema), stage)
+        for batch in _batches(block, bulky):
+            sizes = text_sizes(batch, bulky, names)
+            if long := json.loads((batch.schema.metadata or {}).get(_TOO_LONG, b"{}")):
+                sizes = pa.array([long.get(str(row), size) for row, size in enumerate(sizes.to_pylist())], pa.int64())
+            for start, end, size in runs(sizes, max_line_bytes, PIECE):
+                if size > max_line_bytes and end == start + 1:
+                    yield _refused(batch, 1, f"the row has {size:,} bytes of text; at most {max_line_bytes:,} are read")
+                elif size > room:
+                    room = -1
+                    said = (
+                        f"the rows of its block have more than {_MOST_TEXT:,} bytes of text: write smaller row groups"
+                    )
+                    yield _refused(batch, end - start, said)
+                else:
+                    room -= size
+                    some = batch if end - start == len(batch) else batch.take(pa.array(range(start, end), pa.int64()))
+                    yield columns_of(some, bulky, names, stage)
     except DAMAGE as error:
         raise damaged(error) from None
 
 
-def _batches(block: Block, images: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+def _refused(batch: pa.RecordBatch, rows: int, detail: str) -> Values:
+    fault = RowError("line_too_long", detail)
+    return [[None] * rows for _ in batch.columns], dict.fromkeys(range(rows), fault)
+
+
+def _batches(block: Block, bulky: frozenset[str]) -> Iterator[pa.RecordBatch]:
     assert block.dialect
-    extent = block.extents[0]
+    extent, columns = block.extents[0], list(block.dialect.names)
     if block.raw is not None:
         yield from pa.ipc.open_stream(block.raw)
         return
-    file = open_parquet(extent)
-    columns = list(block.dialect.names)
-    bulky = any(holds_bytes(file.schema_arrow.field(name).type) for name in columns if name in images)
-    groups: list[int] = []
-    at = first = 0
-    for number in range(file.metadata.num_row_groups):
-        rows = file.metadata.row_group(number).num_rows
-        if at < extent.end and at + rows > extent.start:
-            first = first if groups else at
-            groups.append(number)
-        at += rows
-    at = first
-    size = _BYTES_AT_ONCE if bulky else _MOST_ROWS
+    footer = footer_of(extent)
+    first = bisect_right(footer.ends, extent.start)
+    groups = list(range(first, bisect_left(footer.ends, extent.end) + 1))
+    # Dictionaries are kept, as each row of theirs would else be a text of its own; but not where a group is read in many batches:
+    # to what they hold is added what they do not, and all of it is copied with every batch.
+    texts = [] if bulky else footer.dictionaries(groups, columns)
+    at = footer.ends[first - 1] if first else 0
+    most, room, enough = (_IMAGES_AT_ONCE, _IMAGE_BYTES, 4) if bulky else (_MOST_ROWS, _TEXT_BYTES, _MOST_ROWS)
+    # To look into the dictionaries of images costs more than to read four rows at a time.
+    widest = max(row_bytes(extent, number, columns, room // enough, texts) for number in groups)
+    large = sum(footer.metadata.row_group(number).total_byte_size for number in groups) > _LARGE_GROUP
+    file = open_parquet(extent, read_dictionary=texts, **(IN_PIECES if large else {}))
+    size = min(max(room // max(widest, 1), 1), most)
     for batch in file.iter_batches(batch_size=size, row_groups=groups, columns=columns):
         start, end = max(extent.start - at, 0), min(extent.end - at, len(batch))
         if end > start:
-            yield batch.slice(start, end - start)
+            yield _bare(batch.slice(start, end - start), columns)
         at += len(batch)
         if at >= extent.end:
             return

@@ -67,13 +67,18 @@ class TableReader:
         extent, names = block.extents[0], block.dialect.names if block.dialect else ()
         number = extent.start
         try:
-            for columns in parquet_columns(block, self.images, self.stage):
-                for values in zip(*columns):
-                    row = Record(
-                        extent.uri, number, number - extent.start + 1, b"", dict(zip(names, values)), block.format
-                    )
-                    opened.rows.append(row)
+            for columns, faults in parquet_columns(block, self.images, self.stage, self.max_line_bytes):
+                for index, values in enumerate(zip(*columns)):
+                    line = number - extent.start + 1
+                    if fault := faults and faults.get(index):
+                        row = Row(extent.uri, number, line, b"")
+                        opened.rejections.append(Rejection(row, "read", fault.reason, fault.detail))
+                    else:
+                        record = Record(extent.uri, number, line, b"", dict(zip(names, values)), block.format)
+                        opened.rows.append(record)
                     number += 1
+            if number < extent.end:
+                raise RowError("corrupt_parquet", "the file has fewer rows than its footer says")
         except RowError as error:
             bad = Row(extent.uri, number, number - extent.start + 1, b"")
             detail = f"{error.detail} (rows {number + 1:,} to {extent.end:,} are left out)"

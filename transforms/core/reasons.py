@@ -37,10 +37,10 @@ _TABLE = (
     ("line_too_long", "read", "yours", "The line is longer than --max_line_bytes, so it was not read whole: is it really one line?"),
     ("not_json", "read", "yours", "The line is not JSON (NaN, 1e999 and lone surrogates are not JSON either)."),
     ("duplicate_key", "read", "yours", "An object names a key twice, so its meaning depends on the reader: remove one."),
-    ("too_deep", "read", "yours", "The line nests deeper than 200 levels."),
+    ("too_deep", "read", "yours", "The line nests deeper than 200 levels, or a column of Parquet deeper than 100."),
     ("not_an_object", "read", "yours", "The line is JSON but not an object: write one a line, with no list around them."),
     # reading a table
-    ("bad_record", "read", "yours", "A record of CSV has more or fewer cells than its header, or a quote that is not closed."),
+    ("bad_record", "read", "yours", "A CSV record has more or fewer cells than its header or an open quote; a Parquet cell no value."),
     ("corrupt_parquet", "read", "yours", "The Parquet file is damaged, or none: what came before is used; copy it again."),
     ("missing_column", "read", "yours", "The file has not a column that an option names. Counted once for the whole file."),
     ("bad_sidecar", "read", "yours", "The .txt or .json file beside an image of a folder cannot be read."),

@@ -58,6 +58,7 @@ class Dialect:
     encoding: str = "utf-8"
     names: tuple[str, ...] = ()  # of the columns
     header: bool = True  # whether the first record of a CSV file names them
+    classes: bool = False  # whether the footer of a Parquet file has names for numbers of these columns
 
 
 @dataclass(frozen=True, slots=True)
