@@ -224,12 +224,12 @@ def head_of(extent: Extent) -> bytes:
     """The first bytes of a file, decompressed."""
     if not is_gz(extent):
         return store_for(extent.uri).read(extent.uri, 0, HEAD, extent.generation)[0]
-    head = b""
+    head = bytearray()
     for chunk in _before_fault(extent, []):
         head += chunk
         if len(head) >= HEAD:
             break
-    return head[:HEAD]
+    return bytes(head[:HEAD])
 
 
 def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[Block]:
