@@ -26,8 +26,9 @@ from hypothesis import strategies as st
 from transforms import inflating, listing, storage
 from transforms.core.dialects import Wanted
 from transforms.core.records import Block, Extent, Input
-from transforms.cutting import Cutter, cut_blocks, pack_files
+from transforms.cutting import Cutter, cut_blocks
 from transforms.listing import absolute, first_files, list_pattern, matches, static_folder
+from transforms.packing import pack_files
 from transforms.reading import read_rows
 from transforms.storage import USUAL, Changed, NotFound, Stat
 

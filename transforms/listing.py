@@ -23,6 +23,7 @@ from transforms.core.places import inside
 from transforms.core.records import Block, Input
 from transforms.cutting import SUFFIXES, Cutter
 from transforms.overlapping import ahead
+from transforms.packing import Skipped
 from transforms.ranges import EVERYTHING, PAGE, Range, cut_names
 from transforms.storage import USUAL, Access, Stat, is_local, join_uri, store_for
 
@@ -166,16 +167,16 @@ class _ListFiles(beam.DoFn):
     def begin(self, some: tuple[int, Input, Range]) -> Iterator[Any]:
         """What a range comes to; its first names are asked for at once."""
         index, input, _ = some
-        skipped: list[str] = []
+        skipped = Skipped()
         return self._packed(index, input, ahead(self._wanted(*some, skipped), PAGE + 1, _AHEAD), skipped)
 
-    def _packed(self, index: int, input: Input, names: Iterator[Stat], skipped: list[str]) -> Iterator[Any]:
+    def _packed(self, index: int, input: Input, names: Iterator[Stat], skipped: Skipped) -> Iterator[Any]:
         yield from self._cutter.pack(index, input, names, skipped)
-        if skipped:
-            beam.metrics.Metrics.counter(NAMESPACE, "files_skipped").inc(len(skipped))
-            yield beam.pvalue.TaggedOutput("skipped", len(skipped))
+        if skipped.files:
+            beam.metrics.Metrics.counter(NAMESPACE, "files_skipped").inc(skipped.files)
+            yield beam.pvalue.TaggedOutput("skipped", skipped.files)
 
-    def _wanted(self, index: int, input: Input, names: Range, skipped: list[str]) -> Iterator[Stat]:
+    def _wanted(self, index: int, input: Input, names: Range, skipped: Skipped) -> Iterator[Stat]:
         folder, suffixes = is_folder(input.pattern) or input.format == "folder", self._cutter.suffixes(input.format)
         for found in list_pattern(input.pattern, *names):
             if inside(found.uri, self._output) or any(
@@ -183,7 +184,7 @@ class _ListFiles(beam.DoFn):
             ):
                 continue
             if (folder and not found.uri.lower().endswith(suffixes)) or not _is_text(found.uri):
-                skipped.append(found.uri)
+                skipped.files += 1
             else:
                 yield found
 
