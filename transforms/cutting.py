@@ -10,11 +10,11 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from transforms.automl import grouped_blocks
+from transforms.automl import grouped_blocks, not_endless
 from transforms.core.automl import has_box
 from transforms.core.dialects import HEAD, IMAGE_TYPES, Wanted, dialect_of, first_records, kind_of
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Extent, Input, OpenBlock, Rejection, Row
+from transforms.core.records import Block, Extent, Input
 from transforms.csv_records import RecordEnds, cut_records
 from transforms.inflating import AROUND_LINE, UTF16, decompressed, is_gz, raw_blocks
 from transforms.packing import SIDECARS, Skipped, pack_files, pack_images
@@ -97,26 +97,24 @@ class Cutter:
             yield from self._csv_blocks(whole)
 
     def _detection_blocks(self, block: Block) -> Iterator[Block]:
-        assert block.dialect
-        extent, faults = block.extents[0], list[str]()
-        data = b"".join(_before_fault(extent, faults) if is_gz(extent) else _chunks(extent))
-        opened = OpenBlock(block, "")
         reader = TableReader(self.wanted, self.max_line_bytes, (), _no_images)
-        reader.read_csv(opened, extent, data, block.dialect)
-        for fault in faults:
-            reason, _, detail = fault.partition(": ")
-            row = Row(extent.uri, len(data), opened.lines[-1][1] + 1, b"")
-            opened.rejections.append(Rejection(row, "read", reason, detail))
-        yield from grouped_blocks(block, opened, self.block_bytes)
+        ranges = self._csv_blocks(block, gathered=True)
+        try:
+            yield from grouped_blocks(block, ranges, lambda some: reader.read(some, _no_key), self.block_bytes)
+        except RowError as error:
+            yield replace(block, fault=f"{error.reason}: {error.detail}")
 
-    def _csv_blocks(self, block: Block) -> Iterator[Block]:
+    def _csv_blocks(self, block: Block, gathered: bool = False) -> Iterator[Block]:
+        """Args: gathered: one worker takes them all; they hold their bytes, as those of a .gz always do, and have an end."""
         assert block.dialect
         extent, (index, name, _), end = block.extents[0], block.order, 0
         packed = is_gz(extent)
         faults: list[str] = []
         chunks = _before_fault(extent, faults) if packed else _chunks(extent)
         longest = self.max_line_bytes + AROUND_LINE
-        for found in cut_records(chunks, block.dialect.delimiter, self.block_bytes, longest):
+        for found in cut_records(
+            not_endless(chunks) if gathered else chunks, block.dialect.delimiter, self.block_bytes, longest
+        ):
             data, end = found.data, found.end
             if faults and data:  # the last record is the damaged one
                 ends = RecordEnds(block.dialect.delimiter).feed(data)
@@ -128,7 +126,7 @@ class Cutter:
                 detail = f"line_too_long: the record is longer than {self.max_line_bytes:,} bytes; is a quote missing?"
                 yield replace(cut, fault=detail, lines=found.lines)
             elif data:
-                yield replace(cut, raw=data) if packed else cut
+                yield replace(cut, raw=data) if packed or gathered else cut
         if faults:
             part = replace(extent, start=end, end=end)
             yield replace(block, order=(index, name, end), extents=(part,), fault=faults[0])
@@ -136,6 +134,10 @@ class Cutter:
 
 def _no_images(data: bytes) -> tuple[str, str]:
     raise AssertionError("CSV holds no bytes of images")
+
+
+def _no_key(block: Block) -> str:
+    return ""  # it is not committed
 
 
 def _chunks(extent: Extent) -> Iterator[bytes]:
