@@ -113,8 +113,10 @@ def test_links_that_lead_in_circles_are_not_followed_for_ever(tmp_path: Path) ->
         os.symlink(".", tmp_path / name)
     os.symlink("loop.jsonl", tmp_path / "loop.jsonl")
     os.symlink("../a.jsonl", tmp_path / "d/c.jsonl")
+    os.symlink("loop", tmp_path / "d/loop")
     files = [f"{tmp_path}/a.jsonl", f"{tmp_path}/d/b.jsonl", f"{tmp_path}/d/c.jsonl"]
     assert names(f"{tmp_path}/**/*.jsonl") == names(f"{tmp_path}/**") == names(f"{tmp_path}/") == files
+    assert names(f"{tmp_path}/[d]/loop") == names(f"{tmp_path}/[d]/loop/a.jsonl") == []
     assert names(f"{tmp_path}/*/*.jsonl") == [*files[1:], f"{tmp_path}/x/a.jsonl", f"{tmp_path}/y/a.jsonl"]
 
 

@@ -12,7 +12,6 @@ import os
 import re
 import stat as stat_module
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Protocol
 
 from transforms.storage import Forbidden, NotAFile, NotFound, Stat, StorageError, Unavailable
@@ -160,8 +159,11 @@ def _named(folder: str, names: list[str] | None, links: bool) -> list[tuple[str,
     found = []
     for name in set(names or ()):
         path = os.path.join(folder, name)
-        with suppress(FileNotFoundError):
+        try:
             found.append((name + "/" * stat_module.S_ISDIR(os.stat(path).st_mode), path, os.path.islink(path)))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise
     if names is None:
         with os.scandir(folder or ".") as entries:
             for entry in entries:
