@@ -101,8 +101,12 @@ def sweep(scheme: str, folder: Path, lates: list[int], swept: list[str], images:
 
 
 def main() -> int:
-    texts = {"late": "0,10,30,100", "kinds": "plain,phone", "swept": "16,64,128,256", "scheme": "http"}
-    options = arguments(__doc__, texts, images=16000, downloads=1000)
+    options = arguments(
+        __doc__,
+        {"late": "0,10,30,100", "kinds": "plain,phone", "swept": "16,64,128,256", "scheme": "http"},
+        images=16000,
+        downloads=1000,
+    )
     lates = [int(late) for late in options.late.split(",")]
     report = Report(options.strict)
     images, downloads = max(options.images // 4, 1) * 4, max(options.downloads // 4, 1) * 4

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,13 @@ from laws import counters, lines, rejections, texts, uris
 from PIL import Image
 
 from beam_jobs.prepare import prepare
+from transforms import automl
 from transforms.core.automl import cells_columns, group_boxes, has_box, is_automl_row, object_columns
+from transforms.core.dialects import Wanted
 from transforms.core.reasons import RowError
+from transforms.core.records import Block, Extent
+from transforms.cutting import Cutter
+from transforms.storage import store_for
 
 ASK = ("--prompt", "What is it?", "--verify", "none", "--splits", "train=1")
 SPLITS = ("train", "validation", "test")
@@ -205,6 +212,84 @@ def test_boxes_are_gathered_by_image_wherever_they_stand(run: Run, tmp_path: Pat
     assert [(r["line"], r["reason"]) for r in rejections(found)] == [(1, "bad_box"), (122, "bad_record")]
     assert [r["source_line"] for r in found["examples.parquet"]] == [*range(2, 41), 121]
     assert counters(found)["files_read"] == 1
+
+
+def cut(path: Path, data: bytes, block_bytes: int = 16_384, longest: int = 100_000) -> list[Block]:
+    """The blocks that a file of object detection is cut into."""
+    found = store_for(str(path)).stat(put(path, data))
+    extent = Extent(found.uri, found.generation, found.size, 0, found.size)
+    cutter = Cutter(block_bytes, longest, Wanted(columns=("image",)))
+    return list(cutter.cut(Block((0, b"", 0), (extent,), "automl")))
+
+
+def told(blocks: list[Block]) -> list[dict[str, Any]]:
+    return [json.loads(line) for block in blocks for line in (block.raw or b"").split(b"\n")]
+
+
+@pytest.mark.parametrize("rows, times", [(10_000, 9), (1, 0.1)], ids=["boxes", "one line"])
+def test_of_a_file_of_boxes_only_what_is_needed_is_held(tmp_path: Path, rows: int, times: float) -> None:
+    text = b"".join(b"gs://b/%07d.jpg,cat,0.1,0.1,,,0.5,0.5,,\n" % (row // 10) for row in range(rows))
+    text += b"" if rows > 1 else b"x" * 50_000_000
+    packed = gzip.compress(text, 1)
+    tracemalloc.start()
+    try:
+        blocks = cut(tmp_path / "od.csv.gz", packed)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    found = told(blocks)
+    assert len(found) == max(rows // 10, 2) and len(found[0]["columns"]["boxes"]) == min(rows, 10)
+    assert peak < times * len(text)
+
+
+def test_lines_and_offsets_are_those_of_the_file_whatever_it_is_read_by(tmp_path: Path) -> None:
+    rows = [
+        *detection_rows(30),
+        "nonsense",
+        "gs://b/0.jpg,é",
+        "gs://b/1.jpg,x,7,7,,,8,8,,",
+        f"gs://b/2.jpg,{'y' * 2000}",
+    ]
+    text = "\n".join(rows).encode()
+    whole, ranges = (told(cut(tmp_path / "od.csv", text, size, 1500)) for size in (1 << 20, 100))
+    whole[-1].pop("detail"), ranges[-1].pop("detail")  # of the long one
+    assert whole == ranges and len(whole) == 34
+    for one in whole:
+        assert text[: one["offset"]].count(b"\n") == one["line"] - 1
+    assert [(one["line"], one["reason"]) for one in whole if "reason" in one] == [
+        (91, "bad_record"),
+        (94, "line_too_long"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["od.csv", "od.csv.gz"])
+def test_a_file_with_more_text_than_a_worker_should_hold_is_one_rejection(
+    run: Run, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "\n".join(detection_rows(100)).encode()
+    monkeypatch.setattr(automl, "_MOST", len(text) - 1)
+    (block,) = cut(tmp_path / name, gzip.compress(text) if name.endswith("gz") else text)
+    assert (
+        block.raw is None and block.fault.startswith("bad_record: over 1") and "part the file by images" in block.fault
+    )
+    monkeypatch.setattr(automl, "_MOST", len(text))
+    assert len(told(cut(tmp_path / name, gzip.compress(text) if name.endswith("gz") else text))) == 100
+
+
+def test_an_image_with_boxes_without_end_is_rejected_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(automl, "_MOST_BOXES", 1000)
+    rows = [*detection_rows(3), *["gs://b/001.jpg,car,0,0,,,1,1,,"] * 30]
+    found = told(cut(tmp_path / "od.csv", "\n".join(rows).encode()))
+    assert [one.get("reason", "") for one in found] == ["", "line_too_long", ""]
+    assert (found[1]["line"], found[1]["detail"]) == (2, "gs://b/001.jpg has 33 boxes, in over 1,000 bytes")
+
+
+def test_a_row_that_damage_cuts_is_no_row(tmp_path: Path) -> None:
+    text = "\n".join(detection_rows(50)).encode()
+    found = told(cut(tmp_path / "od.csv.gz", gzip.compress(text)[:-30]))
+    *boxes, fault = (one for one in found)
+    assert fault["reason"] == "corrupt_gzip" and fault["line"] == sum(len(one["columns"]["boxes"]) for one in boxes) + 1
+    assert text[: fault["offset"]].count(b"\n") == fault["line"] - 1
 
 
 def test_boxes_hold_for_the_picture_as_it_is_shown(bucket: str, gcs: Any, tmp_path: Path) -> None:

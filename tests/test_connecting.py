@@ -22,10 +22,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from test_places import inspector
 
-from transforms import connecting
+from transforms import connecting, gcs, storage
+from transforms.connecting import split_uri
 from transforms.gcs import GcsStore
-from transforms.storage import Stat, StorageError, Unavailable, crc32c
+from transforms.looking import look
+from transforms.storage import NotFound, Refused, Stat, StorageError, Unavailable, crc32c
 
 HEADERS = {"Content-Length": "3", "Content-Range": "bytes 0-2/10", "x-goog-generation": "7"}
 FOUND = b"abc", Stat("gs://bucket/f", 10, "7")
@@ -174,6 +177,7 @@ PLAIN = {
     "past the end": said("416 Range", LENGTH, "Content-Range: bytes */10", SEVEN),
     "missing": said("404 Not Found", LENGTH),
     "forbidden": said("403 Forbidden", "Content-Length: 32", body=b'{"error": {"message": "not you"}}'[:32]),
+    "under a key that is not ours": said("400 Bad Request", LENGTH),
     "too many": said("429 Too Many", LENGTH),
     "too short": USUAL[:-1] + END,
     "no answer": END,
@@ -233,6 +237,66 @@ def test_a_connection_that_is_to_be_closed_is_not_used_again(scripted: ScriptedS
     scripted.script = [USUAL, last, USUAL]
     assert [outcome(store) for _ in range(3)] == [FOUND] * 3
     assert list(map(shortly, scripted.asked)) == [False, True, False]
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "409 Conflict", "413 Too Large"])
+def test_an_image_that_is_refused_costs_itself_and_not_the_job(
+    status: str, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(storage._stores, "gs", GcsStore())
+    body = b'{"error": {"message": "encrypted by a customer-supplied encryption key"}}'
+    scripted.script = [said(status, f"Content-Length: {len(body)}", body=body)]
+    found = look("gs://bucket/f.jpg", inspector("gs://"))
+    assert found.reason == "image_forbidden" and "customer-supplied" in found.detail
+
+
+def test_an_image_that_storage_is_away_for_is_not_judged(
+    scripted: ScriptedServer, once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(storage._stores, "gs", GcsStore())
+    scripted.script = [said("503 Service Unavailable", LENGTH)] * 3
+    with pytest.raises(Unavailable):
+        look("gs://bucket/f.jpg", inspector("gs://"))
+
+
+WHOLE = {
+    "of a length": said("200 OK", "Content-Length: 6", SEVEN, body=b"abcdef"),
+    "of no length": said("200 OK", SEVEN, body=b"abcdef") + END,
+    "in chunks": said("200 OK", "Transfer-Encoding: chunked", SEVEN, body=b"6\r\nabcdef\r\n0\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("answer", WHOLE.values(), ids=WHOLE)
+def test_all_of_an_object_is_not_taken_for_a_part_of_it(
+    answer: bytes, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, scripted.script = GcsStore(), [USUAL]
+    assert outcome(store) == FOUND
+    scripted.script = [answer] * 2  # the second one for the long way
+    assert outcome(store) == (b"abc", Stat("gs://bucket/f", 6, "7"))  # a small one is
+    monkeypatch.setattr(gcs, "_WHOLE", 5)
+    for _ in range(2):
+        scripted.script = [answer] * 2
+        with pytest.raises(Refused, match="5 bytes"):
+            store.read("gs://bucket/f", 0, 3)
+    scripted.script = [answer] * 2
+    assert store.read("gs://bucket/f")[0] == b"abcdef"  # no part was asked for
+    scripted.script = [USUAL]
+    assert outcome(store) == FOUND
+
+
+GOOD_BUCKETS = ("abc", "a-b_c", "a__b", "a.b", "my-bucket.example.com", "a" * 63, f"{'a' * 63}.{'b' * 63}", "1.2.3")
+BAD_BUCKETS = (
+    "ab", "a" * 64, f"{'a' * 64}.b", ".".join("aaa" * 21 for _ in range(4)), "a..b", "a.-b", "a-.b", "-ab", "ab-", "_ab",
+    ".abc", "abc.", "192.168.5.4", "Abc", "abc\n",
+)  # fmt: skip
+
+
+def test_a_request_is_made_only_with_what_can_be_a_buckets_name() -> None:
+    assert [split_uri(f"gs://{name}/f")[0] for name in GOOD_BUCKETS] == list(GOOD_BUCKETS)
+    for name in BAD_BUCKETS:
+        with pytest.raises(NotFound, match="not a bucket's name"):
+            split_uri(f"gs://{name}/f")
 
 
 def test_a_header_cannot_become_a_request(scripted: ScriptedServer) -> None:

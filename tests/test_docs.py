@@ -163,14 +163,16 @@ def test_commands_are_accepted(command: str) -> None:
 
 
 def benchmark_sizes() -> set[str]:
-    """What the benchmarks take beside the options that all of them share: the keywords of their `arguments(...)`."""
+    """What the benchmarks take beside the options that all of them share: keywords and texts of their `arguments(...)`."""
     calls = [
         node
         for path in (ROOT / "benchmarks").glob("*.py")
         for node in ast.walk(ast.parse(path.read_bytes()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "arguments"
     ]
-    return {keyword.arg for call in calls for keyword in call.keywords if keyword.arg}
+    texts = [key for call in calls for given in call.args if isinstance(given, ast.Dict) for key in given.keys]
+    sizes = {keyword.arg for call in calls for keyword in call.keywords if keyword.arg}
+    return sizes | {text.value for text in texts if isinstance(text, ast.Constant)}
 
 
 def template_flags() -> set[str]:

@@ -36,7 +36,7 @@ from transforms.core.profiles import PROFILES
 from transforms.core.records import Block, Extent, FitOrder, Fitted, ImageFacts, OpenBlock, Receipt
 from transforms.core.sealing import Cuts, fault_of, make_plan
 from transforms.core.sealing import Plan as SealPlan
-from transforms.cutting import cut_blocks, pack_files
+from transforms.cutting import cut_blocks
 from transforms.examples import build_examples, split_examples
 from transforms.fitting import take_fitted
 from transforms.inspection import inspect_images
@@ -45,6 +45,7 @@ from transforms.listing import list_pattern
 from transforms.local import LocalStore
 from transforms.orders import Fitter
 from transforms.outcomes import fit_image
+from transforms.packing import pack_files
 from transforms.publishing import publish_images
 from transforms.reading import read_rows
 from transforms.sealing import SealDataset

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import laws
 import pyarrow as pa
@@ -76,6 +78,30 @@ def test_equal_examples_stay_in_the_order_of_the_input_whatever_arrives_first(tm
     assert sort_bucket((0, objects[::-1]), writer) == sorted_bucket
     (train,) = (part.name for part in sorted_bucket.parts if part.kind == "train")
     assert Path(train).read_bytes() == b"line 0\nline 1\nline 2\n"
+
+
+class Parted:
+    """A table that Arrow keeps in several batches, as it does those of over 2 GiB."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self._rows = rows
+
+    def combine_chunks(self) -> Parted:
+        return self
+
+    def to_batches(self) -> list[pa.RecordBatch]:
+        return [batch for at in range(len(self._rows)) for batch in self._rows.slice(at, 1).to_batches()]
+
+
+def test_no_batch_of_a_large_bucket_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = shuffled(tmp_path)
+
+    def parted(rows: list[dict[str, Any]], schema: pa.Schema) -> Parted:
+        return Parted(pa.Table.from_pylist(rows, schema=schema))
+
+    arrow = vars(pa) | {"Table": SimpleNamespace(from_pylist=parted)}
+    monkeypatch.setattr(shuffling, "pa", SimpleNamespace(**arrow))
+    assert_equal_folders(shuffled(tmp_path), whole)
 
 
 def test_a_seed_that_keys_no_hash_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import requests
 import urllib3
 
-from transforms.storage import crc32c
+from transforms.storage import Refused, crc32c
 
 _PATIENCE = 30.0  # seconds for an answer's first bytes, and for the rest:
 _SLOWEST = 100_000  # bytes a second
@@ -35,13 +36,14 @@ class Answer:
     data: bytes
 
 
-def exchange(sock: socket.socket, request: bytes, uri: str) -> Answer | None:
+def exchange(sock: socket.socket, request: bytes, uri: str, most: int = sys.maxsize) -> Answer | None:
     """Send a GET over an open connection and take a plain answer: HTTP/1.1, a length, and 200, 206 or an error.
 
     http.client and urllib3 take any answer, for most of the CPU of a request. None: it is another, and the connection of no more use.
 
     Raises:
       OSError: the connection broke, ended early, or was so slow that asking again is better.
+      Refused: the body has more than `most` bytes.
     """
     sock.sendall(request)
     deadline, held = time.monotonic() + _PATIENCE, sock.recv(_FIRST)
@@ -62,21 +64,24 @@ def exchange(sock: socket.socket, request: bytes, uri: str) -> Answer | None:
         return None
     if len(begun) > int(length[0]):
         return None
-    return Answer(int(plain[1]), headers, _rest(sock.recv, begun, int(length[0]), uri))
+    return Answer(int(plain[1]), headers, _rest(sock.recv, begun, int(length[0]), uri, most))
 
 
-def body_of(response: urllib3.BaseHTTPResponse, uri: str) -> bytes:
+def body_of(response: urllib3.BaseHTTPResponse, uri: str, most: int = sys.maxsize) -> bytes:
     """The bytes of an answer as they were sent.
 
     Raises:
       requests.ConnectionError: they ended early, or came so slowly that asking again is better.
+      Refused: there are more than `most`.
     """
     length = int(response.headers.get("Content-Length", -1))
-    return _rest(lambda size: response.read1(size, decode_content=False), b"", length, uri)
+    return _rest(lambda size: response.read1(size, decode_content=False), b"", length, uri, most)
 
 
-def _rest(read: Callable[[int], bytes], begun: bytes, length: int, uri: str) -> bytes:
+def _rest(read: Callable[[int], bytes], begun: bytes, length: int, uri: str, most: int) -> bytes:
     """A body of `length` bytes (-1: of all that come), of which some have come."""
+    if length > most:
+        raise Refused(f"{uri}: the answer has {length:,} bytes: for a part at most {most:,} bytes are taken")
     if len(begun) == length:
         return begun
     deadline = time.monotonic() + _PATIENCE + max(length, 0) / _SLOWEST
@@ -84,6 +89,8 @@ def _rest(read: Callable[[int], bytes], begun: bytes, length: int, uri: str) -> 
     while (got < length or length < 0) and (chunk := read(_CHUNK if length < 0 else min(_CHUNK, length - got))):
         chunks.append(chunk)
         got += len(chunk)
+        if got > most:
+            raise Refused(f"{uri}: the answer goes on behind {most:,} bytes, the most that is taken for a part")
         if got != length and time.monotonic() > deadline:
             raise requests.ConnectionError(f"{uri}: only {got} bytes of {length} came in {_PATIENCE:.0f} s and more")
     if length >= 0 and got != length:

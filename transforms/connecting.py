@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from requests.adapters import HTTPAdapter
 from transforms import throttling
 from transforms.answers import Answer, body_of, exchange
 from transforms.core.places import BUCKET
-from transforms.storage import Forbidden, NoCredentials, NotFound, StorageError, Unavailable, access
+from transforms.storage import Forbidden, NoCredentials, NotFound, Refused, Unavailable, access
 
 RETRY = Retry(predicate=_should_retry, timeout=60.0, on_error=throttling.note)  # seconds
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two bytes of an answer
@@ -55,7 +56,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     scheme, _, rest = uri.partition("://")
     bucket, _, name = rest.partition("/")
     if scheme != "gs" or not BUCKET.fullmatch(bucket):
-        raise NotFound(f"{uri!r}: {bucket!r} is not a bucket's name (3 or more of a-z 0-9 . _ -)")
+        raise NotFound(f"{uri!r}: {bucket!r} is not a bucket's name (3 to 63 of a-z 0-9 _ -, or such parted by dots)")
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
@@ -88,7 +89,7 @@ def translated(uri: str, permission: str) -> Iterator[None]:
             raise Forbidden(f"{uri}: {_refusal(str(error.message), permission)}") from error
         if error.code is not None and (error.code >= 500 or error.code in (408, 429)):
             raise Unavailable(f"{uri}: {error}") from error
-        raise StorageError(f"{uri}: {error}") from error
+        raise Refused(f"{uri}: {error}") from error
     except GoogleAuthError as error:
         if error.retryable:
             raise Unavailable(f"{uri}: no access token: {error}") from error
@@ -162,15 +163,15 @@ class Connection:
         self._host = f"Host: {urlsplit(client.api_endpoint).netloc}"
         self._plain = not in_full
 
-    def read(self, url: str, headers: dict[str, str], uri: str) -> Answer:
-        """As `get`, with the body. Over a connection that is open already it takes much less CPU (answers.exchange)."""
-        answer = self._read_plain(url, headers, uri)
+    def read(self, url: str, headers: dict[str, str], uri: str, most: int = sys.maxsize) -> Answer:
+        """As `get`, with the body, of `most` bytes. Over an open connection it takes much less CPU (answers.exchange)."""
+        answer = self._read_plain(url, headers, uri, most)
         if answer is None:
             with self.get(url, headers) as response:
-                answer = Answer(response.status, response.headers, body_of(response, uri))
+                answer = Answer(response.status, response.headers, body_of(response, uri, most))
         return answer
 
-    def _read_plain(self, url: str, headers: dict[str, str], uri: str) -> Answer | None:
+    def _read_plain(self, url: str, headers: dict[str, str], uri: str, most: int) -> Answer | None:
         """None: no connection is open, or the request or its answer is not plain, which one like it will not be either."""
         client = self.client()
         if not self._plain:
@@ -182,7 +183,7 @@ class Connection:
         try:
             if closed or request.count(b"\r") + request.count(b"\n") != 2 * len(lines) - 2:  # a token with a line end
                 return None
-            answer = exchange(connection.sock, request, uri)
+            answer = exchange(connection.sock, request, uri, most)
             self._plain = answer is not None
         except OSError as error:
             raise requests.ConnectionError(str(error)) from error

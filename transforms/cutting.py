@@ -1,25 +1,23 @@
-"""From listed files to Blocks: small files together, large ones in ranges, a .gz decompressed by one worker.
+"""From listed files to Blocks: small files together (packing.py), large ones in ranges, a .gz decompressed by one worker.
 
-Packs are cut where a file's name says so (content-defined), so that one new file changes few blocks. Ranges of a CSV file are cut at
-record ends, which takes a scan of the file by one worker; nothing else is read but the first bytes of a table.
+Ranges of a CSV file are cut at record ends, which takes a scan of the file by one worker; nothing else is read but the first bytes of
+a table.
 """
 
 from __future__ import annotations
 
-import itertools
-import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
-from transforms.automl import grouped_blocks
+from transforms.automl import grouped_blocks, not_endless
 from transforms.core.automl import has_box
 from transforms.core.dialects import HEAD, IMAGE_TYPES, Wanted, dialect_of, first_records, kind_of
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Dialect, Extent, Input, OpenBlock, Rejection, Row
+from transforms.core.records import Block, Extent, Input
 from transforms.csv_records import RecordEnds, cut_records
 from transforms.inflating import AROUND_LINE, UTF16, decompressed, is_gz, raw_blocks
+from transforms.packing import SIDECARS, Skipped, pack_files, pack_images
 from transforms.parquet import parquet_blocks
 from transforms.storage import USUAL, Access, Stat, store_for
 from transforms.tables import TableReader
@@ -32,74 +30,8 @@ SUFFIXES = {  # of the files that a folder gives, by format
     "table": (*_LINES, *_CELLS, ".parquet"),
     "folder": tuple(f".{name}" for name in IMAGE_TYPES),
 }
-_SIDECARS = (".txt", ".json")
 _SCAN = 8 << 20  # bytes read at a time
 _NAME_BYTES = 512  # of a block, for each of a folder's images
-
-
-def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str = "gemini") -> Iterator[Block]:
-    """Files in order -> blocks: large ones, .gz and Parquet alone and uncut, small ones of a kind together up to `block_bytes`."""
-    pack: list[Extent] = []
-    size, kind = 0, ""
-
-    def packed() -> Block:
-        dialect = Dialect("jsonl") if kind == "jsonl" and format != "gemini" else None
-        return Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), format, dialect=dialect)
-
-    for found in files:
-        extent = Extent(found.uri, found.generation, found.size, 0, found.size, found.encoding)
-        its = "jsonl" if format == "gemini" else kind_of(found.uri, b"")
-        known = format == "gemini" or "." in found.uri.rpartition("/")[2]
-        alone = found.size > block_bytes or is_gz(found) or its == "parquet" or not known
-        if pack and (alone or size + found.size > block_bytes or its != kind):
-            yield packed()
-            pack, size = [], 0
-        kind = its
-        if alone:
-            yield Block((index, os.fsencode(found.uri), 0), (extent,), format)
-            continue
-        pack.append(extent)
-        size += found.size
-        name = blake2b(os.fsencode(found.uri), digest_size=1).digest()[0]
-        if name < 8 and size >= block_bytes // 8:  # a cut that does not depend on what came before
-            yield packed()
-            pack, size = [], 0
-    if pack:
-        yield packed()
-
-
-def pack_images(index: int, files: Iterable[Stat], names: int, base: str, skipped: list[str]) -> Iterator[Block]:
-    """Images of a folder in order, each followed by its sidecars -> blocks that carry names and versions.
-
-    A block ends where a name (below `base`, wherever that lies) says so, on average after `names` of them: one more file changes one.
-    """
-    pack: list[Extent] = []
-    for stem in _by_stem(files):
-        images = [f for f in stem if not f.uri.lower().endswith(_SIDECARS)]
-        for image in images:
-            pack.append(Extent(image.uri, image.generation, image.size, 0, image.size))
-            if len(stem) > len(images):
-                named = {image.uri[: image.uri.rfind(".")] + ending for ending in _SIDECARS}
-                pack += [Extent(f.uri, f.generation, f.size, 0, f.size) for f in stem if f.uri in named]
-            name = os.fsencode(image.uri.removeprefix(base).lstrip("/"))
-            if int.from_bytes(blake2b(name, digest_size=4).digest(), "big") % names == 0:
-                yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), "folder", base=base)
-                pack = []
-        if len(stem) > len(images):
-            stems = {image.uri.rpartition(".")[0] for image in images}
-            skipped += [f.uri for f in stem if f not in images and f.uri.rpartition(".")[0] not in stems]
-    if pack:
-        yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), "folder", base=base)
-
-
-def _by_stem(files: Iterable[Stat]) -> Iterator[list[Stat]]:
-    """Files in order, those together whose names are equal up to the first dot: whatever belongs together is among them."""
-    yield from (list(group) for _, group in itertools.groupby(files, lambda f: _stem(f.uri)))
-
-
-def _stem(uri: str) -> str:
-    folder, slash, name = uri.rpartition("/")
-    return folder + slash + name.partition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -121,10 +53,10 @@ class Cutter:
 
     def suffixes(self, format: str) -> tuple[str, ...]:
         """Endings of the files that are listed for a format."""
-        return SUFFIXES[format] + (_SIDECARS if format == "folder" and self._sidecars else ())
+        return SUFFIXES[format] + (SIDECARS if format == "folder" and self._sidecars else ())
 
-    def pack(self, index: int, input: Input, files: Iterable[Stat], skipped: list[str]) -> Iterator[Block]:
-        """Files of an input, in order -> blocks. Sidecars without an image are noted as skipped."""
+    def pack(self, index: int, input: Input, files: Iterable[Stat], skipped: Skipped) -> Iterator[Block]:
+        """Files of an input, in order -> blocks. Sidecars without an image are counted as skipped."""
         if input.format == "folder":
             names = max(self.block_bytes // _NAME_BYTES, 1)
             yield from pack_images(index, files, names, input.base, skipped)
@@ -166,26 +98,24 @@ class Cutter:
             yield from self._csv_blocks(whole)
 
     def _detection_blocks(self, block: Block) -> Iterator[Block]:
-        assert block.dialect
-        extent, faults = block.extents[0], list[str]()
-        data = b"".join(_before_fault(extent, faults) if is_gz(extent) else _chunks(extent))
-        opened = OpenBlock(block, "")
         reader = TableReader(self.wanted, self.max_line_bytes, (), _no_images)
-        reader.read_csv(opened, extent, data, block.dialect)
-        for fault in faults:
-            reason, _, detail = fault.partition(": ")
-            row = Row(extent.uri, len(data), opened.lines[-1][1] + 1, b"")
-            opened.rejections.append(Rejection(row, "read", reason, detail))
-        yield from grouped_blocks(block, opened, self.block_bytes)
+        ranges = self._csv_blocks(block, gathered=True)
+        try:
+            yield from grouped_blocks(block, ranges, lambda some: reader.read(some, _no_key), self.block_bytes)
+        except RowError as error:
+            yield replace(block, fault=f"{error.reason}: {error.detail}")
 
-    def _csv_blocks(self, block: Block) -> Iterator[Block]:
+    def _csv_blocks(self, block: Block, gathered: bool = False) -> Iterator[Block]:
+        """Args: gathered: one worker takes them all; they hold their bytes, as those of a .gz always do, and have an end."""
         assert block.dialect
         extent, (index, name, _), end = block.extents[0], block.order, 0
         packed = is_gz(extent)
         faults: list[str] = []
         chunks = _before_fault(extent, faults) if packed else _chunks(extent)
         longest = self.max_line_bytes + AROUND_LINE
-        for found in cut_records(chunks, block.dialect.delimiter, self.block_bytes, longest):
+        for found in cut_records(
+            not_endless(chunks) if gathered else chunks, block.dialect.delimiter, self.block_bytes, longest
+        ):
             data, end = found.data, found.end
             if faults and data:  # the last record is the damaged one
                 ends = RecordEnds(block.dialect.delimiter).feed(data)
@@ -197,7 +127,7 @@ class Cutter:
                 detail = f"line_too_long: the record is longer than {self.max_line_bytes:,} bytes; is a quote missing?"
                 yield replace(cut, fault=detail, lines=found.lines)
             elif data:
-                yield replace(cut, raw=data) if packed else cut
+                yield replace(cut, raw=data) if packed or gathered else cut
         if faults:
             part = replace(extent, start=end, end=end)
             yield replace(block, order=(index, name, end), extents=(part,), fault=faults[0])
@@ -205,6 +135,10 @@ class Cutter:
 
 def _no_images(data: bytes) -> tuple[str, str]:
     raise AssertionError("CSV holds no bytes of images")
+
+
+def _no_key(block: Block) -> str:
+    return ""  # it is not committed
 
 
 def _chunks(extent: Extent) -> Iterator[bytes]:
@@ -225,12 +159,12 @@ def head_of(extent: Extent) -> bytes:
     """The first bytes of a file, decompressed."""
     if not is_gz(extent):
         return store_for(extent.uri).read(extent.uri, 0, HEAD, extent.generation)[0]
-    head = b""
+    head = bytearray()
     for chunk in _before_fault(extent, []):
         head += chunk
         if len(head) >= HEAD:
             break
-    return head[:HEAD]
+    return bytes(head[:HEAD])
 
 
 def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[Block]:

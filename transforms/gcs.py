@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -40,6 +41,7 @@ def _stat_of(blob: storage.Blob) -> Stat:
 
 
 _FIELDS = "size,generation,contentEncoding"
+_WHOLE = 64 << 20  # bytes that are taken from who was asked for a range, and answers with the whole
 
 
 def _stat_told(uri: str, told: dict[str, Any]) -> Stat:
@@ -145,10 +147,12 @@ class GcsStore:
         """One ranged GET, bytes as stored; a range past the end is 416 with no body."""
         url = self._url(uri, "download/storage/v1") + "?alt=media" + (f"&generation={generation}" if generation else "")
         # gzip: without it a stored Content-Encoding: gzip is undone by the server, and ranges are ignored.
-        headers = {"Accept-Encoding": "gzip"}
+        headers, most = {"Accept-Encoding": "gzip"}, sys.maxsize
         if start or end is not None:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        answer = self._connection.read(url, headers, uri)
+        if end is not None:
+            most = max(end - start, _WHOLE)
+        answer = self._connection.read(url, headers, uri, most)
         if answer.status == 200:
             check_whole(answer, uri)
         return replace(answer, data=b"") if answer.status == 416 else answer

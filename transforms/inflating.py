@@ -5,8 +5,9 @@ It cannot be ranged, so one worker goes through it from front to back. What came
 
 from __future__ import annotations
 
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from transforms.storage import Stat, store_for
 
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
 AROUND_LINE = 5  # bytes that do not count as a line's: a byte order mark before it, CRLF after it
+_STEP, _MOST = 512, 1 << 20  # bytes that are given to zlib at once: of a new member, and later
+_PADDING = re.compile(rb"\0*")
 
 
 def is_gz(file: Stat | Extent) -> bool:
@@ -30,6 +33,7 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
     index, name, _ = block.order
     extent = block.extents[0]
     held, start, skipping, fault = bytearray(), 0, False, ""
+    sought = 0  # bytes of `held` that hold no line end
 
     def raw(data: bytes, fault: str = "") -> Block:
         part = Extent(extent.uri, extent.generation, extent.size, start, start + len(data))
@@ -47,17 +51,18 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
             if start == 0 and held[:2] in UTF16:
                 yield raw(bytes(held[:2]))  # one clear rejection, whatever follows
                 return
-            while (cut := held.rfind(b"\n", 0, max(block_bytes, held.find(b"\n") + 1)) + 1) and len(
-                held
-            ) >= block_bytes:
+            while (first := held.find(b"\n", sought)) >= 0 and len(held) >= block_bytes:
+                cut = held.rfind(b"\n", 0, max(block_bytes, first + 1)) + 1
                 yield raw(bytes(held[:cut]))
                 start += cut
                 del held[:cut]
-            if len(held) >= max_line_bytes + AROUND_LINE and b"\n" not in held:
+                sought = 0
+            sought = len(held) if first < 0 else first
+            if first < 0 and len(held) >= max_line_bytes + AROUND_LINE:
                 yield raw(bytes(held[: max_line_bytes + AROUND_LINE]))
                 start += len(held)
                 held.clear()
-                skipping = True
+                sought, skipping = 0, True
     except (zlib.error, EOFError) as error:
         fault = f"corrupt_gzip: {error}"
     if held or fault:
@@ -71,45 +76,54 @@ def unpacked(data: bytes, most: int) -> bytes:
       zlib.error, EOFError: it is damaged, or ends early.
       OverflowError: it comes to more than `most` bytes.
     """
-    out, left, rest = [], most, data
-    while rest:
-        inflate = zlib.decompressobj(wbits=31)
-        out.append(inflate.decompress(rest, left + 1))
-        left -= len(out[-1])
+    out, left = [], most
+    for piece in _members([data], _MOST) if data else ():
+        out.append(piece)
+        left -= len(piece)
         if left < 0:
             raise OverflowError(f"it unpacks to more than {most:,} bytes")
-        if not inflate.eof:
-            raise EOFError("it ends before its end mark")
-        rest = inflate.unused_data.lstrip(b"\0")
     return b"".join(out)
 
 
-def decompressed(extent: Extent, chunk: int = 1 << 20) -> Iterator[bytes]:
+def decompressed(extent: Extent, chunk: int = _MOST) -> Iterator[bytes]:
     """The text of a .gz in pieces.
 
     Raises:
       zlib.error, EOFError: it is damaged, or ends early; what came before was given.
     """
     store = store_for(extent.uri)
-    inflate, position, pending = zlib.decompressobj(wbits=31), 0, b""
-    while pending or position < extent.size:
-        if not pending:
-            pending, _ = store.read(extent.uri, position, position + chunk, extent.generation)
-            position += len(pending)
-        before = inflate.copy()
-        try:
-            data = inflate.decompress(pending, chunk)
-        except zlib.error:
-            yield _before_damage(before, pending)
-            raise
-        yield data
-        pending = inflate.unconsumed_tail
-        if inflate.eof:  # another member may follow, or padding
-            pending = inflate.unused_data.lstrip(b"\0")
-            inflate = zlib.decompressobj(wbits=31)
-            if not pending and position >= extent.size:
-                return
-    raise EOFError("it ends before its end mark")
+    starts = range(0, extent.size, chunk)
+    yield from _members((store.read(extent.uri, at, at + chunk, extent.generation)[0] for at in starts), chunk)
+
+
+def _members(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """The text of gzip members one after another, with padding behind each, in pieces of 1 to `most` bytes.
+
+    zlib copies what lies behind the end of a member. So it is given little of a new one, and then twice as much each time: what is
+    copied is no more than what was read, however many members there are.
+    """
+    inflate, step, ended = zlib.decompressobj(wbits=31), _STEP, False
+    for piece in pieces:
+        view, at = memoryview(piece), 0
+        while at < len(piece):
+            if ended:  # another member may follow, or padding
+                at += len(_PADDING.match(piece, at)[0])  # type: ignore[index]
+                if at == len(piece):
+                    break
+                inflate, step, ended = zlib.decompressobj(wbits=31), _STEP, False
+            some, before = view[at : at + step], inflate.copy()
+            try:
+                data = inflate.decompress(some, most)
+            except zlib.error:
+                yield _before_damage(before, bytes(some))
+                raise
+            ended = inflate.eof
+            at += len(some) - len(inflate.unused_data if ended else inflate.unconsumed_tail)
+            step = min(2 * step, _MOST)
+            if data:
+                yield data
+    if not ended:
+        raise EOFError("it ends before its end mark")
 
 
 def _before_damage(inflate: zlib._Decompress, pending: bytes) -> bytes:

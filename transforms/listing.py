@@ -5,7 +5,6 @@ What a pattern matches is decided here, what its files become in cutting.py.
 
 from __future__ import annotations
 
-import glob
 import os
 import posixpath
 import re
@@ -22,25 +21,32 @@ from transforms.core.ledger import NAMESPACE
 from transforms.core.places import inside
 from transforms.core.records import Block, Input
 from transforms.cutting import SUFFIXES, Cutter
+from transforms.globs import compiled
 from transforms.overlapping import ahead
+from transforms.packing import Skipped
 from transforms.ranges import EVERYTHING, PAGE, Range, cut_names
 from transforms.storage import USUAL, Access, Stat, is_local, join_uri, store_for
+from transforms.walking import globbed
 
 _AHEAD = 8  # ranges whose names are under way: a page of each, and whether there is another
 _WILD = re.compile(r"[*?\[]")
-_GLOB_TOKEN = re.compile(r"\*\*/?|[*?]|\[[!^]?\]?[^\]]*\]|.", re.DOTALL)
 
 
 def static_folder(pattern: str) -> str:
     """The deepest folder that holds everything a pattern can match (`a/b/*.jsonl` -> `a/b`)."""
     if is_folder(pattern):
         return pattern  # whatever letters its name has
-    wild = _WILD.search(pattern)
+    wild = _WILD.search(pattern) if is_glob(pattern) else None
     return posixpath.dirname(pattern[: wild.start()] if wild else pattern)
 
 
 def is_folder(pattern: str) -> bool:
     return pattern.endswith("/") or (is_local(pattern) and os.path.isdir(pattern))
+
+
+def is_glob(pattern: str) -> bool:
+    """Whether a pattern stands for other names than its own; what is there locally under just that name is meant."""
+    return bool(_WILD.search(pattern)) and not (is_local(pattern) and os.path.lexists(pattern))
 
 
 def _hidden(name: str) -> bool:
@@ -51,43 +57,28 @@ def list_pattern(pattern: str, start: str = "", end: str = "") -> Iterator[Stat]
     """Files that a pattern matches, in the order of full names as bytes.
 
     Between `start` and `end` alone, where names are cut (ranges.py). A file is itself; a glob matches as a shell does (`**` any
-    folders); a folder gives every file below it.
+    folders); a folder gives every file below it. A local folder with too long a path is told as a name with a slash at its end.
     """
     if is_folder(pattern):
         folder = pattern.rstrip("/")
         for found in store_for(pattern).list(folder, start=start, end=end):
             if not _hidden(found.uri[len(folder) :].lstrip("/")):
                 yield found
-    elif not _WILD.search(pattern):
+    elif not is_glob(pattern):
         yield store_for(pattern).stat(pattern)
     elif is_local(pattern):
-        for path in sorted(set(glob.iglob(pattern, recursive=True)), key=os.fsencode):  # `**/**` finds some twice
-            if os.path.isfile(path):
-                yield store_for(path).stat(path)
+        yield from globbed(static_folder(pattern), pattern)
     else:
-        matches = re.compile(_glob_regex(pattern)).fullmatch
+        matches = compiled(pattern).fullmatch
         for found in store_for(pattern).list(static_folder(pattern), start=start, end=end):
             if matches(found.uri):
                 yield found
 
 
-def _glob_regex(pattern: str) -> str:
-    """A glob as a regular expression: `*`, `?` and `[...]` stop at a slash, a doubled star does not."""
-    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    pieces = ["(?s)"]
-    for token in _GLOB_TOKEN.findall(pattern):
-        if token in known or len(token) == 1:
-            pieces.append(known.get(token, re.escape(token)))
-        else:  # [abc], [!abc]
-            inner = token[1:-1].replace("\\", "\\\\").replace("[", "\\[")
-            pieces.append(f"(?!/)[{'^' + inner[1:] if inner[0] in '!^' else inner}]")
-    return "".join(pieces)
-
-
 def matches(pattern: str, uri: str, format: str = "gemini") -> bool:
-    """Whether a pattern names a file, as a test of strings alone."""
-    if _WILD.search(pattern) and not pattern.endswith("/"):
-        return re.fullmatch(_glob_regex(pattern), uri) is not None
+    """Whether a pattern names a file, as a test of strings; what they stand for is not looked at."""
+    if not pattern.endswith("/") and is_glob(pattern):
+        return compiled(pattern).fullmatch(uri) is not None
     folder = pattern.rstrip("/")
     return uri == pattern or (
         inside(uri, folder) and is_dataset(uri, format) and not _hidden(uri[len(folder) :].lstrip("/"))
@@ -136,7 +127,7 @@ class ListBlocks(beam.PTransform):
 def cut_input(indexed: tuple[int, Input], access: Access) -> Iterator[tuple[int, Input, Range]]:
     """An input -> ranges of its names that many workers list at once."""
     index, input = indexed
-    many = is_folder(input.pattern) or _WILD.search(input.pattern)
+    many = is_folder(input.pattern) or is_glob(input.pattern)
     folder = static_folder(input.pattern)
     for names in cut_names(store_for(folder), folder) if many else [EVERYTHING]:
         yield index, input, names
@@ -166,24 +157,24 @@ class _ListFiles(beam.DoFn):
     def begin(self, some: tuple[int, Input, Range]) -> Iterator[Any]:
         """What a range comes to; its first names are asked for at once."""
         index, input, _ = some
-        skipped: list[str] = []
+        skipped = Skipped()
         return self._packed(index, input, ahead(self._wanted(*some, skipped), PAGE + 1, _AHEAD), skipped)
 
-    def _packed(self, index: int, input: Input, names: Iterator[Stat], skipped: list[str]) -> Iterator[Any]:
+    def _packed(self, index: int, input: Input, names: Iterator[Stat], skipped: Skipped) -> Iterator[Any]:
         yield from self._cutter.pack(index, input, names, skipped)
-        if skipped:
-            beam.metrics.Metrics.counter(NAMESPACE, "files_skipped").inc(len(skipped))
-            yield beam.pvalue.TaggedOutput("skipped", len(skipped))
+        if skipped.files:
+            beam.metrics.Metrics.counter(NAMESPACE, "files_skipped").inc(skipped.files)
+            yield beam.pvalue.TaggedOutput("skipped", skipped.files)
 
-    def _wanted(self, index: int, input: Input, names: Range, skipped: list[str]) -> Iterator[Stat]:
+    def _wanted(self, index: int, input: Input, names: Range, skipped: Skipped) -> Iterator[Stat]:
         folder, suffixes = is_folder(input.pattern) or input.format == "folder", self._cutter.suffixes(input.format)
         for found in list_pattern(input.pattern, *names):
             if inside(found.uri, self._output) or any(
                 matches(i.pattern, found.uri, i.format) for i in self._inputs[:index]
             ):
                 continue
-            if (folder and not found.uri.lower().endswith(suffixes)) or not _is_text(found.uri):
-                skipped.append(found.uri)
+            if (folder and not found.uri.lower().endswith(suffixes)) or not _is_text(found.uri) or found.uri[-1] == "/":
+                skipped.files += 1
             else:
                 yield found
 

@@ -13,27 +13,12 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from transforms.storage import Changed, Forbidden, NotAFile, NotFound, Piece, Stat, StorageError, Unavailable
+from transforms.storage import Changed, NotAFile, NotFound, Piece, Stat
+from transforms.walking import below, generation_of, translate
 
 _COPY_CHUNK = 8 << 20
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _TOKEN = os.urandom(4).hex()  # machines that share a folder may have equal process numbers
-
-
-def translate(error: OSError, uri: str) -> StorageError:
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return NotFound(f"{uri} does not exist")
-    if isinstance(error, PermissionError):
-        return Forbidden(f"{uri} may not be opened: {error.strerror}")
-    if isinstance(error, FileExistsError):  # of making a folder
-        return NotAFile(f"{uri}: a file stands where one of its folders should be")
-    if isinstance(error, IsADirectoryError) or error.errno in (errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG):
-        return NotAFile(f"{uri} is not a regular file")
-    return Unavailable(f"{uri}: {error}")
-
-
-def _generation(info: os.stat_result) -> str:
-    return f"{info.st_size}-{info.st_mtime_ns}"
 
 
 def open_regular(path: str, folder: int = -1) -> tuple[int, Stat]:
@@ -54,7 +39,7 @@ def open_regular(path: str, folder: int = -1) -> tuple[int, Stat]:
     if not stat_module.S_ISREG(info.st_mode):
         os.close(descriptor)
         raise NotAFile(f"{path} is not a regular file")
-    return descriptor, Stat(path, info.st_size, _generation(info))
+    return descriptor, Stat(path, info.st_size, generation_of(info))
 
 
 def read_open(descriptor: int, found: Stat, start: int, end: int, generation: str = "") -> tuple[bytes, Stat]:
@@ -63,7 +48,7 @@ def read_open(descriptor: int, found: Stat, start: int, end: int, generation: st
     Raises:
       Changed: it is another generation by now.
     """
-    if generation and generation != (now := _generation(os.fstat(descriptor))):
+    if generation and generation != (now := generation_of(os.fstat(descriptor))):
         raise Changed(f"{found.uri} was {generation} (size-mtime) when it was seen and is {now} now")
     return _pread(descriptor, start, min(end, found.size)), found
 
@@ -90,32 +75,10 @@ class LocalStore:
             raise translate(error, uri) if isinstance(error, OSError) else NotFound(f"{uri!r}: {error}") from None
         if not stat_module.S_ISREG(info.st_mode):
             raise NotAFile(f"{uri} is not a regular file")
-        return Stat(uri, info.st_size, _generation(info))
+        return Stat(uri, info.st_size, generation_of(info))
 
     def list(self, prefix: str, *, deep: bool = True, start: str = "", end: str = "", page: int = 0) -> Iterator[Stat]:
-        yield from (found for found in self._below(prefix, deep) if start <= found.uri and (not end or found.uri < end))
-
-    def _below(self, prefix: str, deep: bool) -> Iterator[Stat]:
-        # A folder sorts as "name/" among its siblings: then depth-first order is the order of full names as bytes.
-        try:
-            with os.scandir(prefix) as entries:
-                found = [(e.name + "/" * e.is_dir(follow_symlinks=False), e) for e in entries]
-        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: an embedded NUL
-            return
-        except OSError as error:
-            raise translate(error, prefix) from None
-        found.sort(key=lambda pair: os.fsencode(pair[0]))
-        for name, entry in found:
-            if name.endswith("/"):
-                if deep:
-                    yield from self._below(entry.path, deep)
-            else:
-                try:
-                    info = entry.stat()
-                except OSError:
-                    continue  # a dangling link, or gone since
-                if stat_module.S_ISREG(info.st_mode):
-                    yield Stat(entry.path, info.st_size, _generation(info))
+        yield from (found for found in below(prefix, deep) if start <= found.uri and (not end or found.uri < end))
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         try:
@@ -173,7 +136,7 @@ class LocalStore:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
                     seen = os.stat(uri) if os.path.exists(uri) else None
-                    if generation and (seen is None or _generation(seen) != generation):
+                    if generation and (seen is None or generation_of(seen) != generation):
                         return False
                     self._write(aside, data)
                     written = os.stat(aside)

@@ -25,19 +25,10 @@ from transforms.core.records import ImageFacts
 from transforms.core.structure import ends_well, walk
 from transforms.decoding import DecoderPool, shared_pool
 from transforms.inflating import unpacked
-from transforms.local import read_open, translate
+from transforms.local import read_open
 from transforms.overlapping import overlapped
-from transforms.storage import (
-    Changed,
-    Forbidden,
-    NotAFile,
-    NotFound,
-    Stat,
-    StorageError,
-    is_local,
-    persistently,
-    store_for,
-)
+from transforms.storage import Changed, Stat, StorageError, Unavailable, is_local, persistently, store_for
+from transforms.walking import translate
 
 # Bytes of the first read of an object. A phone's EXIF of 64 KiB and the tables after it lie within: with less they cost a third
 # request. Of a local file much less is read first, since a second read costs nothing.
@@ -130,7 +121,9 @@ def look(source: str, inspector: Inspector) -> ImageFacts:
             except Changed:
                 continue  # overwritten between two reads: the new one is looked at
         return persistently(_look_remote, source, inspector)
-    except (NotFound, Forbidden, NotAFile, Changed) as error:
+    except Unavailable:
+        raise
+    except StorageError as error:
         return ImageFacts(source, reason=error.reason, detail=str(error))
 
 

@@ -15,10 +15,11 @@ from transforms.core.facts import read_facts
 from transforms.core.policy import FittedImage
 from transforms.core.reasons import ImageError
 from transforms.core.records import FitOrder, Fitted, ImageFacts
-from transforms.local import read_open, translate
+from transforms.local import read_open
 from transforms.looking import unpack
 from transforms.orders import Fitter
 from transforms.storage import Changed, NotFound, Stat, StorageError, Unavailable, is_local, store_for
+from transforms.walking import translate
 
 _HEAD = 64 << 10
 

@@ -1,7 +1,9 @@
 """Shuffle lines by a hash of their example's id (--shuffle_seed): Receipts -> Receipts whose blocks hold them in that order.
 
 An external sort through storage: each segment scatters its lines into buckets by hash, each bucket is sorted by itself and committed
-as a block of its own. The seal then joins those blocks as it would any others. Memory: one segment, or one bucket, at a time.
+as a block of its own. The seal then joins those blocks as it would any others. Memory: one segment, or one bucket, at a time. Equal
+examples have one hash and so lie in one bucket, however many they are: where one row makes up most of a large dataset, the worker
+that sorts its bucket needs memory for all of them.
 """
 
 from __future__ import annotations
@@ -72,7 +74,8 @@ def scatter(
             held[row["rank"] * buckets >> 64].append(row)
     for bucket, rows in enumerate(held):
         if rows:
-            data = stream(pa.Table.from_pylist(rows, schema=_SCATTERED).combine_chunks().to_batches()[0])
+            # One batch; but several of texts over 2 GiB.
+            data = stream(*pa.Table.from_pylist(rows, schema=_SCATTERED).combine_chunks().to_batches())
             yield bucket, (segment, writer.put(data, f"{segment}.{bucket}.scattered").uri)
 
 
@@ -98,15 +101,16 @@ def sort_bucket(grouped: tuple[int, Iterable[tuple[int, str]]], writer: SegmentW
     bucket, objects = grouped
     rows = pa.concat_tables(map(table, read_each([uri for _, uri in sorted(objects)])))
     order = sorted(range(len(rows)), key=rows["rank"].to_pylist().__getitem__)  # a stable sort
-    rows = rows.take(pa.array(order)).combine_chunks()
+    texts = rows["text"].to_pylist()  # Arrow takes no more than 2 GiB of them in another order
+    rows = rows.drop_columns(["text"]).take(pa.array(order)).combine_chunks()
     sources = rows["source"].unique()
     extents = pa.compute.index_in(rows["source"], sources).cast(pa.int32())
     columns = [extents if field.name == "extent" else rows[field.name] for field in EXAMPLES]
-    examples = pa.table(columns, schema=EXAMPLES).combine_chunks().to_batches()[0]
-    split, text = rows["split"].to_pylist(), rows["text"].to_pylist()
+    examples = pa.table(columns, schema=EXAMPLES).combine_chunks().to_batches()
+    split, text = rows["split"].to_pylist(), [texts[at] for at in order]
     written = [(name, [t for s, t in zip(split, text) if s == index]) for index, name in enumerate(SPLITS)]
     parts = [_part(writer, bucket, name, b"".join(lines), len(lines)) for name, lines in written if lines]
-    parts.append(_part(writer, bucket, "examples", stream(examples), len(rows)))
+    parts.append(_part(writer, bucket, "examples", stream(*examples), len(rows)))
     key = blake2b(repr(parts).encode(), digest_size=16).hexdigest()
     # Lines are counted already: a source of 0 lines leaves them as they are.
     lines = tuple((source, 0) for source in sources.to_pylist())

@@ -41,6 +41,12 @@ class Forbidden(StorageError):
     reason = "image_forbidden"
 
 
+class Refused(StorageError):
+    """Cloud Storage refused this object in another way, as a 400 for one under a customer-supplied key."""
+
+    reason = "image_forbidden"
+
+
 class NotAFile(StorageError):
     reason = "not_a_file"
 

@@ -138,11 +138,12 @@ def _image_rows(opened: OpenBlock) -> list[tuple[Any, ...]]:
     return rows
 
 
-def stream(batch: pa.RecordBatch) -> bytes:
-    """A record batch as one Arrow stream; deterministic."""
+def stream(*batches: pa.RecordBatch) -> bytes:
+    """Record batches as one Arrow stream; deterministic."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
+    with pa.ipc.new_stream(sink, batches[0].schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
     data: bytes = sink.getvalue().to_pybytes()
     return data
 

@@ -15,7 +15,9 @@ from urllib.parse import unquote
 from transforms.core.reasons import ImageError
 
 LONGEST = 8192  # characters of a URI: an object's name has at most 1,024 bytes, a path 4,096
-BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")  # the whole name of one
+BUCKET = re.compile(  # the whole name of one: 3 to 63 letters, 222 where dots part them, and no address of a machine
+    r"(?=[a-z0-9].{1,220}[a-z0-9]\Z)(?!(?:[0-9]+\.){3}[0-9]+\Z)(?:(?:\.(?!\Z))?(?![-.])[a-z0-9_-]{1,63}(?<!-)(?=\.|\Z))+"
+)
 MOST_BUCKETS = 1000  # that a manifest names
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(//)?")
