@@ -19,7 +19,7 @@ from transforms.buckets import look_at_bucket
 from transforms.committing import WORK
 from transforms.core import VERSION
 from transforms.core.places import inside
-from transforms.listing import absolute, matches, static_folder
+from transforms.listing import absolute, is_text, matches, static_folder
 from transforms.sealing import MANIFEST
 from transforms.storage import NotFound, is_local, store_for
 
@@ -106,6 +106,9 @@ def check_folders(settings: Settings, remote: bool) -> None:
         raise OptionError(
             f"--no_wait is for workers elsewhere: with {runner_of(settings)} the job ends with this process"
         )
+    for path in (*settings.input, output, settings.image_folder, settings.previous):
+        if not is_text(path):
+            raise OptionError(f"{path!r}: its name is not UTF-8, so no dataset can tell it: rename it")
     for path in (output, settings.image_folder):
         if not is_local(path) and not path.startswith("gs://"):
             raise OptionError(

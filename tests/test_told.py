@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import shlex
@@ -282,6 +283,14 @@ def test_a_dataset_without_a_line_to_train_on_is_named_to_no_tuning_job(here: Pa
     said = capsys.readouterr().out
     assert "! train.jsonl is empty." in said and "No tuning job can use it: it has nothing to train on." in said
     assert "name " not in said and "rsync" not in said
+
+
+def test_a_path_that_is_not_utf_8_is_refused(here: Path, capsys: Told) -> None:
+    odd = os.fsdecode(b"in\xff")
+    Path(odd).mkdir()
+    for given in (["--input", odd, "--output", "out"], ["--input", "rows.jsonl", "--output", odd]):
+        assert main(["prepare", *given]) == 2
+        assert "in\\udcff': its name is not UTF-8" in capsys.readouterr().err
 
 
 def test_one_is_one(here: Path, capsys: Told) -> None:

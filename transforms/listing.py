@@ -173,7 +173,7 @@ class _ListFiles(beam.DoFn):
                 matches(i.pattern, found.uri, i.format) for i in self._inputs[:index]
             ):
                 continue
-            if (folder and not found.uri.lower().endswith(suffixes)) or not _is_text(found.uri) or found.uri[-1] == "/":
+            if (folder and not found.uri.lower().endswith(suffixes)) or not is_text(found.uri) or found.uri[-1] == "/":
                 skipped.files += 1
             else:
                 yield found
@@ -187,7 +187,7 @@ def listed_blocks(options: ListBlocks) -> Iterator[Block]:
                 yield from options.cutter.cut(found)
 
 
-def _is_text(uri: str) -> bool:
+def is_text(uri: str) -> bool:
     """Whether a name can stand in JSON: a local one may be any bytes."""
     return uri.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in uri)
 
