@@ -18,8 +18,8 @@ from beam_jobs.settings import Settings
 from transforms.buckets import look_at_bucket
 from transforms.committing import WORK
 from transforms.core import VERSION
-from transforms.core.places import inside
-from transforms.listing import absolute, is_text, matches, static_folder
+from transforms.core.places import inside, is_text
+from transforms.listing import absolute, matches, static_folder
 from transforms.sealing import MANIFEST
 from transforms.storage import NotFound, is_local, store_for
 

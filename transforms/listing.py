@@ -18,7 +18,7 @@ import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
 
 from transforms.core.ledger import NAMESPACE
-from transforms.core.places import inside
+from transforms.core.places import inside, is_text
 from transforms.core.records import Block, Input
 from transforms.cutting import SUFFIXES, Cutter
 from transforms.globs import compiled
@@ -185,11 +185,6 @@ def listed_blocks(options: ListBlocks) -> Iterator[Block]:
         for found in _ListFiles(options).begin((index, input, EVERYTHING)):
             if isinstance(found, Block):
                 yield from options.cutter.cut(found)
-
-
-def is_text(uri: str) -> bool:
-    """Whether a name can stand in JSON: a local one may be any bytes."""
-    return uri.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in uri)
 
 
 def first_files(pattern: str, output: str, enough: Callable[[dict[str, Stat], int], bool]) -> dict[str, Stat]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import pyarrow as pa
 
 from transforms.core.arrow_sizes import is_binary
+from transforms.core.places import is_text
 from transforms.core.reasons import RowError
 
 Names = Mapping[str, list[str]]  # column -> names of its classes
@@ -36,17 +36,9 @@ def class_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
         }
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return {}
-    return {name: names for name, names in labels.items() if all(map(_is_text, names))}
-
-
-def _is_text(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False
-    return True
+    return {
+        name: names for name, names in labels.items() if all(isinstance(told, str) and is_text(told) for told in names)
+    }
 
 
 def check_type(name: str, kind: pa.DataType, depth: int = 1) -> None:

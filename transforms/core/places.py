@@ -47,6 +47,11 @@ def keep_buckets(held: set[str], more: Iterable[str]) -> None:
         held.intersection_update(nsmallest(MOST_BUCKETS + 1, held))
 
 
+def is_text(name: str) -> bool:
+    """Whether a name can stand in JSON: that of a local file may be any bytes, and that of a class half of a surrogate pair."""
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 def inside(path: str, folder: str) -> bool:
     """Whether a normalised path lies in a folder, by whole segments."""
     return path == folder or path.startswith(folder if folder.endswith("/") else folder + "/")
