@@ -13,6 +13,7 @@ from beam_jobs.settings import Settings
 from transforms.comparing import KINDS
 from transforms.core.ledger import COUNTERS
 from transforms.core.reasons import REASONS
+from transforms.core.warning_codes import Notice, as_lines
 from transforms.storage import is_local
 
 # Secure Fine-Tuning Service Agent, from the prerequisites of Google's notebook on tuning with multimodal datasets, read 2026-11-22
@@ -25,9 +26,7 @@ def sealed(manifest: dict[str, Any], settings: Settings) -> str:
     dataset, run = manifest["dataset"], manifest["run"]
     seconds = run["finished"] - run["started"]
     lines = [f"Sealed {settings.output} in {seconds:.1f} s.", "", *tree(dataset), "", *ledger(dataset), *night(run), ""]
-    for warning in warnings(dataset, settings):
-        lines.append(f"! {warning}")
-    return "\n".join([*lines, *next_steps(dataset, settings)])
+    return "\n".join([*lines, *warnings(dataset), *next_steps(dataset, settings)])
 
 
 def sealed_before(manifest: dict[str, Any], settings: Settings) -> str:
@@ -101,35 +100,10 @@ def night(run: dict[str, Any]) -> list[str]:
     ]
 
 
-def warnings(dataset: dict[str, Any], settings: Settings) -> list[str]:
-    counters, splits = dataset["counters"], dataset["splits"]
-    names = [f["name"] for f in dataset["files"]]
-    found = []
-    if any(name.startswith("train-00000") for name in names):
-        found.append(f"train needs {sum(n.startswith('train-') for n in names)} files: a tuning job takes one of them.")
-        if not settings.shuffle_seed:
-            found.append("Without --shuffle_seed the first of them is the first part of the input, not a fair sample.")
-    if "folder" in dataset["formats"] and not settings.shuffle_seed:
-        found.append(
-            "Images of a folder stand in the order of their names, so classes follow one another: --shuffle_seed 1 mixes them."
-        )
-    for name, number in splits.items():
-        if not number:
-            found.append(f"{name}.jsonl is empty.")
-    if splits["validation"] > 1000 and splits["validation"] > 0.3 * splits["train"]:
-        found.append("validation holds over 1,000 examples and over 30 % of train: the service may refuse it.")
-    texts = {
-        "examples_split": ("example", "held more images than an example may, and became pieces; where an answer depends on all "
-        "of them, use --on_too_many_images reject"),
-        "examples_over_tokens": ("example", "may hold more tokens than the model takes (estimated)"),
-        "images_warn_type": ("reference", "to WebP, HEIC or HEIF, which not all tuning pages name; --types jpeg,png converts"),
-        "images_rotated_tag": ("reference", "to images with an EXIF rotation tag; --upright rewrites them upright"),
-        "validation_unused": ("line", "beyond --max_validation, in validation-unused.jsonl"),
-    }  # fmt: skip
-    found += [f"{count(counters[name], noun)} {text}." for name, (noun, text) in texts.items() if counters.get(name)]
-    if not dataset["verified"]:
-        found.append("No image was looked at (--verify none).")
-    return found
+def warnings(dataset: dict[str, Any]) -> list[str]:
+    """A line for each warning of a dataset; one that an older version sealed tells none."""
+    told = dataset.get("warnings", ())
+    return as_lines(Notice(one["code"], one["count"], one["example"], one.get("detail", "")) for one in told)
 
 
 def next_steps(dataset: dict[str, Any], settings: Settings) -> list[str]:

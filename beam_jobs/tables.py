@@ -1,4 +1,4 @@
-"""The README's tables of options, counters and reasons, made from the code's: `python -m beam_jobs.tables` rewrites them,
+"""The README's tables of options, counters, reasons and warnings, made from the code's: `python -m beam_jobs.tables` rewrites them,
 and the files of dataflow_templates/ that are made from the same table of options.
 
 Tests compare them with what is made here, so that neither can be changed alone.
@@ -15,17 +15,20 @@ from beam_jobs.templates import committed
 from beam_jobs.workers import MIXES, PROCESS_GB, RUNNER_GB
 from transforms.core.ledger import COUNTERS
 from transforms.core.reasons import REASONS
+from transforms.core.warning_codes import WARNINGS
 
 
 def tables() -> dict[str, str]:
-    """Markdown tables by the name of their markers: options, counters, reasons."""
+    """Markdown tables by the name of their markers: options, counters, reasons, warnings."""
     options = ((o.group, f"`--{o.name}`", _values(o), _default(o), o.help) for o in OPTIONS)
     counters = ((f"`{c.name}`", c.unit, c.meaning) for c in COUNTERS.values())
     reasons = ((f"`{r.name}`", r.stage, r.owner, r.help) for r in REASONS.values())
+    warnings = ((f"`{w.name}`", w.unit, w.meaning, w.hint) for w in WARNINGS.values())
     return {
         "options": _table(("for", "option", "value", "default", "meaning"), options),
         "counters": _table(("counter", "of", "counts"), counters),
         "reasons": _table(("reason", "found while", "class", "what is wrong, and what to do"), reasons),
+        "warnings": _table(("warning", "of", "what looks wrong", "what to do"), warnings),
     }
 
 

@@ -247,7 +247,7 @@ def test_verify_decides_how_closely_images_are_looked_at(
         {"unverified": len(named)} if level == "none" else {"untouched": good} | ({"rejected": len(bad)})
     )
     assert found["manifest.json"]["verified"] is (level != "none")
-    assert ("No image was looked at" in found["screen"]) is (level == "none")
+    assert ("! not_verified: no image was looked at" in found["screen"]) is (level == "none")
     # Only a missing end mark makes a file be read whole: of the trailer and of the truncated one.
     assert counters(found)["images_escalated"] == (2 if level == "structure" else 0)
 
@@ -569,7 +569,7 @@ def test_a_file_holds_at_most_the_examples_of_the_profile(
     )
     assert {name: data.count(b"\n") for name, data in train.items()} == dict(zip(names, files))
     assert [texts(json.loads(line))[0] for line in all_lines(found)] == [f"question {n}" for n in range(12)]
-    assert ("Without --shuffle_seed the first of them is the first part" in found["screen"]) is (len(files) > 1)
+    assert ("! train_files_in_order:" in found["screen"]) is (len(files) > 1)
 
 
 @pytest.mark.parametrize("over, files", [(-1, [3, 3, 3, 1]), (0, [4, 4, 2]), (1, [4, 4, 2])])

@@ -281,7 +281,10 @@ def test_a_dataset_without_a_line_to_train_on_is_named_to_no_tuning_job(here: Pa
     argv = ["prepare", "--input", "one.jsonl", "--output", "out", "--uri_prefix", "gs://bucket/data"]
     assert main([*argv, "--splits", "train=0.001,test=0.999"]) == 0
     said = capsys.readouterr().out
-    assert "! train.jsonl is empty." in said and "No tuning job can use it: it has nothing to train on." in said
+    assert (
+        "! empty_split: train.jsonl is empty." in said
+        and "No tuning job can use it: it has nothing to train on." in said
+    )
     assert "name " not in said and "rsync" not in said
 
 

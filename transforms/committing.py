@@ -110,6 +110,7 @@ class Ledgers:
             "ids": {cap: base64.b64encode(packed).decode() for cap, packed in ids.items()},
             "inputs": [(e.uri, e.generation) for e in block.extents if e.start == 0],  # each file is told once
             "buckets": outputs.buckets(opened),
+            "warnings": [[code, *counted] for code, counted in sorted(opened.warnings.counts.items())],
         }
         return self._put(body, block, opened.key)
 
@@ -152,6 +153,7 @@ class Ledgers:
             tuple((cap, base64.b64decode(packed)) for cap, packed in body["ids"].items()),
             body.get("reused", False),
             tuple(body["buckets"]),
+            tuple((code, count, example) for code, count, example in body["warnings"]),
         )
 
 

@@ -18,6 +18,7 @@ from apache_beam.pvalue import AsIter, AsList, AsSingleton
 
 from transforms.committing import WORK, from_parts
 from transforms.core import outputs, sealing
+from transforms.core.dataset_notices import dataset_notices
 from transforms.core.outputs import Caps
 from transforms.core.places import MOST_BUCKETS
 from transforms.core.records import Receipt, SortKey
@@ -208,20 +209,22 @@ def manifest(
     more = {"more_buckets": True} if len(plan.buckets) > MOST_BUCKETS else {}
     uploadable = "not yet" if counters.get("images_local") else "yes"
     splits = {name: lines for name, lines in zip(GROUPS[:3], plan.lines) if lines or name in names}
+    dataset = {
+        **dataset,
+        "uploadable": uploadable,
+        "buckets": sorted(plan.buckets)[:MOST_BUCKETS],
+        "splits": splits,
+        "files": told,
+        "counters": counters,
+        "reasons": dict(sorted(plan.reasons.items())),
+        **more,
+    }
+    dataset["warnings"] = [notice.as_json() for notice in dataset_notices(dataset, plan.warnings)]
+    generations = {f.name: f.generation for f in sorted(files, key=lambda f: f.name)}
     return {
         "tuneset": "manifest/1",
-        "dataset": dataset
-        | {
-            "uploadable": uploadable,
-            "buckets": sorted(plan.buckets)[:MOST_BUCKETS],
-            "splits": splits,
-            "files": told,
-            "counters": counters,
-            "reasons": dict(sorted(plan.reasons.items())),
-        }
-        | more,
-        "run": run
-        | {"finished": time.time(), "generations": {f.name: f.generation for f in sorted(files, key=lambda f: f.name)}},
+        "dataset": dataset,
+        "run": run | {"finished": time.time(), "generations": generations},
     }
 
 

@@ -78,6 +78,8 @@ class SegmentWriter:
             summary.counters.update(dict(receipt.counters))
             summary.reasons.update(dict(receipt.reasons))
             keep_buckets(summary.buckets, receipt.buckets)
+            for code, count, example in receipt.warnings:
+                summary.warnings.add(code, example, count)
             sealing.note_sources(summary, receipt)
             parts = {part.kind: part for part in receipt.parts}
             summary.tables.append(parts["examples"].name if "examples" in parts else "")

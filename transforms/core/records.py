@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from transforms.core.warning_codes import WarningCounts
+
 FORMATS = ("gemini", "table", "folder", "automl")  # of rows
 
 SortKey = tuple[int, bytes, int]  # (pattern index, object name as UTF-8 bytes, start offset): the order of the dataset
@@ -183,6 +185,7 @@ class OpenBlock:
     fitted: dict[str, Fitted] = field(default_factory=dict)  # by resolved URI
     fates: dict[str, dict[str, int]] = field(default_factory=dict)  # references by resolved URI and fate
     counters: Counter[str] = field(default_factory=Counter)
+    warnings: WarningCounts = field(default_factory=WarningCounts)
 
 
 @dataclass(slots=True)
@@ -223,3 +226,4 @@ class Receipt:
     ids: tuple[tuple[str, bytes], ...] = ()  # (cap, packed big-endian 64-bit ids): what caps choose from
     reused: bool = False  # an earlier night's (--previous)
     buckets: tuple[str, ...] = ()  # that its lines name
+    warnings: tuple[tuple[str, int, str], ...] = ()  # (code, count, smallest example)

@@ -17,6 +17,7 @@ from transforms.core.ledger import broken_laws
 from transforms.core.places import keep_buckets
 from transforms.core.reasons import REASONS
 from transforms.core.records import Receipt, SortKey
+from transforms.core.warning_codes import WarningCounts
 
 # Output groups: the three splits, and validation lines beyond the cap.
 GROUPS = ("train", "validation", "test", "validation-unused")
@@ -71,6 +72,7 @@ class Summary:
     images: int = 0  # rows of images.parquet
     rejected: int = 0  # rows of rejected.jsonl
     buckets: set[str] = field(default_factory=set)  # that its lines name
+    warnings: WarningCounts = field(default_factory=WarningCounts)
 
 
 def note_sources(summary: Summary, receipt: Receipt) -> None:
@@ -134,6 +136,7 @@ class Plan:
     counters: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     buckets: set[str] = field(default_factory=set)
+    warnings: WarningCounts = field(default_factory=WarningCounts)
     lines: list[int] = field(default_factory=lambda: [0] * len(GROUPS))
     fault: str = ""  # why the dataset may not be sealed: then only rejected.jsonl is written
 
@@ -177,6 +180,7 @@ def make_plan(
         plan.counters.update(s.counters)
         plan.reasons.update(s.reasons)
         keep_buckets(plan.buckets, s.buckets)
+        plan.warnings.update(s.warnings.counts)
         plan.images[s.segment] = s.images
         plan.places[s.segment] = [Place(e.file, e.line, e.offset) for e in ends]
         for group, end in enumerate(ends):

@@ -1,0 +1,45 @@
+"""What a sealed dataset is warned of: its counts, splits and files as the manifest tells them -> Notices, in the table's order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from transforms.core.warning_codes import WARNINGS, Notice, WarningCounts
+
+_COUNTED = ("examples_split", "examples_over_tokens", "images_warn_type", "images_rotated_tag", "validation_unused")
+
+
+def dataset_notices(dataset: Mapping[str, Any], warned: WarningCounts) -> list[Notice]:
+    """All that looks wrong about a dataset.
+
+    Args:
+      dataset: the manifest's, with its counters, splits, files and options.
+      warned: warnings that its blocks counted.
+    """
+    notices = [*_of_whole(dataset), *warned.notices()]
+    order = {code: place for place, code in enumerate(WARNINGS)}
+    return sorted(notices, key=lambda notice: order[notice.code])
+
+
+def _of_whole(dataset: Mapping[str, Any]) -> Iterator[Notice]:
+    counters, splits = dataset["counters"], dataset["splits"]
+    mixed = bool(dataset["options"]["shuffle_seed"])
+
+    train_files = sum(file["name"].startswith("train-") for file in dataset["files"])
+    if train_files:
+        yield Notice("train_in_several_files", train_files)
+        if not mixed:
+            yield Notice("train_files_in_order")
+    if "folder" in dataset["formats"] and not mixed:
+        yield Notice("classes_in_order")
+    for name, lines in splits.items():
+        if not lines:
+            yield Notice("empty_split", detail=f"{name}.jsonl is empty")
+    if splits["validation"] > 1000 and splits["validation"] > 0.3 * splits["train"]:
+        yield Notice("validation_large", splits["validation"])
+    for code in _COUNTED:
+        if counters.get(code):
+            yield Notice(code, counters[code])
+    if not dataset["verified"]:
+        yield Notice("not_verified")

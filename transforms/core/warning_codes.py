@@ -1,0 +1,104 @@
+"""Every warning: one table of stable codes. A warning never ends a job; it says what looks wrong, or what was left out.
+
+A `Notice` is one warning of a run or a dataset. It is told on the screen in a line that begins with `! `, and stands in the manifest
+under `dataset.warnings` (what follows from the input alone, so that every run of it says the same) or `run.warnings` (the rest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class WarningCode:
+    name: str
+    unit: str  # what is counted, in the singular; "" if nothing is
+    meaning: str  # what was found; after a count it reads on: "3 examples held more images than ..."
+    hint: str = ""  # what to do about it
+
+
+_TABLE = (
+    # the finished dataset
+    ("train_in_several_files", "file", "of training lines were needed, and a tuning job takes one of them",
+     "Name one of them, or train in several jobs."),
+    ("train_files_in_order", "", "the first file of training lines is the first part of the input, not a fair sample",
+     "--shuffle_seed 1 mixes them."),
+    ("classes_in_order", "", "images of a folder stand in the order of their names, so classes follow one another",
+     "--shuffle_seed 1 mixes them."),
+    ("empty_split", "", "a split that was asked for has no line", "Raise its fraction in --splits, or bring more examples."),
+    ("validation_large", "line", "of validation are over 1,000 and over 30 % of train: the service may refuse them",
+     "--max_validation N keeps fewer."),
+    ("examples_split", "example", "held more images than an example may, and became pieces",
+     "Where an answer depends on all of them, use --on_too_many_images reject."),
+    ("examples_over_tokens", "example", "may hold more tokens than the model takes (estimated)",
+     "--on_too_many_tokens reject leaves them out."),
+    ("images_warn_type", "reference", "to WebP, HEIC or HEIF, which not all tuning pages name", "--types jpeg,png converts them."),
+    ("images_rotated_tag", "reference", "to images with an EXIF rotation tag", "--upright rewrites them upright."),
+    ("validation_unused", "line", "beyond --max_validation, in validation-unused.jsonl", ""),
+    ("not_verified", "", "no image was looked at", "Leave --verify none out to look at them."),
+)  # fmt: skip
+
+WARNINGS: dict[str, WarningCode] = {row[0]: WarningCode(*row) for row in _TABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One warning: a code of WARNINGS, how often it is true, the smallest name it is true of, and what the table cannot say."""
+
+    code: str
+    count: int = 1
+    example: str = ""
+    detail: str = ""  # a clause that takes the place of the table's meaning
+
+    @property
+    def line(self) -> str:
+        """What the screen says.
+
+        >>> Notice("images_rotated_tag", 2, "a.jpg").line
+        '! images_rotated_tag: 2 references to images with an EXIF rotation tag (a.jpg). --upright rewrites them upright.'
+        """
+        kind = WARNINGS[self.code]
+        clause = self.detail or kind.meaning
+        if kind.unit:
+            clause = f"{self.count:,} {kind.unit}{'' if self.count == 1 else 's'} {clause}"
+        if self.example:
+            clause += f" ({_printable(self.example)})"
+        return f"! {self.code}: {clause}.{f' {kind.hint}' if kind.hint else ''}"
+
+    def as_json(self) -> dict[str, Any]:
+        """What the manifest says; `detail` only where there is one."""
+        kind = WARNINGS[self.code]
+        known = {"code": self.code, "count": self.count, "example": self.example, "hint": kind.hint}
+        return known | ({"detail": self.detail} if self.detail else {})
+
+
+@dataclass(slots=True)
+class WarningCounts:
+    """Warnings of rows and images, added up on their way from blocks to the dataset: {code: (count, smallest example)}."""
+
+    counts: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def add(self, code: str, example: str, count: int = 1) -> None:
+        """Count a warning of the table; of the examples the smallest is kept, so that the order of blocks does not matter."""
+        before, smallest = self.counts.get(code, (0, example))
+        self.counts[WARNINGS[code].name] = (before + count, min(smallest, example))
+
+    def update(self, counts: Mapping[str, tuple[int, str]]) -> None:
+        for code, (count, example) in counts.items():
+            self.add(code, example, count)
+
+    def notices(self) -> list[Notice]:
+        """In the table's order."""
+        return [Notice(code, *self.counts[code]) for code in WARNINGS if code in self.counts]
+
+
+def as_lines(notices: Iterable[Notice]) -> list[str]:
+    """What the screen says of each."""
+    return [notice.line for notice in notices]
+
+
+def _printable(text: str) -> str:
+    cut = text if len(text) <= 200 else f"{text[:200]}..."
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in cut)
