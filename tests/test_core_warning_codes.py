@@ -53,7 +53,7 @@ def test_a_name_that_would_harm_a_terminal_is_escaped() -> None:
         ({"splits": {"train": 10, "validation": 0, "test": 0}}, ["empty_split", "empty_split"]),
         ({"formats": ["folder"]}, ["classes_in_order"]),
         ({"formats": ["folder"], "options": {"shuffle_seed": "1"}}, []),
-        ({"files": [{"name": "train-00000-of-00002.jsonl"}, {"name": "train-00001-of-00002.jsonl"}]}, ["train_in_several_files", "train_files_in_order"]),
+        ({"files": [{"name": "train-00000-of-00001.jsonl"}]}, ["train_in_several_files", "train_files_in_order"]),
         ({"counters": {"examples_split": 2, "images_warn_type": 0}}, ["examples_split"]),
         ({"verified": False}, ["not_verified"]),
     ],

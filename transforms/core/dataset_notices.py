@@ -36,8 +36,9 @@ def _of_whole(dataset: Mapping[str, Any]) -> Iterator[Notice]:
     for name, lines in splits.items():
         if not lines:
             yield Notice("empty_split", detail=f"{name}.jsonl is empty")
-    if splits["validation"] > 1000 and splits["validation"] > 0.3 * splits["train"]:
-        yield Notice("validation_large", splits["validation"])
+    validation = splits.get("validation", 0)
+    if validation > 1000 and validation > 0.3 * splits["train"]:
+        yield Notice("validation_large", validation)
     for code in _COUNTED:
         if counters.get(code):
             yield Notice(code, counters[code])
