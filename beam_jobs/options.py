@@ -6,6 +6,7 @@ Nothing else knows a flag's name, default or help. `settings.parse` turns argv i
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -28,6 +29,14 @@ class Option:
     choices: tuple[str, ...] = ()
     shapes: bool = False  # can change a byte of a block, so it is part of every block's key
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it takes several values, separated by commas or given one after the other."""
+        return self.metavar in LISTS
+
+
+# Metavars of options that take several values.
+LISTS = ("PATTERNS", "PREFIXES", "FOLDERS", "TYPES", "COLUMNS")
 
 _IN, _OUT, _IMG, _SPLIT, _RUN = "input", "output", "images", "examples and splits", "running"
 
@@ -118,10 +127,69 @@ OPTIONS = (
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, whose complaint is an OptionError that says where the options are listed."""
+    """argparse's, for commands that scripts put together: nothing that was given is dropped in silence.
+
+    An option that takes one value may be given once, the values of a list add up ("add_up" is such an option's action), and
+    a switch may repeat. Hyphens in names stand for underscores. A complaint is an OptionError that says where the options are
+    listed.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+        self.given: dict[str, Any] = {}  # the value of each single option that was met, by its name in the namespace
+        self.register("action", None, _StoreOnce)
+        self.register("action", "store", _StoreOnce)
+        self.register("action", "add_up", _AddUp)
+
+    def parse_known_args(self, args: Iterable[str], namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
+        """As argparse's, of names in any spelling."""
+        self.given = {}
+        return super().parse_known_args([self.spelt(word) for word in args], namespace)
+
+    def spelt(self, word: str) -> str:
+        """A word with its option's name as the parser knows it: --max-images=3 -> --max_images=3."""
+        if not word.startswith("--"):
+            return word
+        name, equals, value = word.partition("=")
+        known = "--" + name[2:].replace("-", "_")
+        return known + equals + value if known in self._option_string_actions else word
 
     def error(self, message: str) -> NoReturn:
         raise OptionError(f"{message}. `{self.prog} --help` lists the options.")
+
+
+class _StoreOnce(argparse.Action):
+    """Stores the value of an option that takes one, and refuses a second: whoever gives two means both, or only one of them."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, name: str | None = None
+    ) -> None:
+        assert isinstance(parser, Parser)
+        if name and self.dest in parser.given:
+            parser.error(f"{name} is given twice, with {parser.given[self.dest]} and with {value}, and takes one value")
+        parser.given[self.dest] = value
+        setattr(namespace, self.dest, value)
+
+
+class _AddUp(argparse.Action):
+    """Adds the values of an option that takes a list, separated by commas, to those given before."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, name: str | None = None
+    ) -> None:
+        setattr(namespace, self.dest, (*(getattr(namespace, self.dest) or ()), *values))
+
+
+def items(text: str) -> tuple[str, ...]:
+    """The items of a list as one value names them.
+
+    Raises:
+      argparse.ArgumentTypeError: one is empty, as where a script's variable was not set.
+    """
+    named = tuple(part.strip() for part in text.split(","))
+    if not all(named):
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing where an item is expected, between commas")
+    return named
 
 
 def parser() -> argparse.ArgumentParser:
@@ -129,7 +197,6 @@ def parser() -> argparse.ArgumentParser:
     made = Parser(
         prog="tuneset prepare",
         usage="tuneset prepare --input PATTERNS --output FOLDER [options]",
-        allow_abbrev=False,
         description="Make a Gemini image-tuning dataset: check and fit images, split examples, write split JSONL, seal it.",
         epilog="Every Apache Beam option may follow (--runner, --direct_num_workers, --region, ...). "
         "Exit status: 0 sealed, 1 failed (the same command goes on), 2 wrong options.",
@@ -145,8 +212,9 @@ def parser() -> argparse.ArgumentParser:
         shown = "" if o.default in (None, "") or o.default in (0, -1) else f" (default {o.default})"
         group.add_argument(
             f"--{o.name}",
-            default=o.default,
-            type=type(o.default) if isinstance(o.default, int | float) else str,
+            action="add_up" if o.is_list else "store",
+            default=() if o.is_list else o.default,
+            type=items if o.is_list else type(o.default) if isinstance(o.default, int | float) else str,
             choices=o.choices or None,
             metavar="|".join(o.choices) if o.choices and o.name != "model" else o.metavar,
             help=(o.help + shown).replace("%", "%%"),

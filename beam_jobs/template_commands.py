@@ -29,7 +29,6 @@ _DONE, _FAILED, _WRONG = 0, 1, 2
 def parser() -> argparse.ArgumentParser:
     made = Parser(
         prog="tuneset template",
-        allow_abbrev=False,
         description="Dataflow Flex Templates: metadata, spec and Dockerfile are made from the table of options.",
         epilog="`launch` takes the options of `tuneset prepare` and Beam's own (--project, --region, --job_name, --labels, "
         "--temp_location, --machine_type, --max_num_workers, --flexrs_goal, ...) beside its own.",
@@ -43,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         ("build", "build the image with Cloud Build, in a checkout of Tuneset, and write the spec"),
         ("launch", "start a job from a spec"),
     ):
-        one = add(name, help=what, description=what, allow_abbrev=False)
+        one = add(name, help=what, description=what)
         if name != "dockerfile":
             one.add_argument(
                 "--name", choices=sorted(TEMPLATES), default="batch", help="which template (default batch)"

@@ -27,6 +27,8 @@ def run(name: str, argv: Sequence[str]) -> int:
 def words_of(template: Template, argv: Sequence[str]) -> list[str]:
     """The launcher's argv as a person would have typed it.
 
+    What the launcher says twice in the same words is said once: an image may come both from the spec and from the launch.
+
     Raises:
       OptionError: a switch that is neither true nor false, or an option that the template does not offer.
     """
@@ -36,7 +38,8 @@ def words_of(template: Template, argv: Sequence[str]) -> list[str]:
     for word in argv:
         name, given, value = word.removeprefix("--").partition("=")
         if not word.startswith("--") or name not in names:
-            words.append(word)
+            repeated = given and word in words
+            words += [] if repeated or (given and not value) else [word]
             continue
         if name in template.left_out:
             raise OptionError(f"--{name} is no parameter of this template: {template.left_out[name]}")
