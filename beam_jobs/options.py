@@ -6,10 +6,12 @@ Nothing else knows a flag's name, default or help. `settings.parse` turns argv i
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from beam_jobs.option_values import CRLF, LISTS, reader_of, shown, word
 from transforms.core.dialects import ENCODINGS
 from transforms.core.policy import CHOICES
 from transforms.core.profiles import PROFILES
@@ -34,9 +36,6 @@ class Option:
         """Whether it takes several values, separated by commas or given one after the other."""
         return self.metavar in LISTS
 
-
-# Metavars of options that take several values.
-LISTS = ("PATTERNS", "PREFIXES", "FOLDERS", "TYPES", "COLUMNS")
 
 _IN, _OUT, _IMG, _SPLIT, _RUN = "input", "output", "images", "examples and splits", "running"
 
@@ -140,6 +139,15 @@ class Parser(argparse.ArgumentParser):
         self.register("action", None, _StoreOnce)
         self.register("action", "store", _StoreOnce)
         self.register("action", "add_up", _AddUp)
+        self.register("type", None, word)
+        self.register("type", int, lambda text: int(word(text)))
+        self.register("type", float, lambda text: float(word(text)))
+
+    def add_subparsers(self, **settings: Any) -> Any:
+        """As argparse's; the words of an action are read by its own parser, and not by this one before."""
+        actions = super().add_subparsers(**settings)
+        actions.type = str
+        return actions
 
     def parse_known_args(self, args: Iterable[str], namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
         """As argparse's, of names in any spelling."""
@@ -155,7 +163,15 @@ class Parser(argparse.ArgumentParser):
         return known + equals + value if known in self._option_string_actions else word
 
     def error(self, message: str) -> NoReturn:
-        raise OptionError(f"{message}. `{self.prog} --help` lists the options.")
+        """A complaint of argparse's, or of a reader of values, about one command line.
+
+        Raises:
+          OptionError: always.
+        """
+        # A reader says what was found, then what was expected: --output gs:/x: expected ...
+        message = re.sub(r"^argument (--\w+)\S*: (?!invalid |expected |ignored )", r"\1 ", message)
+        hint = f"; {CRLF}" if "\r" in message else ""
+        raise OptionError(f"{shown(message)}{hint}. `{self.prog} --help` lists the options.")
 
 
 class _StoreOnce(argparse.Action):
@@ -167,6 +183,8 @@ class _StoreOnce(argparse.Action):
         assert isinstance(parser, Parser)
         if name and self.dest in parser.given:
             parser.error(f"{name} is given twice, with {parser.given[self.dest]} and with {value}, and takes one value")
+        if value == "":
+            parser.error(f"{name or self.metavar} is given without a value: give one, or leave it out")
         parser.given[self.dest] = value
         setattr(namespace, self.dest, value)
 
@@ -180,18 +198,6 @@ class _AddUp(argparse.Action):
         setattr(namespace, self.dest, (*(getattr(namespace, self.dest) or ()), *values))
 
 
-def items(text: str) -> tuple[str, ...]:
-    """The items of a list as one value names them.
-
-    Raises:
-      argparse.ArgumentTypeError: one is empty, as where a script's variable was not set.
-    """
-    named = tuple(part.strip() for part in text.split(","))
-    if not all(named):
-        raise argparse.ArgumentTypeError(f"{text!r} names nothing where an item is expected, between commas")
-    return named
-
-
 def parser() -> argparse.ArgumentParser:
     """`tuneset prepare`'s parser, grouped, with defaults in the help."""
     made = Parser(
@@ -199,6 +205,8 @@ def parser() -> argparse.ArgumentParser:
         usage="tuneset prepare --input PATTERNS --output FOLDER [options]",
         description="Make a Gemini image-tuning dataset: check and fit images, split examples, write split JSONL, seal it.",
         epilog="Every Apache Beam option may follow (--runner, --direct_num_workers, --region, ...). "
+        "Names may be written with hyphens. Lists add up; what takes one value is given once. Blanks around a value are dropped; "
+        "control characters are refused, but for lines and tabs of a template and a --delimiter. "
         "Exit status: 0 sealed, 1 failed (the same command goes on), 2 wrong options.",
     )
     groups: dict[str, Any] = {}
@@ -214,7 +222,7 @@ def parser() -> argparse.ArgumentParser:
             f"--{o.name}",
             action="add_up" if o.is_list else "store",
             default=() if o.is_list else o.default,
-            type=items if o.is_list else type(o.default) if isinstance(o.default, int | float) else str,
+            type=type(o.default) if isinstance(o.default, int | float) else reader_of(o.metavar),
             choices=o.choices or None,
             metavar="|".join(o.choices) if o.choices and o.name != "model" else o.metavar,
             help=(o.help + shown).replace("%", "%%"),
