@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from beam_jobs.option_values import local_folder
 from beam_jobs.options import OptionError, Parser
 from beam_jobs.prepare import FAILED, SEALED, WRONG, prepare
 from beam_jobs.sample import write_sample
@@ -19,7 +20,12 @@ def parser() -> Parser:
         "is replaced.",
     )
     made.add_argument(
-        "folder", nargs="?", default="demo", metavar="FOLDER", help="is made if it is not there (default demo)"
+        "folder",
+        nargs="?",
+        default="demo",
+        type=local_folder,
+        metavar="FOLDER",
+        help="is made if it is not there (default demo)",
     )
     return made
 

@@ -6,9 +6,12 @@ Nothing else knows a flag's name, default or help. `settings.parse` turns argv i
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from beam_jobs.option_values import CRLF, LISTS, reader_of, shown, word
 from transforms.core.dialects import ENCODINGS
 from transforms.core.policy import CHOICES
 from transforms.core.profiles import PROFILES
@@ -27,6 +30,11 @@ class Option:
     metavar: str = ""  # "" for a switch
     choices: tuple[str, ...] = ()
     shapes: bool = False  # can change a byte of a block, so it is part of every block's key
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it takes several values, separated by commas or given one after the other."""
+        return self.metavar in LISTS
 
 
 _IN, _OUT, _IMG, _SPLIT, _RUN = "input", "output", "images", "examples and splits", "running"
@@ -118,10 +126,76 @@ OPTIONS = (
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, whose complaint is an OptionError that says where the options are listed."""
+    """argparse's, for commands that scripts put together: nothing that was given is dropped in silence.
+
+    An option that takes one value may be given once, the values of a list add up ("add_up" is such an option's action), and
+    a switch may repeat. Hyphens in names stand for underscores. A complaint is an OptionError that says where the options are
+    listed.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+        self.given: dict[str, Any] = {}  # the value of each single option that was met, by its name in the namespace
+        self.register("action", None, _StoreOnce)
+        self.register("action", "store", _StoreOnce)
+        self.register("action", "add_up", _AddUp)
+        self.register("type", None, word)
+        self.register("type", int, lambda text: int(word(text)))
+        self.register("type", float, lambda text: float(word(text)))
+
+    def add_subparsers(self, **settings: Any) -> Any:
+        """As argparse's; the words of an action are read by its own parser, and not by this one before."""
+        actions = super().add_subparsers(**settings)
+        actions.type = str
+        return actions
+
+    def parse_known_args(self, args: Iterable[str], namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
+        """As argparse's, of names in any spelling."""
+        self.given = {}
+        return super().parse_known_args([self.spelt(word) for word in args], namespace)
+
+    def spelt(self, word: str) -> str:
+        """A word with its option's name as the parser knows it: --max-images=3 -> --max_images=3."""
+        if not word.startswith("--"):
+            return word
+        name, equals, value = word.partition("=")
+        known = "--" + name[2:].replace("-", "_")
+        return known + equals + value if known in self._option_string_actions else word
 
     def error(self, message: str) -> NoReturn:
-        raise OptionError(f"{message}. `{self.prog} --help` lists the options.")
+        """A complaint of argparse's, or of a reader of values, about one command line.
+
+        Raises:
+          OptionError: always.
+        """
+        # A reader says what was found, then what was expected: --output gs:/x: expected ...
+        message = re.sub(r"^argument (--\w+)\S*: (?!invalid |expected |ignored )", r"\1 ", message)
+        hint = f"; {CRLF}" if "\r" in message else ""
+        raise OptionError(f"{shown(message)}{hint}. `{self.prog} --help` lists the options.")
+
+
+class _StoreOnce(argparse.Action):
+    """Stores the value of an option that takes one, and refuses a second: whoever gives two means both, or only one of them."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, name: str | None = None
+    ) -> None:
+        assert isinstance(parser, Parser)
+        if name and self.dest in parser.given:
+            parser.error(f"{name} is given twice, with {parser.given[self.dest]} and with {value}, and takes one value")
+        if value == "":
+            parser.error(f"{name or self.metavar} is given without a value: give one, or leave it out")
+        parser.given[self.dest] = value
+        setattr(namespace, self.dest, value)
+
+
+class _AddUp(argparse.Action):
+    """Adds the values of an option that takes a list, separated by commas, to those given before."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, name: str | None = None
+    ) -> None:
+        setattr(namespace, self.dest, (*(getattr(namespace, self.dest) or ()), *values))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -129,9 +203,10 @@ def parser() -> argparse.ArgumentParser:
     made = Parser(
         prog="tuneset prepare",
         usage="tuneset prepare --input PATTERNS --output FOLDER [options]",
-        allow_abbrev=False,
         description="Make a Gemini image-tuning dataset: check and fit images, split examples, write split JSONL, seal it.",
         epilog="Every Apache Beam option may follow (--runner, --direct_num_workers, --region, ...). "
+        "Names may be written with hyphens. Lists add up; what takes one value is given once. Blanks around a value are dropped; "
+        "control characters are refused, but for lines and tabs of a template and a --delimiter. "
         "Exit status: 0 sealed, 1 failed (the same command goes on), 2 wrong options.",
     )
     groups: dict[str, Any] = {}
@@ -145,8 +220,9 @@ def parser() -> argparse.ArgumentParser:
         shown = "" if o.default in (None, "") or o.default in (0, -1) else f" (default {o.default})"
         group.add_argument(
             f"--{o.name}",
-            default=o.default,
-            type=type(o.default) if isinstance(o.default, int | float) else str,
+            action="add_up" if o.is_list else "store",
+            default=() if o.is_list else o.default,
+            type=type(o.default) if isinstance(o.default, int | float) else reader_of(o.metavar),
             choices=o.choices or None,
             metavar="|".join(o.choices) if o.choices and o.name != "model" else o.metavar,
             help=(o.help + shown).replace("%", "%%"),

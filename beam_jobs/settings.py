@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from beam_jobs.beam_words import beam_words
 from beam_jobs.options import OPTIONS, OptionError, parser
 from beam_jobs.values import DELIMITERS, check
 from transforms.core.dialects import Wanted
@@ -135,8 +136,6 @@ def parse(argv: Sequence[str]) -> Settings:
     values = vars(known)
     if values["preview"] or values["dry_run"]:
         values["output"] = values["output"] or "dataset"  # nothing is written there
-    for name in ("input", "allow_prefix", "types", "image_column"):
-        values[name] = tuple(part.strip() for part in (values[name] or "").split(",") if part.strip())
     for name in ("input", "output"):
         if not values[name]:
             raise OptionError(
@@ -145,10 +144,10 @@ def parse(argv: Sequence[str]) -> Settings:
     profile = PROFILES[values["model"]]
     values["max_images"] = values["max_images"] or profile.max_images
     values["max_image_bytes"] = values["max_image_bytes"] or profile.max_image_bytes
-    values["types"] = tuple(values["types"]) or profile.types
+    values["types"] = values["types"] or profile.types
     values["max_side"] = values["max_side"] or profile.longest_side
     if values["max_validation"] == -1:
         values["max_validation"] = profile.max_validation
-    settings = Settings(**values, beam=tuple(beam))
+    settings = Settings(**values, beam=tuple(beam_words(beam)))
     check(settings)
     return settings

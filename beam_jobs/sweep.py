@@ -7,8 +7,8 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
+from beam_jobs.option_values import reader_of
 from beam_jobs.options import OptionError, Parser
-from beam_jobs.values import check_place
 from transforms.listing import absolute
 from transforms.storage import NoCredentials, NotFound, Stat, StorageError, Unavailable, is_local, reach, store_for
 from transforms.sweeping import UsedImages
@@ -19,17 +19,20 @@ DONE, FAILED, WRONG = 0, 1, 2
 def parser() -> Parser:
     made = Parser(
         prog="tuneset sweep",
-        allow_abbrev=False,
         description="List the images of a shared --image_folder that none of the datasets names, one URI a line; with --remove, "
         "remove them. Name every dataset that is still wanted: what only a forgotten one names is listed too.",
         epilog="Exit status: 0 done, 1 storage failed (the same command goes on), 2 wrong options.",
     )
-    made.add_argument("--image_folder", required=True, metavar="FOLDER", help="that the runs were given")
+    made.add_argument(
+        "--image_folder", required=True, type=reader_of("FOLDER"), metavar="FOLDER", help="that the runs were given"
+    )
     made.add_argument(
         "--datasets",
         required=True,
+        action="add_up",
+        type=reader_of("FOLDERS"),
         metavar="FOLDERS",
-        help="sealed datasets that are still wanted, separated by commas",
+        help="sealed datasets that are still wanted, separated by commas, or each after a --datasets of its own",
     )
     made.add_argument(
         "--min_age_hours",
@@ -39,7 +42,13 @@ def parser() -> Parser:
         help="images written later are left alone: a run that is not sealed yet may need them (default 48)",
     )
     made.add_argument("--remove", action="store_true", help="remove what is listed")
-    made.add_argument("--user_project", default="", metavar="PROJECT", help="billed for requester-pays buckets")
+    made.add_argument(
+        "--user_project",
+        default="",
+        type=reader_of("PROJECT"),
+        metavar="PROJECT",
+        help="billed for requester-pays buckets",
+    )
     return made
 
 
@@ -85,23 +94,16 @@ def sweep(argv: Sequence[str]) -> int:
     return DONE
 
 
-def places(image_folder: str, datasets: str) -> tuple[str, list[str]]:
+def places(image_folder: str, datasets: Sequence[str]) -> tuple[str, list[str]]:
     """The folder of images and the datasets, absolute.
 
     Raises:
-      OptionError: no dataset is named, so that every image would be one that none names; or a folder cannot be one.
+      OptionError: there is no such folder of images.
     """
-    named = [one.strip() for one in datasets.split(",") if one.strip()]
-    if not named:
-        raise OptionError(
-            "--datasets names none: expected every sealed dataset that is still wanted, separated by commas"
-        )
-    for name, place in (("image_folder", image_folder), *(("datasets", one) for one in named)):
-        check_place(name, place)
     folder = absolute(image_folder).rstrip("/")
-    if not image_folder or (is_local(folder) and not os.path.isdir(folder)):
+    if is_local(folder) and not os.path.isdir(folder):
         raise OptionError(f"--image_folder {image_folder}: expected the folder that the runs were given")
-    return folder, [absolute(one).rstrip("/") for one in named]
+    return folder, [absolute(one).rstrip("/") for one in datasets]
 
 
 class _Told:

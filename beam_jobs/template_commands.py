@@ -17,6 +17,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from beam_jobs.checks import check_beam_options
 from beam_jobs.launching import as_curl, as_gcloud, plan_launch, send
+from beam_jobs.option_values import reader_of
 from beam_jobs.options import OptionError, Parser
 from beam_jobs.settings import parse
 from beam_jobs.templates import FOLDER, TEMPLATES, Template, dockerfile, metadata, spec, text
@@ -29,7 +30,6 @@ _DONE, _FAILED, _WRONG = 0, 1, 2
 def parser() -> argparse.ArgumentParser:
     made = Parser(
         prog="tuneset template",
-        allow_abbrev=False,
         description="Dataflow Flex Templates: metadata, spec and Dockerfile are made from the table of options.",
         epilog="`launch` takes the options of `tuneset prepare` and Beam's own (--project, --region, --job_name, --labels, "
         "--temp_location, --machine_type, --max_num_workers, --flexrs_goal, ...) beside its own.",
@@ -43,18 +43,20 @@ def parser() -> argparse.ArgumentParser:
         ("build", "build the image with Cloud Build, in a checkout of Tuneset, and write the spec"),
         ("launch", "start a job from a spec"),
     ):
-        one = add(name, help=what, description=what, allow_abbrev=False)
+        one = add(name, help=what, description=what)
         if name != "dockerfile":
             one.add_argument(
                 "--name", choices=sorted(TEMPLATES), default="batch", help="which template (default batch)"
             )
         if name in ("spec", "build"):
-            one.add_argument("--image", required=True, help="the image's name in its registry, with a tag or digest")
+            named = "the image's name in its registry, with a tag or digest"
+            one.add_argument("--image", required=True, type=reader_of("IMAGE"), help=named)
         if name in ("spec", "build", "launch"):
             needed = name != "spec"
-            one.add_argument("--spec", required=needed, default="", metavar="URI", help="where the spec lies: gs://...")
+            where = "where the spec lies: gs://..."
+            one.add_argument("--spec", required=needed, default="", type=reader_of("URI"), metavar="URI", help=where)
         if name == "build":
-            one.add_argument("--project", required=True, help="whose Cloud Build builds it")
+            one.add_argument("--project", required=True, type=reader_of("PROJECT"), help="whose Cloud Build builds it")
         if name == "launch":
             mixes = "; ".join(f"{mix.name}: {mix.what}" for mix in MIXES.values())
             one.add_argument(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from beam_jobs.option_values import shown
 from beam_jobs.options import OptionError
 from beam_jobs.prepare import WRONG, prepare
 from beam_jobs.templates import TEMPLATES, Template
@@ -27,6 +28,8 @@ def run(name: str, argv: Sequence[str]) -> int:
 def words_of(template: Template, argv: Sequence[str]) -> list[str]:
     """The launcher's argv as a person would have typed it.
 
+    What the launcher says twice in the same words is said once: an image may come both from the spec and from the launch.
+
     Raises:
       OptionError: a switch that is neither true nor false, or an option that the template does not offer.
     """
@@ -35,14 +38,16 @@ def words_of(template: Template, argv: Sequence[str]) -> list[str]:
     words = []
     for word in argv:
         name, given, value = word.removeprefix("--").partition("=")
+        value = value if name == "delimiter" else value.strip(" ")
         if not word.startswith("--") or name not in names:
-            words.append(word)
+            if not given or (value and word not in words):
+                words.append(word)
             continue
         if name in template.left_out:
             raise OptionError(f"--{name} is no parameter of this template: {template.left_out[name]}")
         if name in switches and given:
             if value.lower() not in ("true", "false", ""):
-                raise OptionError(f"--{word.removeprefix('--')}: expected true or false")
+                raise OptionError(f"{shown(word)}: expected true or false")
             words += [f"--{name}"] * (value.lower() == "true")
         elif value or not given:
             words.append(word)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from beam_jobs.options import OptionError
@@ -13,12 +12,6 @@ if TYPE_CHECKING:
     from beam_jobs.settings import Settings
 
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
-
-
-def check_place(name: str, place: str) -> None:
-    """Raises OptionError for what was meant as gs://BUCKET/... and would be taken for a local path, or for no bucket."""
-    if place.startswith("gs:") and not re.match("gs://[^/]", place):
-        raise OptionError(f"--{name} {place}: expected gs://BUCKET/FOLDER or a local path")
 
 
 def check(settings: Settings) -> None:
@@ -39,13 +32,7 @@ def check(settings: Settings) -> None:
     ):
         if getattr(settings, name) < least:
             raise OptionError(f"--{name} {getattr(settings, name)}: expected at least {least}")
-    for name in ("input", "output", "image_folder", "previous"):
-        value = getattr(settings, name)
-        for place in value if isinstance(value, tuple) else (value,):
-            check_place(name, place)
     for prefix in settings.allow_prefix:
-        if prefix != "gs://":
-            check_place("allow_prefix", prefix)
         if "://" in prefix and not prefix.startswith(("gs://", "file://")):
             raise OptionError(
                 f"--allow_prefix {prefix}: expected folders and gs:// prefixes; nothing else is ever read"

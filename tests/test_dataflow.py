@@ -308,8 +308,11 @@ def place(cloud: Bucket) -> str:
 
 
 def launch(place: str, cloud: Bucket, service: FakeDataflow, *more: str) -> int:
-    reach = [f"--dataflow_endpoint={service.url}", "--no_auth"]
-    return main(["template", "launch", "--spec", place, *cloud.job, *WHERE, *reach, *more])
+    """Launch with the usual options, but for those that `more` gives."""
+    usual = [f"--input={cloud.job[1]}", f"--output={cloud.job[3]}", *WHERE, f"--dataflow_endpoint={service.url}"]
+    given = {word.partition("=")[0] for word in more}
+    usual = [word for word in usual if word.partition("=")[0] not in given]
+    return main(["template", "launch", "--spec", place, *usual, "--no_auth", *more])
 
 
 def test_a_launch_reaches_the_service_with_parameters_and_workers(

@@ -310,6 +310,8 @@ def test_sweep_lists_and_removes_what_no_dataset_names(nights: Nights, capsys: p
     assert len(old) == 1
     both = f"{nights.root}/one,{nights.root}/two/"
     assert swept(capsys, nights, "--datasets", both, "--min_age_hours", "0")[:2] == (0, set())
+    each = [word for night in both.split(",") for word in ("--datasets", night)]
+    assert swept(capsys, nights, *each, "--min_age_hours", "0", "--remove")[:2] == (0, set())
     assert swept(capsys, nights, "--datasets", f"{nights.root}/two")[:2] == (0, set())  # too young
     now = ("--datasets", f"{nights.root}/two", "--min_age_hours", "0")
     status, listed, said = swept(capsys, nights, *now)

@@ -319,12 +319,12 @@ def test_build_submits_the_build_and_then_writes_the_spec(status: int, tmp_path:
 def test_build_can_be_printed_and_needs_a_checkout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["template", "build", "--image", "i:1", "--spec", "gs://b/batch.json", "--project", "p", "--print_only"]
+    words = ["template", "build", "--image", "i:1", "--spec", "gs://data/batch.json", "--project", "p", "--print_only"]
     monkeypatch.chdir(ROOT)
     assert main(words) == 0
     build, write = capsys.readouterr().out.splitlines()
     assert build.startswith("gcloud builds submit . ")
-    assert write == "tuneset template spec --name batch --image i:1 --spec gs://b/batch.json"
+    assert write == "tuneset template spec --name batch --image i:1 --spec gs://data/batch.json"
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
     assert "there is no dataflow_templates/Dockerfile here" in capsys.readouterr().err

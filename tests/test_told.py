@@ -92,14 +92,14 @@ def test_help_fits_a_terminal(command: str, monkeypatch: pytest.MonkeyPatch, cap
         ("demo a b", "unrecognized arguments: b. `tuneset demo --help` lists the options"),
         ("demo --force", "unrecognized arguments: --force"),
         ("sweep", "the following arguments are required: --image_folder, --datasets. `tuneset sweep --help`"),
-        ("sweep --image_folder . --datasets ,", "--datasets names none: expected every sealed dataset"),
+        ("sweep --image_folder . --datasets ,", "--datasets ',' names nothing where an item is expected"),
         (
             "sweep --image_folder nowhere --datasets d",
             "--image_folder nowhere: expected the folder that the runs were given",
         ),
         ("sweep --image_folder . --datasets gs:/b/d", "--datasets gs:/b/d: expected gs://BUCKET/FOLDER"),
         ("sweep --image_folder . --datasets d --min_age_hours nan", "--min_age_hours nan: expected 0 or more"),
-        ("prepare --input , --output out", "--input is missing. For example: tuneset prepare --input 'data/*.jsonl'"),
+        ("prepare --input , --output out", "--input ',' names nothing where an item is expected"),
         ("prepare --input gs:/b/x --output out", "--input gs:/b/x: expected gs://BUCKET/FOLDER or a local path"),
         ("prepare --input rows.jsonl --output gs://", "--output gs://: expected gs://BUCKET/FOLDER or a local path"),
         ("prepare --input rows.jsonl --output gs:/b/x", "--output gs:/b/x: expected gs://BUCKET/FOLDER"),
@@ -293,7 +293,7 @@ def test_a_path_that_is_not_utf_8_is_refused(here: Path, capsys: Told) -> None:
     Path(odd).mkdir()
     for given in (["--input", odd, "--output", "out"], ["--input", "rows.jsonl", "--output", odd]):
         assert main(["prepare", *given]) == 2
-        assert "in\\udcff': its name is not UTF-8" in capsys.readouterr().err
+        assert "in\\udcff' is not UTF-8" in capsys.readouterr().err
 
 
 def test_one_is_one(here: Path, capsys: Told) -> None:

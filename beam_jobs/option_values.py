@@ -1,0 +1,189 @@
+"""What an option's value is read as, by its kind: texts, places, lists. What no value can mean is refused before anything is done.
+
+A kind is an option's metavar, and `reader_of` has its reader: text of the command line -> value, or an argparse.ArgumentTypeError
+that shows what was found and says how to mend it. One rule holds for all kinds: blanks around a value (or around an item of a
+list) are dropped, those inside are kept, and control characters are refused. What is empty stays so: it may be a default.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from typing import Any
+
+CRLF = "the script it comes from has Windows line ends (CRLF): convert it, as with dos2unix"
+# A variable that no shell or scheduler filled in, or what a reader of docs was to fill in.
+_UNFILLED = re.compile(
+    r"<[^<>/]+>|\$\{[^}]*\}?|\$\(.*|\$[A-Z_][A-Z0-9_]+|%[A-Z_]{3,}%|\{\{.*\}\}|YOUR[_-][A-Z0-9_-]+"
+    r"|(?i:\[(?:(?:your|my)[ _-])?(?:bucket|folder|project|path|dataset|output|input|region)s?(?:[ _-](?:name|id))?\])"
+)
+# The same as one name of a path; capitals as the help of options has them.
+_UNFILLED_NAME = re.compile(r"\$\w+|\{\w+\}|\.\.\.|…|MY[_-][A-Z0-9_-]+|(?i:your[_-]bucket(?:[_-]name)?)")
+_HELP_NAME = re.compile(r"(?:BUCKET|FOLDER|PROJECT)(?:S|_NAME|_ID)?|PATTERNS|PREFIXES")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]*[a-z0-9]")
+_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
+_CLOUD_NAME = re.compile(r"[a-z0-9]([a-z0-9.:-]*[a-z0-9])?")
+_IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*?(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?")
+
+
+def shown(text: str) -> str:
+    """A text for a screen: what does not print is escaped."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def check_printable(text: str, allowed: str = "") -> None:
+    """Raises ArgumentTypeError for a control character, a line separator, or bytes that are not UTF-8."""
+    for letter in text:
+        category = unicodedata.category(letter)
+        if category == "Cs":
+            raise ArgumentTypeError(f"'{shown(text)}' is not UTF-8: write it in UTF-8")
+        if category in ("Cc", "Zl", "Zp") and letter not in allowed:
+            mend = CRLF if letter == "\r" else "take it out"
+            raise ArgumentTypeError(f"'{shown(text)}' holds the control character {shown(letter)}: {mend}")
+
+
+def word(text: str, allowed: str = "") -> str:
+    """A value of any kind, without the blanks around it."""
+    check_printable(text, allowed)
+    return text.strip()
+
+
+def filled(text: str) -> str:
+    """A value that is not wholly a placeholder."""
+    value = word(text)
+    if _UNFILLED.fullmatch(value):
+        raise ArgumentTypeError(f"{value} is a placeholder: put your own value in its place")
+    return value
+
+
+def template(text: str) -> str:
+    """A template of texts to be learnt, which may have several lines."""
+    return word(text, allowed="\n\t")
+
+
+def character(text: str) -> str:
+    """One character, as it is (a tab, a blank), or the name of one."""
+    return text if len(text) == 1 else word(text)
+
+
+def cloud_name(text: str) -> str:
+    """The name of a project or a region."""
+    value = filled(text)
+    if value and not _CLOUD_NAME.fullmatch(value):
+        raise ArgumentTypeError(
+            f"{value}: expected small letters, digits and hyphens, as a name of Google Cloud has them"
+        )
+    return value
+
+
+def image(text: str) -> str:
+    """The name of a container image."""
+    value = filled(text)
+    if not _IMAGE.fullmatch(value):
+        raise ArgumentTypeError(
+            f"{value}: expected HOST/FOLDER/NAME:TAG of an image, whose name has no capital letters"
+        )
+    return value
+
+
+def readable_place(text: str) -> str:
+    """A local path or pattern, or one of a bucket that can be."""
+    value = filled(text)
+    check_filled(value)
+    if value[:3].lower() == "gs:":
+        if not re.match("gs://[^/]", value):
+            raise ArgumentTypeError(f"{value}: expected gs://BUCKET/FOLDER or a local path")
+        bucket = value[len("gs://") :].partition("/")[0]
+        if fault := fault_of_bucket(bucket):
+            raise ArgumentTypeError(f"{value}: no bucket can be called {bucket}: {fault}")
+    return value
+
+
+def folder(text: str) -> str:
+    """A place that is written to, so in no bucket of Google's own."""
+    value = readable_place(text)
+    bucket = value.partition("gs://")[2].partition("/")[0]
+    if bucket.startswith("goog") or re.search("g[o0]{2}gle", bucket):
+        raise ArgumentTypeError(f"{value}: no bucket of yours can be called {bucket}: names with goog are Google's")
+    return value
+
+
+def local_folder(text: str) -> str:
+    """A folder of this machine."""
+    value = readable_place(text)
+    if "://" in value:
+        raise ArgumentTypeError(f"{value}: expected a local folder")
+    return value
+
+
+def prefix(text: str) -> str:
+    """A folder that images may be read from, or all of Cloud Storage."""
+    value = filled(text)
+    return value if value == "gs://" else readable_place(value)
+
+
+def check_filled(place: str) -> None:
+    """Raises ArgumentTypeError for a place in which a name is still to be filled in."""
+    bucket, names = place.startswith("gs://"), place.removeprefix("gs://").split("/")
+    for number, name in enumerate(names):
+        unfilled = _UNFILLED.search(name) or _UNFILLED_NAME.fullmatch(name)
+        if not unfilled and (bucket or number == 0):  # a local folder may be called so: ./OUTPUT
+            unfilled = _HELP_NAME.fullmatch(name)
+        if unfilled:
+            other = "" if bucket else f"; if a folder is called so, write ./{place}"
+            raise ArgumentTypeError(
+                f"{place}: {unfilled[0]} is a placeholder: put a name of your own in its place{other}"
+            )
+
+
+def fault_of_bucket(name: str) -> str:
+    """Why no bucket can have a name, by Cloud Storage's rules of naming, or ""."""
+    parts = name.split(".")
+    if not 3 <= len(name) <= 222 or max(map(len, parts)) > 63:
+        return "expected 3 to 63 characters, or up to 222 with dots"
+    if not _BUCKET.fullmatch(name):
+        return "expected small letters, digits, hyphens, underscores and dots, first and last a letter or digit"
+    if not all(parts):
+        return "expected no two dots side by side"
+    return "expected a name, no IP address" if _ADDRESS.fullmatch(name) else ""
+
+
+def items_of(read: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
+    """The reader of a list from that of its items."""
+
+    def items(text: str) -> tuple[str, ...]:
+        check_printable(text)
+        named = text.split(",")
+        if not all(name.strip() for name in named):
+            raise ArgumentTypeError(f"'{text}' names nothing where an item is expected, between commas")
+        return tuple(map(read, named))
+
+    return items
+
+
+# By metavar. A list adds up if it is given again.
+LISTS: dict[str, Callable[[str], tuple[str, ...]]] = {
+    "PATTERNS": items_of(readable_place),
+    "PREFIXES": items_of(prefix),
+    "FOLDERS": items_of(readable_place),
+    "TYPES": items_of(word),
+    "COLUMNS": items_of(word),
+}
+SINGLES: dict[str, Callable[[str], str]] = {
+    "FOLDER": folder,
+    "URI": folder,
+    "TEMPLATE": template,
+    "CHARACTER": character,
+    "PROJECT": cloud_name,
+    "IMAGE": image,
+    "COLUMN": word,
+    "TEXT": filled,
+    "SPEC": filled,
+}
+
+
+def reader_of(metavar: str) -> Callable[[str], Any]:
+    """The reader of a kind; of kinds that choices or a number judge, only what holds for all."""
+    return LISTS.get(metavar) or SINGLES.get(metavar, word)
