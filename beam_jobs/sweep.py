@@ -17,6 +17,7 @@ from transforms.overlapping import overlapped
 from transforms.sharing import (
     DamagedMark,
     User,
+    holds_dataset,
     is_shared,
     mark_of,
     place_of,
@@ -143,6 +144,9 @@ def check_users(folder: str, datasets: list[str]) -> None:
     """
     named = [User(place_of(dataset)) for dataset in datasets]
     users = {user.output: user for user in (*named, *users_of(folder))}
+    around = place_of(folder).removesuffix("/images")
+    if around != place_of(folder) and holds_dataset(around):
+        users.setdefault(around, User(around))
     states = overlapped(lambda user: state_of_user(user, folder), list(users.values()), _AT_ONCE)
     for output, state in zip(users, states):
         if state == "live":

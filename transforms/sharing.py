@@ -119,7 +119,7 @@ def owner_of(image_folder: str, output: str) -> str:
     for dataset in above:
         if dataset == own or exists(mark_of(folder, _user(dataset))):
             return ""
-        if _is_dataset(dataset, folder):
+        if holds_dataset(dataset) and not _was_given(dataset, folder):
             return dataset
     return ""
 
@@ -133,25 +133,34 @@ def _upwards(folder: str) -> Iterator[str]:
     yield root
 
 
-def _is_dataset(folder: str, image_folder: str) -> bool:
-    """Whether a dataset lies in a folder, sealed or not; but for one that was itself given the folder of images, by --image_folder."""
-    manifest = _json(join_uri(folder, _MANIFEST))
-    if str(manifest.get("tuneset", "")).startswith("manifest/"):
-        given = manifest.get("dataset", {}).get("options", {}).get("image_folder", "")
-        return not given or place_of(given) != image_folder
+def holds_dataset(folder: str) -> bool:
+    """Whether a dataset lies in a folder, sealed or not, as far as this process can see."""
+    if _manifest(folder):
+        return True
     try:
         return state_of_claim(folder) != ""
     except (Forbidden, NotAFile):
         return False
 
 
-def _json(uri: str) -> dict[str, Any]:
-    """A JSON object; {} if there is none that this process can read."""
+def _was_given(folder: str, image_folder: str) -> bool:
+    """Whether a sealed dataset was itself given the folder of images, by --image_folder: earlier versions left no mark."""
+    try:
+        given = _manifest(folder)["dataset"]["options"]["image_folder"]
+    except (LookupError, TypeError):
+        return False
+    return isinstance(given, str) and given != "" and place_of(given) == image_folder
+
+
+def _manifest(folder: str) -> dict[str, Any]:
+    """A dataset's manifest; {} if there is none that this process can read."""
+    uri = join_uri(folder, _MANIFEST)
     try:
         told = json.loads(store_for(uri).read(uri)[0])
     except (NotFound, Forbidden, NotAFile, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    ours = isinstance(told, dict) and str(told.get("tuneset", "")).startswith("manifest/")
+    return told if ours else {}
 
 
 def _user(output: str) -> User:
