@@ -75,13 +75,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
         dataset=p.dataset,
         run=p.run,
     )
-    sweep = SweepBlocks(
-        folder=s.output,
-        image_folder=p.own_image_folder,
-        run=p.ledgers.run,
-        keep_blocks=s.keep_blocks,
-        access=p.access,
-    )
+    sweep = SweepBlocks(folder=s.output, run=p.ledgers.run, keep_blocks=s.keep_blocks, access=p.access)
     _ = sealed | "Clean up" >> sweep
     return sealed
 

@@ -73,12 +73,6 @@ class Plan:
         return self.settings.image_folder or f"{self.settings.output}/images"
 
     @property
-    def own_image_folder(self) -> str:
-        """Where runs on this output put images unless told otherwise; "" if --image_folder names it, as one that is shared."""
-        folder = f"{self.settings.output}/images"
-        return "" if self.settings.image_folder == folder else folder
-
-    @property
     def check_types(self) -> tuple[str, ...] | None:
         return self.settings.types if self.settings.verify == "none" else None
 

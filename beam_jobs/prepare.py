@@ -28,6 +28,7 @@ from beam_jobs.checks import (
 )
 from beam_jobs.detection import detect
 from beam_jobs.graph import build
+from beam_jobs.image_folders import check_image_folder, settle_image_folder
 from beam_jobs.options import OptionError
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress, stderr_alone
@@ -37,7 +38,7 @@ from transforms.claiming import CLAIM, Claim, Claimed, release_claim, still_ours
 from transforms.committing import WORK
 from transforms.sealing import FAILURE, MANIFEST
 from transforms.storage import Forbidden, NoCredentials, NotFound, StorageError, Unavailable, exists, reach, store_for
-from transforms.sweeping import OWNED, owned_images, sweep_folder, top_level
+from transforms.sweeping import owned_files, remove_dataset, sweep_folder
 
 SEALED, FAILED, WRONG = 0, 1, 2
 
@@ -54,6 +55,7 @@ def prepare(argv: Sequence[str]) -> int:
         check_folders(settings, remote)
         settings, told = detect(settings)
         check_apart(settings)
+        check_image_folder(Plan(settings, Claim("", 0, False), remote))
         if settings.preview or settings.dry_run:
             print("\n".join([*told, ""]), flush=True)
             return run_trial(Plan(settings, Claim("", 0, False), remote))
@@ -71,13 +73,7 @@ def prepare(argv: Sequence[str]) -> int:
             return SEALED
         if told:
             print("\n".join([*told, ""]), flush=True)
-        claim = take_claim(settings.output, uuid.uuid4().hex[:12], take_over=settings.take_over, remote=remote)
-        if settings.overwrite:
-            remove_dataset(settings)
-        elif exists(f"{settings.output}/{MANIFEST}"):
-            release_claim(settings.output, claim.run)
-            raise Claimed(f"Another job sealed {settings.output} just now: look at it, or add --overwrite.")
-        store_for(settings.output).delete([f"{settings.output}/{WORK}/{FAILURE}"])  # of an earlier run
+        plan = begin(settings, remote)
     except (Claimed, StorageError) as error:
         if isinstance(error, NotFound | Forbidden):
             print(
@@ -86,13 +82,34 @@ def prepare(argv: Sequence[str]) -> int:
         else:
             print(f"tuneset: {error}", file=sys.stderr)
         return FAILED
-    plan = Plan(settings, claim, remote)
     try:
         return run(plan)
     except KeyboardInterrupt:
         return failed(KeyboardInterrupt("It was interrupted"), plan)
     except Exception as error:
         return failed(error, plan)
+
+
+def begin(settings: Settings, remote: bool) -> Plan:
+    """Claim the output folder and settle where images go; with --overwrite, remove what the folder holds.
+
+    Raises:
+      Claimed: another job has the folder, has just sealed it, or deletes images that this one might count on.
+    """
+    output = settings.output
+    claim = take_claim(output, uuid.uuid4().hex[:12], take_over=settings.take_over, remote=remote)
+    try:
+        plan, sealed = Plan(settings, claim, remote), exists(f"{output}/{MANIFEST}")
+        if sealed and not settings.overwrite:
+            raise Claimed(f"Another job sealed {output} just now: look at it, or add --overwrite.")
+        settle_image_folder(plan, fresh=not (claim.resumed or sealed))
+        if settings.overwrite:
+            remove_dataset(output)
+        store_for(output).delete([f"{output}/{WORK}/{FAILURE}"])  # of an earlier run
+    except (Claimed, StorageError):
+        release_claim(output, claim.run)
+        raise
+    return plan
 
 
 def set_up_log(verbose: bool) -> None:
@@ -170,7 +187,7 @@ def sealed_before(settings: Settings) -> dict[str, Any] | None:
     except (ValueError, LookupError, TypeError):
         pass  # not one of ours
     except NotFound:
-        foreign = [uri for uri in top_level(output) if OWNED.fullmatch(uri[len(output) + 1 :])]
+        foreign = owned_files(output)
         if foreign and not settings.overwrite and not exists(f"{output}/{CLAIM}"):
             raise OptionError(
                 f"{output} holds {foreign[0].rpartition('/')[2]}, which no run of Tuneset explains: choose another "
@@ -185,17 +202,6 @@ def sealed_before(settings: Settings) -> dict[str, Any] | None:
         )
     if exists(f"{output}/{CLAIM}"):
         claim = take_claim(output, uuid.uuid4().hex[:12], take_over=settings.take_over, remote=False)
-        sweep_folder(output, probe.own_image_folder, claim.run, settings.keep_blocks)
+        sweep_folder(output, claim.run, settings.keep_blocks)
     store.remove_empty(f"{output}/{WORK}")  # the sweep's last step, if it died before it
     return manifest
-
-
-def remove_dataset(settings: Settings) -> None:
-    """--overwrite: the manifest first, so that nothing half removed looks whole; then what Tuneset owns, and no more."""
-    output, store = settings.output, store_for(settings.output)
-    store.delete([f"{output}/{MANIFEST}"])
-    store.delete(uri for uri in top_level(output) if OWNED.fullmatch(uri[len(output) + 1 :]))
-    claim = f"{output}/{CLAIM}"
-    store.delete(found.uri for found in store.list(f"{output}/{WORK}") if found.uri != claim)
-    if settings.image_folder != f"{output}/images":
-        store.delete(owned_images(f"{output}/images"))

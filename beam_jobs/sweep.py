@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OptionError, Parser
+from transforms.claiming import CLAIM, Claimed, release_claim, take_claim
 from transforms.listing import absolute
+from transforms.overlapping import overlapped
+from transforms.sharing import (
+    DamagedMark,
+    User,
+    holds_dataset,
+    is_shared,
+    mark_of,
+    place_of,
+    state_of_user,
+    sweep_place,
+    users_of,
+)
 from transforms.storage import NoCredentials, NotFound, Stat, StorageError, Unavailable, is_local, reach, store_for
 from transforms.sweeping import UsedImages
 
 DONE, FAILED, WRONG = 0, 1, 2
+_AT_ONCE = 32  # datasets asked after
 
 
 def parser() -> Parser:
     made = Parser(
         prog="tuneset sweep",
         description="List the images of a shared --image_folder that none of the datasets names, one URI a line; with --remove, "
-        "remove them. Name every dataset that is still wanted: what only a forgotten one names is listed too.",
-        epilog="Exit status: 0 done, 1 storage failed (the same command goes on), 2 wrong options.",
+        "remove them. Name every dataset that is still wanted: a sweep that forgets one is refused.",
+        epilog="Exit status: 0 done, 1 storage failed or a run is at work (the same command goes on), 2 wrong options.",
     )
     made.add_argument(
         "--image_folder", required=True, type=reader_of("FOLDER"), metavar="FOLDER", help="that the runs were given"
@@ -65,33 +81,100 @@ def sweep(argv: Sequence[str]) -> int:
         print(f"tuneset: {error}", file=sys.stderr)
         return WRONG
     reach(options.user_project)
-    used = UsedImages()
+    run = uuid.uuid4().hex[:12]
     try:
-        for dataset in datasets:
-            used.add(dataset)
-    except NotFound as error:
-        print(f"tuneset: {dataset} is not a sealed dataset, so what it names is not known: {error}", file=sys.stderr)
-        return WRONG
-    except (Unavailable, NoCredentials) as error:
-        print(f"tuneset: {error}", file=sys.stderr)
-        return FAILED
-    except (StorageError, ValueError, LookupError) as error:
-        print(f"tuneset: {dataset} cannot be read as a dataset: {error}", file=sys.stderr)
-        return WRONG
-    try:
-        told = _Told()
-        unnamed = told.each(used.unnamed(folder, time.time() - 3600 * options.min_age_hours))
+        if not is_shared(folder):
+            raise OptionError(
+                f"--image_folder {folder} is not a shared folder: no run of this version was given it. A dataset's own images are "
+                "removed by its own runs; a folder that earlier versions filled is shared once a run is given it as --image_folder"
+            )
         if options.remove:
-            store_for(folder).delete(found.uri for found in unnamed)
-        else:
-            for _ in unnamed:
-                pass
-    except (StorageError, NoCredentials) as error:
+            take_claim(sweep_place(folder), run, take_over=False, remote=False)
+        try:
+            return remove_unnamed(folder, datasets, options)
+        finally:
+            if options.remove:
+                release_claim(sweep_place(folder), run)
+    except Claimed:
+        print(
+            f"tuneset: {folder} is being swept by another command: wait for it or, if it is dead, delete "
+            f"{sweep_place(folder)}/{CLAIM}",
+            file=sys.stderr,
+        )
+        return FAILED
+    except (OptionError, DamagedMark) as error:
+        print(f"tuneset: {error}", file=sys.stderr)
+        return WRONG
+    except (AtWork, StorageError, NoCredentials) as error:
         print(f"tuneset: {error}", file=sys.stderr)
         return FAILED
+
+
+class AtWork(Exception):
+    """A run may count on any image of the folder."""
+
+
+def remove_unnamed(folder: str, datasets: list[str], options: argparse.Namespace) -> int:
+    """List what no dataset names, and remove it if asked -> exit status.
+
+    Raises:
+      OptionError: a dataset that uses the folder was not named, or one that was cannot be read.
+      AtWork: one of them is not sealed yet.
+    """
+    check_users(folder, datasets)
+    used = UsedImages()
+    for dataset in datasets:
+        try:
+            used.add(dataset)
+        except NotFound as error:
+            raise OptionError(f"{dataset} is not a sealed dataset, so what it names is not known: {error}") from None
+        except Unavailable:
+            raise
+        except (StorageError, ValueError, LookupError) as error:
+            raise OptionError(f"{dataset} cannot be read as a dataset: {error}") from None
+    told = _Told()
+    unnamed = told.each(used.unnamed(folder, time.time() - 3600 * options.min_age_hours))
+    if options.remove:
+        store_for(folder).delete(found.uri for found in unnamed)
+    else:
+        for _ in unnamed:
+            pass
     what = "removed" if options.remove else "named by none of them; --remove removes them"
     print(f"tuneset: {told.images:,} images, {told.bytes:,} bytes, {what}.", file=sys.stderr)
     return DONE
+
+
+def check_users(folder: str, datasets: list[str]) -> None:
+    """Ask after every dataset that uses the folder, or that was named. (A sweep has claimed the folder: no new run begins.)
+
+    Raises:
+      OptionError: one was not named, and is sealed, or nobody here can tell.
+      AtWork: a run is at work on one, or stopped before it was sealed.
+    """
+    named = [User(place_of(dataset)) for dataset in datasets]
+    users = {user.output: user for user in (*named, *users_of(folder))}
+    around = place_of(folder).removesuffix("/images")
+    if around != place_of(folder) and holds_dataset(around):
+        users.setdefault(around, User(around))
+    states = overlapped(lambda user: state_of_user(user, folder), list(users.values()), _AT_ONCE)
+    for output, state in zip(users, states):
+        if state == "live":
+            raise AtWork(f"a run is at work on {output}, which uses {folder}: the same command goes on once it is done")
+        if any(user.output == output for user in named):
+            continue
+        if state == "unsealed":
+            raise AtWork(
+                f"{output} uses {folder} too, and a run on it stopped before it was sealed: run it again, or remove that folder"
+            )
+        if state == "sealed":
+            raise OptionError(
+                f"{output} uses {folder} too, and is not among --datasets: name it, or remove it if it is no longer wanted"
+            )
+        if state == "out of sight":
+            raise OptionError(
+                f"{output} of {users[output].host} uses {folder} too, and cannot be seen from here: sweep there, or, if it is gone, "
+                f"delete {mark_of(folder, users[output])}"
+            )
 
 
 def places(image_folder: str, datasets: Sequence[str]) -> tuple[str, list[str]]:

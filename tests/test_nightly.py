@@ -20,6 +20,7 @@ from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row,
 from beam_jobs.__main__ import main
 from beam_jobs.prepare import prepare
 from transforms.comparing import kind_of_change
+from transforms.sharing import add_user
 from transforms.sweeping import UsedImages
 
 FLAGS = ("--block_bytes", "2000", "--max_image_bytes", "20000", "--keep_blocks")
@@ -308,10 +309,13 @@ def test_sweep_lists_and_removes_what_no_dataset_names(nights: Nights, capsys: p
     assert nights.run("two", "--previous", f"{nights.root}/one") == 0
     old = outputs(nights, "one") - outputs(nights, "two")
     assert len(old) == 1
+    forgotten = swept(capsys, nights, "--datasets", f"{nights.root}/two", "--min_age_hours", "0", "--remove")
+    assert forgotten[:2] == (2, set()) and f"{nights.root}/one uses {nights.root}/images too" in forgotten[2]
     both = f"{nights.root}/one,{nights.root}/two/"
     assert swept(capsys, nights, "--datasets", both, "--min_age_hours", "0")[:2] == (0, set())
     each = [word for night in both.split(",") for word in ("--datasets", night)]
     assert swept(capsys, nights, *each, "--min_age_hours", "0", "--remove")[:2] == (0, set())
+    nights.move("one", "elsewhere")
     assert swept(capsys, nights, "--datasets", f"{nights.root}/two")[:2] == (0, set())  # too young
     now = ("--datasets", f"{nights.root}/two", "--min_age_hours", "0")
     status, listed, said = swept(capsys, nights, *now)
@@ -324,7 +328,11 @@ def test_sweep_lists_and_removes_what_no_dataset_names(nights: Nights, capsys: p
 
 def test_sweep_refuses_what_it_cannot_know(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
     nights.put("images/readme.txt", b"a folder that is there")
-    status, listed, said = swept(capsys, nights, "--datasets", f"{nights.root}/none")
+    none = ("--datasets", f"{nights.root}/none")
+    status, listed, said = swept(capsys, nights, *none)
+    assert (status, listed) == (2, set()) and "is not a shared folder" in said
+    add_user(f"{nights.root}/images", f"{nights.root}/gone")
+    status, listed, said = swept(capsys, nights, *none)
     assert (status, listed) == (2, set()) and "is not a sealed dataset" in said
     assert swept(capsys, nights, "--datasets", f"{nights.root}/none", "--min_age_hours", "-1")[0] == 2
     assert swept(capsys, nights)[0] == 2

@@ -18,6 +18,7 @@ from laws import counters, lines, rejections, texts, uris
 
 from beam_jobs.__main__ import main
 from beam_jobs.prepare import prepare
+from transforms.sharing import add_user
 from transforms.sweeping import unnamed_images
 
 ASK = ("--prompt", "What is {id}?", "--answer", "{label}", "--splits", "train=1")
@@ -165,7 +166,8 @@ def test_a_sweep_leaves_what_lines_and_rejected_rows_name(
     found = run(write(tmp_path / "t.parquet", columns), *ASK, "--verify", verify)
     stale = put(tmp_path / "out/images/ab" / f"{'ab' * 16}.jpg", b"left by other options")
     named = {file["name"] for file in found["manifest.json"]["files"]}
-    assert unnamed_images(f"{tmp_path}/out", f"{tmp_path}/out/images", named) == [stale]
+    assert unnamed_images(f"{tmp_path}/out", named, 0) == [stale]
+    add_user(f"{tmp_path}/out/images", f"{tmp_path}/out")
     capfd.readouterr()
     shared = ["--image_folder", f"{tmp_path}/out/images", "--datasets", f"{tmp_path}/out", "--min_age_hours", "0"]
     assert main(["sweep", *shared]) == 0

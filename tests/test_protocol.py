@@ -766,7 +766,7 @@ def sealed_folder(folder: Path, run: str) -> None:
         put(folder / name, b"stale")
     for name in NOT_OURS:
         put(folder / name, b"not ours")
-    forge(folder, run=run, resumed=True)
+    forge(folder, run=run, resumed=True, begun=0)
 
 
 NOT_OURS = ("notes.txt", "train.jsonl.bak", "train-0.jsonl", "data/train.jsonl", "images/a.jpg", f"images/{KEY}.jpg")
@@ -775,7 +775,7 @@ NOT_OURS = ("notes.txt", "train.jsonl.bak", "train-0.jsonl", "data/train.jsonl",
 @pytest.mark.parametrize("keep_blocks", [False, True])
 def test_sweep_removes_what_no_manifest_names(keep_blocks: bool, tmp_path: Path) -> None:
     sealed_folder(tmp_path, "mine")
-    sweep_folder(str(tmp_path), str(tmp_path / "images"), "mine", keep_blocks)
+    sweep_folder(str(tmp_path), "mine", keep_blocks)
     blocks = {f"{WORK}/{name}" for name in BLOCKS} if keep_blocks else set()
     assert set(snapshot(tmp_path)) == {"train.jsonl", "manifest.json", *NOT_OURS, *blocks}
     assert (tmp_path / WORK).exists() == keep_blocks
@@ -784,11 +784,11 @@ def test_sweep_removes_what_no_manifest_names(keep_blocks: bool, tmp_path: Path)
 def test_sweep_touches_nothing_of_a_folder_that_was_taken_over(tmp_path: Path) -> None:
     sealed_folder(tmp_path, "theirs")
     before = snapshot(tmp_path)
-    sweep_folder(str(tmp_path), str(tmp_path / "images"), "mine", False)
+    sweep_folder(str(tmp_path), "mine", False)
     assert snapshot(tmp_path) == before
     (tmp_path / CLAIM).unlink()  # theirs has finished
     del before[CLAIM]
-    sweep_folder(str(tmp_path), str(tmp_path / "images"), "mine", False)
+    sweep_folder(str(tmp_path), "mine", False)
     assert snapshot(tmp_path) == before
 
 
@@ -809,11 +809,11 @@ def test_a_sweep_that_is_cut_off_can_be_told_from_a_finished_one(
         with monkeypatch.context() as patch:
             patch.setattr(os, "unlink", cut_off)
             try:
-                sweep_folder(str(folder), f"{folder}/images", "mine", False)
+                sweep_folder(str(folder), "mine", False)
                 break
             except Unavailable:
                 assert (folder / CLAIM).exists()
-        sweep_folder(str(folder), f"{folder}/images", "mine", False)
+        sweep_folder(str(folder), "mine", False)
         assert set(snapshot(folder)) == whole
     assert at > 10 and set(snapshot(folder)) == whole
 

@@ -38,10 +38,12 @@ def take_claim(folder: str, run: str, *, take_over: bool, remote: bool) -> Claim
       Claimed: by a live job.
     """
     store, path = store_for(folder), f"{folder}/{CLAIM}"
+    now = int(time.time() * 1000)
     mine: dict[str, Any] = {
         "tuneset": "claim/1",
         "run": run,
-        "epoch": int(time.time() * 1000),
+        "epoch": now,
+        "begun": now,  # when the first of the runs that went on from each other claimed the folder
         "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -66,6 +68,7 @@ def take_claim(folder: str, run: str, *, take_over: bool, remote: bool) -> Claim
                 "dead, add --take_over."
             )
         mine |= {"epoch": max(mine["epoch"], theirs.get("epoch", 0) + 1), "resumed": True}
+        mine["begun"] = theirs.get("begun", theirs.get("epoch", now))
         if store.replace(path, json.dumps(mine).encode(), found.generation):
             break
         take_over = False  # somebody was faster: look again
@@ -79,6 +82,15 @@ def still_ours(folder: str, run: str) -> bool:
     except NotFound:
         return False
     return claim.get("run") == run
+
+
+def state_of_claim(folder: str) -> str:
+    """Whether a job has a folder: "live", "dead" (it stopped before it was done), or "" if there is no claim."""
+    try:
+        claim = _told(store_for(folder).read(f"{folder}/{CLAIM}")[0])
+    except NotFound:
+        return ""
+    return "live" if not claim or _lives(claim) else "dead"  # of a damaged one nobody can tell
 
 
 def release_claim(folder: str, run: str) -> None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from transforms.claiming import CLAIM, still_ours
 from transforms.committing import WORK
+from transforms.sharing import is_private
 from transforms.storage import USUAL, Access, Stat, patiently, store_for
 
 # Top-level files that only Tuneset writes: an earlier run with other options may have left some.
@@ -33,7 +34,6 @@ class SweepBlocks(beam.PTransform):
     """Manifest written -> what the seal no longer needs is deleted. Never in one stage with the seal."""
 
     folder: str
-    image_folder: str  # "" when it is shared, and so not ours to clean
     run: str
     keep_blocks: bool
     access: Access = USUAL
@@ -42,46 +42,75 @@ class SweepBlocks(beam.PTransform):
         return sealed | "Sealed" >> beam.Reshuffle() | "Sweep" >> beam.Map(self._sweep)
 
     def _sweep(self, _: str) -> None:
-        patiently(sweep_folder, self.folder, self.image_folder, self.run, self.keep_blocks)
+        patiently(sweep_folder, self.folder, self.run, self.keep_blocks)
 
 
-def sweep_folder(folder: str, image_folder: str, run: str, keep_blocks: bool) -> None:
-    """Delete blocks, files of earlier options and images that nothing names.
+def sweep_folder(folder: str, run: str, keep_blocks: bool) -> None:
+    """Delete blocks, files of earlier options, and images of this output's own runs that the manifest does not name.
 
     Args:
-      image_folder: of this output alone, where earlier options may have left images; "" when others share it.
       run: does nothing unless the claim is still of this run.
       keep_blocks: leave parts and receipts, for the next night.
     """
-    store = store_for(folder)
+    store, image_folder = store_for(folder), f"{folder}/images"
     if not still_ours(folder, run):
         return
     claim = json.loads(store.read(f"{folder}/{CLAIM}")[0])
     named = {entry["name"] for entry in json.loads(store.read(f"{folder}/manifest.json")[0])["dataset"]["files"]}
-    named.add("manifest.json")
-    stale = [
-        uri for uri in top_level(folder) if (name := uri[len(folder) + 1 :]) not in named and OWNED.fullmatch(name)
-    ]
-    if image_folder and claim["resumed"]:  # a first run leaves none
-        stale += unnamed_images(folder, image_folder, named)
+    stale = [uri for uri in owned_files(folder) if uri[len(folder) + 1 :] not in {*named, "manifest.json"}]
+    if claim["resumed"]:  # a first run leaves no image that is not named
+        stale += unnamed_images(folder, named, claim["begun"] / 1000)
     store.delete(stale)
     work = [found.uri for found in store.list(f"{folder}/{WORK}") if not (keep_blocks and _BLOCKS.fullmatch(found.uri))]
     claim_uri = f"{folder}/{CLAIM}"
     store.delete(uri for uri in work if uri != claim_uri)
-    if image_folder:
-        store.remove_empty(image_folder)
+    store.remove_empty(image_folder)
     store.delete([claim_uri])  # last: until then a killed sweep can be told from a finished one
     store.remove_empty(f"{folder}/{WORK}")
 
 
-def top_level(folder: str) -> list[str]:
-    """URIs of the files directly in a folder."""
-    return [found.uri for found in store_for(folder).list(folder, deep=False)]
+def remove_dataset(folder: str) -> None:
+    """Delete what Tuneset wrote into an output folder, but for its claim, and for images that may be another dataset's.
+
+    The manifest goes first, so that nothing half removed looks whole; files that name images go after those.
+    """
+    store, files = store_for(folder), owned_files(folder)
+    images = images_of(folder, [uri[len(folder) + 1 :] for uri in files])
+    store.delete([f"{folder}/manifest.json"])
+    store.delete(images)
+    store.delete(files)
+    store.delete(found.uri for found in store.list(f"{folder}/{WORK}") if found.uri != f"{folder}/{CLAIM}")
 
 
-def unnamed_images(folder: str, image_folder: str, named: set[str]) -> list[str]:
-    used = set(images_named(folder, named))  # URIs; of lines, names alone
-    return [uri for uri in owned_images(image_folder) if used.isdisjoint((uri, uri[len(image_folder) + 1 :]))]
+def owned_files(folder: str) -> list[str]:
+    """URIs of the files directly in an output folder that only Tuneset writes."""
+    found = store_for(folder).list(folder, deep=False)
+    return [one.uri for one in found if OWNED.fullmatch(one.uri[len(folder) + 1 :])]
+
+
+def unnamed_images(folder: str, files: Iterable[str], begun: float) -> list[str]:
+    """URIs of the images in a dataset's own folder that its files do not name, and that its runs wrote.
+
+    Args:
+      begun: when the first of these runs claimed the folder, in seconds since 1970. What is older is somebody else's.
+    """
+    if not is_private(f"{folder}/images", folder):
+        return []
+    used = UsedImages()
+    used.add_files(folder, files)
+    return [found.uri for found in owned_images(f"{folder}/images") if found not in used and written_at(found) >= begun]
+
+
+def images_of(folder: str, files: Iterable[str]) -> list[str]:
+    """URIs of the images in a dataset's own folder that its files name; none if a file is damaged, so that it cannot be told."""
+    if not is_private(f"{folder}/images", folder):
+        return []
+    used = UsedImages()
+    try:
+        used.add_files(folder, files)
+    except (ValueError, LookupError):
+        return []
+    return [found.uri for found in owned_images(f"{folder}/images") if found in used]
 
 
 def images_named(dataset: str, files: Iterable[str]) -> Iterator[str]:
@@ -108,17 +137,17 @@ def named_in(uri: str, chunk: int = 8 << 20) -> Iterator[str]:
         tail = data[-64:]
 
 
-def owned_images(image_folder: str) -> list[str]:
-    """URIs of what only Tuneset writes into an image folder: whatever else lies there is somebody's."""
-    found = (one.uri for one in store_for(image_folder).list(image_folder))
-    return [uri for uri in found if OWNED_IMAGE.fullmatch(uri[len(image_folder) + 1 :])]
+def owned_images(image_folder: str) -> Iterator[Stat]:
+    """What only Tuneset writes into an image folder: whatever else lies there is somebody's."""
+    for found in store_for(image_folder).list(image_folder):
+        if OWNED_IMAGE.fullmatch(found.uri[len(image_folder) + 1 :]):
+            yield found
 
 
 class UsedImages:
-    """The images of a shared folder that datasets name, at 16 bytes each."""
+    """The images that datasets name, at 16 bytes each."""
 
     def __init__(self) -> None:
-        self._found: list[np.ndarray] = []
         self._sorted = np.zeros(0, "S16")
 
     def add(self, dataset: str) -> int:
@@ -127,24 +156,26 @@ class UsedImages:
         Raises:
           NotFound: it is not sealed.
         """
-        store, before = store_for(dataset), len(self._sorted)
-        manifest = json.loads(store.read(f"{dataset}/manifest.json")[0])
-        files = (entry["name"] for entry in manifest["dataset"]["files"])
-        digests = filter(None, map(_digest_of, images_named(dataset, files)))
+        manifest = json.loads(store_for(dataset).read(f"{dataset}/manifest.json")[0])
+        return self.add_files(dataset, (entry["name"] for entry in manifest["dataset"]["files"]))
+
+    def add_files(self, dataset: str, files: Iterable[str]) -> int:
+        """Take in what files of a dataset name -> how many different images."""
+        digests, chunks, before = filter(None, map(_digest_of, images_named(dataset, files))), [], len(self._sorted)
         while some := list(islice(digests, 1 << 16)):
-            self._found.append(np.array(some, "S16"))
-        self._sorted = np.unique(np.concatenate([self._sorted, *self._found]))
-        self._found.clear()
+            chunks.append(np.array(some, "S16"))
+        self._sorted = np.unique(np.concatenate([self._sorted, *chunks]))
         return len(self._sorted) - before
+
+    def __contains__(self, image: Stat) -> bool:
+        digest = np.bytes_(_digest_of(image.uri).rstrip(b"\0"))  # as numpy gives it back
+        at = int(np.searchsorted(self._sorted, digest))
+        return at < len(self._sorted) and bool(self._sorted[at] == digest)
 
     def unnamed(self, image_folder: str, older_than: float) -> Iterator[Stat]:
         """Images of the folder that no dataset names, written before that moment (seconds since 1970)."""
-        for found in store_for(image_folder).list(image_folder):
-            if not OWNED_IMAGE.fullmatch(found.uri[len(image_folder) + 1 :]) or written_at(found) >= older_than:
-                continue
-            digest = np.bytes_(_digest_of(found.uri).rstrip(b"\0"))  # as numpy gives it back
-            at = int(np.searchsorted(self._sorted, digest))
-            if at == len(self._sorted) or self._sorted[at] != digest:
+        for found in owned_images(image_folder):
+            if written_at(found) < older_than and found not in self:
                 yield found
 
 
