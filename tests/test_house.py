@@ -33,6 +33,7 @@ ALLOWED = {
     "transforms/core/examples.py": 290,
     "transforms/core/headers.py": 298,
     "transforms/core/structure.py": 378,
+    "transforms/gcs.py": 274,
 }
 
 
