@@ -10,6 +10,7 @@ from dataclasses import replace
 from beam_jobs.options import OptionError
 from beam_jobs.settings import Settings
 from transforms.core.places import inside
+from transforms.core.records import Input
 from transforms.listing import is_folder, is_glob, matches, static_folder
 from transforms.own_datasets import find_own_datasets, is_own_dataset
 from transforms.storage import is_local, join_uri
@@ -60,7 +61,7 @@ def said_of_left_out(settings: Settings) -> list[str]:
     """Lines for a person: which folders each input leaves out."""
     lines = []
     for input in settings.inputs:
-        folders = [folder for folder in input.left_out if _would_read(input.pattern, folder, input.format)]
+        folders = [folder for folder in input.left_out if _would_read(input, folder, folder == settings.image_folder)]
         if folders:
             lines.append(
                 f"! {input.pattern}: left out what Tuneset wrote: {in_words(folders)}. To read some of it, name a file or folder "
@@ -75,8 +76,10 @@ def in_words(folders: Sequence[str]) -> str:
     return ", ".join(folders[:_SHOWN]) + more
 
 
-def _would_read(pattern: str, folder: str, format: str) -> bool:
-    return any(matches(pattern, join_uri(folder, name), format) for name in _WRITTEN)
+def _would_read(input: Input, folder: str, images_alone: bool) -> bool:
+    """Whether an input would give some file of a folder that it leaves out."""
+    names = (REWRITTEN,) if images_alone else _WRITTEN
+    return any(matches(input.pattern, join_uri(folder, name), input.format) for name in names)
 
 
 def _root(pattern: str) -> str:

@@ -14,6 +14,7 @@ import stat as stat_module
 from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
+from transforms.core.places import FolderSet
 from transforms.storage import Forbidden, NotAFile, NotFound, Stat, StorageError, Unavailable
 
 State = frozenset[int]  # of a rule, in a folder; empty: it is not entered
@@ -49,7 +50,7 @@ class _Rule(Protocol):
 
 def below(folder: str, deep: bool, without: Collection[str] = ()) -> Iterator[Stat]:
     """Files below a folder (`deep`) or directly in it; links to folders are not followed, nor folders of `without` entered."""
-    return _walk(folder, State([0]), _Everything(deep), frozenset(without))
+    return _walk(folder, State([0]), _Everything(deep), without)
 
 
 def globbed(folder: str, pattern: str, without: Collection[str] = ()) -> Iterator[Stat]:
@@ -60,7 +61,7 @@ def globbed(folder: str, pattern: str, without: Collection[str] = ()) -> Iterato
       without: folders that are not entered.
     """
     rule = _Glob(pattern[len(folder) :])
-    return _walk(folder, rule.closed([0]), rule, frozenset(without))
+    return _walk(folder, rule.closed([0]), rule, without)
 
 
 def folders_in(folder: str) -> list[str]:
@@ -128,6 +129,9 @@ class _Glob:
 
 
 def _walk(folder: str, state: State, rule: _Rule, without: Collection[str]) -> Iterator[Stat]:
+    left_out = FolderSet(without)
+    if left_out.holding(f"{folder}/"):
+        return
     under_way = [_entries(folder, state, rule)]  # a stack of our own: folders may be nested deeper than Python's goes
     while under_way:
         found = next(under_way[-1], None)
@@ -135,7 +139,7 @@ def _walk(folder: str, state: State, rule: _Rule, without: Collection[str]) -> I
             under_way.pop()
         elif isinstance(found, Stat):
             yield found
-        elif found[0] not in without:
+        elif not left_out.holding(f"{found[0]}/"):
             under_way.append(_entries(*found, rule))
 
 
