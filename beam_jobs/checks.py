@@ -13,6 +13,7 @@ import os
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
+from beam_jobs.left_out import REWRITTEN
 from beam_jobs.options import OPTIONS, OptionError
 from beam_jobs.settings import Settings
 from transforms.buckets import look_at_bucket
@@ -131,13 +132,12 @@ def check_folders(settings: Settings, remote: bool) -> None:
 
 def check_apart(settings: Settings) -> None:
     """Raises OptionError where what a run writes would be read as input by a later one, so that lines are doubled."""
-    image = f"ab/{'0' * 32}.jpg"  # as a rewritten one is named
     for input in settings.inputs:
         for name, folder, file in (
-            ("image_folder", settings.image_folder, image),
+            ("image_folder", settings.image_folder, REWRITTEN),
             ("previous", settings.previous, "train.jsonl"),
         ):
-            if inside(folder, settings.output):
+            if inside(folder, settings.output) or folder in input.left_out:
                 continue
             if folder and matches(input.pattern, f"{folder}/{file}", input.format):
                 raise OptionError(

@@ -5,12 +5,12 @@ What was found is said with the option that overrides it; what cannot be is an O
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from beam_jobs.looking import Look
 from beam_jobs.options import OptionError
 from beam_jobs.settings import Settings
-from transforms.core.records import Input
 from transforms.core.splits import split_word
 from transforms.listing import is_folder
 from transforms.storage import exists, store_for
@@ -44,7 +44,7 @@ def detect(settings: Settings) -> tuple[Settings, list[str]]:
         )
     for look in looks:
         settings = look.fill(settings)
-    settings = replace(settings, inputs=tuple(Input(look.pattern, look.format, look.base) for look in looks))
+    settings = replace(settings, inputs=tuple(look.input for look in looks))
     if all(look.format == "gemini" for look in looks):
         return settings, unknown_columns(settings, looks)
     return settings, [look.said for look in looks] + split + unknown_columns(settings, looks)
@@ -66,16 +66,24 @@ def look_at(pattern: str, settings: Settings) -> list[Look]:
     look = Look(pattern, settings)
     if look.format != "folder" or not is_folder(pattern):
         return [look]
-    tables = [Look(uri, replace(settings, input_format="table")) for uri in metadata_files(look.base)]
+    places = split_places(look.base, settings)
+    tables = [
+        Look(uri, replace(settings, input_format="table")) for uri in metadata_files([look.base, *places.values()])
+    ]
     for table in tables:
         table.base = look.base
     return tables or [look]
 
 
-def metadata_files(folder: str) -> list[str]:
+def metadata_files(folders: Iterable[str]) -> list[str]:
     """Hugging Face's convention: metadata.csv or .jsonl in a folder of images, or in each of its folders of a split."""
-    places = (folder, *(f"{folder}/{name}" for name in _SPLIT_FOLDERS))
-    return [uri for place in places for kind in ("csv", "jsonl") if exists(uri := f"{place}/metadata.{kind}")]
+    return [uri for folder in folders for kind in ("csv", "jsonl") if exists(uri := f"{folder}/metadata.{kind}")]
+
+
+def split_places(folder: str, settings: Settings) -> dict[str, str]:
+    """Where folders of a split may lie, by name: a dataset may be called `test` too."""
+    places = {name: f"{folder}/{name}" for name in _SPLIT_FOLDERS}
+    return {name: place for name, place in places.items() if place not in (settings.output, *settings.left_out)}
 
 
 def split_folders(settings: Settings, looks: list[Look]) -> tuple[Settings, list[str]]:
@@ -84,7 +92,8 @@ def split_folders(settings: Settings, looks: list[Look]) -> tuple[Settings, list
         return settings, []
     there: dict[str, None] = {}
     for base in dict.fromkeys(look.base for look in looks):
-        names = [name for name in _SPLIT_FOLDERS if next(store_for(base).list(f"{base}/{name}"), None)]
+        places = split_places(base, settings)
+        names = [name for name, place in places.items() if next(store_for(base).list(place), None)]
         if len({split_word(name) for name in names}) < 2:
             return settings, []
         there.update(dict.fromkeys(names))

@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 
+from beam_jobs.left_out import in_words, left_out_of
 from beam_jobs.options import OptionError
 from beam_jobs.settings import Settings
 from transforms.core import jsonl
@@ -24,7 +25,7 @@ from transforms.core.dialects import (
 )
 from transforms.core.parquet_schema import holds_bytes
 from transforms.core.reasons import RowError
-from transforms.core.records import Extent
+from transforms.core.records import Extent, Input
 from transforms.cutting import SUFFIXES, head_of
 from transforms.listing import first_files, is_folder, list_pattern, static_folder
 from transforms.parquet import used_columns
@@ -41,6 +42,7 @@ class Look:
 
     def __init__(self, pattern: str, settings: Settings) -> None:
         self.pattern, self.replay, self.base = pattern, False, ""
+        self._left_out = left_out_of(pattern, settings.left_out)
         self._templates = bool(settings.prompt or settings.answer or settings.image_column)
         named, file = self._first(settings)
         self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
@@ -55,6 +57,10 @@ class Look:
         what = "rejected rows, to be tried again" if self.replay else "Gemini's rows, one a line"
         self.said = f"{pattern}: {what} (--input_format)"
 
+    @property
+    def input(self) -> Input:
+        return Input(self.pattern, self.format, self.base, self._left_out)
+
     def _first(self, settings: Settings) -> tuple[str, Stat]:
         """The format, as far as names tell it, and the first file of it."""
         named, folder = settings.input_format, is_folder(self.pattern)
@@ -67,7 +73,7 @@ class Look:
             return not folder or rows or ("folder" in found and number > _MANY)
 
         try:
-            found = first_files(self.pattern, settings.output, enough)
+            found = first_files(self.pattern, (*self._left_out, settings.output), enough)
         except NotFound:
             found = {}
         if named != "auto":
@@ -85,9 +91,11 @@ class Look:
     def _nothing(self, named: str, settings: Settings) -> str:
         """What is said of an input without a file to read."""
         start, hint = f"--input {self.pattern} finds no file to read", ""
-        if is_local(self.pattern):
+        if self._left_out:
+            hint = f"; left out what Tuneset wrote: {in_words(self._left_out)}"
+        elif is_local(self.pattern):
             if static_folder(self.pattern) != os.path.dirname(self.pattern) or os.path.exists(self.pattern):
-                other = next(list_pattern(self.pattern), None)
+                other = next(list_pattern(self.pattern, without=(settings.output,)), None)
                 hint = f"; {posixpath.basename(other.uri)} is none of them" if other else ""
             elif not os.path.lexists(self.pattern):
                 comma = (

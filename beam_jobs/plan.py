@@ -154,7 +154,15 @@ class Plan:
 
     @property
     def run(self) -> dict[str, Any]:
-        return {"id": self.claim.run, "epoch": self.claim.epoch, "resumed": self.claim.resumed, "started": time.time()}
+        # What was left out is told here: it is no property of the dataset, which is the same without it.
+        left_out = sorted({folder for input in self.inputs for folder in input.left_out})
+        return {
+            "id": self.claim.run,
+            "epoch": self.claim.epoch,
+            "resumed": self.claim.resumed,
+            "started": time.time(),
+            "left_out": left_out,
+        }
 
 
 def places(settings: Settings, remote: bool) -> Places:

@@ -29,6 +29,7 @@ from beam_jobs.checks import (
 from beam_jobs.detection import detect
 from beam_jobs.graph import build
 from beam_jobs.image_folders import check_image_folder, settle_image_folder
+from beam_jobs.left_out import find_left_out, said_of_left_out
 from beam_jobs.options import OptionError
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress, stderr_alone
@@ -53,9 +54,11 @@ def prepare(argv: Sequence[str]) -> int:
         FileSystems.set_options(beam_options(settings))  # of schemes that Beam reads
         remote = is_remote(settings)
         check_folders(settings, remote)
+        settings, warnings = find_left_out(settings)
         settings, told = detect(settings)
         check_apart(settings)
         check_image_folder(Plan(settings, Claim("", 0, False), remote))
+        told += said_of_left_out(settings) + warnings
         if settings.preview or settings.dry_run:
             print("\n".join([*told, ""]), flush=True)
             return run_trial(Plan(settings, Claim("", 0, False), remote))

@@ -75,6 +75,7 @@ class Settings:
     no_wait: bool
     verbose: bool
     beam: tuple[str, ...] = field(default=())  # what follows is Beam's
+    left_out: tuple[str, ...] = field(default=())  # folders that were found below inputs, and are none
     inputs: tuple[Input, ...] = field(default=())  # what `input` names, once it was looked at
 
     @property

@@ -260,24 +260,38 @@ def test_a_previous_that_cannot_help_is_told(tmp_path: Path, capsys: pytest.Capt
     assert night["blocks"] == {"reused": 0, "worked": 1} and night["files"]["same"] == 1
 
 
-def test_what_runs_write_may_not_be_the_input_of_the_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_runs_write_is_not_the_input_of_the_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(tmp_path / "raw/cat/a.bmp", bmp())
     write_rows(tmp_path / "rows/a.jsonl", 5)
     asks = ["--prompt", "?", "--answer", "{path.parent}"]
 
-    def run(source: str, output: str, *flags: str) -> tuple[int, str]:
+    def run(source: str, output: str, *flags: str) -> tuple[int, str, int]:
+        """-> (exit status, what was said, examples read)."""
         status = prepare(["--input", f"{tmp_path}/{source}", "--output", f"{tmp_path}/{output}", *flags])
-        return status, capsys.readouterr().err
+        told = capsys.readouterr()
+        manifest = tmp_path / output / "manifest.json"
+        counters = json.loads(manifest.read_bytes())["dataset"]["counters"] if manifest.exists() else {}
+        return status, told.out + told.err, counters.get("examples_read", 0)
 
-    status, said = run("raw/", "out", "--image_folder", f"{tmp_path}/raw/made", *asks)
-    assert status == 2 and "raw/made lies inside --input" in said and not (tmp_path / "out").exists()
-    assert run("raw/cat/", "out", "--image_folder", f"{tmp_path}/raw/made", *asks)[0] == 0
+    made = ["--image_folder", f"{tmp_path}/raw/made", *asks]
+    for output in ("one", "two"):
+        status, said, read = run("raw/", output, *made)
+        assert (status, read) == (0, 1)
+        assert f"! {tmp_path}/raw/: left out what Tuneset wrote: {tmp_path}/raw/made. " in said
     shared = ["--image_folder", f"{tmp_path}/rows/images", "--keep_blocks"]  # of rows only the files of rows are read
-    assert run("rows/", "rows/one", *shared)[0] == 0
-    night = [*shared, "--previous", f"{tmp_path}/rows/one"]
-    status, said = run("rows/", "rows/two", *night)
-    assert status == 2 and "rows/one lies inside --input" in said and not (tmp_path / "rows/two").exists()
-    assert run("rows/*.jsonl", "rows/two", *night)[0] == 0
+    status, said, read = run("rows/", "rows/one", *shared)
+    assert (status, read) == (0, 5) and "left out" not in said
+    status, said, read = run("rows/", "rows/two", *shared, "--previous", f"{tmp_path}/rows/one")
+    assert (status, read) == (0, 5)
+    assert f"! {tmp_path}/rows/: left out what Tuneset wrote: {tmp_path}/rows/one. " in said
+    assert json.loads((tmp_path / "rows/two/manifest.json").read_bytes())["run"]["night"]["blocks"]["worked"] == 0
+
+
+def test_what_runs_write_may_not_lie_where_they_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(tmp_path / "raw/a.bmp", bmp())
+    given = ["--input", f"{tmp_path}/raw", "--output", f"{tmp_path}/out", "--prompt", "?"]
+    assert prepare([*given, "--image_folder", f"{tmp_path}/raw"]) == 2
+    assert "raw lies inside --input" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_kinds_of_change() -> None:

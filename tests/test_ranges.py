@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from beam_jobs.prepare import prepare
 from transforms import ranges
+from transforms.core.places import FolderSet
 from transforms.gcs import GcsStore
 from transforms.ranges import after, cut_names
 from transforms.storage import Stat
@@ -27,12 +28,23 @@ class Names:
     def __init__(self, names: list[str]) -> None:
         self.uris, self.requests = sorted(f"{FOLDER}/{name}" for name in names), 0
 
-    def list(self, prefix: str, *, deep: bool = True, start: str = "", end: str = "", page: int = 0) -> Iterator[Stat]:
+    def list(
+        self,
+        prefix: str,
+        *,
+        deep: bool = True,
+        start: str = "",
+        end: str = "",
+        page: int = 0,
+        without: Collection[str] = (),
+    ) -> Iterator[Stat]:
         self.requests += 1
+        left_out = FolderSet(without)
         low = bisect_left(self.uris, start)
         high = bisect_left(self.uris, end) if end else len(self.uris)
         for uri in self.uris[low:high]:
-            yield Stat(uri, 1, "1")
+            if not left_out.holding(uri):
+                yield Stat(uri, 1, "1")
 
 
 def cut(names: list[str]) -> tuple[list[list[str]], Names]:
@@ -83,6 +95,17 @@ def test_many_names_are_shared_out(names: list[str], small_pages: None) -> None:
     found, store = cut(names)
     assert 8 <= len(found) <= 120 and max(map(len, found)) <= len(names) / 4
     assert [uri for some in found for uri in some] == store.uris
+
+
+def test_names_that_are_left_out_move_no_cut(small_pages: None) -> None:
+    """Blocks end at cuts: those of unchanged files must stay, whatever datasets come to lie beside them."""
+    photos = [f"photos/{i:04d}.jpg" for i in range(300)] + [f"z{i}.jpg" for i in range(60)]
+    nights = [f"nights/{night}" for night in range(30)]
+    written = [f"{night}/images/{i:02x}/{i:032x}.jpg" for night in nights for i in range(0, 256, 7)]
+    store: Any = Names([*photos, *written, *(f"{night}/train.jsonl" for night in nights)])
+    without = [f"{FOLDER}/{night}" for night in nights]
+    alone: Any = Names(photos)
+    assert cut_names(store, FOLDER, without) == cut_names(alone, FOLDER) != cut_names(store, FOLDER)
 
 
 def test_few_names_are_not_cut(small_pages: None) -> None:

@@ -12,7 +12,7 @@ import os
 import re
 import tracemalloc
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,7 +49,9 @@ class Memory:
             raise NotFound(uri)
         return Stat(uri, len(self.objects[uri]), "1")
 
-    def list(self, prefix: str, *, deep: bool = True, start: str = "", end: str = "") -> Iterator[Stat]:
+    def list(
+        self, prefix: str, *, deep: bool = True, start: str = "", end: str = "", without: Collection[str] = ()
+    ) -> Iterator[Stat]:
         yield from (self.stat(uri) for uri in sorted(self.objects, key=str.encode) if uri.startswith(prefix + "/"))
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
@@ -469,7 +471,7 @@ def listed(patterns: tuple[str, ...], output: str = "/nowhere") -> tuple[list[st
     blocks: list[Block] = []
     skipped = 0
     inputs = tuple(map(Input, patterns))
-    for some in (some for indexed in enumerate(inputs) for some in listing.cut_input(indexed, USUAL)):
+    for some in (some for indexed in enumerate(inputs) for some in listing.cut_input(indexed, output, USUAL)):
         options = listing.ListBlocks(inputs=inputs, cutter=Cutter(1000, 1000, Wanted()), output=output)
         for found in listing._ListFiles(options).begin(some):
             if isinstance(found, Block):
@@ -495,7 +497,7 @@ def test_a_file_that_a_folder_skips_is_read_if_it_is_named(tree: Path) -> None:
 
 
 def first(pattern: str, output: str) -> dict[str, Stat]:
-    return first_files(pattern, output, lambda found, number: bool(found))
+    return first_files(pattern, [output], lambda found, number: bool(found))
 
 
 def test_files_below_the_output_are_no_input(tree: Path) -> None:

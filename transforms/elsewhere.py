@@ -8,13 +8,14 @@ file system's clock: a read that expects one asks for the metadata first, and se
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
+from transforms.core.places import FolderSet
 from transforms.storage import Changed, Forbidden, NotFound, Piece, Stat, StorageError, Unavailable
 
 _EXTRAS = {"s3": "aws", "azfs": "azure", "hdfs": "hadoop"}  # packages that bring Beam's file systems
@@ -86,13 +87,27 @@ class BeamStore:
             raise NotFound(f"{uri} does not exist")
         return _stat_of(found[0])
 
-    def list(self, prefix: str, *, deep: bool = True, start: str = "", end: str = "", page: int = 0) -> Iterator[Stat]:
+    def list(
+        self,
+        prefix: str,
+        *,
+        deep: bool = True,
+        start: str = "",
+        end: str = "",
+        page: int = 0,
+        without: Collection[str] = (),
+    ) -> Iterator[Stat]:
         pattern = prefix.rstrip("/") + ("/**" if deep else "/*")
         with _translated(prefix):
             found = {one.path: one for result in FileSystems.match([pattern]) for one in result.metadata_list}
+        left_out = FolderSet(without)
         for path in sorted(found, key=os.fsencode):
-            if not path.endswith("/") and path >= start and (not end or path < end):
-                yield _stat_of(found[path])
+            if path.endswith("/") or path < start or (end and path >= end) or left_out.holding(path):
+                continue
+            yield _stat_of(found[path])
+
+    def folders(self, folder: str) -> Iterator[tuple[Sequence[str], bool]]:
+        return iter(())
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         found = self.stat(uri)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -27,6 +27,7 @@ from transforms import composing, connecting
 from transforms.answers import Answer, body_of, check_whole
 from transforms.composing import Source
 from transforms.connecting import TIMEOUT, Connection, split_object, split_uri, translated
+from transforms.core.places import FolderSet
 from transforms.storage import Changed, NotFound, Piece, Stat, StorageError, Unavailable, access, crc32c
 
 
@@ -97,29 +98,57 @@ class GcsStore:
         bucket, name = split_object(uri)
         return f"{self._client().api_endpoint}/{api}/b/{bucket}/o/{quote(name, safe='')}"
 
-    def list(self, prefix: str, *, deep: bool = True, start: str = "", end: str = "", page: int = 0) -> Iterator[Stat]:
+    def list(
+        self,
+        prefix: str,
+        *,
+        deep: bool = True,
+        start: str = "",
+        end: str = "",
+        page: int = 0,
+        without: Collection[str] = (),
+    ) -> Iterator[Stat]:
         bucket, folder = split_uri(prefix)
-        before = len(f"gs://{bucket}/")
-        folder += "/" * (folder != "" and not folder.endswith("/"))
+        before, left_out = f"gs://{bucket}/", FolderSet(without)
         asked = {
-            "prefix": folder,
+            "prefix": folder + "/" * (folder != "" and not folder.endswith("/")),
             "delimiter": "" if deep else "/",
-            "startOffset": start[before:],
-            "endOffset": end[before:],
-            "maxResults": page or "",
+            "startOffset": start[len(before) :],
+            "endOffset": end[len(before) :],
+            "maxResults": str(page or ""),
             "fields": f"items(name,{_FIELDS}),nextPageToken",
         }
+        more = True
+        while more:
+            told, holder = self._page(prefix, asked), ""
+            for item in told.get("items", ()):
+                holder = left_out.holding(before + item["name"])
+                if not holder and not item["name"].endswith("/"):  # a console's placeholder for a folder
+                    yield _stat_told(before + item["name"], item)
+            asked["pageToken"] = told.get("nextPageToken", "")
+            more = asked["pageToken"] != ""
+            if more and holder:
+                # The page ends in a folder that is left out: the rest of it is not asked for. "0" is what follows "/".
+                asked |= {"pageToken": "", "startOffset": holder[len(before) :] + "0"}
+                more = not end or asked["startOffset"] < asked["endOffset"]
+
+    def folders(self, folder: str) -> Iterator[tuple[Sequence[str], bool]]:
+        bucket, name = split_uri(folder)
+        asked = {"prefix": name + "/" * (name != ""), "delimiter": "/", "fields": "prefixes,nextPageToken"}
+        more = True
+        while more:
+            told = self._page(folder, asked)
+            asked["pageToken"] = told.get("nextPageToken", "")
+            more = asked["pageToken"] != ""
+            yield [f"gs://{bucket}/{one.removesuffix('/')}" for one in told.get("prefixes", ())], more
+
+    def _page(self, prefix: str, asked: dict[str, str]) -> dict[str, Any]:
+        """One request of a listing of the bucket that a prefix names."""
         with translated(prefix, "storage.objects.list"):
-            url = f"{self._client().api_endpoint}/storage/v1/b/{bucket}/o?"
-            while True:
-                query = urlencode({name: value for name, value in asked.items() if value})
-                told = connecting.RETRY(self._told)(url + query, prefix)
-                for item in told.get("items", ()):
-                    if not item["name"].endswith("/"):  # a console's placeholder for a folder
-                        yield _stat_told(f"gs://{bucket}/{item['name']}", item)
-                asked["pageToken"] = told.get("nextPageToken", "")
-                if not asked["pageToken"]:
-                    return
+            url = f"{self._client().api_endpoint}/storage/v1/b/{split_uri(prefix)[0]}/o?"
+            query = urlencode({name: value for name, value in asked.items() if value})
+            told: dict[str, Any] = connecting.RETRY(self._told)(url + query, prefix)
+        return told
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         if end is not None and end <= start:  # HTTP has no empty range: "5-4" would bring the whole object

@@ -9,7 +9,7 @@ import os
 import posixpath
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -53,24 +53,27 @@ def _hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
 
 
-def list_pattern(pattern: str, start: str = "", end: str = "") -> Iterator[Stat]:
+def list_pattern(pattern: str, start: str = "", end: str = "", without: Collection[str] = ()) -> Iterator[Stat]:
     """Files that a pattern matches, in the order of full names as bytes.
 
     Between `start` and `end` alone, where names are cut (ranges.py). A file is itself; a glob matches as a shell does (`**` any
     folders); a folder gives every file below it. A local folder with too long a path is told as a name with a slash at its end.
+
+    Args:
+      without: folders whose files a folder or glob does not give.
     """
     if is_folder(pattern):
         folder = pattern.rstrip("/")
-        for found in store_for(pattern).list(folder, start=start, end=end):
+        for found in store_for(pattern).list(folder, start=start, end=end, without=without):
             if not _hidden(found.uri[len(folder) :].lstrip("/")):
                 yield found
     elif not is_glob(pattern):
         yield store_for(pattern).stat(pattern)
     elif is_local(pattern):
-        yield from globbed(static_folder(pattern), pattern)
+        yield from globbed(static_folder(pattern), pattern, without)
     else:
         matches = compiled(pattern).fullmatch
-        for found in store_for(pattern).list(static_folder(pattern), start=start, end=end):
+        for found in store_for(pattern).list(static_folder(pattern), start=start, end=end, without=without):
             if matches(found.uri):
                 yield found
 
@@ -83,6 +86,12 @@ def matches(pattern: str, uri: str, format: str = "gemini") -> bool:
     return uri == pattern or (
         inside(uri, folder) and is_dataset(uri, format) and not _hidden(uri[len(folder) :].lstrip("/"))
     )
+
+
+def gives(input: Input, uri: str) -> bool:
+    """Whether an input names a file and does not leave it out, as a test of strings."""
+    left_out = any(inside(uri, folder) for folder in input.left_out)
+    return not left_out and matches(input.pattern, uri, input.format)
 
 
 def is_dataset(uri: str, format: str = "gemini") -> bool:
@@ -111,7 +120,7 @@ class ListBlocks(beam.PTransform):
             root
             | "Patterns" >> beam.Create(list(enumerate(self.inputs)), reshuffle=False)
             | "Spread patterns" >> beam.Reshuffle()
-            | "Cut names" >> beam.FlatMap(cut_input, self.access)
+            | "Cut names" >> beam.FlatMap(cut_input, self.output, self.access)
             | "Spread names" >> beam.Reshuffle()
             | "List files" >> beam.ParDo(_ListFiles(self)).with_outputs("skipped", main="files")
         )
@@ -124,12 +133,12 @@ class ListBlocks(beam.PTransform):
         return blocks, listed.skipped
 
 
-def cut_input(indexed: tuple[int, Input], access: Access) -> Iterator[tuple[int, Input, Range]]:
+def cut_input(indexed: tuple[int, Input], output: str, access: Access) -> Iterator[tuple[int, Input, Range]]:
     """An input -> ranges of its names that many workers list at once."""
     index, input = indexed
     many = is_folder(input.pattern) or is_glob(input.pattern)
-    folder = static_folder(input.pattern)
-    for names in cut_names(store_for(folder), folder) if many else [EVERYTHING]:
+    folder, without = static_folder(input.pattern), (*input.left_out, output)
+    for names in cut_names(store_for(folder), folder, without) if many else [EVERYTHING]:
         yield index, input, names
 
 
@@ -168,10 +177,8 @@ class _ListFiles(beam.DoFn):
 
     def _wanted(self, index: int, input: Input, names: Range, skipped: Skipped) -> Iterator[Stat]:
         folder, suffixes = is_folder(input.pattern) or input.format == "folder", self._cutter.suffixes(input.format)
-        for found in list_pattern(input.pattern, *names):
-            if inside(found.uri, self._output) or any(
-                matches(i.pattern, found.uri, i.format) for i in self._inputs[:index]
-            ):
+        for found in list_pattern(input.pattern, *names, without=(*input.left_out, self._output)):
+            if any(gives(earlier, found.uri) for earlier in self._inputs[:index]):
                 continue
             if (folder and not found.uri.lower().endswith(suffixes)) or not is_text(found.uri) or found.uri[-1] == "/":
                 skipped.files += 1
@@ -187,14 +194,17 @@ def listed_blocks(options: ListBlocks) -> Iterator[Block]:
                 yield from options.cutter.cut(found)
 
 
-def first_files(pattern: str, output: str, enough: Callable[[dict[str, Stat], int], bool]) -> dict[str, Stat]:
+def first_files(
+    pattern: str, without: Collection[str], enough: Callable[[dict[str, Stat], int], bool]
+) -> dict[str, Stat]:
     """The first file of each format that a pattern gives, by format in the order they were found.
 
     Args:
+      without: folders that are left out.
       enough: what was found and the number of files seen -> whether to stop looking.
     """
     found: dict[str, Stat] = {}
-    for number, file in enumerate(f for f in list_pattern(pattern) if not inside(f.uri, output)):
+    for number, file in enumerate(list_pattern(pattern, without=without)):
         for format in ("gemini", "table", "folder"):
             if is_dataset(file.uri, format):
                 found.setdefault(format, file)

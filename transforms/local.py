@@ -7,14 +7,14 @@ import fcntl
 import os
 import stat as stat_module
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 import google_crc32c
 
 from transforms.storage import Changed, NotAFile, NotFound, Piece, Stat
-from transforms.walking import below, generation_of, translate
+from transforms.walking import below, folders_in, generation_of, translate
 
 _COPY_CHUNK = 8 << 20
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -77,8 +77,21 @@ class LocalStore:
             raise NotAFile(f"{uri} is not a regular file")
         return Stat(uri, info.st_size, generation_of(info))
 
-    def list(self, prefix: str, *, deep: bool = True, start: str = "", end: str = "", page: int = 0) -> Iterator[Stat]:
-        yield from (found for found in below(prefix, deep) if start <= found.uri and (not end or found.uri < end))
+    def list(
+        self,
+        prefix: str,
+        *,
+        deep: bool = True,
+        start: str = "",
+        end: str = "",
+        page: int = 0,
+        without: Collection[str] = (),
+    ) -> Iterator[Stat]:
+        found = below(prefix, deep, without)
+        yield from (one for one in found if start <= one.uri and (not end or one.uri < end))
+
+    def folders(self, folder: str) -> Iterator[tuple[Sequence[str], bool]]:
+        yield folders_in(folder), False
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         try:

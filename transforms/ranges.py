@@ -7,7 +7,7 @@ A cut never parts names that are equal up to their first dot, since an image and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -17,17 +17,22 @@ RANGES = 64  # as many as are aimed at
 PAGE = 1000  # names
 _REQUESTS = 600  # at most, to find the cuts
 _THREADS = 16
+_PASSED_OVER = 100  # names a request where many small folders may have to be passed over before one that counts
 _LAST = chr(0x10FFFF)
 
 Range = tuple[str, str]  # URIs: names from the first on, up to but without the second; "": no bound
 EVERYTHING: Range = ("", "")
 
 
-def cut_names(store: Store, folder: str) -> list[Range]:
-    """Ranges of the names below a folder; one that holds everything if that is little, or not in Cloud Storage."""
+def cut_names(store: Store, folder: str, without: Collection[str] = ()) -> list[Range]:
+    """Ranges of the names below a folder; one that holds everything if that is little, or not in Cloud Storage.
+
+    Args:
+      without: folders whose names do not count: the cuts, and with them the blocks, are the same if there are none.
+    """
     if is_local(folder) or not folder.startswith("gs://"):
         return [EVERYTHING]
-    feeler = _Feeler(store, folder)
+    feeler = _Feeler(store, folder, without)
     level = [folder.rstrip("/") + "/"]
     done: list[str] = []  # beginnings that are not cut any further
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -43,8 +48,9 @@ def cut_names(store: Store, folder: str) -> list[Range]:
 class _Feeler:
     """Asks for names, and counts how often."""
 
-    def __init__(self, store: Store, folder: str) -> None:
-        self._store, self._folder, self.left = store, folder, _REQUESTS
+    def __init__(self, store: Store, folder: str, without: Collection[str]) -> None:
+        self._store, self._folder, self._without, self.left = store, folder, without, _REQUESTS
+        self._step = _PASSED_OVER if without else 1
 
     def is_large(self, beginning: str) -> bool:
         """Whether a page of names or more begin so, and a cut among them would part nothing that belongs together."""
@@ -55,7 +61,7 @@ class _Feeler:
     def longer(self, beginning: str) -> list[str]:
         """The beginnings that are one letter longer and have names."""
         found, start, end = [], beginning, after(beginning)
-        while name := next(self._names(start, end, 1), ""):
+        while name := next(self._names(start, end, self._step), ""):
             if len(name) == len(beginning):  # a name that is itself a beginning
                 start = name + "\0"
                 continue
@@ -67,7 +73,8 @@ class _Feeler:
 
     def _names(self, start: str, end: str, page: int) -> Iterator[str]:
         self.left -= 1
-        return (found.uri for found in self._store.list(self._folder, start=start, end=end, page=page))
+        found = self._store.list(self._folder, start=start, end=end, page=page, without=self._without)
+        return (one.uri for one in found)
 
 
 def after(beginning: str) -> str:

@@ -1,6 +1,6 @@
 """The only door to files: local paths, gs:// objects and what Beam can read, behind one small contract.
 
-    stat, list, read            what is there; a read can name the generation it expects
+    stat, list, folders, read   what is there; a read can name the generation it expects
     create                      only if absent: the one primitive the commit protocol stands on
     replace                     only if the generation is still the one that was seen
     copy                        a whole object, only if absent; on the server, where there is one
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -117,12 +117,28 @@ class Piece:
 
 class Store(Protocol):
     def stat(self, uri: str) -> Stat: ...
-    def list(self, prefix: str, *, deep: bool = True, start: str = "", end: str = "", page: int = 0) -> Iterator[Stat]:
+    def list(
+        self,
+        prefix: str,
+        *,
+        deep: bool = True,
+        start: str = "",
+        end: str = "",
+        page: int = 0,
+        without: Collection[str] = (),
+    ) -> Iterator[Stat]:
         """What lies below a folder (`deep`) or directly in it, in the order of full names as bytes; nothing if it is missing.
 
         Args:
           start, end: only URIs from the one on, up to but without the other ("": no bound).
           page: names a request, where there are requests (0: as many as it gives).
+          without: folders whose files are left out, and of which as little as can be is asked for.
+        """
+
+    def folders(self, folder: str) -> Iterator[tuple[Sequence[str], bool]]:
+        """Names of the folders directly in a folder, as URIs in order: for each request those it tells, and whether another follows.
+
+        Of a scheme that no dataset is written to there are none.
         """
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:

@@ -11,9 +11,10 @@ import fnmatch
 import os
 import re
 import stat as stat_module
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
+from transforms.core.places import FolderSet
 from transforms.storage import Forbidden, NotAFile, NotFound, Stat, StorageError, Unavailable
 
 State = frozenset[int]  # of a rule, in a folder; empty: it is not entered
@@ -47,19 +48,34 @@ class _Rule(Protocol):
     def takes(self, state: State, name: str) -> bool: ...
 
 
-def below(folder: str, deep: bool) -> Iterator[Stat]:
-    """Files below a folder (`deep`) or directly in it; links to folders are not followed."""
-    return _walk(folder, State([0]), _Everything(deep))
+def below(folder: str, deep: bool, without: Collection[str] = ()) -> Iterator[Stat]:
+    """Files below a folder (`deep`) or directly in it; links to folders are not followed, nor folders of `without` entered."""
+    return _walk(folder, State([0]), _Everything(deep), without)
 
 
-def globbed(folder: str, pattern: str) -> Iterator[Stat]:
+def globbed(folder: str, pattern: str, without: Collection[str] = ()) -> Iterator[Stat]:
     """Files that a glob matches, as Python's glob does; but of a folder that is a link, `**` enters none.
 
     Args:
       folder: that holds all that it can match; the pattern begins with it.
+      without: folders that are not entered.
     """
     rule = _Glob(pattern[len(folder) :])
-    return _walk(folder, rule.closed([0]), rule)
+    return _walk(folder, rule.closed([0]), rule, without)
+
+
+def folders_in(folder: str) -> list[str]:
+    """Paths of the folders directly in a folder, and of links to folders, in order.
+
+    Raises:
+      StorageError: it may not be looked at, or is no folder.
+    """
+    try:
+        return sorted(
+            (path for name, path, _ in _named(folder, None, links=True) if name.endswith("/")), key=os.fsencode
+        )
+    except OSError as error:
+        raise translate(error, folder) from None
 
 
 class _Everything:
@@ -112,7 +128,10 @@ class _Glob:
         return not hidden and self._matches[at](name) is not None
 
 
-def _walk(folder: str, state: State, rule: _Rule) -> Iterator[Stat]:
+def _walk(folder: str, state: State, rule: _Rule, without: Collection[str]) -> Iterator[Stat]:
+    left_out = FolderSet(without)
+    if left_out.holding(f"{folder}/"):
+        return
     under_way = [_entries(folder, state, rule)]  # a stack of our own: folders may be nested deeper than Python's goes
     while under_way:
         found = next(under_way[-1], None)
@@ -120,7 +139,7 @@ def _walk(folder: str, state: State, rule: _Rule) -> Iterator[Stat]:
             under_way.pop()
         elif isinstance(found, Stat):
             yield found
-        else:
+        elif not left_out.holding(f"{found[0]}/"):
             under_way.append(_entries(*found, rule))
 
 

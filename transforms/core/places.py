@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from heapq import nsmallest
@@ -55,6 +56,26 @@ def is_text(name: str) -> bool:
 def inside(path: str, folder: str) -> bool:
     """Whether a normalised path lies in a folder, by whole segments."""
     return path == folder or path.startswith(folder if folder.endswith("/") else folder + "/")
+
+
+class FolderSet:
+    """Folders that are asked, for each of many names, which of them holds it.
+
+    >>> folders = FolderSet(["/data/out", "/data/out/images", "/data/out2/"])
+    >>> [folders.holding(name) for name in ("/data/out/images/a.jpg", "/data/out2/b", "/data/output/c", "/data/out")]
+    ['/data/out', '/data/out2', '', '']
+    """
+
+    def __init__(self, folders: Iterable[str]) -> None:
+        self._beginnings: list[str] = []  # of the outermost folders' names, in order
+        for beginning in sorted(folder.rstrip("/") + "/" for folder in folders):
+            if not self._beginnings or not beginning.startswith(self._beginnings[-1]):
+                self._beginnings.append(beginning)
+
+    def holding(self, name: str) -> str:
+        """The outermost of the folders that a name lies below; "" if it lies in none."""
+        at = bisect_right(self._beginnings, name)
+        return self._beginnings[at - 1][:-1] if at and name.startswith(self._beginnings[at - 1]) else ""
 
 
 def normalise(uri: str, base: str = "") -> str:

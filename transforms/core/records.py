@@ -33,6 +33,7 @@ class Input:
     pattern: str
     format: str = "gemini"
     base: str = ""  # folder that its images' paths are told from; "": that of the file a row stands in
+    left_out: tuple[str, ...] = ()  # folders below it that are not read
 
 
 @dataclass(frozen=True, slots=True)

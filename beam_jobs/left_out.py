@@ -1,0 +1,104 @@
+"""What an input leaves out: what Tuneset itself has written below it, by other runs or by what this command names."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from beam_jobs.options import OptionError
+from beam_jobs.settings import Settings
+from transforms.core.places import inside
+from transforms.core.records import Input
+from transforms.listing import is_folder, is_glob, matches, static_folder
+from transforms.own_datasets import find_own_datasets, is_own_dataset
+from transforms.storage import is_local, join_uri
+
+REWRITTEN = f"ab/{'0' * 32}.jpg"  # as an image in an image folder is named
+_WRITTEN = ("train.jsonl", "rejected.jsonl", "examples.parquet", REWRITTEN, f"images/{REWRITTEN}")
+_SHOWN = 10  # folders of a list
+
+
+def find_left_out(settings: Settings) -> tuple[Settings, list[str]]:
+    """-> (settings that know what inputs leave out, warnings that not everything below an input was looked into).
+
+    Raises:
+      OptionError: an input is itself a dataset of ours.
+    """
+    folders: set[str] = set()
+    warnings: list[str] = []
+    for pattern in settings.input:
+        if not _reads_below(pattern):
+            continue
+        root = _root(pattern)
+        if is_folder(pattern) and is_own_dataset(root):
+            raise OptionError(
+                f"--input {pattern} is a dataset that Tuneset wrote: its lines would be read beside those that it rejected. Name "
+                f"what is to be read of it, as {join_uri(root, 'train.jsonl')} or {join_uri(root, 'images/')}"
+            )
+        own = find_own_datasets(root, settings.output)
+        folders.update(own.folders)
+        if not own.whole:
+            warnings.append(
+                f"! {pattern} holds too many folders to look for datasets of Tuneset's in all of them: if there is one, its "
+                "rows and images are read as input. A narrower --input avoids that."
+            )
+        named = (_as_listed(root, folder) for folder in (settings.image_folder, settings.previous, settings.output))
+        folders.update(folder for folder in named if folder not in ("", settings.output))
+    return replace(settings, left_out=tuple(sorted(folders))), warnings
+
+
+def left_out_of(pattern: str, folders: Iterable[str]) -> tuple[str, ...]:
+    """Those of some folders that a pattern leaves out: who names a dataset, or its rejected rows, means them."""
+    if not _reads_below(pattern):
+        return ()
+    root = _root(pattern)
+    return tuple(folder for folder in folders if folder != root and inside(folder, root))
+
+
+def said_of_left_out(settings: Settings) -> list[str]:
+    """Lines for a person: which folders each input leaves out."""
+    lines = []
+    for input in settings.inputs:
+        folders = [folder for folder in input.left_out if _would_read(input, folder, folder == settings.image_folder)]
+        if folders:
+            lines.append(
+                f"! {input.pattern}: left out what Tuneset wrote: {in_words(folders)}. To read some of it, name a file or folder "
+                "in it."
+            )
+    return lines
+
+
+def in_words(folders: Sequence[str]) -> str:
+    """Folders as a person reads them, who needs no more than some."""
+    more = f" and {len(folders) - _SHOWN:,} more" if len(folders) > _SHOWN else ""
+    return ", ".join(folders[:_SHOWN]) + more
+
+
+def _would_read(input: Input, folder: str, images_alone: bool) -> bool:
+    """Whether an input would give some file of a folder that it leaves out."""
+    names = (REWRITTEN,) if images_alone else _WRITTEN
+    return any(matches(input.pattern, join_uri(folder, name), input.format) for name in names)
+
+
+def _root(pattern: str) -> str:
+    return static_folder(pattern).rstrip("/") or "/"
+
+
+def _reads_below(pattern: str) -> bool:
+    """Whether a pattern can name files of datasets that it does not mean: one that ends in rejected.jsonl means just those."""
+    if is_folder(pattern):
+        return True
+    rest = pattern.removeprefix(_root(pattern)).lstrip("/")
+    return is_glob(pattern) and ("/" in rest or "**" in rest) and posixpath.basename(pattern) != "rejected.jsonl"
+
+
+def _as_listed(root: str, folder: str) -> str:
+    """A folder as a listing of `root` calls it, whatever links lead to either; "" if it does not lie below."""
+    if folder and is_local(root) and is_local(folder) and not inside(folder, root):
+        real, real_root = os.path.realpath(folder), os.path.realpath(root)
+        folder = (
+            join_uri(root, os.path.relpath(real, real_root)) if inside(real, real_root) and real != real_root else ""
+        )
+    return folder if folder != root and inside(folder, root) else ""
