@@ -9,6 +9,7 @@ import argparse
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from beam_jobs import console
 from transforms.core.dialects import ENCODINGS
 from transforms.core.policy import CHOICES
 from transforms.core.profiles import PROFILES
@@ -118,10 +119,13 @@ OPTIONS = (
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, whose complaint is an OptionError that says where the options are listed."""
+    """argparse's, whose complaint is an OptionError that says where the options are listed, and whose help can always be printed."""
 
     def error(self, message: str) -> NoReturn:
         raise OptionError(f"{message}. `{self.prog} --help` lists the options.")
+
+    def print_help(self, file: object = None) -> None:
+        console.say(self.format_help(), end="")
 
 
 def parser() -> argparse.ArgumentParser:

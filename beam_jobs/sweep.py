@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from beam_jobs import console
 from beam_jobs.options import OptionError, Parser
 from beam_jobs.values import check_place
 from transforms.listing import absolute
@@ -51,9 +51,9 @@ def sweep(argv: Sequence[str]) -> int:
         if not options.min_age_hours >= 0:
             raise OptionError(f"--min_age_hours {options.min_age_hours:g}: expected 0 or more")
     except SystemExit:  # of --help
-        return DONE
+        return console.printed(DONE)
     except OptionError as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+        console.complain(str(error))
         return WRONG
     reach(options.user_project)
     used = UsedImages()
@@ -61,27 +61,47 @@ def sweep(argv: Sequence[str]) -> int:
         for dataset in datasets:
             used.add(dataset)
     except NotFound as error:
-        print(f"tuneset: {dataset} is not a sealed dataset, so what it names is not known: {error}", file=sys.stderr)
+        console.complain(f"{dataset} is not a sealed dataset, so what it names is not known: {error}")
         return WRONG
     except (Unavailable, NoCredentials) as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+        console.complain(str(error))
         return FAILED
     except (StorageError, ValueError, LookupError) as error:
-        print(f"tuneset: {dataset} cannot be read as a dataset: {error}", file=sys.stderr)
+        console.complain(f"{dataset} cannot be read as a dataset: {error}")
         return WRONG
+    unnamed = used.unnamed(folder, time.time() - 3600 * options.min_age_hours)
     try:
-        told = _Told()
-        unnamed = told.each(used.unnamed(folder, time.time() - 3600 * options.min_age_hours))
-        if options.remove:
-            store_for(folder).delete(found.uri for found in unnamed)
-        else:
-            for _ in unnamed:
-                pass
+        return remove(folder, unnamed) if options.remove else show(unnamed)
     except (StorageError, NoCredentials) as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+        console.complain(str(error))
         return FAILED
-    what = "removed" if options.remove else "named by none of them; --remove removes them"
-    print(f"tuneset: {told.images:,} images, {told.bytes:,} bytes, {what}.", file=sys.stderr)
+
+
+def show(unnamed: Iterable[Stat]) -> int:
+    """List images, until whoever reads the list has enough -> exit status."""
+    number = size = 0
+    for image in unnamed:
+        if not console.say(image.uri):
+            return console.printed(DONE)
+        number, size = number + 1, size + image.size
+    console.complain(f"{number:,} images, {size:,} bytes, named by none of them; --remove removes them.")
+    return DONE
+
+
+def remove(folder: str, unnamed: Iterable[Stat]) -> int:
+    """Remove images, and list them for whoever reads -> exit status: of the removal, whatever becomes of the list."""
+    number = size = 0
+
+    def listed(printer: console.Printer) -> Iterator[str]:
+        nonlocal number, size
+        for image in unnamed:
+            printer.say(image.uri)
+            number, size = number + 1, size + image.size
+            yield image.uri
+
+    with console.Printer() as printer:
+        store_for(folder).delete(listed(printer))
+    console.complain(f"{number:,} images, {size:,} bytes, removed.")
     return DONE
 
 
@@ -102,17 +122,3 @@ def places(image_folder: str, datasets: str) -> tuple[str, list[str]]:
     if not image_folder or (is_local(folder) and not os.path.isdir(folder)):
         raise OptionError(f"--image_folder {image_folder}: expected the folder that the runs were given")
     return folder, [absolute(one).rstrip("/") for one in named]
-
-
-class _Told:
-    """Prints each image that passes by, and counts."""
-
-    def __init__(self) -> None:
-        self.images = self.bytes = 0
-
-    def each(self, found: Iterator[Stat]) -> Iterator[Stat]:
-        for one in found:
-            print(one.uri)
-            self.images += 1
-            self.bytes += one.size
-            yield one
