@@ -30,11 +30,9 @@ MOST_LINES, USUAL_LINES = 450, 250
 # Files over USUAL_LINES, with the lines they have: a number here may fall and not rise. One that falls below leaves.
 ALLOWED = {
     "beam_jobs/drawing.py": 292,
-    "beam_jobs/prepare.py": 283,
     "transforms/core/examples.py": 290,
     "transforms/core/headers.py": 298,
     "transforms/core/structure.py": 378,
-    "transforms/gcs.py": 257,
 }
 
 
