@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from beam_jobs import console
+from beam_jobs.signals import stops_as_interrupts
 from transforms.core import VERSION
 
 _USAGE = """usage: tuneset COMMAND [options]
@@ -22,12 +24,21 @@ _USAGE = """usage: tuneset COMMAND [options]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command -> exit status: 0 done, 1 failed, 2 wrong options."""
     command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    try:
+        with stops_as_interrupts():
+            return _run(command, rest)
+    except KeyboardInterrupt:  # before a job began, or where there is nothing to go on with
+        console.complain("interrupted.")
+        return 1
+
+
+def _run(command: str, rest: list[str]) -> int:
     if command == "prepare":
         if "--help" in rest or "-h" in rest:
             from beam_jobs.options import parser
 
-            parser().print_help()
-            return 0
+            console.say(parser().format_help(), end="")
+            return console.printed(0)
         from beam_jobs.prepare import prepare
 
         return prepare(rest)
@@ -44,24 +55,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return demo(rest)
     if command == "--version":
-        print(f"tuneset {VERSION}")
-        return 0
+        console.say(f"tuneset {VERSION}")
+        return console.printed(0)
     if command in ("--help", "-h", "help"):
-        print(_USAGE, end="")
-        return 0
-    print(f"tuneset: there is no command {command!r}, only prepare, demo, sweep and template.", file=sys.stderr)
+        console.say(_USAGE, end="")
+        return console.printed(0)
+    console.complain(f"there is no command {command!r}, only prepare, demo, sweep and template.")
     return 2
 
 
 def command_line() -> None:
     """The process: `main`, then silence, since some engines' threads complain while the interpreter goes down."""
-    try:
-        status = main()
-    except KeyboardInterrupt:  # before a job began, or where there is nothing to go on with
-        print("tuneset: interrupted.", file=sys.stderr)
-        status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    console.open_standard_streams()
+    status = main()
+    console.flush()
     if "--verbose" not in sys.argv:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     sys.exit(status)

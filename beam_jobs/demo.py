@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from beam_jobs import console
 from beam_jobs.option_values import local_folder
 from beam_jobs.options import OptionError, Parser
 from beam_jobs.prepare import FAILED, SEALED, WRONG, prepare
@@ -36,15 +36,13 @@ def demo(argv: Sequence[str]) -> int:
         folder = Path(parser().parse_args(argv).folder)
         rows = write_sample(folder / "raw")
     except SystemExit:  # of --help
-        return SEALED
+        return console.printed(SEALED)
     except OptionError as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+        console.complain(str(error))
         return WRONG
     except OSError as error:
-        print(f"tuneset: the sample cannot be written: {error}", file=sys.stderr)
+        console.complain(f"the sample cannot be written: {error}")
         return FAILED
     command = ["--input", str(rows), "--output", str(folder / "dataset"), "--split_by", "group", "--overwrite"]
-    print(
-        f"Wrote {rows} and the images it names. Now running:\n\n  tuneset prepare {shlex.join(command)}\n", flush=True
-    )
+    console.say(f"Wrote {rows} and the images it names. Now running:\n\n  tuneset prepare {shlex.join(command)}\n")
     return prepare(command)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from beam_jobs import console
 from beam_jobs.option_values import CRLF, LISTS, reader_of, shown, word
 from transforms.core.dialects import ENCODINGS
 from transforms.core.policy import CHOICES
@@ -172,6 +173,9 @@ class Parser(argparse.ArgumentParser):
         message = re.sub(r"^argument (--\w+)\S*: (?!invalid |expected |ignored )", r"\1 ", message)
         hint = f"; {CRLF}" if "\r" in message else ""
         raise OptionError(f"{shown(message)}{hint}. `{self.prog} --help` lists the options.")
+
+    def print_help(self, file: object = None) -> None:
+        console.say(self.format_help(), end="")
 
 
 class _StoreOnce(argparse.Action):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
-import traceback
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.runners.runner import PipelineState
 
-from beam_jobs import screen
+from beam_jobs import console, screen
 from beam_jobs.checks import (
     beam_options,
     check_apart,
@@ -33,10 +31,22 @@ from beam_jobs.left_out import find_left_out, said_of_left_out
 from beam_jobs.options import OptionError
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress, stderr_alone
+from beam_jobs.remote_job import ask_after, job_of
 from beam_jobs.settings import Settings, parse
 from beam_jobs.trial import run_trial
-from transforms.claiming import CLAIM, Claim, Claimed, release_claim, still_ours, take_claim
+from transforms.claiming import (
+    CLAIM,
+    Answer,
+    Claim,
+    Claimed,
+    Job,
+    hand_over_claim,
+    release_claim,
+    still_ours,
+    take_claim,
+)
 from transforms.committing import WORK
+from transforms.heartbeat import Heartbeat
 from transforms.sealing import FAILURE, MANIFEST
 from transforms.storage import Forbidden, NoCredentials, NotFound, StorageError, Unavailable, exists, reach, store_for
 from transforms.sweeping import owned_files, remove_dataset, sweep_folder
@@ -60,58 +70,79 @@ def prepare(argv: Sequence[str]) -> int:
         check_image_folder(Plan(settings, Claim("", 0, False), remote))
         told += said_of_left_out(settings) + warnings
         if settings.preview or settings.dry_run:
-            print("\n".join([*told, ""]), flush=True)
+            console.say("\n".join([*told, ""]))
             return run_trial(Plan(settings, Claim("", 0, False), remote))
         told += [f"! {warning}" for warning in check_buckets(settings) + check_previous(settings)]
         manifest = sealed_before(settings)
     except (Claimed, NoCredentials, Unavailable) as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+        console.complain(str(error))
         return FAILED
     except (OptionError, StorageError) as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+        console.complain(str(error))
         return WRONG
+    if manifest is not None:
+        console.say(screen.sealed_before(manifest, settings))
+        return SEALED
+    if told:
+        console.say("\n".join([*told, ""]))
+    return run_claimed(settings, remote)
+
+
+def run_claimed(settings: Settings, remote: bool) -> int:
+    """Claim the folder and run the job -> exit status. Unless a job goes on elsewhere, the claim ends with it."""
+    output, run = settings.output, uuid.uuid4().hex[:12]
+    submitted = False
+
+    def note_submission(job: Job) -> None:
+        nonlocal submitted
+        submitted = True
+        heartbeat.stop()
+        hand_over_claim(output, run, job)
+
     try:
-        if manifest is not None:
-            print(screen.sealed_before(manifest, settings))
-            return SEALED
-        if told:
-            print("\n".join([*told, ""]), flush=True)
-        plan = begin(settings, remote)
+        plan = begin(settings, run, remote)
+        with Heartbeat(output, run) as heartbeat:
+            try:
+                return run_job(plan, note_submission)
+            except KeyboardInterrupt as stop:
+                return failed(KeyboardInterrupt(str(stop) or "It was interrupted"), plan)
+            except Exception as error:  # an engine's, which wraps what its workers raise
+                return failed(error, plan)
     except (Claimed, StorageError) as error:
         if isinstance(error, NotFound | Forbidden):
-            print(
-                f"tuneset: {settings.output} cannot be written to: choose a folder that can. ({error})", file=sys.stderr
-            )
+            console.complain(f"{output} cannot be written to: choose a folder that can. ({error})")
         else:
-            print(f"tuneset: {error}", file=sys.stderr)
+            console.complain(str(error))
         return FAILED
-    try:
-        return run(plan)
-    except KeyboardInterrupt:
-        return failed(KeyboardInterrupt("It was interrupted"), plan)
-    except Exception as error:
-        return failed(error, plan)
+    finally:
+        if not submitted:
+            release_claim(output, run)  # if it is there still
 
 
-def begin(settings: Settings, remote: bool) -> Plan:
+def take(settings: Settings, run: str) -> Claim:
+    """As `take_claim`, by what a command says."""
+
+    def ask(job: Job) -> Answer:
+        return ask_after(job, settings)
+
+    return take_claim(settings.output, run, take_over=settings.take_over, ask=ask)
+
+
+def begin(settings: Settings, run: str, remote: bool) -> Plan:
     """Claim the output folder and settle where images go; with --overwrite, remove what the folder holds.
 
     Raises:
       Claimed: another job has the folder, has just sealed it, or deletes images that this one might count on.
     """
     output = settings.output
-    claim = take_claim(output, uuid.uuid4().hex[:12], take_over=settings.take_over, remote=remote)
-    try:
-        plan, sealed = Plan(settings, claim, remote), exists(f"{output}/{MANIFEST}")
-        if sealed and not settings.overwrite:
-            raise Claimed(f"Another job sealed {output} just now: look at it, or add --overwrite.")
-        settle_image_folder(plan, fresh=not (claim.resumed or sealed))
-        if settings.overwrite:
-            remove_dataset(output)
-        store_for(output).delete([f"{output}/{WORK}/{FAILURE}"])  # of an earlier run
-    except (Claimed, StorageError):
-        release_claim(output, claim.run)
-        raise
+    claim = take(settings, run)
+    plan, sealed = Plan(settings, claim, remote), exists(f"{output}/{MANIFEST}")
+    if sealed and not settings.overwrite:
+        raise Claimed(f"Another job sealed {output} just now: look at it, or add --overwrite.")
+    settle_image_folder(plan, fresh=not (claim.resumed or sealed))
+    if settings.overwrite:
+        remove_dataset(output)
+    store_for(output).delete([f"{output}/{WORK}/{FAILURE}"])  # of an earlier run
     return plan
 
 
@@ -121,22 +152,29 @@ def set_up_log(verbose: bool) -> None:
     logging.getLogger("apache_beam.typehints").setLevel(logging.ERROR)  # a line for each annotation
 
 
-def run(plan: Plan) -> int:
+def run_job(plan: Plan, note_submission: Callable[[Job], None]) -> int:
+    """Lay out the job, run or submit it, and wait for its end -> exit status.
+
+    Args:
+      note_submission: called once a job elsewhere no longer needs this process.
+    """
     settings = plan.settings
     with stderr_alone(settings.verbose) as out, Progress(settings.output, hidden=plan.remote, out=out):
         pipeline = beam.Pipeline(options=beam_options(settings))
         build(pipeline, plan)
         result = pipeline.run()
         template = template_location(settings)
+        if plan.remote:
+            note_submission({} if template else job_of(result, settings))
         if settings.no_wait or template:
-            print(screen.submitted(result, settings, template))
+            console.say(screen.submitted(result, settings, template))
             return SEALED
         try:
             result.wait_until_finish()
         except KeyboardInterrupt:
             if not plan.remote:
                 raise
-            print(f"tuneset: {screen.left_running(result, settings)}", file=out)
+            console.write(out, f"tuneset: {screen.left_running(result, settings)}\n")
             return FAILED
         except Exception as error:
             if result.state == PipelineState.CANCELLED:
@@ -146,33 +184,49 @@ def run(plan: Plan) -> int:
             if plan.remote and PipelineState.is_terminal(result.state):
                 release_claim(settings.output, plan.claim.run)  # if it is there still
     manifest = json.loads(store_for(settings.output).read(f"{settings.output}/{MANIFEST}")[0])
-    print(screen.sealed(manifest, settings))
+    console.say(screen.sealed(manifest, settings))
     return SEALED
 
 
 def failed(error: BaseException, plan: Plan) -> int:
-    """Tell a person why nothing was sealed, or swept, in one paragraph."""
-    settings, claim, state = plan.settings, plan.claim, "not sealed"
+    """Tell a person what became of the work, though the job ended with an error, in one paragraph -> exit status."""
+    settings, run = plan.settings, plan.claim.run
     if settings.verbose:
-        traceback.print_exception(error)
+        console.show_traceback(error)
+    state = "not sealed"
     try:
-        ours = still_ours(settings.output, claim.run)
-        if ours and exists(f"{settings.output}/{MANIFEST}"):
-            state = "sealed, but not swept"
-            reason = f"{screen.cause(error)} The dataset is whole: the same command removes what it no longer needs."
-        elif ours:
-            reason = json.loads(store_for(settings.output).read(f"{settings.output}/{WORK}/{FAILURE}")[0])["unsealed"]
+        sealed_by = run_that_sealed(settings.output)
+        if still_ours(settings.output, run):
+            if sealed_by:
+                state = "sealed, but not swept"
+                reason = (
+                    f"{screen.cause(error)} The dataset is whole: the same command removes what it no longer needs."
+                )
+            else:
+                reason = json.loads(store_for(settings.output).read(f"{settings.output}/{WORK}/{FAILURE}")[0])[
+                    "unsealed"
+                ]
+        elif sealed_by == run:
+            console.complain(f"sealed {settings.output}. Only what came after that failed: {screen.cause(error)}")
+            return SEALED
         else:  # whatever the error was, this is what led to it
             reason = f"Another job took {settings.output} over; this one leaves it as it is."
-    except (StorageError, ValueError):
+    except (StorageError, ValueError, LookupError, TypeError):
         reason = screen.cause(error)
         if "--overwrite" not in reason:
             reason += " What was committed is kept: the same command goes on from where this run stopped."
         reason += "" if settings.verbose else " --verbose shows Beam's own messages."
-    if not plan.remote:  # a job elsewhere may live on
-        release_claim(settings.output, claim.run)
-    print(f"tuneset: {state}. {reason}", file=sys.stderr)
+    console.complain(f"{state}. {reason}")
     return FAILED
+
+
+def run_that_sealed(output: str) -> str:
+    """The run of the manifest in a folder; "" if there is none."""
+    try:
+        manifest = json.loads(store_for(output).read(f"{output}/{MANIFEST}")[0])
+    except NotFound:
+        return ""
+    return str(manifest["run"]["id"])
 
 
 def sealed_before(settings: Settings) -> dict[str, Any] | None:
@@ -204,7 +258,21 @@ def sealed_before(settings: Settings) -> dict[str, Any] | None:
             f"{output} holds a sealed dataset that other options made: choose another --output, or add --overwrite"
         )
     if exists(f"{output}/{CLAIM}"):
-        claim = take_claim(output, uuid.uuid4().hex[:12], take_over=settings.take_over, remote=False)
-        sweep_folder(output, claim.run, settings.keep_blocks)
+        finish_sweep(settings)
     store.remove_empty(f"{output}/{WORK}")  # the sweep's last step, if it died before it
     return manifest
+
+
+def finish_sweep(settings: Settings) -> None:
+    """Sweep a sealed folder once more.
+
+    Raises:
+      Claimed: a live job is at it.
+    """
+    output, run = settings.output, uuid.uuid4().hex[:12]
+    try:
+        take(settings, run)
+        with Heartbeat(output, run):
+            sweep_folder(output, run, settings.keep_blocks)
+    finally:
+        release_claim(output, run)  # if it is there still

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from typing import TextIO
 
+from beam_jobs.console import write
 from beam_jobs.screen import count
 from transforms.committing import WORK
 from transforms.storage import is_local
@@ -27,8 +28,8 @@ def stderr_alone(verbose: bool) -> Iterator[TextIO]:
     if verbose:
         yield sys.stderr
         return
-    saved = os.dup(2)
-    with open(os.devnull, "w") as null, open(saved, "w") as ours:
+    saved, encoding = os.dup(2), getattr(sys.stderr, "encoding", None)
+    with open(os.devnull, "w") as null, open(saved, "w", encoding=encoding, errors="backslashreplace") as ours:
         try:
             real = sys.stderr.fileno() == 2
         except (OSError, AttributeError):  # a test's or a notebook's
@@ -68,7 +69,7 @@ class Progress:
             seconds = int(time.monotonic() - began)
             fitted = f", {count(images, 'image')} fitted" if images else ""
             line = f"  {seconds // 60:02d}:{seconds % 60:02d}  {count(blocks, 'block')} committed{fitted}"
-            print(line, file=self._out, flush=True)
+            write(self._out, f"{line}\n")
             pause = _PAUSE
 
     def _count(self) -> tuple[int, int]:

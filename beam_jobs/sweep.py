@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 
+from beam_jobs import console
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OptionError, Parser
 from transforms.claiming import CLAIM, Claimed, release_claim, take_claim
+from transforms.heartbeat import Heartbeat
 from transforms.listing import absolute
 from transforms.overlapping import overlapped
 from transforms.sharing import (
@@ -76,9 +78,9 @@ def sweep(argv: Sequence[str]) -> int:
         if not options.min_age_hours >= 0:
             raise OptionError(f"--min_age_hours {options.min_age_hours:g}: expected 0 or more")
     except SystemExit:  # of --help
-        return DONE
+        return console.printed(DONE)
     except OptionError as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+        console.complain(str(error))
         return WRONG
     reach(options.user_project)
     run = uuid.uuid4().hex[:12]
@@ -88,25 +90,22 @@ def sweep(argv: Sequence[str]) -> int:
                 f"--image_folder {folder} is not a shared folder: no run of this version was given it. A dataset's own images are "
                 "removed by its own runs; a folder that earlier versions filled is shared once a run is given it as --image_folder"
             )
-        if options.remove:
-            take_claim(sweep_place(folder), run, take_over=False, remote=False)
-        try:
-            return remove_unnamed(folder, datasets, options)
-        finally:
+        with ExitStack() as ending:
             if options.remove:
-                release_claim(sweep_place(folder), run)
+                take_claim(sweep_place(folder), run, take_over=False)
+                ending.callback(release_claim, sweep_place(folder), run)
+                ending.enter_context(Heartbeat(sweep_place(folder), run))
+            return look_for_unnamed(folder, datasets, options)
     except Claimed:
-        print(
-            f"tuneset: {folder} is being swept by another command: wait for it or, if it is dead, delete "
-            f"{sweep_place(folder)}/{CLAIM}",
-            file=sys.stderr,
+        console.complain(
+            f"{folder} is being swept by another command: wait for it or, if it is dead, delete {sweep_place(folder)}/{CLAIM}"
         )
         return FAILED
     except (OptionError, DamagedMark) as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+        console.complain(str(error))
         return WRONG
     except (AtWork, StorageError, NoCredentials) as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+        console.complain(str(error))
         return FAILED
 
 
@@ -114,7 +113,7 @@ class AtWork(Exception):
     """A run may count on any image of the folder."""
 
 
-def remove_unnamed(folder: str, datasets: list[str], options: argparse.Namespace) -> int:
+def look_for_unnamed(folder: str, datasets: list[str], options: argparse.Namespace) -> int:
     """List what no dataset names, and remove it if asked -> exit status.
 
     Raises:
@@ -132,15 +131,35 @@ def remove_unnamed(folder: str, datasets: list[str], options: argparse.Namespace
             raise
         except (StorageError, ValueError, LookupError) as error:
             raise OptionError(f"{dataset} cannot be read as a dataset: {error}") from None
-    told = _Told()
-    unnamed = told.each(used.unnamed(folder, time.time() - 3600 * options.min_age_hours))
-    if options.remove:
-        store_for(folder).delete(found.uri for found in unnamed)
-    else:
-        for _ in unnamed:
-            pass
-    what = "removed" if options.remove else "named by none of them; --remove removes them"
-    print(f"tuneset: {told.images:,} images, {told.bytes:,} bytes, {what}.", file=sys.stderr)
+    unnamed = used.unnamed(folder, time.time() - 3600 * options.min_age_hours)
+    return remove(folder, unnamed) if options.remove else show(unnamed)
+
+
+def show(unnamed: Iterable[Stat]) -> int:
+    """List images, until whoever reads the list has enough -> exit status."""
+    number = size = 0
+    for image in unnamed:
+        if not console.say(image.uri):
+            return console.printed(DONE)
+        number, size = number + 1, size + image.size
+    console.complain(f"{number:,} images, {size:,} bytes, named by none of them; --remove removes them.")
+    return DONE
+
+
+def remove(folder: str, unnamed: Iterable[Stat]) -> int:
+    """Remove images, and list them for whoever reads -> exit status: of the removal, whatever becomes of the list."""
+    number = size = 0
+
+    def listed(printer: console.Printer) -> Iterator[str]:
+        nonlocal number, size
+        for image in unnamed:
+            printer.say(image.uri)
+            number, size = number + 1, size + image.size
+            yield image.uri
+
+    with console.Printer() as printer:
+        store_for(folder).delete(listed(printer))
+    console.complain(f"{number:,} images, {size:,} bytes, removed.")
     return DONE
 
 
@@ -187,17 +206,3 @@ def places(image_folder: str, datasets: Sequence[str]) -> tuple[str, list[str]]:
     if is_local(folder) and not os.path.isdir(folder):
         raise OptionError(f"--image_folder {image_folder}: expected the folder that the runs were given")
     return folder, [absolute(one).rstrip("/") for one in datasets]
-
-
-class _Told:
-    """Prints each image that passes by, and counts."""
-
-    def __init__(self) -> None:
-        self.images = self.bytes = 0
-
-    def each(self, found: Iterator[Stat]) -> Iterator[Stat]:
-        for one in found:
-            print(one.uri)
-            self.images += 1
-            self.bytes += one.size
-            yield one

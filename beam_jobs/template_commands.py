@@ -8,13 +8,13 @@ import os
 import secrets
 import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError
 
+from beam_jobs import console
 from beam_jobs.checks import check_beam_options
 from beam_jobs.launching import as_curl, as_gcloud, plan_launch, send
 from beam_jobs.option_values import reader_of
@@ -78,34 +78,35 @@ def template(argv: Sequence[str]) -> int:
         if others and known.action != "launch":
             raise OptionError(f"{others[0]} is no option of `tuneset template {known.action}`")
         if known.action == "dockerfile":
-            print(dockerfile(), end="")
+            console.say(dockerfile(), end="")
         elif known.action == "metadata":
-            print(text(metadata(TEMPLATES[known.name])), end="")
+            console.say(text(metadata(TEMPLATES[known.name])), end="")
         elif known.action == "spec":
-            write_spec(TEMPLATES[known.name], known.image, known.spec)
+            return write_spec(TEMPLATES[known.name], known.image, known.spec)
         elif known.action == "build":
             return build(TEMPLATES[known.name], known)
         else:
-            launch(TEMPLATES[known.name], known, others)
-        return _DONE
+            return launch(TEMPLATES[known.name], known, others)
+        return console.printed(_DONE)
     except SystemExit:  # of --help
-        return _DONE
+        return console.printed(_DONE)
     except OptionError as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+        console.complain(str(error))
         return _WRONG
     except (StorageError, NoCredentials, GoogleAuthError, GoogleAPICallError) as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+        console.complain(str(error))
         return _FAILED
 
 
-def write_spec(template: Template, image: str, uri: str) -> None:
-    """Print a template's spec, or write it to `uri`."""
+def write_spec(template: Template, image: str, uri: str) -> int:
+    """Print a template's spec, or write it to `uri` -> exit status."""
     made = text(spec(template, image))
     if not uri:
-        print(made, end="")
-        return
+        console.say(made, end="")
+        return console.printed(_DONE)
     store_for(uri).replace(uri, made.encode(), "")
-    print(f"Wrote {uri}")
+    console.say(f"Wrote {uri}")
+    return _DONE
 
 
 def build(template: Template, known: argparse.Namespace) -> int:
@@ -117,11 +118,11 @@ def build(template: Template, known: argparse.Namespace) -> int:
         f"--ignore-file={FOLDER}/.gcloudignore",
         f"--substitutions=_IMAGE={known.image},_MAIN={template.name}_main.py",
     ]
-    print(shlex.join(command), flush=True)
+    console.say(shlex.join(command))
     if known.print_only:
         again = ["tuneset", "template", "spec", "--name", template.name, "--image", known.image, "--spec", known.spec]
-        print(shlex.join(again))
-        return _DONE
+        console.say(shlex.join(again))
+        return console.printed(_DONE)
     try:
         status = subprocess.run(command, check=False).returncode
     except FileNotFoundError:
@@ -129,14 +130,13 @@ def build(template: Template, known: argparse.Namespace) -> int:
             "gcloud is not installed: build the image as Dockerfile's first lines say, then write the spec"
         ) from None
     if status:
-        print(f"tuneset: gcloud ended with status {status}; no spec was written", file=sys.stderr)
+        console.complain(f"gcloud ended with status {status}; no spec was written")
         return _FAILED
-    write_spec(template, known.image, known.spec)
-    return _DONE
+    return write_spec(template, known.image, known.spec)
 
 
-def launch(template: Template, known: argparse.Namespace, others: Sequence[str]) -> None:
-    """Launch a job, or validate or print the launch."""
+def launch(template: Template, known: argparse.Namespace, others: Sequence[str]) -> int:
+    """Launch a job, or validate or print the launch -> exit status."""
     settings = parse(others)
     check_beam_options(settings)
     try:
@@ -147,13 +147,14 @@ def launch(template: Template, known: argparse.Namespace, others: Sequence[str])
     planned = plan_launch(
         template, settings, known.spec, made, mix=known.image_mix, unique=unique, validate=known.validate_only
     )
-    print(f"The same with gcloud:\n\n  {as_gcloud(planned)}\n\nand with curl:\n\n  {as_curl(planned)}\n", flush=True)
+    console.say(f"The same with gcloud:\n\n  {as_gcloud(planned)}\n\nand with curl:\n\n  {as_curl(planned)}\n")
     if known.print_only:
-        return
+        return console.printed(_DONE)
     job = send(planned)
     if known.validate_only:
-        print("The service would accept it. Nothing was started.")
-        return
-    print(
+        console.say("The service would accept it. Nothing was started.")
+        return _DONE
+    console.say(
         f"Launched {planned.parameter['jobName']} as job {job}. {settings.output}/manifest.json appears once it is sealed."
     )
+    return _DONE

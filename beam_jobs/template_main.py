@@ -6,9 +6,9 @@ The launcher gives each parameter as --NAME=VALUE, a switch as --NAME=true or --
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
+from beam_jobs import console
 from beam_jobs.option_values import shown
 from beam_jobs.options import OptionError
 from beam_jobs.prepare import WRONG, prepare
@@ -20,7 +20,7 @@ def run(name: str, argv: Sequence[str]) -> int:
     try:
         words = words_of(TEMPLATES[name], argv)
     except OptionError as error:
-        print(f"tuneset: {error}", file=sys.stderr)
+        console.complain(str(error))
         return WRONG
     return prepare([*words, "--no_wait", "--verbose"])
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 
-from beam_jobs import screen
+from beam_jobs import console, screen
 from beam_jobs.checks import beam_options
 from beam_jobs.plan import Plan
 from beam_jobs.progress import stderr_alone
@@ -42,18 +40,19 @@ def run_trial(plan: Plan) -> int:
     try:
         if plan.settings.preview:
             for text in preview(plan):
-                print(text)
+                if not console.say(text):
+                    break
         else:
-            print(dry_run(plan))
+            console.say(dry_run(plan))
     except KeyboardInterrupt:
-        print("tuneset: interrupted. Nothing was written.", file=sys.stderr)
+        console.complain("interrupted. Nothing was written.")
         return 1
     except Exception as error:  # an engine's, which wraps what its workers raise
         if plan.settings.verbose:
-            traceback.print_exception(error)
-        print(f"tuneset: {screen.cause(error)} Nothing was written.", file=sys.stderr)
+            console.show_traceback(error)
+        console.complain(f"{screen.cause(error)} Nothing was written.")
         return 1
-    return 0
+    return console.printed(0)
 
 
 def trial_of(plan: Plan) -> Trial:

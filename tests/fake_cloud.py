@@ -61,12 +61,15 @@ class FakeDataflow:
       states: what a job is in at its first poll, its second, ...; the last stays.
       error: an error message of the job.
       on_submit: called with a job before it is answered: what the job does.
-      refusal: (status, message) of the next launches.
+      refusal, rejection: (status, message) of the next launches, of the next submissions.
+      gone: no job is known any more.
     """
 
     states: list[str] = field(default_factory=lambda: ["JOB_STATE_RUNNING", "JOB_STATE_DONE"])
     error: str = ""
     refusal: tuple[int, str] | None = None
+    rejection: tuple[int, str] | None = None
+    gone: bool = False
     port: int = 0
     requests: list[tuple[str, str]] = field(default_factory=list)
     jobs: list[dict[str, Any]] = field(default_factory=list)  # as they were submitted
@@ -93,6 +96,8 @@ class FakeDataflow:
 
     def _told(self, method: str, path: str, said: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if method == "POST" and path.endswith("/jobs"):
+            if self.rejection:
+                return self.rejection[0], {"error": {"code": self.rejection[0], "message": self.rejection[1]}}
             self.jobs.append(said)
             self.on_submit(said)
             return 200, {"id": "job-1", "name": said["name"], "currentState": "JOB_STATE_PENDING"}
@@ -108,7 +113,7 @@ class FakeDataflow:
         if method == "GET" and path.endswith("/messages"):
             told = {"id": "1", "time": "2026-01-01T00:00:00Z", "messageText": self.error}
             return 200, {"jobMessages": [told | {"messageImportance": "JOB_MESSAGE_ERROR"}] if self.error else []}
-        if method == "GET" and re.search(r"/jobs/job-1$", path):
+        if method == "GET" and re.search(r"/jobs/job-1$", path) and not self.gone:
             self.polled.set()
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
             if self._cancelled:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from beam_jobs.prepare import prepare
+from beam_jobs.__main__ import main
 
 CHANGES = ("link", "replace", "unlink", "rmdir")  # of os: what LocalStore changes the world by
 At = tuple[str, int]  # (pattern of "CHANGE PATH", which match of it)
@@ -59,7 +59,7 @@ def obey(argv: list[str], at: At | None, end: int, screen: str) -> int:
         for name in CHANGES:
             setattr(os, name, watched(name, getattr(os, name), output, at, end, seen))
     try:
-        return prepare(argv)
+        return main(["prepare", *argv])
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -228,6 +228,52 @@ def test_who_stops_waiting_is_told_how_to_end_the_job(cloud: Bucket, service: Fa
     assert service.jobs and not [path for method, path in service.requests if method == "PUT"]
 
 
+# The claim of a job elsewhere
+
+
+def claim_of(cloud: Bucket) -> dict[str, Any]:
+    claim: dict[str, Any] = json.loads(cloud.read(f"{cloud.uri}/out/_tuneset/claim.json"))
+    return claim
+
+
+@pytest.mark.parametrize("flags", [["--project=my-project"], WHERE], ids=["no region", "refused"])
+def test_what_was_not_submitted_leaves_the_folder_free(
+    flags: list[str], cloud: Bucket, service: FakeDataflow, capfd: Any
+) -> None:
+    service.rejection = (400, "The workflow could not be created.")
+    for _ in range(2):
+        assert prepare([*cloud.job, *service.beam, *cloud.places, *flags, "--no_wait"]) == 1
+        said = capfd.readouterr().err
+        assert said.startswith("tuneset: not sealed. ") and "another job" not in said
+        assert claim_of(cloud)["ended"]
+
+
+def test_whether_a_job_has_ended_is_asked_of_the_service(cloud: Bucket, service: FakeDataflow, capfd: Any) -> None:
+    service.states = ["JOB_STATE_RUNNING"]
+    assert prepare([*cloud.job, *service.beam, *WHERE, *cloud.places, "--no_wait"]) == 0
+    assert claim_of(cloud)["job"] == {
+        "service": "dataflow",
+        "id": "job-1",
+        "project": "my-project",
+        "region": "europe-west1",
+    }
+    again = [*cloud.job, *service.beam[1:]]  # a run on this machine, which says where the service is
+    where = "job-1 --project my-project --region europe-west1"
+    for state in ("JOB_STATE_RUNNING", "JOB_STATE_CANCELLING"):
+        service.states = [state]
+        assert prepare(again) == 1
+        assert f"It is the Dataflow job job-1, in {state}. Wait for it, choose another --output, or end it: " in (
+            said := capfd.readouterr().err
+        )
+        assert said.endswith(f"gcloud dataflow jobs cancel {where}\n")
+    service.gone = True
+    assert prepare(again) == 1
+    assert "could not be asked after (404" in (said := capfd.readouterr().err)
+    assert said.endswith(f"If `gcloud dataflow jobs describe {where}` says that it has ended, add --take_over.\n")
+    service.gone, service.states = False, ["JOB_STATE_FAILED"]
+    assert prepare(again) == 0
+
+
 # The launcher's contract
 
 

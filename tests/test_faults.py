@@ -169,11 +169,11 @@ def test_an_outage_seals_nothing_and_the_same_command_goes_on(
 
 def test_a_claim_whose_answer_was_lost_is_ours(world: Cloud, proxy: Proxy, impatient: None) -> None:
     proxy.fault = once_each(lambda request: Fault("lost") if writes(request) else None)
-    claim = take_claim(f"{world.uri}/out", "me", take_over=False, remote=True)
+    claim = take_claim(f"{world.uri}/out", "me", take_over=False)
     assert (claim.run, claim.resumed) == ("me", False)
     assert world.json("out/_tuneset/claim.json")["run"] == "me"
     proxy.fault = once_each(lambda request: Fault("lost") if writes(request) else None)
-    taken = take_claim(f"{world.uri}/out", "you", take_over=True, remote=True)
+    taken = take_claim(f"{world.uri}/out", "you", take_over=True)
     assert (taken.run, taken.resumed) == ("you", True) and taken.epoch > claim.epoch
 
 

@@ -725,7 +725,7 @@ def test_a_claimed_folder_is_told_and_taken_over_on_demand(
     tmp_path: Path, told: Callable[..., tuple[int, str]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     source, output = write_lines(tmp_path / "in.jsonl", questions(3)), str(tmp_path / "out")
-    take_claim(output, "other-run", take_over=False, remote=False)
+    take_claim(output, "other-run", take_over=False)
     status, said = told("--input", source, "--output", output)
     assert status == 1 and "is being written by another job: run other-run" in said and "--take_over" in said
     assert prepare(["--input", source, "--output", output, "--take_over"]) == 0

@@ -607,8 +607,8 @@ def test_every_version_and_range_has_a_key_of_its_own(tmp_path: Path) -> None:
 # Claims
 
 
-def take(folder: Path, run: str = "mine", *, take_over: bool = False, remote: bool = False) -> Claim:
-    return take_claim(str(folder), run, take_over=take_over, remote=remote)
+def take(folder: Path, run: str = "mine", *, take_over: bool = False) -> Claim:
+    return take_claim(str(folder), run, take_over=take_over)
 
 
 def claim_of(folder: Path) -> dict[str, Any]:
@@ -660,7 +660,7 @@ def test_a_dead_claim_of_this_host_is_taken_over_silently(tmp_path: Path) -> Non
     [
         ({}, True),
         ({"started": "1"}, False),  # the number was given to another process since
-        ({"host": "elsewhere", "pid": 1 << 30}, True),  # who could tell?
+        ({"host": "elsewhere", "pid": 1 << 30}, True),  # it gave a sign of life just now
         ({"remote": True, "pid": 1 << 30}, True),  # the job outlives the process that launched it
         ({"pid": 1 << 30}, False),
     ],

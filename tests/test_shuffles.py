@@ -28,7 +28,7 @@ def weigh(folder: Path, words: int) -> tuple[int, int, dict[str, Crossed]]:
     rows = [row(f"question {i} " + "abc " * words, [images[i % 10], images[10]]) for i in range(400)]
     source = write_lines(folder / "raw/rows.jsonl", rows)
     settings = parse(["--input", source, "--output", str(folder / "out"), "--block_bytes", str(BLOCK)])
-    claim = take_claim(settings.output, "run", take_over=False, remote=False)
+    claim = take_claim(settings.output, "run", take_over=False)
     size = Path(source).stat().st_size
     return -(-size // BLOCK), size, weigh_shuffles(Plan(settings, claim, False), folder)
 

@@ -201,7 +201,7 @@ def test_a_sample_that_cannot_be_written(here: Path, capfd: Told) -> None:
 
 
 def test_a_full_disk_does_not_hide_why_a_run_ended(here: Path) -> None:
-    take_claim(str(here), "a run", take_over=False, remote=False)
+    take_claim(str(here), "a run", take_over=False)
     with no_file_grows():
         release_claim(str(here), "a run")
     assert "ended" not in json.loads((here / CLAIM).read_bytes())

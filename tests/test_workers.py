@@ -33,7 +33,7 @@ def plan(tmp_path: Path) -> Plan:
     settings = parse(
         ["--input", source, "--output", str(tmp_path / "out"), "--block_bytes", "2048", "--max_rejected_fraction", "1"]
     )
-    return Plan(settings, take_claim(settings.output, "run", take_over=False, remote=False), False)
+    return Plan(settings, take_claim(settings.output, "run", take_over=False), False)
 
 
 def run(plan: Plan) -> beam.runners.runner.PipelineResult:

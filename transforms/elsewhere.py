@@ -132,6 +132,12 @@ class BeamStore:
     def replace(self, uri: str, data: bytes, generation: str) -> bool:
         self._refuse(uri)
 
+    def renew(self, uri: str, data: bytes, generation: str) -> bool:
+        self._refuse(uri)
+
+    def age(self, uri: str) -> tuple[str, float]:
+        self._refuse(uri)
+
     def copy(self, source: Stat, uri: str) -> bool:
         self._refuse(uri)
 

@@ -16,11 +16,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from google.api_core import exceptions
+from google.api_core.datetime_helpers import DatetimeWithNanoseconds
 from google.cloud import storage
 
 from transforms import composing, connecting
@@ -85,14 +87,13 @@ class GcsStore:
 
     def stat(self, uri: str) -> Stat:
         with translated(uri, "storage.objects.get"):
-            told = connecting.RETRY(self._told)(self._url(uri, "storage/v1") + f"?fields={_FIELDS}", uri)
+            told = connecting.RETRY(self._told)(self._url(uri, "storage/v1") + f"?fields={_FIELDS}", uri)[0]
         return _stat_told(uri, told)
 
-    def _told(self, url: str, uri: str) -> dict[str, Any]:
-        """What storage says of objects, as far as a stat needs it: a night asks once an image, or lists them all."""
+    def _told(self, url: str, uri: str) -> tuple[dict[str, Any], str]:
+        """-> (what storage says of objects, the Date of its answer). A night asks once an image, or lists them all."""
         with self._connection.get(url, {"Accept-Encoding": "identity"}) as response:
-            told: dict[str, Any] = json.loads(body_of(response, uri))
-            return told
+            return json.loads(body_of(response, uri)), response.headers["date"]
 
     def _url(self, uri: str, api: str) -> str:
         bucket, name = split_object(uri)
@@ -147,7 +148,7 @@ class GcsStore:
         with translated(prefix, "storage.objects.list"):
             url = f"{self._client().api_endpoint}/storage/v1/b/{split_uri(prefix)[0]}/o?"
             query = urlencode({name: value for name, value in asked.items() if value})
-            told: dict[str, Any] = connecting.RETRY(self._told)(url + query, prefix)
+            told: dict[str, Any] = connecting.RETRY(self._told)(url + query, prefix)[0]
         return told
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
@@ -211,6 +212,17 @@ class GcsStore:
 
     def replace(self, uri: str, data: bytes, generation: str) -> bool:
         return self._upload(uri, data, "", int(generation) if generation else None) is not None
+
+    def renew(self, uri: str, data: bytes, generation: str) -> bool:
+        return self.replace(uri, data, generation)
+
+    def age(self, uri: str) -> tuple[str, float]:
+        """By the service's clock: an answer is dated too."""
+        with translated(uri, "storage.objects.get"):
+            url = self._url(uri, "storage/v1") + "?fields=generation,timeCreated"
+            told, date = connecting.RETRY(self._told)(url, uri)
+        written = DatetimeWithNanoseconds.from_rfc3339(told["timeCreated"])
+        return told["generation"], (parsedate_to_datetime(date) - written).total_seconds()
 
     def write(self, uri: str, data: bytes, content_type: str = "") -> Stat:
         """Write it whole, whatever is there."""

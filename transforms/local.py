@@ -163,6 +163,36 @@ class LocalStore:
         except OSError as error:
             raise translate(error, uri) from None
 
+    def renew(self, uri: str, data: bytes, generation: str) -> bool:
+        """Touch the opened file: one that was removed or replaced meanwhile does not come back, and a full disk is no hindrance."""
+        try:
+            descriptor, found = open_regular(uri)
+            try:
+                if found.generation != generation:
+                    return False
+                os.utime(descriptor)  # without a time, so that a file server takes its own
+                return True
+            finally:
+                os.close(descriptor)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise translate(error, uri) from None
+
+    def age(self, uri: str) -> tuple[str, float]:
+        """By the clock of whoever serves the folder, which dates a new file in it."""
+        try:
+            descriptor, found = open_regular(uri)  # opened: a network file system would tell an old time from its cache
+            try:
+                written = os.fstat(descriptor).st_mtime
+            finally:
+                os.close(descriptor)
+            with self._aside(uri) as aside:
+                self._write(aside, b"")
+                return found.generation, os.stat(aside).st_mtime - written
+        except OSError as error:
+            raise translate(error, uri) from None
+
     def copy(self, source: Stat, uri: str) -> bool:
         """One more link to the file, which nobody writes into; its bytes again where there can be none."""
         try:

@@ -3,6 +3,7 @@
     stat, list, folders, read   what is there; a read can name the generation it expects
     create                      only if absent: the one primitive the commit protocol stands on
     replace                     only if the generation is still the one that was seen
+    renew, age                  what a heartbeat stands on: be as if just written; seconds since then, by storage's own clock
     copy                        a whole object, only if absent; on the server, where there is one
     join                        exactly these byte ranges, in this order, checked by CRC32C
     delete                      missing ones are no error
@@ -149,6 +150,12 @@ class Store(Protocol):
 
     def replace(self, uri: str, data: bytes, generation: str) -> bool:
         """Overwrite that generation ("": whatever is there); False: it is another by now."""
+
+    def renew(self, uri: str, data: bytes, generation: str) -> bool:
+        """Let what is there, of that generation and those bytes, be as if it were written now; False: it is another by now."""
+
+    def age(self, uri: str) -> tuple[str, float]:
+        """-> (generation, seconds since it was written): both times are told by the store, whatever clock this machine has."""
 
     def copy(self, source: Stat, uri: str) -> bool:
         """Write that generation ("": any) of another object of the same store to `uri` unless it exists; False: it existed.

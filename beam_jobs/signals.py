@@ -1,0 +1,37 @@
+"""Make a process that is told to stop (SIGTERM), or whose terminal is gone (SIGHUP), end as after Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_STOPS = (signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def stops_as_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt in the main thread for each first signal that would end the process.
+
+    Those that come after it are ignored: what follows is short, and frees the output folder. Signals that are ignored already, as
+    under nohup, or that a caller inside Python handles, stay as they are; and so does everything in other threads than the main one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = [number for number in _STOPS if signal.getsignal(number) is signal.SIG_DFL]
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        for other in ours:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt(f"It was interrupted ({signal.Signals(number).name})")
+
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
