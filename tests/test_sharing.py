@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_another_datasets_folder_is_refused(
     if state == "sealed":
         world.put("a/manifest.json", manifest(image_folder=""))
     else:
-        take_claim(f"{world.root}/a", "run", take_over=False, remote=False)
+        take_claim(f"{world.root}/a", "run", take_over=False)
         if state == "ended":
             release_claim(f"{world.root}/a", "run")
     before = world.names("a")
@@ -193,11 +194,11 @@ def test_a_resumed_run_sweeps_what_its_own_runs_wrote(late: int, tmp_path: Path)
     """Images of before the first of these runs are another's, whose dataset may name them."""
     output = str(tmp_path)
     image = put(tmp_path / f"images/ab/{'ab' * 16}.jpg", b"x")
-    take_claim(output, "first", take_over=False, remote=False)
+    take_claim(output, "first", take_over=False)
     begun = json.loads((tmp_path / CLAIM).read_bytes())["begun"]
     os.utime(image, ns=((begun + late) * 1_000_000,) * 2)
     release_claim(output, "first")
-    assert take_claim(output, "second", take_over=False, remote=False).resumed
+    assert take_claim(output, "second", take_over=False).resumed
     put(tmp_path / "manifest.json", manifest())
     sweep_folder(output, "second", False)
     assert os.path.exists(image) == (late < 0)
@@ -229,7 +230,7 @@ def test_a_sweep_waits_for_whoever_may_count_on_images(
     world.put(old, b"named by nobody who is sealed")
     for name in "ab":
         add_user(images, f"{world.root}/{name}")
-    take_claim(f"{world.root}/b", "run", take_over=False, remote=False)
+    take_claim(f"{world.root}/b", "run", take_over=False)
     assert sweep(world, "a", remove=remove) == 1
     assert f"a run is at work on {world.root}/b" in capsys.readouterr().err
     release_claim(f"{world.root}/b", "run")
@@ -260,7 +261,7 @@ def test_a_sweep_of_a_datasets_own_images_is_refused(world: World, capsys: pytes
 def test_a_run_waits_for_a_sweep(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     images = f"{world.root}/images"
     add_user(images, f"{world.root}/a")
-    take_claim(sweep_place(images), "sweep", take_over=False, remote=False)
+    take_claim(sweep_place(images), "sweep", take_over=False)
     source = world.rows(1)
     assert world.run("b", source, images="images") == 1
     assert "`tuneset sweep` is removing images" in capsys.readouterr().err
@@ -325,8 +326,11 @@ class History:
             check_image_folder(Plan(settings, Claim("", 0, False), False))
             if sealed_before(settings) is not None:
                 return
-            plan = begin(settings, remote=False)
-        except (OptionError, Claimed):
+            plan = begin(settings, run := uuid.uuid4().hex[:12], remote=False)
+        except OptionError:
+            return
+        except Claimed:
+            release_claim(settings.output, run)  # as `prepare` does
             return
         if overwrite:
             self.receipts = {key: names for key, names in self.receipts.items() if key[0] != output}
