@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_jobs.option_values import check_printable, filled, reader_of, shown
+from beam_jobs.option_values import check_printable, filled, readable_place, reader_of, shown
 from beam_jobs.options import OptionError, Parser
 
 # Kinds of Beam's options; the values of others are texts.
@@ -46,13 +46,20 @@ def _read(words: Sequence[str]) -> Iterator[str]:
     for word in words:
         named = word.startswith("--")
         option, equals, value = word.partition("=") if named else (option, "", word)
-        kind = KINDS.get(option.removeprefix("--"))
         try:
             if named and not equals:
                 check_printable(word)
                 yield word
                 continue
-            value = reader_of(kind)(value) if kind else filled(value)
+            value = _reader(option, value)(value)
         except ArgumentTypeError as error:
             raise OptionError(f"{shown(option) if equals or not named else ''} {error}".strip()) from None
         yield option + equals + value if named else value
+
+
+def _reader(option: str, value: str) -> Callable[[str], str]:
+    """How a value is read: as the option's kind says, else as a place if it names a bucket, else as a text."""
+    kind = KINDS.get(option.removeprefix("--"))
+    if kind:
+        return reader_of(kind)
+    return readable_place if value.strip()[:3].lower() == "gs:" else filled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from beam_jobs.option_values import shown
 from beam_jobs.options import OptionError
 from transforms.core.splits import parse_splits
 from transforms.core.templates import TemplateError, parse_template
@@ -66,7 +67,9 @@ def check(settings: Settings) -> None:
     if settings.delimiter not in ("auto", *DELIMITERS) and (
         len(settings.delimiter) != 1 or not settings.delimiter.isascii() or settings.delimiter in '"\r\n'
     ):
-        raise OptionError(f"--delimiter {settings.delimiter}: expected one ASCII character, or {', '.join(DELIMITERS)}")
+        raise OptionError(
+            f"--delimiter {shown(settings.delimiter)}: expected one ASCII character, or {', '.join(DELIMITERS)}"
+        )
     if settings.decode_memory < 0:
         raise OptionError(f"--decode_memory {settings.decode_memory}: expected megabytes, or 0 for 400 a core")
     if not 1 <= settings.min_quality <= 95:

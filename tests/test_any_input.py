@@ -152,8 +152,8 @@ def test_a_job_ends_in_order(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     draw = random.Random(f"{write.__name__} {seed}")
-    argv = ["--max_rejected_fraction", "1", "--verify", "decode", "--block_bytes", draw.choice(("4096", "262144"))]
-    argv += draw.choice(OPTIONS) if write is not write_automl else ()
+    argv = ["--max_rejected_fraction", "1", "--block_bytes", draw.choice(("4096", "262144"))]
+    argv += ("--verify", "decode", *draw.choice(OPTIONS)) if write is not write_automl else ()
     argv += write(draw, tmp_path / "in", images(draw, tmp_path / "in", 100))
     status = prepare([*argv, "--output", str(tmp_path / "out")])
     told = capfd.readouterr().err

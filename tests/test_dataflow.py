@@ -27,6 +27,7 @@ from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.dataflow import dataflow_runner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from commands import with_usual
 from fake_cloud import FakeDataflow, fake_dataflow, fake_metadata
 from folders import assert_equal_folders, bmp, jpeg, put, read_folder, row, write_lines
 from google.cloud import storage as gcs_client
@@ -355,10 +356,9 @@ def place(cloud: Bucket) -> str:
 
 def launch(place: str, cloud: Bucket, service: FakeDataflow, *more: str) -> int:
     """Launch with the usual options, but for those that `more` gives."""
-    usual = [f"--input={cloud.job[1]}", f"--output={cloud.job[3]}", *WHERE, f"--dataflow_endpoint={service.url}"]
-    given = {word.partition("=")[0] for word in more}
-    usual = [word for word in usual if word.partition("=")[0] not in given]
-    return main(["template", "launch", "--spec", place, *usual, "--no_auth", *more])
+    usual = {"input": cloud.job[1], "output": cloud.job[3], "project": "my-project", "region": "europe-west1"}
+    words = with_usual(more, usual | {"dataflow_endpoint": service.url})
+    return main(["template", "launch", "--spec", place, "--no_auth", *words])
 
 
 def test_a_launch_reaches_the_service_with_parameters_and_workers(
@@ -498,7 +498,7 @@ def test_print_only_sends_nothing(
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--project="], "--project is missing: a launch has to say where the job runs"),
+        (["--project="], "--project is given without a value: give one, or leave it out"),
         (["--runner=DataflowRunner"], "--runner is for the template's launcher alone: leave it out"),
         (["--uri_prefix=gs://b/c", "--output=/out"], "--uri_prefix is no parameter of this template"),
         (["--input=raw/"], "--input raw/: the template takes only what matches ^gs://"),
@@ -514,6 +514,12 @@ def test_a_launch_with_a_wrong_option_sends_nothing(
     assert launch(place, cloud, service, *more) == 2
     assert capsys.readouterr().err.startswith(f"tuneset: {told}")
     assert service.requests == []
+
+
+def test_a_launch_has_to_say_where_it_runs(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--spec", place, "--input=gs://data/a", "--output=gs://data/b", "--region=europe-west1"]
+    assert main(["template", "launch", *words]) == 2
+    assert "--project is missing: a launch has to say where the job runs" in capsys.readouterr().err
 
 
 def test_a_spec_that_is_missing_or_older_is_told(

@@ -14,6 +14,7 @@ from typing import Any
 
 import laws
 import pytest
+from commands import with_usual
 from folders import put, row, write_lines
 from laws import counters, rejections
 from PIL import Image, ImageChops
@@ -54,7 +55,7 @@ def fit(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Fit:
         image = put(tmp_path / "in" / name, data)
         source = write_lines(tmp_path / "in/rows.jsonl", [row("see", [image]), row("no image")])
         output = tmp_path / f"out{len(list(tmp_path.glob('out*')))}"
-        options = ("--max_image_bytes", str(LIMIT), "--splits", "train=1", *argv)
+        options = with_usual(argv, {"max_image_bytes": str(LIMIT), "splits": "train=1"})
         status = prepare(["--input", source, "--output", str(output), *options])
         assert status == 0, capfd.readouterr().err
         found = laws.sealed(output)

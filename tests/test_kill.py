@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import with_usual
 from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_lines, write_rows
 from launcher import At, Launcher
 
@@ -45,7 +46,7 @@ class Case:
 
     def command(self, *flags: str) -> list[str]:
         places = ["--input", f"{self.input}/*.jsonl", "--output", str(self.output)]
-        return [*places, "--block_bytes", "4096", *flags, "--no_pipeline_type_check"]
+        return [*places, *with_usual(flags, {"block_bytes": "4096"}), "--no_pipeline_type_check"]
 
     def undisturbed(self, *flags: str) -> dict[str, Any]:
         """The folder of a run that nothing disturbed, by these options, in this output folder; then it is gone."""

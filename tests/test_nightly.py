@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cloud import Cloud
+from commands import with_usual
 from fault_proxy import Proxy
 from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_rows
 
@@ -23,7 +24,7 @@ from transforms.comparing import kind_of_change
 from transforms.sharing import add_user
 from transforms.sweeping import UsedImages
 
-FLAGS = ("--block_bytes", "2000", "--max_image_bytes", "20000", "--keep_blocks")
+USUAL = {"block_bytes": "2000", "max_image_bytes": "20000"}
 
 
 class Nights:
@@ -53,7 +54,7 @@ class Nights:
 
     def run(self, output: str, *flags: str, images: str = "images", source: str = "raw/") -> int:
         where = ["--input", f"{self.root}/{source}", "--output", f"{self.root}/{output}"]
-        return prepare([*where, "--image_folder", f"{self.root}/{images}", *FLAGS, *flags])
+        return prepare([*where, "--image_folder", f"{self.root}/{images}", "--keep_blocks", *with_usual(flags, USUAL)])
 
     def manifest(self, output: str) -> dict[str, Any]:
         if self._cloud:

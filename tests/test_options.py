@@ -254,6 +254,8 @@ def test_google_s_own_buckets_are_read_and_not_written(capsys: pytest.CaptureFix
         (("prepare", *NEEDED, "\r"), r"'\r' holds the control character \r: the script it comes from has Windows line ends"),
         (("prepare", *NEEDED, "--region", "us\r"), r"--region 'us\r' holds the control character \r"),
         (("prepare", *NEEDED, "--labels=a=b\n"), r"--labels 'a=b\n' holds the control character \n: take it out"),
+        (("prepare", *NEEDED, "--extra_package=gs://BUCKET/a.whl"), "--extra_package gs://BUCKET/a.whl: BUCKET is a"),
+        (("prepare", *NEEDED, "--delimiter=\r"), r"--delimiter \r: expected one ASCII character"),
         (("prepare", *NEEDED, "--region=REGION"), "--region REGION: expected small letters"),
         (("prepare", *NEEDED, "--project", "$PROJECT"), "--project $PROJECT is a placeholder: put your own value"),
         (("prepare", *NEEDED, "--job_name=<name>"), "--job_name <name> is a placeholder"),

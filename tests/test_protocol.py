@@ -20,6 +20,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from commands import with_usual
 from folders import bmp, jpeg, png, put, row, write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,7 +60,7 @@ class Run:
     """One execution of the rooms, in the floor plan's order, on the world as it is at each call."""
 
     def __init__(self, folder: Path, *, epoch: int = 1, flags: tuple[str, ...] = ()) -> None:
-        argv = ["--input", str(folder / "in" / "*.jsonl"), "--output", str(folder / "out"), *flags]
+        argv = with_usual(flags, {"input": str(folder / "in" / "*.jsonl"), "output": str(folder / "out")})
         self.plan = Plan(parse(argv), Claim(f"run{epoch}", epoch, epoch > 1), remote=False)
         self.ledgers = self.plan.ledgers
 
@@ -553,7 +554,7 @@ OTHER_VALUES = {
     "delimiter": "tab",
     "header": "no",
     "encoding": "latin-1",
-    "max_line_bytes": "2000", "allow_prefix": "/", "image_folder": "/elsewhere", "uri_prefix": "gs://b/x",
+    "max_line_bytes": "2000", "allow_prefix": "/", "image_folder": "/elsewhere", "uri_prefix": "gs://bucket/x",
     "model": "gemini-2.5", "max_images": "3", "max_image_bytes": "5000", "types": "png", "verify": "decode",
     "on_bad_image": "drop_image", "oversize": "resize", "min_quality": "80", "max_side": "99", "max_pixels": "99",
     "alpha": "flatten", "animation": "reject", "effort": "best", "upright": None, "on_too_many_images": "reject",
