@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 _STOPS = (signal.SIGTERM, signal.SIGHUP)
@@ -26,6 +28,7 @@ def stops_as_interrupts() -> Iterator[None]:
     def interrupt(number: int, _: FrameType | None) -> None:
         for other in ours:
             signal.signal(other, signal.SIG_IGN)
+        _end_children(os.getpid())
         raise KeyboardInterrupt(f"It was interrupted ({signal.Signals(number).name})")
 
     for number in ours:
@@ -35,3 +38,17 @@ def stops_as_interrupts() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+
+
+def _end_children(parent: int) -> None:
+    """End an engine's worker processes, and theirs, which it would wait for until their bundles are done.
+
+    Those in sessions of their own, as the ones that decode, end with their standard input. Without /proc nobody is found, and a
+    job of several processes ends later.
+    """
+    for thread in Path(f"/proc/{parent}/task").glob("*/children"):
+        with suppress(OSError):  # it has just ended
+            for child in map(int, thread.read_text().split()):
+                if os.getpgid(child) == os.getpgrp():
+                    _end_children(child)  # first: a shell's children are nobody's once it is gone
+                    os.kill(child, signal.SIGTERM)

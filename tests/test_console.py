@@ -99,7 +99,7 @@ def test_a_removal_does_not_wait_for_its_reader(swept: str, shared: Path) -> Non
     ("reader", "status", "said"),
     [
         ("| head -1 > /dev/null; exit ${PIPESTATUS[0]}", 0, ""),
-        (">&-", 0, ""),
+        (">&-", 0, "2,000 images, 2,000 bytes, named by none of them; --remove removes them."),
         ("> /dev/full", 1, "standard output cannot be written to: No space left on device. What was to be printed is not whole."),
         ("> /dev/null", 0, "2,000 images, 2,000 bytes, named by none of them; --remove removes them."),
     ],
