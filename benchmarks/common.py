@@ -140,15 +140,17 @@ class Run:
     peak: int  # bytes of memory, of the largest of them
 
 
-def run(*command: str | Path) -> Run:
-    """Run a command to its end.
+def run(*command: str | Path, code: Path | None = None) -> Run:
+    """Run a command to its end; `code` is the checkout whose packages it imports, if not those of this Python.
 
     Raises:
       SystemExit: it failed; the text is what it wrote.
     """
     began = time.perf_counter()
     with tempfile.TemporaryFile() as out:
-        child = subprocess.Popen([str(word) for word in command], stdout=out, stderr=subprocess.STDOUT)
+        environment = os.environ | ({"PYTHONPATH": str(code)} if code else {})
+        words = [str(word) for word in command]
+        child = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT, cwd=code, env=environment)
         _, status, used = os.wait4(child.pid, 0)
         wall = time.perf_counter() - began
         child.returncode = os.waitstatus_to_exitcode(status)

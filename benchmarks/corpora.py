@@ -32,12 +32,14 @@ class Case:
     """Commands that run one after another, each as `python -m beam_jobs COMMAND`; a word ending in .py is a script of examples/.
 
     Attributes:
+      fails: commands are expected to be refused.
       again: the first command writes its own input; the command that it prints is run once more, over files of a fixed time.
     """
 
     name: str
     commands: tuple[tuple[str, ...], ...]
     again: bool = False
+    fails: bool = False
 
 
 def put(path: Path, data: bytes | str) -> Path:
@@ -113,7 +115,7 @@ def gemini_row(number: int, names: Sequence[str]) -> dict[str, Any]:
         subtype = name.rpartition(".")[2].replace("jpg", "jpeg")
         parts += [{"text": f"Picture {at}:"}, {"fileData": {"mimeType": f"image/{subtype}", "fileUri": name}}]
     turns = [
-        {"role": "user", "parts": [*parts, {"text": f"Question {number}, été 日本?"}]},
+        {"role": "user", "parts": [*parts, {"text": f"Question {number}{', été 日本' if number % 2 else ''}?"}]},
         {"role": "model", "parts": [{"text": f"answer {number % 7}"}]},
     ]
     row: dict[str, Any] = {"contents": turns, "group": number % 11, "use": ("train", "validation", "test")[number % 3]}
@@ -306,7 +308,7 @@ def cases(inputs: str, out: str) -> list[Case]:
             prepare("refused", "rows.jsonl", "--no_such_option"),
             prepare("refused", "rows.jsonl", "--max_rejected_fraction", "0.01"),
             ("nothing",),
-        )),
+        ), fails=True),
         Case("help", (("--help",), ("prepare", "--help"), ("sweep", "--help"), ("demo", "--help"), ("--version",))),
     ]  # fmt: skip
 

@@ -3,7 +3,7 @@
 Each case of `corpora.py` is run by both commits at the same paths, over the same files. Then every file is compared: bytes,
 the rows of Parquet, of the manifest what it says of the dataset, the keys of blocks, exit statuses, and screens.
 
-    python benchmarks/same_bytes.py BEFORE AFTER [--rows 200000] [--only rows,text] [--ignore KEY] [--ignore_screens]
+    python benchmarks/same_bytes.py BEFORE AFTER [--rows 200000] [--only rows,text] [--ignore KEY]
     python benchmarks/same_bytes.py BEFORE AFTER --speed [--rows 200000] [--images 20000] [--alternations 7]
 
 BEFORE and AFTER are commits of this repository, or folders that hold a checkout, with whatever is uncommitted there. Both
@@ -18,6 +18,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -94,10 +95,10 @@ def run_case(case: Case, commands: Commands, work: Path, results: Path, bucket: 
     for command in case.commands:
         fix_times(work)
         screens.append(commands.run(command))
-    if case.again and (printed := re.search(r"^  tuneset (prepare .*)$", screens[0]["out"], re.MULTILINE)):
-        shutil.rmtree(work / case.name / "dataset")
+    if case.again:
+        shutil.rmtree(work / case.name / "dataset", ignore_errors=True)
         fix_times(work)
-        screens.append(commands.run([*shlex.split(printed[1]), KEEP]))
+        screens.append(run_printed(screens[0]["out"], commands))
     if bucket:
         take_objects(bucket, work)
     for screen in screens:
@@ -107,7 +108,16 @@ def run_case(case: Case, commands: Commands, work: Path, results: Path, bucket: 
     return work.rename(results / case.name)
 
 
+def run_printed(screen: str, commands: Commands) -> dict[str, Any]:
+    """Run the command that a screen shows, keeping its blocks."""
+    printed = re.search(r"^  tuneset (prepare .*)$", screen, re.MULTILINE)
+    if not printed:
+        return {"status": 1, "out": "", "err": "no command was printed"}
+    return commands.run([*shlex.split(printed[1]), KEEP])
+
+
 def fix_times(folder: Path) -> None:
+    """Give files their time, but for manifests, which hold the times of files beside them."""
     for path in folder.rglob("*"):
         if path.name != "manifest.json":
             os.utime(path, (FIXED, FIXED))
@@ -172,15 +182,17 @@ def take_objects(bucket: storage.Bucket, folder: Path) -> None:
 class Comparison:
     """What two results of a case have in common and where they differ."""
 
+    fails: bool  # the case is about failures; of another one a failure of both is no agreement
     ignored: frozenset[str]  # keys of the manifest's dataset, nested ones with dots
     screens: bool
+    blocks: bool  # whether names in work folders are compared
     files: int = 0
     keys: int = 0
     statuses: list[int] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
 
     def compare(self, before: Path, after: Path) -> None:
-        left, right = files_of(before), files_of(after)
+        left, right = (files_of(folder, self.blocks) for folder in (before, after))
         for name in sorted(left ^ right):
             self.differences.append(f"{name}: only {'before' if name in left else 'after'}")
         for name in sorted(left & right):
@@ -194,6 +206,8 @@ class Comparison:
 
     def _compare_screens(self, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
         self.statuses = [screen["status"] for screen in before]
+        if any(self.statuses) and not self.fails:
+            self.differences.append(f"before failed: {[screen['err'][-300:] for screen in before]}")
         for number, (left, right) in enumerate(zip(before, after, strict=True), 1):
             for key in ("status", "out", "err") if self.screens else ("status",):
                 if left[key] != right[key]:
@@ -226,9 +240,13 @@ class Comparison:
         return "\n".join([line, *(f"    {difference}" for difference in self.differences[:SHOWN]), *more])
 
 
-def files_of(folder: Path) -> set[str]:
-    """Relative names of files; in the work folder without the digests of parts, which may hold a time, and without epochs."""
+def files_of(folder: Path, blocks: bool) -> set[str]:
+    """Relative names of files; in work folders without the digests of parts, which may hold a time, and without epochs.
+
+    blocks: whether files of work folders are among them.
+    """
     names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = (name for name in names if blocks or "/_tuneset/" not in name)
     return {re.sub(r"(/_tuneset/.*/[0-9a-f]{32})\.(?:[0-9a-f]{20}|\d{13})\.", r"\1.", name) for name in names}
 
 
@@ -279,7 +297,8 @@ def compare_cases(codes: Sequence[Path], folder: Path, options: argparse.Namespa
             stack.callback(commands[-1].close)
         print(f"{'case':16}  {'files':>5}  {'keys':>5}  {'exit status':13}  result")
         for case, there in chosen:
-            comparison = Comparison(frozenset(options.ignore), not options.ignore_screens)
+            what = (not options.ignore_screens, not options.ignore_keys)
+            comparison = Comparison(case.fails, frozenset(options.ignore), *what)
             comparison.compare(*(run_case(case, commands[at], out, sides[at], there) for at in (0, 1)))
             print(comparison.told(case.name), flush=True)
             differing += bool(comparison.differences)
@@ -315,8 +334,7 @@ def compare_speed(codes: Sequence[Path], folder: Path, options: argparse.Namespa
 def processor_seconds(code: Path, source: Path, output: Path, verify: str) -> float:
     """User and system time of a job and its child processes."""
     command = ("prepare", "--input", source, "--output", output, "--verify", verify)
-    os.environ["PYTHONPATH"] = str(code)
-    used = run(sys.executable, "-m", "beam_jobs", *command)
+    used = run(sys.executable, "-m", "beam_jobs", *command, code=code)
     shutil.rmtree(output)
     return used.cpu
 
@@ -337,11 +355,13 @@ def main() -> int:
         help="a key of the manifest's dataset that may differ, such as tool or options.seed; may be repeated",
     )
     parser.add_argument("--ignore_screens", action="store_true", help="do not compare what commands print")
+    parser.add_argument("--ignore_keys", action="store_true", help="do not compare the keys of blocks")
     parser.add_argument("--speed", action="store_true", help="compare processor time instead")
     parser.add_argument("--images", type=int, default=20_000, help="references to local images (default 20,000)")
     parser.add_argument("--alternations", type=int, default=7, help="measured runs of each commit (default 7)")
     parser.add_argument("--workdir", default="", help="folder for data and results (default: a temporary one)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # worktrees and the server are removed then, too
     with workdir(options.workdir) as folder, ExitStack() as stack:
         codes = [
             stack.enter_context(checkout(named, folder / f"code{number}"))
