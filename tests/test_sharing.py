@@ -305,9 +305,6 @@ def test_a_dataset_of_another_machine(
 # Every order of them
 
 
-FOLDERS = ("", "a/images", "images", "link")  # link: to a/images
-
-
 class History:
     """Runs whose steps are taken one by one, between those of others: the real ones but for the job, which only writes images."""
 
@@ -378,7 +375,7 @@ class History:
 
     def sweep(self, folder: str, datasets: str) -> None:
         named = ",".join(f"{self.root}/{name}" for name in datasets)
-        flags = ["--image_folder", f"{self.root}/{folder or 'b/images'}", "--datasets", named, "--min_age_hours", "0"]
+        flags = ["--image_folder", f"{self.root}/{folder}", "--datasets", named, "--min_age_hours", "0"]
         main(["sweep", *flags, "--remove"])
 
     def lost(self) -> list[str]:
@@ -392,27 +389,26 @@ class History:
         return [uri for uri in named if not os.path.exists(uri)]
 
 
-OUTPUT, FOLDER, NUMBER = st.sampled_from("ab"), st.sampled_from(FOLDERS), st.integers(0, 2)
-RUN = st.tuples(
-    st.just("run"),
-    OUTPUT,
-    FOLDER,
-    st.booleans(),
-    st.sets(NUMBER, max_size=2),
-    st.sampled_from(["finish", "stop", "seal"]),
-)
-STEPS = st.one_of(
-    RUN,
-    RUN,
-    st.tuples(st.just("launch"), OUTPUT, FOLDER, st.booleans()),
-    st.tuples(st.just("work"), OUTPUT, NUMBER),
-    st.tuples(st.sampled_from(["finish", "stop", "retire"]), OUTPUT),
-    st.tuples(st.just("sweep"), FOLDER, st.sampled_from(["a", "b", "ab"])),
+MOVES = (
+    ("run", "a", "", False, {0, 1}, "finish"),
+    ("run", "a", "", False, {0}, "stop"),
+    ("run", "a", "", True, {2}, "finish"),
+    ("run", "a", "a/images", True, {0}, "finish"),
+    ("run", "a", "images", True, {1}, "finish"),
+    ("run", "b", "a/images", False, {0, 1}, "finish"),
+    ("run", "b", "link", True, {0}, "finish"),
+    ("run", "b", "images", False, {0, 1}, "finish"),
+    ("launch", "a", "", True),
+    ("launch", "b", "a/images", False),
+    ("launch", "b", "images", False),
+    *((name, output) for name in ("finish", "seal", "stop", "retire") for output in "ab"),
+    *(("work", output, number) for output in "ab" for number in (0, 2)),
+    *(("sweep", folder, datasets) for folder in ("a/images", "images") for datasets in "ab"),
 )
 
 
-@settings(max_examples=150)
-@given(st.lists(STEPS, min_size=3, max_size=10))
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(MOVES), min_size=3, max_size=12))
 def test_no_image_that_a_sealed_dataset_names_is_ever_gone(steps: list[tuple[Any, ...]]) -> None:
     with tempfile.TemporaryDirectory() as root:
         history = History(Path(root))
