@@ -30,17 +30,19 @@ def next_steps(dataset: dict[str, Any], settings: Settings) -> list[str]:
       dataset: what the manifest says of it.
       settings: of the run that sealed it, with absolute paths.
     """
-    steps = _replay(dataset, settings)
+    steps, joining = _replay(dataset, settings), _joining(dataset, settings)
     if not dataset["splits"]["train"]:
-        return [*steps, "No tuning job can use it: it has nothing to train on."]
+        steps.append("No tuning job can use it alone: it has nothing to train on.")
+        if not joining:
+            return steps
     if dataset["uploadable"] == "not yet":
-        return steps + _for_upload(settings)
+        return steps + _for_upload(settings) + joining
     if is_local(settings.output):
         steps += _upload(dataset, settings)
-    else:
+    elif dataset["splits"]["train"]:
         names = " and ".join(f"{settings.output}/{name}" for name in _tuning_files(dataset))
         steps.append(f"Name {names} to the tuning job.")
-    return steps + _joining(dataset, settings) + _readers(dataset, settings)
+    return steps + joining + _readers(dataset, settings)
 
 
 def _tuning_files(dataset: dict[str, Any]) -> list[str]:
@@ -79,8 +81,9 @@ def _upload(dataset: dict[str, Any], settings: Settings) -> list[str]:
         commands.append(f"  (cd {folder} && gcloud storage cp --no-clobber --read-paths-from-stdin {target} < {paths})")
     names = [*(file["name"] for file in dataset["files"]), MANIFEST]
     commands.append(f"  {_upload_files(settings.output, names, prefix)}")
+    use = f", and name {' and '.join(_tuning_files(dataset))} to the tuning job" if dataset["splits"]["train"] else ""
     return [
-        f"Upload {images}the dataset's own files{said}, and name {' and '.join(_tuning_files(dataset))} to the tuning job:",
+        f"Upload {images}the dataset's own files{said}{use}:",
         *commands,
     ]
 
@@ -151,6 +154,8 @@ def _joining(dataset: dict[str, Any], settings: Settings) -> list[str]:
         prefix = before["options"]["uri_prefix"]
     except (StorageError, NoCredentials, ValueError, LookupError, TypeError):
         return []  # it was copied there, or its dataset is gone
+    if before["uploadable"] != dataset["uploadable"]:
+        return []
     limits = {"validation.jsonl": settings.max_validation}
     most, most_bytes = settings.profile.max_file_examples, settings.profile.max_file_bytes
     if not pairs or any(
@@ -174,7 +179,7 @@ def _joining(dataset: dict[str, Any], settings: Settings) -> list[str]:
             for name in names
         ]
         after = ""
-    said = f"These lines belong to those of {first}, and none is in both. For one tuning job on all of them{after}:"
+    said = f"These lines belong to those of {first}, and none is in both. For one job on all of them{after}:"
     return [said, *(f"  {command}" for command in commands)]
 
 
