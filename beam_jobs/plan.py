@@ -146,7 +146,9 @@ class Plan:
     @property
     def uploads(self) -> UploadLister | None:
         s = self.settings
-        return UploadLister(image_folder=self.image_folder, uri_prefix=s.uri_prefix) if s.uri_prefix else None
+        if not s.uri_prefix:
+            return None
+        return UploadLister(writer=self.writer, image_folder=self.image_folder, uri_prefix=s.uri_prefix)
 
     @property
     def dataset(self) -> dict[str, Any]:

@@ -83,20 +83,15 @@ class SealDataset(beam.PTransform):
             | "Join files" >> beam.Map(lambda grouped: from_parts(join_chunks, grouped, self.writer))
         )
         more = {"night": AsSingleton(night[0])} if night else {}
-        if self.uploads:
-            listed = root | "List uploads" >> beam.Map(
-                lambda *given: patiently(self._list_uploads, *given), AsList(files), AsSingleton(plan)
-            )
-            more["uploads"] = AsSingleton(listed)
+        if lister := self.uploads:
+            write_list = beam.Map(lambda *given: patiently(lister.write, *given), AsList(files), AsSingleton(plan))
+            more["uploads"] = AsSingleton(root | "List uploads" >> write_list)
         return root | "Write manifest" >> beam.Map(
             lambda *given, **more: patiently(partial(self._manifest, **more), *given),
             AsList(files),
             AsSingleton(plan),
             **more,
         )
-
-    def _list_uploads(self, _: None, files: list[Joined], plan: Plan) -> Joined | None:
-        return None if plan.fault or not self.uploads else self.uploads.write(files, self.writer)
 
     def _write(self, *given: Any) -> list[tuple[str, Chunk]]:
         return list(self.writer.write(*given))
@@ -127,12 +122,7 @@ class SealDataset(beam.PTransform):
         return plan
 
     def _manifest(
-        self,
-        _: None,
-        files: list[Joined],
-        plan: Plan,
-        night: dict[str, Any] | None = None,
-        uploads: Joined | None = None,
+        self, _: None, files: list[Joined], plan: Plan, night: Any = None, uploads: Joined | None = None
     ) -> str:
         self.writer.check_claim()
         folder = self.writer.folder

@@ -18,6 +18,7 @@ import numpy as np
 
 from transforms.core import jsonl
 from transforms.core.places import uploaded_images
+from transforms.core.sealing import Plan
 from transforms.joining import Joined
 from transforms.segments import SegmentWriter
 from transforms.storage import crc32c, is_local, store_for
@@ -34,10 +35,12 @@ class UploadLister:
     """Writes the list of a dataset's images.
 
     Args:
-      image_folder: where they lie; of one in Cloud Storage nothing has to be uploaded.
+      writer: of the dataset's files.
+      image_folder: where images lie; of one in Cloud Storage nothing has to be uploaded.
       uri_prefix: where the dataset will be uploaded to.
     """
 
+    writer: SegmentWriter
     image_folder: str
     uri_prefix: str
 
@@ -46,20 +49,22 @@ class UploadLister:
         """What the manifest says of it."""
         return {"from": self.image_folder, "to": uploaded_images(self.uri_prefix)}
 
-    def write(self, files: Iterable[Joined], writer: SegmentWriter) -> Joined:
+    def write(self, _: None, files: Iterable[Joined], plan: Plan) -> Joined | None:
         """List the images that the files' lines name and that lie in the image folder; lists the same however often it is called."""
-        writer.check_claim()
+        if plan.fault:
+            return None
+        self.writer.check_claim()
         names = np.zeros(0, "S40")
         for file in sorted(files, key=lambda file: file.name):
             if file.name.endswith(".jsonl") and file.name != "rejected.jsonl":
-                named = self._named_in(f"{writer.folder}/{file.name}")
+                named = self._named_in(f"{self.writer.folder}/{file.name}")
                 while some := list(islice(named, _SOME)):
                     names = np.unique(np.concatenate([names, np.array(some, "S40")]))
         paths = [
             path for name in names.tolist() if os.path.lexists(os.path.join(self.image_folder, path := _path_of(name)))
         ]
         data = "".join(f"{path}\n" for path in paths).encode()
-        uri = f"{writer.folder}/{UPLOADS}"
+        uri = f"{self.writer.folder}/{UPLOADS}"
         store = store_for(uri)
         store.replace(uri, data, "")
         return Joined(UPLOADS, len(paths), len(data), crc32c(data), store.stat(uri).generation)
