@@ -74,6 +74,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
         max_rejected_fraction=s.max_rejected_fraction,
         dataset=p.dataset,
         run=p.run,
+        uploads=p.uploads,
     )
     sweep = SweepBlocks(folder=s.output, run=p.ledgers.run, keep_blocks=s.keep_blocks, access=p.access)
     _ = sealed | "Clean up" >> sweep

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +26,7 @@ from transforms.segments import SegmentWriter
 from transforms.staging import Stager
 from transforms.storage import Access, is_local
 from transforms.tables import TableReader
+from transforms.uploading import UploadLister
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,6 @@ class Plan:
             **self.settings.shaping(),
             "image_folder": self.image_folder,
             "folders": self.inspector.places.folders,
-            "root": self.inspector.places.root,
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
         }
@@ -124,13 +123,14 @@ class Plan:
 
     @cached_property
     def fitter(self) -> Fitter:
-        stage = not is_local(self.settings.output) and self.settings.verify != "none"
+        travels = not is_local(self.settings.output) or self.settings.uri_prefix != ""
         return Fitter(
             ledgers=self.ledgers,
             inspector=self.inspector,
             image_folder=self.image_folder,
-            stage=stage,
+            stage=travels and self.settings.verify != "none",
             copy=self.settings.stage == "copy",
+            uri_prefix=self.settings.uri_prefix,
         )
 
     @cached_property
@@ -138,10 +138,18 @@ class Plan:
         return SegmentWriter(self.settings.output, self.settings.verify != "none", self.claim.run, self.access)
 
     @property
+    def uploads(self) -> UploadLister | None:
+        s = self.settings
+        if not s.uri_prefix:
+            return None
+        return UploadLister(writer=self.writer, image_folder=self.image_folder, uri_prefix=s.uri_prefix)
+
+    @property
     def dataset(self) -> dict[str, Any]:
         """What the manifest says of the dataset beside its files and counts: a function of inputs and options."""
         s = self.settings
-        return {
+        more = {"upload": self.uploads.mapping} if self.uploads else {}
+        return more | {
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
             "inputs": list(s.input),
@@ -174,9 +182,5 @@ def places(settings: Settings, remote: bool) -> Places:
         folders = ("gs://", *sorted(root.rstrip("/") or "/" for root in roots))
     if remote:
         folders = tuple(folder for folder in folders if not is_local(folder))
-    local = [folder for folder in folders if is_local(folder)]
-    root = posixpath.commonpath(local) if local else "/"
     tables = any(input.format == "table" for input in settings.inputs)
-    return Places(
-        folders, root, settings.uri_prefix, (settings.image_folder or f"{settings.output}/images") if tables else ""
-    )
+    return Places(folders, (settings.image_folder or f"{settings.output}/images") if tables else "")

@@ -1,24 +1,18 @@
-"""What a person reads at the end: the ledger as a table, what was written, what to do next. Also one-paragraph causes."""
+"""What a person reads at the end: the ledger as a table, what was written. Also one-paragraph causes."""
 
 from __future__ import annotations
 
 import re
-import shlex
-from dataclasses import replace
 from typing import Any
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
+from beam_jobs.next_steps import next_steps
 from beam_jobs.settings import Settings
 from transforms.comparing import KINDS
 from transforms.core.ledger import COUNTERS
 from transforms.core.reasons import REASONS
 from transforms.core.warning_codes import Notice, as_lines
-from transforms.storage import is_local
-
-# Secure Fine-Tuning Service Agent, from the prerequisites of Google's notebook on tuning with multimodal datasets, read 2026-11-22
-_AGENT = "serviceAccount:service-PROJECT_NUMBER@gcp-sa-vertex-tune.iam.gserviceaccount.com"
-_BUCKETS = 10  # that are shown
 
 
 def sealed(manifest: dict[str, Any], settings: Settings) -> str:
@@ -104,83 +98,6 @@ def warnings(dataset: dict[str, Any]) -> list[str]:
     """A line for each warning of a dataset; one that an older version sealed tells none."""
     told = dataset.get("warnings", ())
     return as_lines(Notice(one["code"], one["count"], one["example"], one.get("detail", "")) for one in told)
-
-
-def next_steps(dataset: dict[str, Any], settings: Settings) -> list[str]:
-    output, steps = settings.output, []
-    if dataset["reasons"]:
-        steps.append("Mend what rejected.jsonl names, then replay just those rows:")
-        steps.append(f"  {_replay(settings)}")
-    files = [
-        f["name"]
-        for f in dataset["files"]
-        if re.fullmatch(r"(train|validation)(-\d.*)?\.jsonl", f["name"]) and f["lines"]
-    ]
-    if not dataset["splits"]["train"]:
-        steps.append("No tuning job can use it: it has nothing to train on.")
-    elif dataset["uploadable"] == "not yet":
-        steps.append("Not yet uploadable: fileUri holds local paths. Say where the images will be, and run again:")
-        steps.append(f"  {_again(settings, output=f'{output}-for-upload', uri_prefix='gs://BUCKET/FOLDER')}")
-    elif is_local(output):
-        prefix = settings.uri_prefix or "gs://BUCKET/FOLDER"
-        steps.append(f"Upload it, then name {' and '.join(files)} to the tuning job:")
-        uploads = [(output, prefix)]
-        if settings.uri_prefix:
-            if settings.image_folder:
-                uploads.insert(0, (settings.image_folder, f"{prefix}/images"))
-            uploads.insert(0, (_root(settings), prefix))
-        steps += [f"  {shlex.join(['gcloud', 'storage', 'rsync', '--recursive', *two])}" for two in uploads]
-    else:
-        steps.append(f"Name {' and '.join(f'{output}/{name}' for name in files)} to the tuning job.")
-    return steps + readers(dataset, settings)
-
-
-def readers(dataset: dict[str, Any], settings: Settings) -> list[str]:
-    """The buckets that the tuning service must be able to read, and the command that lets its service agent."""
-    own = [uri[5:].partition("/")[0] for uri in (settings.output, settings.uri_prefix) if uri.startswith("gs://")]
-    buckets = sorted({*own, *dataset["buckets"]})
-    if not buckets:
-        return []
-    shown, more = buckets[:_BUCKETS], len(buckets) - _BUCKETS
-    named = " ".join(f"gs://{bucket}" for bucket in shown)
-    if dataset.get("more_buckets"):
-        rest = f" and over {more:,} more, of which manifest.json names the first {len(dataset['buckets']):,}"
-    else:
-        rest = f" and {more:,} more, which manifest.json names" if more > 0 else ""
-    which, end = (f"gs://{shown[0]}", "") if len(shown) == 1 else ("$b", "; done")
-    start = f"for b in {named}; do " if end else ""
-    return [
-        f"The tuning service must be able to read {named}{rest}. Once, for its agent (PROJECT_NUMBER is that of the tuning job):",
-        f"  {start}gcloud storage buckets add-iam-policy-binding {which} --member={_AGENT} --role=roles/storage.objectViewer{end}",
-    ]
-
-
-def _root(settings: Settings) -> str:
-    from beam_jobs.plan import places
-
-    return places(settings, remote=False).root
-
-
-def _replay(settings: Settings) -> str:
-    """The command that replays the rejected rows: by the same options, so that they fall into the same splits.
-
-    They now lie in another folder, so what the first run was allowed to read must be said.
-    """
-    from beam_jobs.plan import places
-
-    return _again(
-        settings,
-        input=(f"{settings.output}/rejected.jsonl",),
-        output=f"{settings.output}-replayed",
-        input_format="auto",
-        allow_prefix=places(settings, remote=False).readable,
-    )
-
-
-def _again(settings: Settings, **changed: Any) -> str:
-    """The command of a run on another output folder, by these options but for the changed ones."""
-    again = replace(settings, **changed, overwrite=False, take_over=False)
-    return shlex.join(["tuneset", "prepare", *again.as_flags()])
 
 
 def count(number: int, noun: str) -> str:

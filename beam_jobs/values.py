@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from beam_jobs.option_values import shown
@@ -113,7 +114,12 @@ def check(settings: Settings) -> None:
         raise OptionError(f"--uri_prefix {settings.uri_prefix}: expected gs://BUCKET/FOLDER")
     if settings.uri_prefix and settings.output.startswith("gs://"):
         raise OptionError("--uri_prefix is for a local --output; a gs:// output names its images as they are")
+    if re.search(r"[*?#\[\]]", settings.uri_prefix):
+        raise OptionError(
+            f"--uri_prefix {settings.uri_prefix}: gcloud takes *, ?, #, [ and ] for patterns: choose another"
+        )
     looks = {
+        "--uri_prefix": settings.uri_prefix != "",
         "--upright": settings.upright,
         "--on_bad_image drop_image": settings.on_bad_image == "drop_image",
         "--oversize reject": settings.oversize == "reject",

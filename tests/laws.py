@@ -68,7 +68,11 @@ def assert_files(path: Path, found: Folder) -> None:
     """The manifest names every file, with its size, checksum and lines, and there is no other but images."""
     told = {f["name"]: f for f in found["manifest.json"]["files"]}
     other = {name for name in found if not name.startswith(("images/", "_tuneset/"))}
-    assert other == {*told, "manifest.json"}
+    lists = [found["manifest.json"]["upload_list"]] if "upload_list" in found["manifest.json"] else []
+    assert other == {*told, "manifest.json", *(one["name"] for one in lists)}
+    for one in lists:
+        data = found[one["name"]]
+        assert (one["lines"], one["bytes"], one["crc32c"]) == (data.count(b"\n"), len(data), google_crc32c.value(data))
     for name, f in told.items():
         if name.startswith("images"):
             assert f == {"name": name}  # its rows depend on the blocks

@@ -29,7 +29,7 @@ PAPERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAPERS]
 
-OTHERS_FLAGS = {"check", "recursive", "strict", "file", "repeat"}  # of ruff, gcloud, mypy, docker, the benchmarks
+OTHERS_FLAGS = {"check", "no", "read", "strict", "file", "repeat"}  # of ruff, gcloud, mypy, docker, the benchmarks
 OTHERS_FLAGS |= {"artifacts", "flink", "parallelism", "service_port", "environment_option"}  # of Beam's engines
 # What a checkout holds beside the repository: as .gitignore says.
 NOT_OURS = {

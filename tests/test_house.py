@@ -158,7 +158,10 @@ class _Labels(PipelineVisitor):
             self.visit_transform(node)
 
 
-EVERYTHING = ("--sample", "10", "--shuffle_seed", "a", "--previous", "/before", "--image_folder", "/images")
+EVERYTHING = (
+    *("--sample", "10", "--shuffle_seed", "a", "--previous", "/before", "--image_folder", "/images"),
+    *("--uri_prefix", "gs://bucket/data"),
+)
 
 
 def labels(*flags: str) -> list[str]:

@@ -261,16 +261,6 @@ def test_allow_prefix_replaces_both_defaults(tmp_path: Path) -> None:
         assert why_not_resolved(uri, *given.folders) == reason, uri
 
 
-@pytest.mark.parametrize(
-    "prefixes, root", [("/", "/"), ("/,/data", "/"), ("gs://b", "/"), ("/data/a,/data/b", "/data")]
-)
-def test_the_root_of_what_may_be_read_is_what_uploading_maps(prefixes: str, root: str) -> None:
-    given = allowed("--input", "/data/in.jsonl", "--allow_prefix", prefixes, "--uri_prefix", "gs://up/load")
-    assert given.root == root
-    assert given.publish("/data/a/x.png") == "gs://up/load/" + os.path.relpath("/data/a/x.png", root)
-    assert given.publish("gs://b/x.png") == "gs://b/x.png"
-
-
 def test_a_remote_runner_reads_no_local_file(tmp_path: Path) -> None:
     for prefixes in ("", f"gs://,{tmp_path}"):
         given = allowed("--input", f"{tmp_path}/in.jsonl", "--allow_prefix", prefixes, remote=True)

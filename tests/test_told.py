@@ -239,9 +239,7 @@ def test_a_file_system_that_is_not_installed_is_named() -> None:
 
 def pasted(screen: str) -> list[list[str]]:
     """The commands of a closing screen, as a shell reads them."""
-    return [
-        shlex.split(line) for line in screen.splitlines() if line.startswith(("  tuneset ", "  gcloud storage rsync"))
-    ]
+    return [shlex.split(line) for line in screen.splitlines() if line.startswith(("  tuneset ", "  (cd "))]
 
 
 def test_the_next_steps_can_be_pasted(here: Path, capsys: Told) -> None:
@@ -265,15 +263,15 @@ def test_the_next_steps_can_be_pasted(here: Path, capsys: Told) -> None:
     assert upload[-2:] == ["--splits", "train=1"] and f"{here}/a set-for-upload" in upload
     assert main([word.replace("gs://BUCKET/FOLDER", "gs://bucket/my data") for word in upload[1:]]) == 0
     said = capsys.readouterr().out
-    assert "Upload it, then name train.jsonl to the tuning job:" in said  # validation.jsonl is empty
-    photos, dataset = pasted(said)[1:]
-    assert photos[-2:] == [f"{here}/my photos (2024)", "gs://bucket/my data"]
-    assert dataset[-2:] == [f"{here}/a set-for-upload", "gs://bucket/my data"]
+    assert "and name train.jsonl to the tuning job:" in said  # validation.jsonl is empty
+    images, files = pasted(said)[1:]
+    assert images[:2] == ["(cd", f"{here}/a set-for-upload/images"] and "gs://bucket/my data/images/" in images
+    assert files[:2] == ["(cd", f"{here}/a set-for-upload"] and files[-1] == "gs://bucket/my data/)"
     uris = [
         json.loads(line)["contents"][0]["parts"][0]["fileData"]["fileUri"]
         for line in Path("a set-for-upload/train.jsonl").read_text().splitlines()
     ]
-    assert uris[0] == "gs://bucket/my data/it's a cat/0.png"
+    assert len(uris) == 3 and all(uri.startswith("gs://bucket/my data/images/") for uri in uris)
 
 
 def test_a_dataset_without_a_line_to_train_on_is_named_to_no_tuning_job(here: Path, capsys: Told) -> None:
@@ -281,11 +279,9 @@ def test_a_dataset_without_a_line_to_train_on_is_named_to_no_tuning_job(here: Pa
     argv = ["prepare", "--input", "one.jsonl", "--output", "out", "--uri_prefix", "gs://bucket/data"]
     assert main([*argv, "--splits", "train=0.001,test=0.999"]) == 0
     said = capsys.readouterr().out
-    assert (
-        "! empty_split: train.jsonl is empty." in said
-        and "No tuning job can use it: it has nothing to train on." in said
-    )
-    assert "name " not in said and "rsync" not in said
+    assert "! empty_split: train.jsonl is empty." in said
+    assert "No tuning job can use it alone: it has nothing to train on." in said
+    assert "name " not in said and "gcloud" not in said
 
 
 def test_a_path_that_is_not_utf_8_is_refused(here: Path, capsys: Told) -> None:

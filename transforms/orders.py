@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from transforms.committing import WORK, Ledgers
+from transforms.core.places import uploaded_images
 from transforms.core.policy import FitPolicy
 from transforms.core.records import FitOrder, Fitted, ImageFacts
 from transforms.looking import Inspector
@@ -18,7 +19,8 @@ _SUFFIX = {"jpeg": ".jpg"}
 class Fitter:
     """Where rewritten images go, and by which policy.
 
-    stage: conforming local images are copied beside them, as the output is gs://. copy: gs:// ones are too, on the server.
+    stage: conforming local images are put beside them, as the dataset will be read elsewhere. copy: gs:// ones are too, on the
+    server. uri_prefix: where a local dataset will be uploaded to, if anywhere.
     """
 
     ledgers: Ledgers
@@ -26,6 +28,7 @@ class Fitter:
     image_folder: str
     stage: bool
     copy: bool = False
+    uri_prefix: str = ""
 
     @property
     def policy(self) -> FitPolicy:
@@ -45,10 +48,9 @@ class Fitter:
         return f"{self.image_folder}/{key[:2]}/{key}{_SUFFIX.get(type, '.' + type)}"
 
     def publish(self, fitted: Fitted) -> str:
-        """The fileUri of a rewritten image, as it will be called after uploading."""
-        places = self.inspector.places
-        if places.uri_prefix and is_local(fitted.uri):
-            return places.uri_prefix.rstrip("/") + "/images" + fitted.uri[len(self.image_folder) :]
+        """The fileUri of an image of the image folder, as it will be called after uploading."""
+        if self.uri_prefix and is_local(fitted.uri):
+            return f"{uploaded_images(self.uri_prefix)}/{fitted.uri.rpartition('/')[2]}"
         return fitted.uri
 
     def outcome_path(self, key: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from hashlib import blake2b
 
 from transforms.allowed import open_allowed
 from transforms.core.facts import read_facts
@@ -18,7 +17,8 @@ from transforms.core.records import FitOrder, Fitted, ImageFacts
 from transforms.local import read_open
 from transforms.looking import unpack
 from transforms.orders import Fitter
-from transforms.storage import Changed, NotFound, Stat, StorageError, Unavailable, is_local, store_for
+from transforms.staging import content_name
+from transforms.storage import Changed, NotAFile, NotFound, Stat, StorageError, Unavailable, is_local, store_for
 from transforms.walking import translate
 
 _HEAD = 64 << 10
@@ -44,7 +44,7 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
     try:
         if order.stage:
             data = _read_whole(facts, fitter)
-            name = blake2b(data, digest_size=16, person=b"tuneset stage").hexdigest()
+            name = content_name(data)
             image = FittedImage(data, facts.type, facts.width, facts.height, 0, "", 1.0, 0, "untouched")
         else:
             name, pixels = order.key, facts.width * facts.height
@@ -62,13 +62,32 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
         return Fitted(reason=error.reason, detail=str(error))
     uri = fitter.image_uri(name, image.type)
     size, shape, store = len(image.data), (image.width, image.height), store_for(uri)
-    if not store.create(uri, image.data, f"image/{image.type}"):
+    if order.stage and is_local(uri) and is_local(facts.uri):
+        if not _linked(facts, uri, name):
+            store.replace(uri, image.data, "")  # puts another file in its place, and writes into none
+    elif not store.create(uri, image.data, f"image/{image.type}"):
         # Another execution's, by other codecs perhaps; or what a machine without power left of it, or somebody put there.
         if not order.stage and (made := _made_before(order, fitter)):
             return made
         if store.stat(uri).size != size:
             store.replace(uri, image.data, "")
     return Fitted(uri, image.type, size, *shape, image.fate, image.quality, image.scale)
+
+
+def _linked(facts: ImageFacts, uri: str, name: str) -> bool:
+    """Whether a conforming local image lies beside the dataset as one more link to its file, which costs no room.
+
+    What was linked is read again by its new name: the old one may have come to name another file.
+    """
+    store = store_for(uri)
+    source = Stat(
+        os.path.realpath(facts.uri), facts.size, facts.generation
+    )  # a link to a link would lead elsewhere from here
+    try:
+        store.copy(source, uri)
+    except (NotFound, Changed, NotAFile):
+        return False
+    return content_name(store.read(uri)[0]) == name
 
 
 def _copied(order: FitOrder, fitter: Fitter) -> Fitted:

@@ -24,14 +24,12 @@ class PublishImages(beam.PTransform):
 
 
 def publish_images(opened: OpenBlock, fitter: Fitter, warn_types: tuple[str, ...]) -> OpenBlock:
-    places, counters, facts_of = fitter.inspector.places, opened.counters, opened.facts
+    counters, facts_of = opened.counters, opened.facts
     if fitter.inspector.verify == "none":
         local = 0
         for example in opened.examples:
             for image, source in zip(example.images, example.sources):
-                if source[0] == "/":
-                    source = places.publish(source)
-                    local += source[0] == "/"
+                local += source[0] == "/"
                 image["fileUri"] = source
         counters["images_unverified"] += sum(len(example.images) for example in opened.examples)
         counters["images_local"] += local
@@ -41,7 +39,7 @@ def publish_images(opened: OpenBlock, fitter: Fitter, warn_types: tuple[str, ...
         for image, source in zip(example.images, example.sources):
             facts, fitted = facts_of[source], opened.fitted.get(source)
             fate, kind = (fitted.fate, fitted.type) if fitted else ("untouched", facts.type)
-            uri = fitter.publish(fitted) if fitted else places.publish(source)
+            uri = fitter.publish(fitted) if fitted else source
             note_fate(opened, source, fate)
             if image["mimeType"] != f"image/{facts.type}":
                 counters["images_type_corrected"] += 1

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -28,6 +29,7 @@ from transforms.joining import Joined, join_chunks
 from transforms.segments import Chunk, SegmentWriter, Unsealed
 from transforms.shuffling import ShuffleLines
 from transforms.storage import patiently, read_existing, store_for
+from transforms.uploading import UploadLister
 
 MANIFEST = "manifest.json"
 FAILURE = "unsealed.json"  # in the work folder: why a finished job did not seal
@@ -45,6 +47,7 @@ class SealDataset(beam.PTransform):
       max_rejected_fraction: the breaker.
       dataset: what the manifest says of inputs and options.
       run: what it says of this run.
+      uploads: lists the images that have to be uploaded, if the dataset is to be.
     """
 
     writer: SegmentWriter
@@ -56,6 +59,7 @@ class SealDataset(beam.PTransform):
     shuffle_seed: str = ""
     dataset: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
+    uploads: UploadLister | None = None
 
     def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection[str]:
         """Args: inputs: receipts, numbers of files skipped, and if there is an earlier night what CompareNights tells."""
@@ -79,9 +83,15 @@ class SealDataset(beam.PTransform):
             | "Group files" >> beam.GroupByKey()
             | "Join files" >> beam.Map(lambda grouped: from_parts(join_chunks, grouped, self.writer))
         )
-        compared = map(AsSingleton, night)
+        more = {"night": AsSingleton(night[0])} if night else {}
+        if lister := self.uploads:
+            write_list = beam.Map(lambda *given: patiently(lister.write, *given), AsList(files), AsSingleton(plan))
+            more["uploads"] = AsSingleton(root | "List uploads" >> write_list)
         return root | "Write manifest" >> beam.Map(
-            lambda *given: patiently(self._manifest, *given), AsList(files), AsSingleton(plan), *compared
+            lambda *given, **more: patiently(partial(self._manifest, **more), *given),
+            AsList(files),
+            AsSingleton(plan),
+            **more,
         )
 
     def _write(self, *given: Any) -> list[tuple[str, Chunk]]:
@@ -112,7 +122,9 @@ class SealDataset(beam.PTransform):
         plan.fault = sealing.fault_of(plan, self.max_rejected_fraction, f"{self.writer.folder}/rejected.jsonl")
         return plan
 
-    def _manifest(self, _: None, files: list[Joined], plan: Plan, night: dict[str, Any] | None = None) -> str:
+    def _manifest(
+        self, _: None, files: list[Joined], plan: Plan, night: Any = None, uploads: Joined | None = None
+    ) -> str:
         self.writer.check_claim()
         folder = self.writer.folder
         store = store_for(folder)
@@ -120,7 +132,8 @@ class SealDataset(beam.PTransform):
             store.replace(f"{folder}/{WORK}/{FAILURE}", json.dumps({"unsealed": plan.fault}).encode(), "")
             raise Unsealed(plan.fault)
         run = self.run | ({"night": night} if night else {})
-        body = manifest(files, plan, self.names, self.dataset, run)
+        dataset = self.dataset | ({"upload_list": _told(uploads)} if uploads else {})
+        body = manifest(files, plan, self.names, dataset, run)
         data = (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
         path = f"{folder}/{MANIFEST}"
         if not store.create(path, data):  # a retry of this step, or another execution of it

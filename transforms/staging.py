@@ -12,13 +12,18 @@ from transforms.storage import Access, store_for
 _SUFFIX = {"jpeg": ".jpg"}
 
 
+def content_name(data: bytes) -> str:
+    """The name of an image that is stored as it is: 32 hexadecimal digits."""
+    return blake2b(data, digest_size=16, person=b"tuneset stage").hexdigest()
+
+
 def staged_uri(folder: str, data: bytes) -> tuple[str, str, str]:
     """(where an image goes, the name of its content, its type). What is no image is staged too, and found out like any other."""
     try:
         type = parse(data, len(data)).type
     except (NeedMore, ImageError):
         type = "bin"
-    name = blake2b(data, digest_size=16, person=b"tuneset stage").hexdigest()
+    name = content_name(data)
     return f"{folder}/{name[:2]}/{name}{_SUFFIX.get(type, '.' + type)}", name, type
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ from transforms.claiming import CLAIM, still_ours
 from transforms.committing import WORK
 from transforms.sharing import is_private
 from transforms.storage import USUAL, Access, Stat, patiently, store_for
+from transforms.uploading import UPLOADS
 
 # Top-level files that only Tuneset writes: an earlier run with other options may have left some.
 OWNED = re.compile(
     r"(train|validation|validation-unused|test)(-\d{5}-of-\d{5})?\.jsonl|rejected\.jsonl"
-    r"|(examples|images)(-\d{5}-of-\d{5})?\.parquet|manifest\.json|\.tmp-\d+-.*"
+    r"|(examples|images)(-\d{5}-of-\d{5})?\.parquet|manifest\.json|upload-images\.txt|\.tmp-\d+-.*"
 )
 OWNED_IMAGE = re.compile(r"[0-9a-f]{2}/([0-9a-f]{32}\.\w+|\.tmp-\d+-.*)")  # in an image folder
 
@@ -56,8 +58,10 @@ def sweep_folder(folder: str, run: str, keep_blocks: bool) -> None:
     if not still_ours(folder, run):
         return
     claim = json.loads(store.read(f"{folder}/{CLAIM}")[0])
-    named = {entry["name"] for entry in json.loads(store.read(f"{folder}/manifest.json")[0])["dataset"]["files"]}
-    stale = [uri for uri in owned_files(folder) if uri[len(folder) + 1 :] not in {*named, "manifest.json"}]
+    dataset = json.loads(store.read(f"{folder}/manifest.json")[0])["dataset"]
+    named = {entry["name"] for entry in dataset["files"]}
+    kept = named | {"manifest.json", *([UPLOADS] if "upload_list" in dataset else [])}
+    stale = [uri for uri in owned_files(folder) if uri[len(folder) + 1 :] not in kept]
     if claim["resumed"]:  # a first run leaves no image that is not named
         stale += unnamed_images(folder, named, claim["begun"] / 1000)
     store.delete(stale)
@@ -186,6 +190,8 @@ def _digest_of(uri: str) -> bytes:
 
 
 def written_at(found: Stat) -> float:
-    """When a file was written, in seconds since 1970, as its generation tells."""
+    """When an image came into its folder, in seconds since 1970: as its generation tells, but for one more link to a file."""
     nanoseconds = found.generation.partition("-")[2]
+    if nanoseconds and (info := os.stat(found.uri)).st_nlink > 1:
+        return info.st_ctime  # a photograph may be years older than the run that put it here
     return int(nanoseconds) / 1e9 if nanoseconds else int(found.generation) / 1e6

@@ -53,7 +53,7 @@ _TABLE = (
     ),
     ("images_type_corrected", "references", "their mimeType named another type than their bytes"),
     ("images_escalated", "references", "had no end mark, so the file was read whole and decoded"),
-    ("images_staged", "references", "copied as they are beside the dataset"),
+    ("images_staged", "references", "copied, or linked where that can be, as they are beside the dataset"),
     ("images_local", "references", "named by a local path, which the tuning service cannot read"),
     ("bytes_seen", "bytes", "of the images looked at, per reference"),
     ("bytes_rewritten", "bytes", "of the rewritten images, per reference"),

@@ -1,4 +1,4 @@
-"""Where an image may be read from, and under which URI the tuning service will find it.
+"""Where an image may be read from, and where those of a local dataset will be found once they are uploaded.
 
 Everything here is about strings; that an opened file really lies where its path says is checked after opening (allowed.py).
 """
@@ -121,6 +121,11 @@ def normalise(uri: str, base: str = "") -> str:
     return posixpath.normpath("/" + f"{base}/{uri}".lstrip("/"))
 
 
+def uploaded_images(uri_prefix: str) -> str:
+    """The folder that the images of a local dataset will lie in, by the last part of their paths, once it is uploaded."""
+    return f"{uri_prefix.rstrip('/')}/images"
+
+
 def plain_objects(uris: Collection[str]) -> bool:
     """Whether all are gs:// objects that `normalise` leaves as they are: a quick test of many at once, which may say no too often.
 
@@ -152,16 +157,13 @@ def _plain(text: str, lines: int, schemes: int) -> bool:
 
 @dataclass(frozen=True)
 class Places:
-    """What rows may name, and how it is published.
+    """What rows may name.
 
     `folders`: what may be read, as normalised paths or gs:// prefixes; "gs://" alone allows every bucket.
-    `uri_prefix`: local files are written to the JSONL as they will be called once `root` is uploaded there.
     """
 
     folders: tuple[str, ...]
-    root: str = ""
-    uri_prefix: str = ""
-    staged: str = ""  # folder of images that stood in rows: read as well, and published below `uri_prefix`/images
+    staged: str = ""  # folder of images that stood in rows: read as well
 
     @property
     def readable(self) -> tuple[str, ...]:
@@ -184,11 +186,3 @@ class Places:
         """What makes a plain relative path the source it names, or "" if each one has to be resolved."""
         usual = base.startswith("/") and posixpath.normpath(base) == base and not base.startswith("//") and base != "/"
         return f"{base}/" if usual and any(inside(base, folder) for folder in self.folders) else ""
-
-    def publish(self, uri: str) -> str:
-        """The fileUri that the JSONL names for a readable image."""
-        if self.uri_prefix and self.staged and inside(uri, self.staged):
-            return self.uri_prefix.rstrip("/") + "/images" + uri[len(self.staged) :]
-        if self.uri_prefix and not uri.startswith("gs://"):
-            return self.uri_prefix.rstrip("/") + "/" + posixpath.relpath(uri, self.root)
-        return uri
