@@ -160,7 +160,13 @@ class Plan:
 
     @property
     def run(self) -> dict[str, Any]:
-        return {"id": self.claim.run, "epoch": self.claim.epoch, "resumed": self.claim.resumed, "started": time.time()}
+        return {
+            "id": self.claim.run,
+            "epoch": self.claim.epoch,
+            "resumed": self.claim.resumed,
+            "started": time.time(),
+            "asked": self.settings.asked,
+        }
 
 
 def places(settings: Settings, remote: bool) -> Places:

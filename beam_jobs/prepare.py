@@ -8,6 +8,7 @@ import sys
 import traceback
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -21,13 +22,14 @@ from beam_jobs.checks import (
     check_beam_options,
     check_buckets,
     check_folders,
-    check_previous,
     is_remote,
     on_this_machine,
     template_location,
 )
 from beam_jobs.detection import detect
 from beam_jobs.graph import build
+from beam_jobs.manifests import differences, read_manifest
+from beam_jobs.nights import choose_night
 from beam_jobs.options import OptionError
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress, stderr_alone
@@ -52,13 +54,21 @@ def prepare(argv: Sequence[str]) -> int:
         FileSystems.set_options(beam_options(settings))  # of schemes that Beam reads
         remote = is_remote(settings)
         check_folders(settings, remote)
+        settings = replace(settings, asked=settings.as_asked())
+        trial = bool(settings.preview or settings.dry_run)
+        if not trial and (manifest := asked_before(settings)):
+            print(screen.sealed_before(manifest, settings))
+            return SEALED
         settings, told = detect(settings)
-        check_apart(settings)
-        if settings.preview or settings.dry_run:
+        if trial:
+            check_apart(settings)
             print("\n".join([*told, ""]), flush=True)
             return run_trial(Plan(settings, Claim("", 0, False), remote))
-        told += [f"! {warning}" for warning in check_buckets(settings) + check_previous(settings)]
         manifest = sealed_before(settings)
+        if manifest is None:
+            settings, nights = choose_night(settings)
+            check_apart(settings)
+            told += [f"! {warning}" for warning in check_buckets(settings)] + nights
     except (Claimed, NoCredentials, Unavailable) as error:
         print(f"tuneset: {error}", file=sys.stderr)
         return FAILED
@@ -155,20 +165,37 @@ def failed(error: BaseException, plan: Plan) -> int:
     return FAILED
 
 
+def asked_before(settings: Settings) -> dict[str, Any] | None:
+    """The manifest, if this very command has sealed the folder already, whatever became since of what it read.
+
+    Raises:
+      Claimed: a live job is still sweeping it.
+    """
+    if settings.overwrite:
+        return None
+    try:
+        manifest = read_manifest(settings.output)
+    except NotFound:
+        return None
+    now = Plan(settings, Claim("", 0, False), remote=False).dataset
+    if not manifest or manifest["run"].get("asked") != settings.asked:
+        return None
+    if any(manifest["dataset"].get(name) != now[name] for name in ("tool", "codecs")):
+        return None
+    finish_sweep(settings)
+    return manifest
+
+
 def sealed_before(settings: Settings) -> dict[str, Any] | None:
-    """The manifest, if this very command has sealed the folder already; a sweep that was cut off is finished.
+    """The manifest, if other words for this command have sealed the folder already; a sweep that was cut off is finished.
 
     Raises:
       OptionError: the folder holds another dataset, or files that no claim of ours explains.
       Claimed: a live job is still sweeping it.
     """
-    output, store = settings.output, store_for(settings.output)
-    probe, told = Plan(settings, Claim("", 0, False), remote=False), {}
+    output = settings.output
     try:
-        manifest: dict[str, Any] = json.loads(store.read(f"{output}/{MANIFEST}")[0])
-        told = {name: manifest["dataset"][name] for name in probe.dataset}
-    except (ValueError, LookupError, TypeError):
-        pass  # not one of ours
+        manifest = read_manifest(output)
     except NotFound:
         foreign = [uri for uri in top_level(output) if OWNED.fullmatch(uri[len(output) + 1 :])]
         if foreign and not settings.overwrite and not exists(f"{output}/{CLAIM}"):
@@ -179,15 +206,32 @@ def sealed_before(settings: Settings) -> dict[str, Any] | None:
         return None
     if settings.overwrite:
         return None
-    if told != json.loads(json.dumps(probe.dataset)):
+    if not manifest:
         raise OptionError(
-            f"{output} holds a sealed dataset that other options made: choose another --output, or add --overwrite"
+            f"{output}/{MANIFEST} is damaged, or none of Tuneset's: choose another --output, or add --overwrite to make "
+            "the dataset anew"
         )
+    now = Plan(settings, Claim("", 0, False), remote=False).dataset
+    if other := differences(manifest["dataset"], json.loads(json.dumps(now))):
+        raise OptionError(
+            f"{output} holds a sealed dataset that another command made ({'; '.join(other)}): choose another --output, or "
+            "add --overwrite to make this one anew"
+        )
+    finish_sweep(settings)
+    return manifest
+
+
+def finish_sweep(settings: Settings) -> None:
+    """Remove what a run that died after it had sealed would have removed.
+
+    Raises:
+      Claimed: that run still lives.
+    """
+    output, probe = settings.output, Plan(settings, Claim("", 0, False), remote=False)
     if exists(f"{output}/{CLAIM}"):
         claim = take_claim(output, uuid.uuid4().hex[:12], take_over=settings.take_over, remote=False)
         sweep_folder(output, probe.own_image_folder, claim.run, settings.keep_blocks)
-    store.remove_empty(f"{output}/{WORK}")  # the sweep's last step, if it died before it
-    return manifest
+    store_for(output).remove_empty(f"{output}/{WORK}")  # the sweep's last step, if it died before it
 
 
 def remove_dataset(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from transforms.storage import is_local
 # Secure Fine-Tuning Service Agent, from the prerequisites of Google's notebook on tuning with multimodal datasets, read 2026-11-22
 _AGENT = "serviceAccount:service-PROJECT_NUMBER@gcp-sa-vertex-tune.iam.gserviceaccount.com"
 _BUCKETS = 10  # that are shown
+_PARTS = 3  # damaged ones that are shown
 
 
 def sealed(manifest: dict[str, Any], settings: Settings) -> str:
@@ -98,6 +99,19 @@ def night(run: dict[str, Any]) -> list[str]:
         f"  {blocks['reused']:,} of {sum(blocks.values()):,} blocks are those of {told['previous']}; input files: "
         + ", ".join(f"{files[kind]:,} {kind}" for kind in KINDS)
         + ".",
+        *damaged(told),
+    ]
+
+
+def damaged(night: dict[str, Any]) -> list[str]:
+    """A warning of what an earlier night left damaged: its blocks were made anew."""
+    number, parts = night["damaged_parts"], night["damaged"]
+    if not number:
+        return []
+    more = f", and {number - _PARTS:,} more, which manifest.json names" if number > _PARTS else ""
+    return [
+        f"! {count(number, 'block')} of {night['previous']} had to be made anew, because of what is missing or damaged there: "
+        f"{', '.join(parts[:_PARTS])}{more}."
     ]
 
 

@@ -33,6 +33,8 @@ ALLOWED = {
     "transforms/core/examples.py": 290,
     "transforms/core/headers.py": 298,
     "transforms/core/structure.py": 378,
+    "transforms/gcs.py": 266,
+    "transforms/storage.py": 252,
 }
 
 

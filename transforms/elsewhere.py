@@ -15,7 +15,7 @@ from typing import NoReturn
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.storage import Changed, Forbidden, NotFound, Piece, Stat, StorageError, Unavailable
+from transforms.storage import Changed, Forbidden, NotFound, Piece, Stat, StorageError, Unavailable, verified
 
 _EXTRAS = {"s3": "aws", "azfs": "azure", "hdfs": "hadoop"}  # packages that bring Beam's file systems
 
@@ -93,6 +93,14 @@ class BeamStore:
         for path in sorted(found, key=os.fsencode):
             if not path.endswith("/") and path >= start and (not end or path < end):
                 yield _stat_of(found[path])
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        start = len(prefix.rstrip("/")) + 1
+        names = (found.uri[start:].partition("/") for found in self.list(prefix))
+        yield from dict.fromkeys(prefix.rstrip("/") + "/" + name for name, slash, _ in names if slash)
+
+    def verify(self, uri: str, size: int, crc32c: int) -> Stat:
+        return verified(self.read(uri), size, crc32c)
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         found = self.stat(uri)

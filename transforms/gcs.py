@@ -110,16 +110,37 @@ class GcsStore:
             "fields": f"items(name,{_FIELDS}),nextPageToken",
         }
         with translated(prefix, "storage.objects.list"):
-            url = f"{self._client().api_endpoint}/storage/v1/b/{bucket}/o?"
-            while True:
-                query = urlencode({name: value for name, value in asked.items() if value})
-                told = connecting.RETRY(self._told)(url + query, prefix)
+            for told in self._pages(bucket, asked, prefix):
                 for item in told.get("items", ()):
                     if not item["name"].endswith("/"):  # a console's placeholder for a folder
                         yield _stat_told(f"gs://{bucket}/{item['name']}", item)
-                asked["pageToken"] = told.get("nextPageToken", "")
-                if not asked["pageToken"]:
-                    return
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        bucket, folder = split_uri(prefix)
+        folder += "/" * (folder != "" and not folder.endswith("/"))
+        asked = {"prefix": folder, "delimiter": "/", "fields": "prefixes,nextPageToken"}
+        with translated(prefix, "storage.objects.list"):
+            for told in self._pages(bucket, asked, prefix):
+                yield from (f"gs://{bucket}/{name[:-1]}" for name in told.get("prefixes", ()))
+
+    def verify(self, uri: str, size: int, crc32c: int) -> Stat:
+        """As `Store.verify`, by what storage says of the object: no byte of it is read."""
+        with translated(uri, "storage.objects.get"):
+            told = connecting.RETRY(self._told)(self._url(uri, "storage/v1") + f"?fields={_FIELDS},crc32c", uri)
+        if (int(told["size"]), int.from_bytes(base64.b64decode(told["crc32c"]), "big")) != (size, crc32c):
+            raise Changed(f"{uri}: its bytes are not those that were committed (size or CRC32C differs)")
+        return _stat_told(uri, told)
+
+    def _pages(self, bucket: str, asked: dict[str, Any], uri: str) -> Iterator[dict[str, Any]]:
+        """What storage says of a listing, page by page. Changes `asked`."""
+        url = f"{self._client().api_endpoint}/storage/v1/b/{bucket}/o?"
+        while True:
+            query = urlencode({name: value for name, value in asked.items() if value})
+            told = connecting.RETRY(self._told)(url + query, uri)
+            yield told
+            asked["pageToken"] = told.get("nextPageToken", "")
+            if not asked["pageToken"]:
+                return
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         if end is not None and end <= start:  # HTTP has no empty range: "5-4" would bring the whole object

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from transforms.storage import Changed, NotAFile, NotFound, Piece, Stat
+from transforms.storage import Changed, NotAFile, NotFound, Piece, Stat, join_uri, verified
 from transforms.walking import below, generation_of, translate
 
 _COPY_CHUNK = 8 << 20
@@ -80,6 +80,19 @@ class LocalStore:
     def list(self, prefix: str, *, deep: bool = True, start: str = "", end: str = "", page: int = 0) -> Iterator[Stat]:
         yield from (found for found in below(prefix, deep) if start <= found.uri and (not end or found.uri < end))
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        try:
+            with os.scandir(prefix) as entries:
+                names = sorted((entry.name for entry in entries if entry.is_dir()), key=os.fsencode)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise translate(error, prefix) from None
+        yield from (join_uri(prefix, name) for name in names)
+
+    def verify(self, uri: str, size: int, crc32c: int) -> Stat:
+        return verified(self.read(uri), size, crc32c)
+
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         try:
             descriptor, found = open_regular(uri)
@@ -90,7 +103,7 @@ class LocalStore:
         except ValueError as error:  # an embedded NUL
             raise NotFound(f"{uri!r}: {error}") from None
         except OSError as error:
-            raise translate(error, uri) from None
+            raise translate(error, uri) from error
 
     @contextmanager
     def _aside(self, uri: str) -> Iterator[str]:

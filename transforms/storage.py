@@ -1,6 +1,8 @@
 """The only door to files: local paths, gs:// objects and what Beam can read, behind one small contract.
 
     stat, list, read            what is there; a read can name the generation it expects
+    folders                     the folders directly below one
+    verify                      a file's bytes against a size and a CRC32C
     create                      only if absent: the one primitive the commit protocol stands on
     replace                     only if the generation is still the one that was seen
     copy                        a whole object, only if absent; on the server, where there is one
@@ -128,6 +130,16 @@ class Store(Protocol):
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         """Bytes [start, end), fewer at the end of the object, and the object's stat, in one request."""
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """URIs of the folders directly below a folder, without a slash at the end."""
+
+    def verify(self, uri: str, size: int, crc32c: int) -> Stat:
+        """The stat of a file that has these bytes.
+
+        Raises:
+          Changed: it has others.
+        """
+
     def create(self, uri: str, data: bytes, content_type: str = "") -> bool:
         """Write it whole unless it exists; False: it existed, and is as it was."""
 
@@ -151,6 +163,18 @@ class Store(Protocol):
 
 def crc32c(data: bytes) -> int:
     return int(google_crc32c.value(data))
+
+
+def verified(read: tuple[bytes, Stat], size: int, checksum: int) -> Stat:
+    """The stat of a file that was read whole.
+
+    Raises:
+      Changed: its size or CRC32C is another.
+    """
+    data, found = read
+    if (len(data), crc32c(data)) != (size, checksum):
+        raise Changed(f"{found.uri}: its bytes are not those that were committed (size or CRC32C differs)")
+    return found
 
 
 def join_uri(folder: str, name: str) -> str:
