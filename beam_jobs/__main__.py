@@ -60,6 +60,14 @@ def command_line() -> None:
     except KeyboardInterrupt:  # before a job began, or where there is nothing to go on with
         print("tuneset: interrupted.", file=sys.stderr)
         status = 1
+    except (MemoryError, ImportError, OSError, RuntimeError) as error:  # a limit that is reached before a job began
+        from beam_jobs.shortages import shortage
+
+        lacking = shortage(f"{type(error).__name__}: {error}")
+        if not lacking:
+            raise
+        print(f"tuneset: {lacking}", file=sys.stderr)
+        status = 1
     sys.stdout.flush()
     sys.stderr.flush()
     if "--verbose" not in sys.argv:

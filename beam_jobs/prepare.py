@@ -24,9 +24,11 @@ from beam_jobs.checks import (
     check_folders,
     is_remote,
     on_this_machine,
+    runner_of,
     template_location,
 )
 from beam_jobs.detection import detect
+from beam_jobs.engines import NoEngine, check_engine
 from beam_jobs.graph import build
 from beam_jobs.manifests import differences, read_manifest
 from beam_jobs.nights import choose_night
@@ -34,11 +36,12 @@ from beam_jobs.options import OptionError
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress, stderr_alone
 from beam_jobs.settings import Settings, parse
+from beam_jobs.shortages import allow_files
 from beam_jobs.trial import run_trial
 from transforms.claiming import CLAIM, Claim, Claimed, release_claim, still_ours, take_claim
 from transforms.committing import WORK
 from transforms.sealing import FAILURE, MANIFEST
-from transforms.storage import Forbidden, NoCredentials, NotFound, StorageError, Unavailable, exists, reach, store_for
+from transforms.storage import Forbidden, NoAccess, NotFound, StorageError, Unavailable, exists, reach, store_for
 from transforms.sweeping import OWNED, owned_images, sweep_folder, top_level
 
 SEALED, FAILED, WRONG = 0, 1, 2
@@ -46,6 +49,7 @@ SEALED, FAILED, WRONG = 0, 1, 2
 
 def prepare(argv: Sequence[str]) -> int:
     """Run the batch job -> exit status: 0 sealed (or submitted, with --no_wait), 1 failed, 2 wrong options."""
+    allow_files()
     try:
         settings = on_this_machine(parse(argv))
         set_up_log(settings.verbose)
@@ -59,6 +63,7 @@ def prepare(argv: Sequence[str]) -> int:
         if not trial and (manifest := asked_before(settings)):
             print(screen.sealed_before(manifest, settings))
             return SEALED
+        check_engine(runner_of(settings), beam_options(settings))
         settings, told = detect(settings)
         if trial:
             check_apart(settings)
@@ -69,7 +74,7 @@ def prepare(argv: Sequence[str]) -> int:
             settings, nights = choose_night(settings)
             check_apart(settings)
             told += [f"! {warning}" for warning in check_buckets(settings)] + nights
-    except (Claimed, NoCredentials, Unavailable) as error:
+    except (Claimed, NoAccess, NoEngine, Unavailable) as error:
         print(f"tuneset: {error}", file=sys.stderr)
         return FAILED
     except (OptionError, StorageError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from beam_jobs.settings import Settings
+from beam_jobs.shortages import shortage
 from transforms.comparing import KINDS
 from transforms.core.ledger import COUNTERS
 from transforms.core.reasons import REASONS
@@ -246,4 +247,5 @@ def cause(error: BaseException) -> str:
         if re.match(r"[\w.]*(Error|Exception|NotFound|Forbidden|Unavailable|Changed|Unsealed)\b", line)
     ]
     last = (wanted or lines)[-1]
-    return re.sub(r"\s*\[while running.*", "", last)[:600].rstrip(".") + "."
+    said = re.sub(r"\s*\[while running.*", "", last)[:600].rstrip(".") + "."
+    return " ".join(filter(None, (said, shortage(text if not isinstance(error, MemoryError) else "MemoryError"))))

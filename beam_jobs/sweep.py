@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from beam_jobs.options import OptionError, Parser
 from beam_jobs.values import check_place
 from transforms.listing import absolute
-from transforms.storage import NoCredentials, NotFound, Stat, StorageError, Unavailable, is_local, reach, store_for
+from transforms.storage import NoAccess, NotFound, Stat, StorageError, Unavailable, is_local, reach, store_for
 from transforms.sweeping import UsedImages
 
 DONE, FAILED, WRONG = 0, 1, 2
@@ -63,7 +63,7 @@ def sweep(argv: Sequence[str]) -> int:
     except NotFound as error:
         print(f"tuneset: {dataset} is not a sealed dataset, so what it names is not known: {error}", file=sys.stderr)
         return WRONG
-    except (Unavailable, NoCredentials) as error:
+    except (Unavailable, NoAccess) as error:
         print(f"tuneset: {error}", file=sys.stderr)
         return FAILED
     except (StorageError, ValueError, LookupError) as error:
@@ -77,7 +77,7 @@ def sweep(argv: Sequence[str]) -> int:
         else:
             for _ in unnamed:
                 pass
-    except (StorageError, NoCredentials) as error:
+    except (StorageError, NoAccess) as error:
         print(f"tuneset: {error}", file=sys.stderr)
         return FAILED
     what = "removed" if options.remove else "named by none of them; --remove removes them"

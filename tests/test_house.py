@@ -33,8 +33,10 @@ ALLOWED = {
     "transforms/core/examples.py": 290,
     "transforms/core/headers.py": 298,
     "transforms/core/structure.py": 378,
+    "beam_jobs/screen.py": 251,
+    "transforms/connecting.py": 252,
     "transforms/gcs.py": 266,
-    "transforms/storage.py": 252,
+    "transforms/storage.py": 260,
 }
 
 

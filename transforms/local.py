@@ -1,9 +1,7 @@
-"""Local files as a store: nothing is seen half written (aside first, then linked or renamed)."""
+"""Local files as a store: nothing is seen half written (aside first, then placed under its name)."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import stat as stat_module
 import threading
@@ -13,6 +11,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
+from transforms.placing import lacks_links, locked, place
 from transforms.storage import Changed, NotAFile, NotFound, Piece, Stat, join_uri, verified
 from transforms.walking import below, generation_of, translate
 
@@ -133,33 +132,24 @@ class LocalStore:
                 return False
             with self._aside(uri) as aside:
                 self._write(aside, data)
-                try:
-                    os.link(aside, uri)
-                except FileExistsError:
-                    return False
-                return True
+                return place(aside, uri)
         except OSError as error:
             raise translate(error, uri) from None
 
     def replace(self, uri: str, data: bytes, generation: str) -> bool:
         try:
-            with self._aside(uri) as aside:
-                # The folder itself is the lock: a rename cannot be made conditional any other way.
-                descriptor = os.open(os.path.dirname(uri) or ".", os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX)
-                    seen = os.stat(uri) if os.path.exists(uri) else None
-                    if generation and (seen is None or generation_of(seen) != generation):
-                        return False
-                    self._write(aside, data)
-                    written = os.stat(aside)
-                    if seen is not None and written.st_mtime_ns <= seen.st_mtime_ns:
-                        # Within one tick of the file system's clock equal sizes would be equal generations.
-                        os.utime(aside, ns=(written.st_atime_ns, seen.st_mtime_ns + 1))
-                    os.replace(aside, uri)
-                    return True
-                finally:
-                    os.close(descriptor)
+            # The folder itself is the lock: a rename cannot be made conditional any other way.
+            with self._aside(uri) as aside, locked(os.path.dirname(uri) or "."):
+                seen = os.stat(uri) if os.path.exists(uri) else None
+                if generation and (seen is None or generation_of(seen) != generation):
+                    return False
+                self._write(aside, data)
+                written = os.stat(aside)
+                if seen is not None and written.st_mtime_ns <= seen.st_mtime_ns:
+                    # Within one tick of the file system's clock equal sizes would be equal generations.
+                    os.utime(aside, ns=(written.st_atime_ns, seen.st_mtime_ns + 1))
+                os.replace(aside, uri)
+                return True
         except OSError as error:
             raise translate(error, uri) from None
 
@@ -176,7 +166,7 @@ class LocalStore:
         except FileExistsError:
             return False
         except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            if not lacks_links(error):
                 raise translate(error, uri) from None
         return self.create(uri, self.read(source.uri, generation=source.generation)[0])
 

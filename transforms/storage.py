@@ -63,8 +63,16 @@ class Changed(StorageError):
     reason = "image_changed"
 
 
-class NoCredentials(Exception):
-    """There is nobody to read as. Not a StorageError: it says nothing about an object, and no later read will do better."""
+class NoAccess(Exception):
+    """Storage can be asked nothing. Not a StorageError: it says nothing about an object, and no later read will do better."""
+
+
+class NoCredentials(NoAccess):
+    """There is nobody to ask as."""
+
+
+class Untrusted(NoAccess):
+    """Whoever answers shows a certificate that cannot be verified."""
 
 
 @dataclass(slots=True)  # not frozen: it is made for every look
