@@ -67,7 +67,16 @@ def _run(command: str, rest: list[str]) -> int:
 def command_line() -> None:
     """The process: `main`, then silence, since some engines' threads complain while the interpreter goes down."""
     console.open_standard_streams()
-    status = main()
+    try:
+        status = main()
+    except (MemoryError, ImportError, OSError, RuntimeError) as error:  # a limit that is reached before a job began
+        from beam_jobs.shortages import shortage
+
+        lacking = shortage(f"{type(error).__name__}: {error}")
+        if not lacking:
+            raise
+        console.complain(lacking)
+        status = 1
     console.flush()
     if "--verbose" not in sys.argv:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -7,7 +7,6 @@ import dataclasses
 import difflib
 import io
 import itertools
-import json
 import os
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
@@ -17,12 +16,9 @@ from beam_jobs.left_out import REWRITTEN
 from beam_jobs.options import OPTIONS, OptionError
 from beam_jobs.settings import Settings
 from transforms.buckets import look_at_bucket
-from transforms.committing import WORK
-from transforms.core import VERSION
 from transforms.core.places import inside, is_text
 from transforms.listing import absolute, matches, static_folder
-from transforms.sealing import MANIFEST
-from transforms.storage import NotFound, is_local, store_for
+from transforms.storage import is_local
 
 IN_PROCESS = ("FnApiRunner", "DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner")  # and its children
 
@@ -166,38 +162,3 @@ def check_buckets(settings: Settings) -> list[str]:
             raise OptionError(fault)
         warnings += found
     return list(dict.fromkeys(warnings))
-
-
-def check_previous(settings: Settings) -> list[str]:
-    """Warnings about --previous, a sentence each.
-
-    Raises:
-      OptionError: it is no dataset whose blocks were kept.
-    """
-    previous = settings.previous
-    if not previous:
-        return []
-    if previous == settings.output:
-        raise OptionError(f"--previous {previous} is --output too: every night has a folder of its own")
-    store = store_for(previous)
-    try:
-        manifest = json.loads(store.read(f"{previous}/{MANIFEST}")[0])
-        before = manifest["dataset"]["options"]
-    except NotFound:
-        raise OptionError(f"--previous {previous} holds no {MANIFEST}: name a folder that a run has sealed") from None
-    except (ValueError, LookupError, TypeError):
-        raise OptionError(f"--previous {previous}/{MANIFEST} is not one of Tuneset's") from None
-    if next(store.list(f"{previous}/{WORK}"), None) is None:
-        raise OptionError(
-            f"--previous {previous} holds no blocks: the run that made it has to keep them, with --keep_blocks, and tonight's "
-            "too, if another night is to follow"
-        )
-    now = json.loads(json.dumps(settings.shaping()))
-    other = [f"--{name}" for name in now if before.get(name) != now[name]]
-    if manifest["dataset"]["tool"] != VERSION:
-        other.append(f"version {manifest['dataset']['tool']} of Tuneset")
-    if other:
-        return [
-            f"{previous} was made with other {', '.join(other)}: nothing of it can be used, and everything is made anew."
-        ]
-    return []

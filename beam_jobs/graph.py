@@ -36,7 +36,9 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
 
     listing = ListBlocks(inputs=p.inputs, cutter=p.cutter, output=s.output, access=p.access)
     blocks, skipped = pipeline | "List" >> listing
-    done, todo = blocks | "Skip what is committed" >> SkipCommitted(ledgers=p.ledgers, key=p.keys, earlier=p.earlier)
+    done, todo, damaged = blocks | "Skip what is committed" >> SkipCommitted(
+        ledgers=p.ledgers, key=p.keys, earlier=p.earlier
+    )
 
     read = ReadRows(key=p.keys, tables=p.tables)
     make = BuildExamples(seed=p.seed, check_types=p.check_types, sample_below=p.sample_below, recipe=s.recipe)
@@ -63,7 +65,9 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
     )  # fmt: skip
     inputs = [receipts, skipped]
     if p.earlier:
-        inputs.append((blocks, receipts) | "Compare nights" >> CompareNights(night=p.earlier.night, key=p.keys))
+        inputs.append(
+            (blocks, receipts, damaged) | "Compare nights" >> CompareNights(night=p.earlier.night, key=p.keys)
+        )
     sealed = tuple(inputs) | "Seal" >> SealDataset(
         writer=p.writer,
         caps=p.caps,

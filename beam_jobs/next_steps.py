@@ -14,7 +14,7 @@ from typing import Any
 
 from beam_jobs.settings import Settings
 from transforms.sealing import MANIFEST
-from transforms.storage import NoCredentials, StorageError, is_local, store_for
+from transforms.storage import NoAccess, StorageError, is_local, store_for
 
 # Secure Fine-Tuning Service Agent, from the prerequisites of Google's notebook on tuning with multimodal datasets, read 2026-11-22
 _AGENT = "serviceAccount:service-PROJECT_NUMBER@gcp-sa-vertex-tune.iam.gserviceaccount.com"
@@ -152,7 +152,7 @@ def _joining(dataset: dict[str, Any], settings: Settings) -> list[str]:
         before = json.loads(store_for(first).read(f"{first}/{MANIFEST}")[0])["dataset"]
         pairs = _pairs(before, dataset)
         prefix = before["options"]["uri_prefix"]
-    except (StorageError, NoCredentials, ValueError, LookupError, TypeError):
+    except (StorageError, NoAccess, ValueError, LookupError, TypeError):
         return []  # it was copied there, or its dataset is gone
     if before["uploadable"] != dataset["uploadable"]:
         return []

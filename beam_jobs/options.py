@@ -111,8 +111,9 @@ OPTIONS = (
            "of the examples that may be rejected; above it nothing is sealed (from 100 examples on)", "FRACTION"),
     Option("block_bytes", _RUN, 262_144, "bytes of rows a worker takes at a time", "N"),
     Option("threads", _RUN, 256, "reads of images that a process has under way at once (gs:// only)", "N"),
-    Option("previous", _RUN, "", "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from it",
-           "FOLDER"),
+    Option("previous", _RUN, "", "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from "
+           "it; or the folder that the nights lie in: the newest that can be used", "FOLDER"),
+    Option("require_previous", _RUN, False, "do nothing (exit status 2) if --previous cannot be used, instead of a full run"),
     Option("trust_uris", _RUN, False, "with --previous: objects are never overwritten, so none is asked whether it has changed"),
     Option("user_project", _RUN, "", "project that is billed for requests to requester-pays buckets", "PROJECT"),
     Option("decode_memory", _RUN, 0, "megabytes that decoded images may take at once on a machine; one larger than that is decoded "

@@ -170,6 +170,7 @@ class Plan:
             "resumed": self.claim.resumed,
             "started": time.time(),
             "left_out": left_out,
+            "asked": self.settings.asked,
         }
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -19,20 +20,24 @@ from beam_jobs.checks import (
     check_beam_options,
     check_buckets,
     check_folders,
-    check_previous,
     is_remote,
     on_this_machine,
+    runner_of,
     template_location,
 )
 from beam_jobs.detection import detect
+from beam_jobs.engines import NoEngine, check_engine
 from beam_jobs.graph import build
 from beam_jobs.image_folders import check_image_folder, settle_image_folder
 from beam_jobs.left_out import find_left_out, said_of_left_out
+from beam_jobs.manifests import differences, read_manifest
+from beam_jobs.nights import choose_night
 from beam_jobs.options import OptionError
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress, stderr_alone
 from beam_jobs.remote_job import ask_after, job_of
 from beam_jobs.settings import Settings, parse
+from beam_jobs.shortages import allow_files
 from beam_jobs.trial import run_trial
 from transforms.claiming import (
     CLAIM,
@@ -48,7 +53,7 @@ from transforms.claiming import (
 from transforms.committing import WORK
 from transforms.heartbeat import Heartbeat
 from transforms.sealing import FAILURE, MANIFEST
-from transforms.storage import Forbidden, NoCredentials, NotFound, StorageError, Unavailable, exists, reach, store_for
+from transforms.storage import Forbidden, NoAccess, NotFound, StorageError, Unavailable, exists, reach, store_for
 from transforms.sweeping import owned_files, remove_dataset, sweep_folder
 
 SEALED, FAILED, WRONG = 0, 1, 2
@@ -56,6 +61,7 @@ SEALED, FAILED, WRONG = 0, 1, 2
 
 def prepare(argv: Sequence[str]) -> int:
     """Run the batch job -> exit status: 0 sealed (or submitted, with --no_wait), 1 failed, 2 wrong options."""
+    allow_files()
     try:
         settings = on_this_machine(parse(argv))
         set_up_log(settings.verbose)
@@ -64,17 +70,26 @@ def prepare(argv: Sequence[str]) -> int:
         FileSystems.set_options(beam_options(settings))  # of schemes that Beam reads
         remote = is_remote(settings)
         check_folders(settings, remote)
+        settings = replace(settings, asked=settings.as_asked())
+        trial = bool(settings.preview or settings.dry_run)
+        if not trial and (manifest := asked_before(settings)):
+            console.say(screen.sealed_before(manifest, settings))
+            return SEALED
+        check_engine(runner_of(settings), beam_options(settings))
         settings, warnings = find_left_out(settings)
         settings, told = detect(settings)
-        check_apart(settings)
-        check_image_folder(Plan(settings, Claim("", 0, False), remote))
         told += said_of_left_out(settings) + warnings
-        if settings.preview or settings.dry_run:
+        check_image_folder(Plan(settings, Claim("", 0, False), remote))
+        if trial:
+            check_apart(settings)
             console.say("\n".join([*told, ""]))
             return run_trial(Plan(settings, Claim("", 0, False), remote))
-        told += [f"! {warning}" for warning in check_buckets(settings) + check_previous(settings)]
         manifest = sealed_before(settings)
-    except (Claimed, NoCredentials, Unavailable) as error:
+        if manifest is None:
+            settings, nights = choose_night(settings)
+            check_apart(settings)
+            told += [f"! {warning}" for warning in check_buckets(settings)] + nights
+    except (Claimed, NoAccess, NoEngine, Unavailable) as error:
         console.complain(str(error))
         return FAILED
     except (OptionError, StorageError) as error:
@@ -229,20 +244,37 @@ def run_that_sealed(output: str) -> str:
     return str(manifest["run"]["id"])
 
 
+def asked_before(settings: Settings) -> dict[str, Any] | None:
+    """The manifest, if this very command has sealed the folder already, whatever became since of what it read.
+
+    Raises:
+      Claimed: a live job is still sweeping it.
+    """
+    if settings.overwrite:
+        return None
+    try:
+        manifest = read_manifest(settings.output)
+    except NotFound:
+        return None
+    now = Plan(settings, Claim("", 0, False), remote=False).dataset
+    if not manifest or manifest["run"].get("asked") != settings.asked:
+        return None
+    if any(manifest["dataset"].get(name) != now[name] for name in ("tool", "codecs")):
+        return None
+    finish_sweep(settings)
+    return manifest
+
+
 def sealed_before(settings: Settings) -> dict[str, Any] | None:
-    """The manifest, if this very command has sealed the folder already; a sweep that was cut off is finished.
+    """The manifest, if other words for this command have sealed the folder already; a sweep that was cut off is finished.
 
     Raises:
       OptionError: the folder holds another dataset, or files that no claim of ours explains.
       Claimed: a live job is still sweeping it.
     """
-    output, store = settings.output, store_for(settings.output)
-    probe, told = Plan(settings, Claim("", 0, False), remote=False), {}
+    output = settings.output
     try:
-        manifest: dict[str, Any] = json.loads(store.read(f"{output}/{MANIFEST}")[0])
-        told = {name: manifest["dataset"][name] for name in probe.dataset}
-    except (ValueError, LookupError, TypeError):
-        pass  # not one of ours
+        manifest = read_manifest(output)
     except NotFound:
         foreign = owned_files(output)
         if foreign and not settings.overwrite and not exists(f"{output}/{CLAIM}"):
@@ -253,26 +285,33 @@ def sealed_before(settings: Settings) -> dict[str, Any] | None:
         return None
     if settings.overwrite:
         return None
-    if told != json.loads(json.dumps(probe.dataset)):
+    if not manifest:
         raise OptionError(
-            f"{output} holds a sealed dataset that other options made: choose another --output, or add --overwrite"
+            f"{output}/{MANIFEST} is damaged, or none of Tuneset's: choose another --output, or add --overwrite to make "
+            "the dataset anew"
         )
-    if exists(f"{output}/{CLAIM}"):
-        finish_sweep(settings)
-    store.remove_empty(f"{output}/{WORK}")  # the sweep's last step, if it died before it
+    now = Plan(settings, Claim("", 0, False), remote=False).dataset
+    if other := differences(manifest["dataset"], json.loads(json.dumps(now))):
+        raise OptionError(
+            f"{output} holds a sealed dataset that another command made ({'; '.join(other)}): choose another --output, or "
+            "add --overwrite to make this one anew"
+        )
+    finish_sweep(settings)
     return manifest
 
 
 def finish_sweep(settings: Settings) -> None:
-    """Sweep a sealed folder once more.
+    """Remove what a run that died after it had sealed would have removed.
 
     Raises:
-      Claimed: a live job is at it.
+      Claimed: that run still lives.
     """
     output, run = settings.output, uuid.uuid4().hex[:12]
-    try:
-        take(settings, run)
-        with Heartbeat(output, run):
-            sweep_folder(output, run, settings.keep_blocks)
-    finally:
-        release_claim(output, run)  # if it is there still
+    if exists(f"{output}/{CLAIM}"):
+        try:
+            take(settings, run)
+            with Heartbeat(output, run):
+                sweep_folder(output, run, settings.keep_blocks)
+        finally:
+            release_claim(output, run)  # if it is there still
+    store_for(output).remove_empty(f"{output}/{WORK}")  # the sweep's last step, if it died before it

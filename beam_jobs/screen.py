@@ -9,10 +9,13 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 
 from beam_jobs.next_steps import next_steps
 from beam_jobs.settings import Settings
+from beam_jobs.shortages import shortage
 from transforms.comparing import KINDS
 from transforms.core.ledger import COUNTERS
 from transforms.core.reasons import REASONS
 from transforms.core.warning_codes import Notice, as_lines
+
+_PARTS = 3  # damaged ones that are shown
 
 
 def sealed(manifest: dict[str, Any], settings: Settings) -> str:
@@ -91,6 +94,19 @@ def night(run: dict[str, Any]) -> list[str]:
         f"  {blocks['reused']:,} of {sum(blocks.values()):,} blocks are those of {told['previous']}; input files: "
         + ", ".join(f"{files[kind]:,} {kind}" for kind in KINDS)
         + ".",
+        *damaged(told),
+    ]
+
+
+def damaged(night: dict[str, Any]) -> list[str]:
+    """A warning of what an earlier night left damaged: its blocks were made anew."""
+    number, parts = night["damaged_parts"], night["damaged"]
+    if not number:
+        return []
+    more = f", and {number - _PARTS:,} more, which manifest.json names" if number > _PARTS else ""
+    return [
+        f"! {count(number, 'block')} of {night['previous']} had to be made anew, because of what is missing or damaged there: "
+        f"{', '.join(parts[:_PARTS])}{more}."
     ]
 
 
@@ -123,4 +139,5 @@ def cause(error: BaseException) -> str:
         if re.match(r"[\w.]*(Error|Exception|NotFound|Forbidden|Unavailable|Changed|Unsealed)\b", line)
     ]
     last = (wanted or lines)[-1]
-    return re.sub(r"\s*\[while running.*", "", last)[:600].rstrip(".") + "."
+    said = re.sub(r"\s*\[while running.*", "", last)[:600].rstrip(".") + "."
+    return " ".join(filter(None, (said, shortage(text if not isinstance(error, MemoryError) else "MemoryError"))))

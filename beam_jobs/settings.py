@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,7 @@ from transforms.core.records import Input
 from transforms.core.splits import Splits, parse_splits
 from transforms.core.tables import Recipe
 from transforms.core.templates import parse_template
+from transforms.storage import is_local
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Settings:
     threads: int
     decode_memory: int
     previous: str
+    require_previous: bool
     trust_uris: bool
     user_project: str
     preview: int
@@ -77,6 +80,7 @@ class Settings:
     beam: tuple[str, ...] = field(default=())  # what follows is Beam's
     left_out: tuple[str, ...] = field(default=())  # folders that were found below inputs, and are none
     inputs: tuple[Input, ...] = field(default=())  # what `input` names, once it was looked at
+    asked: Mapping[str, Any] = field(default_factory=dict)  # `as_asked()` of the settings that were given
 
     @property
     def profile(self) -> Profile:
@@ -113,6 +117,18 @@ class Settings:
     def shaping(self) -> dict[str, Any]:
         """The options that can change a byte of a block, as JSON."""
         return {o.name: getattr(self, o.name) for o in OPTIONS if o.shapes}
+
+    def as_asked(self) -> dict[str, Any]:
+        """What a person asked for, as far as it decides the dataset: before inputs were looked at, which fills options in."""
+        asked = {
+            # Whether a local pattern ends with a slash says only whether a folder is there by now.
+            "inputs": [pattern.rstrip("/") if is_local(pattern) else pattern for pattern in self.input],
+            "input_format": self.input_format,
+            "output": self.output,
+            "options": self.shaping() | {"shuffle_seed": self.shuffle_seed},
+        }
+        as_json: dict[str, Any] = json.loads(json.dumps(asked))
+        return as_json
 
     def as_flags(self) -> list[str]:
         """The command line that says the same, defaults left out."""

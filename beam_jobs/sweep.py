@@ -27,7 +27,7 @@ from transforms.sharing import (
     sweep_place,
     users_of,
 )
-from transforms.storage import NoCredentials, NotFound, Stat, StorageError, Unavailable, is_local, reach, store_for
+from transforms.storage import NoAccess, NotFound, Stat, StorageError, Unavailable, is_local, reach, store_for
 from transforms.sweeping import UsedImages
 
 DONE, FAILED, WRONG = 0, 1, 2
@@ -104,7 +104,7 @@ def sweep(argv: Sequence[str]) -> int:
     except (OptionError, DamagedMark) as error:
         console.complain(str(error))
         return WRONG
-    except (AtWork, StorageError, NoCredentials) as error:
+    except (AtWork, StorageError, NoAccess) as error:
         console.complain(str(error))
         return FAILED
 

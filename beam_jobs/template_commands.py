@@ -22,7 +22,7 @@ from beam_jobs.options import OptionError, Parser
 from beam_jobs.settings import parse
 from beam_jobs.templates import FOLDER, TEMPLATES, Template, dockerfile, metadata, spec, text
 from beam_jobs.workers import MIXES
-from transforms.storage import NoCredentials, StorageError, store_for
+from transforms.storage import NoAccess, StorageError, store_for
 
 _DONE, _FAILED, _WRONG = 0, 1, 2
 
@@ -93,7 +93,7 @@ def template(argv: Sequence[str]) -> int:
     except OptionError as error:
         console.complain(str(error))
         return _WRONG
-    except (StorageError, NoCredentials, GoogleAuthError, GoogleAPICallError) as error:
+    except (StorageError, NoAccess, GoogleAuthError, GoogleAPICallError) as error:
         console.complain(str(error))
         return _FAILED
 

@@ -104,7 +104,8 @@ PARENTS = {
     "header": _TABLES,
     "encoding": _TABLES,
     "max_side": ("oversize", ("resize",)),
-    "trust_uris": ("previous", ()),  # any
+    "require_previous": ("previous", ()),  # any
+    "trust_uris": ("previous", ()),
     "on_bad_image": ("verify", ("header", "structure", "decode")),
     "upright": ("verify", ("header", "structure", "decode")),
 }

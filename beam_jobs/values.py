@@ -43,6 +43,8 @@ def check(settings: Settings) -> None:
         raise OptionError(
             "--trust_uris says something of images that an earlier night looked at: it needs --previous FOLDER"
         )
+    if settings.require_previous and not settings.previous:
+        raise OptionError("--require_previous says that --previous FOLDER has to be of use: name one")
     if settings.previous and not settings.image_folder:
         raise OptionError(
             "--previous needs --image_folder FOLDER, the same every night: rewritten images would lie in each night's own "

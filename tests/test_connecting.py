@@ -6,9 +6,11 @@ And the short way: what an open connection brings is what the client's own way t
 from __future__ import annotations
 
 import base64
+import socket
 import socketserver
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -24,11 +26,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from test_places import inspector
 
-from transforms import connecting, gcs, storage
+from transforms import connecting, gcs, reaching, storage
 from transforms.connecting import split_uri
 from transforms.gcs import GcsStore
 from transforms.looking import look
-from transforms.storage import NotFound, Refused, Stat, StorageError, Unavailable, crc32c
+from transforms.storage import NoAccess, NotFound, Refused, Stat, StorageError, Unavailable, Untrusted, crc32c
 
 HEADERS = {"Content-Length": "3", "Content-Range": "bytes 0-2/10", "x-goog-generation": "7"}
 FOUND = b"abc", Stat("gs://bucket/f", 10, "7")
@@ -72,17 +74,23 @@ def serving(shown: Path | None = None) -> Iterator[tuple[str, list[str]]]:
             server.shutdown()
 
 
+def certificate_of(path: Path, host: str, until: timedelta) -> Path:
+    """A certificate that signs itself, with its key: valid until so long from now."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(timezone.utc)
+    made = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now - 2 * abs(until), now + until
+    )
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), False)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM) + secret)
+    return path
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate of localhost that nobody knows, with its key."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now, hour = datetime.now(timezone.utc), timedelta(hours=1)
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - hour, now + hour)
-    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path = tmp_path / "certificate"
-    path.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM) + secret)
-    return path
+    return certificate_of(tmp_path / "certificate", "localhost", timedelta(hours=1))
 
 
 @pytest.fixture(autouse=True)
@@ -96,8 +104,11 @@ def brief(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_certificate_that_nobody_knows_is_refused(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(certificate) as (host, asked):
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"https://{host}")
-        with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        monkeypatch.setattr(connecting, "RETRY", connecting.RETRY.with_timeout(60))
+        began = time.monotonic()
+        with pytest.raises(Untrusted, match=r"cannot be verified \(self.signed certificate\).*REQUESTS_CA_BUNDLE"):
             GcsStore().read("gs://bucket/f", 0, 3)
+        assert time.monotonic() - began < 5  # it is no outage: asking again for a minute would not help
         assert asked == []
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
         store = GcsStore()
@@ -105,6 +116,57 @@ def test_a_certificate_that_nobody_knows_is_refused(certificate: Path, monkeypat
             FOUND
         ] * 2  # then over the connection that is open
         assert asked == [PATH] * 2
+
+
+def test_an_expired_certificate_and_one_of_another_host_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = timedelta(days=1)
+    for name, until, said in (
+        ("localhost", -day, "certificate has expired"),
+        ("elsewhere", day, "[Hh]ostname mismatch"),
+    ):
+        path = certificate_of(tmp_path / name, name, until)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+        with serving(path) as (host, asked):
+            monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"https://{host}")
+            with pytest.raises(Untrusted, match=said):
+                GcsStore().create("gs://bucket/f", b"data")
+            assert asked == []
+
+
+def test_authorities_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "https://localhost:1")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere")
+    with pytest.raises(NoAccess, match=r"/nowhere \(REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it"):
+        GcsStore().stat("gs://bucket/f")
+
+
+def test_a_name_that_is_not_known_is_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting, "RETRY", connecting.RETRY.with_timeout(60))
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "https://storage.invalid")
+    began = time.monotonic()
+    with pytest.raises(
+        Unavailable, match=r"storage\.invalid cannot be found .*: is this machine on a network whose DNS knows it"
+    ):
+        GcsStore().stat("gs://bucket/f")
+    assert time.monotonic() - began < 20
+
+
+def test_a_name_that_is_not_known_yet_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")] * 3)
+
+    def look_up(*_: Any, **__: Any) -> None:
+        if error := next(answers, None):
+            raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(reaching, "_PAUSE", 0.0)
+    monkeypatch.setattr(reaching, "PATIENCE", 0.0)
+    with pytest.raises(Unavailable, match=r"storage\.test cannot be found \(Temporary failure"):
+        reaching.resolve("https://storage.test")
+    monkeypatch.setattr(reaching, "PATIENCE", 60.0)
+    reaching.resolve("https://storage.test")  # after two more that failed
 
 
 def test_a_proxy_is_asked_for_the_whole_address_or_for_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:

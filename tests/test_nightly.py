@@ -150,7 +150,7 @@ def test_a_night_needs_the_one_before_no_longer_once_it_is_sealed(
     assert two["train.jsonl"] == three["train.jsonl"] and two["images.parquet"] == three["images.parquet"]
 
 
-def test_what_is_damaged_is_worked_anew(tmp_path: Path) -> None:
+def test_what_is_damaged_is_worked_anew_and_named(tmp_path: Path) -> None:
     """A machine that loses its power may leave files that are there, and empty or cut off."""
     nights = Nights(str(tmp_path), None, tmp_path / "scratch")
     nights.put("raw/images/1.jpg", jpeg(seed=1))
@@ -168,7 +168,9 @@ def test_what_is_damaged_is_worked_anew(tmp_path: Path) -> None:
     nights.put(f"one/_tuneset/00/{0:032}.receipt", b"")  # of a block that tonight has not
     assert nights.run("two", "--previous", f"{nights.root}/one") == 0
     blocks = sum(path.suffix == ".receipt" for path in parts)
-    assert nights.manifest("two")["run"]["night"]["blocks"] == {"reused": blocks - 4, "worked": 4}
+    night = nights.manifest("two")["run"]["night"]
+    assert night["blocks"] == {"reused": blocks - 4, "worked": 4} and night["damaged_parts"] == 4
+    assert sorted(name.rpartition(".")[2] for name in night["damaged"]) == ["images", "images", "receipt", "train"]
     one, two = (nights.folder(name) for name in ("one", "two"))
     two["manifest.json"] |= {key: one["manifest.json"][key] for key in ("output", "options")}
     assert_equal_folders(one, two)
@@ -238,27 +240,15 @@ def test_one_changed_image_of_a_block_is_the_only_one_that_is_read(cloudy: Night
 # --- what is refused
 
 
-def test_a_previous_that_cannot_help_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_rows(tmp_path / "raw.jsonl", 5)
+def test_options_that_need_another_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = ["--input", f"{tmp_path}/raw.jsonl", "--output", f"{tmp_path}/out"]
-    shared = ["--image_folder", f"{tmp_path}/images"]
-
-    def said(*flags: str) -> str:
+    for flags, said in (
+        (["--previous", f"{tmp_path}/one"], "--previous needs --image_folder"),
+        (["--trust_uris"], "--trust_uris says something"),
+        (["--require_previous"], "--require_previous says that --previous FOLDER has to be of use"),
+    ):
         assert prepare([*base, *flags]) == 2
-        return capsys.readouterr().err
-
-    assert "--previous needs --image_folder" in said("--previous", f"{tmp_path}/one")
-    assert "--trust_uris" in said("--trust_uris")
-    assert "holds no manifest.json" in said(*shared, "--previous", f"{tmp_path}/one")
-    assert "is --output too" in said(*shared, "--previous", f"{tmp_path}/out/")
-    assert prepare([base[0], base[1], "--output", f"{tmp_path}/one", *shared]) == 0
-    assert "holds no blocks" in said(*shared, "--previous", f"{tmp_path}/one")
-    assert prepare([base[0], base[1], "--output", f"{tmp_path}/two", *shared, "--keep_blocks"]) == 0
-    capsys.readouterr()
-    assert prepare([*base, *shared, "--previous", f"{tmp_path}/two", "--max_images", "3"]) == 0
-    assert "was made with other --max_images: nothing of it can be used" in capsys.readouterr().out
-    night = json.loads((tmp_path / "out/manifest.json").read_bytes())["run"]["night"]
-    assert night["blocks"] == {"reused": 0, "worked": 1} and night["files"]["same"] == 1
+        assert said in capsys.readouterr().err
 
 
 def test_what_runs_write_is_not_the_input_of_the_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

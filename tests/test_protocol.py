@@ -24,6 +24,7 @@ from commands import with_usual
 from folders import bmp, jpeg, png, put, row, write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from linkless import without_links
 
 from beam_jobs.options import OPTIONS
 from beam_jobs.plan import Plan
@@ -54,6 +55,13 @@ from transforms.segments import Chunk, SegmentWriter, Unsealed
 from transforms.splits import assign_splits
 from transforms.storage import NotFound, Piece, StorageError, Unavailable, crc32c
 from transforms.sweeping import named_in, sweep_folder
+
+
+@pytest.fixture(autouse=True, params=["hard links", "none, and no rename that does not replace"])
+def file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The protocol holds on file systems without hard links too, where a lock decides who was first."""
+    if request.param != "hard links":
+        without_links(monkeypatch, errno.EPERM, errno.EINVAL)
 
 
 class Run:

@@ -78,6 +78,7 @@ def test_the_night_passes_what_the_template_takes(parts: dict[str, Any]) -> None
     night = (HERE / "night.yaml").read_text(encoding="utf-8")
     passed = set(re.findall(r'map\.merge\([\w.]+, \{"(\w+)"', night))
     assert passed == {"output", "image_folder", "keep_blocks", "previous", "take_over"} and passed <= offered
+    assert "yesterday" not in night  # a night that failed must not stop the next: the newest usable one is looked for
     body = parts["google_cloud_scheduler_job.night"]["http_target"][0]["body"]
     assert "input = var.input, sdk_container_image = var.image" in body and "input" in offered
     given = set(re.findall(r'sys\.get_env\("(\w+)"\)', night))

@@ -131,9 +131,8 @@ class Ledgers:
         raise Unavailable(f"{path} was another each time that it was to be replaced, though runs on a folder are few")
 
     def _current(self, stored: bytes, block: Block, key: str) -> Receipt | None:
-        try:
-            body = jsonl.loads(stored)
-        except RowError:  # damaged, as a machine without power leaves files: replaced like one that may heal
+        body = receipt_body(stored)
+        if body is None:  # replaced like one that may heal
             return None
         return None if body["heals"] and body["epoch"] < self.epoch else self._receipt(body, block, key)
 
@@ -155,6 +154,31 @@ class Ledgers:
             tuple(body["buckets"]),
             tuple((code, count, example) for code, count, example in body["warnings"]),
         )
+
+
+_FIELDS = {
+    "epoch": int,
+    "heals": bool,
+    "parts": list,
+    "lines": list,
+    "counters": dict,
+    "reasons": dict,
+    "ids": dict,
+    "buckets": list,
+}
+_PART = (str, str, int, int, int)  # kind, digest, bytes, lines, CRC32C
+
+
+def receipt_body(stored: bytes) -> dict[str, Any] | None:
+    """A receipt as it was written; None: it is damaged, as a machine without power leaves files."""
+    try:
+        body = jsonl.loads(stored)
+    except RowError:
+        return None
+    if not all(isinstance(body.get(name), kind) for name, kind in _FIELDS.items()):
+        return None
+    whole = all(isinstance(part, list) and tuple(map(type, part)) == _PART for part in body["parts"])
+    return body if whole else None
 
 
 def digest_of(data: bytes) -> str:

@@ -7,26 +7,24 @@ listed, the earlier night's as its receipts tell them. Only counts and some name
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsList
 
-from transforms.committing import WORK, BlockKeys, Ledgers
-from transforms.core import jsonl
-from transforms.core.reasons import RowError
+from transforms.committing import WORK, BlockKeys, Ledgers, receipt_body
 from transforms.core.records import Block, Receipt
-from transforms.storage import patiently, store_for
+from transforms.storage import StorageError, Unavailable, patiently, store_for
 
 NAMES = 1000  # of a kind that the manifest lists: the first in order
 KINDS = ("new", "changed", "gone", "same")
+DAMAGED = "damaged"
 
 
 @dataclass(kw_only=True)
 class CompareNights(beam.PTransform):
-    """(tonight's blocks, tonight's receipts) -> one dict for the manifest's `run.night`.
+    """(tonight's blocks, tonight's receipts, damaged parts of the earlier night) -> one dict for the manifest's `run.night`.
 
     Args:
       night: the earlier one's ledgers.
@@ -36,8 +34,10 @@ class CompareNights(beam.PTransform):
     night: Ledgers
     key: BlockKeys
 
-    def expand(self, inputs: tuple[beam.PCollection[Block], beam.PCollection[Receipt]]) -> beam.PCollection[dict]:
-        blocks, receipts = inputs
+    def expand(
+        self, inputs: tuple[beam.PCollection[Block], beam.PCollection[Receipt], beam.PCollection[str]]
+    ) -> beam.PCollection[dict]:
+        blocks, receipts, damaged = inputs
         folders = [f"{number:02x}" for number in range(256)]
         before = (
             receipts.pipeline
@@ -57,6 +57,8 @@ class CompareNights(beam.PTransform):
             | "What became of it" >> beam.MapTuple(kind_of_change)  # (kind, uri)
         )
         same = compared.same | "Count the same" >> beam.CombineGlobally(sum)
+        harm = damaged | "Damaged parts" >> beam.Map(lambda uri: (DAMAGED, uri))
+        changes = (changes, harm) | "Changes and harm" >> beam.Flatten()
         counts = changes | "Kinds" >> beam.Keys() | "Count kinds" >> beam.combiners.Count.PerElement()
         names = (
             changes
@@ -82,9 +84,21 @@ class CompareNights(beam.PTransform):
         elif tonight:
             yield from ((uri, ("tonight", generation)) for uri, generation in tonight[0])
         else:
-            data, _ = patiently(store_for(self.night.folder).read, self.night.path(key, "receipt"))
-            with suppress(RowError):  # it is damaged, and tells of no file
-                yield from ((uri, ("before", generation)) for uri, generation in jsonl.loads(data).get("inputs", ()))
+            yield from ((uri, ("before", generation)) for uri, generation in inputs_of(self.night, key))
+
+
+def inputs_of(night: Ledgers, key: str) -> list[tuple[str, str]]:
+    """(URI, generation) of the files that a receipt of an earlier night tells of; none if it is damaged, or gone."""
+    path = night.path(key, "receipt")
+    try:
+        body = receipt_body(patiently(store_for(path).read, path)[0])
+    except Unavailable:
+        raise
+    except StorageError:
+        return []
+    told = body.get("inputs") if body else None
+    pairs = [one for one in told if isinstance(one, list) and len(one) == 2] if isinstance(told, list) else []
+    return [(str(uri), str(generation)) for uri, generation in pairs]
 
 
 def keys_below(night: Ledgers, folder: str) -> list[tuple[str, None]]:
@@ -118,12 +132,13 @@ def report(
     blocks: list[tuple[str, int]],
 ) -> dict[str, Any]:
     """What the manifest says of the nights."""
-    files = dict.fromkeys(KINDS, 0) | dict(counts)
-    files["same"] += sum(same)
-    listed: dict[str, list[str]] = {kind: [] for kind in KINDS[:3]} | dict(names)
+    numbers = dict.fromkeys((*KINDS, DAMAGED), 0) | dict(counts)
+    numbers["same"] += sum(same)
+    listed: dict[str, list[str]] = {kind: [] for kind in (*KINDS[:3], DAMAGED)} | dict(names)
     return {
         "previous": folder,
         "blocks": {"reused": 0, "worked": 0} | dict(blocks),
-        "files": files,
+        "files": {kind: numbers[kind] for kind in KINDS},
+        "damaged_parts": numbers[DAMAGED],
         **{kind: sorted(listed[kind]) for kind in sorted(listed)},
     }

@@ -19,7 +19,7 @@ import requests
 import urllib3
 from google.api_core import exceptions
 from google.api_core.retry import Retry
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 from google.cloud.storage.retry import _should_retry
 from google.resumable_media import DataCorruption
@@ -28,9 +28,17 @@ from requests.adapters import HTTPAdapter
 from transforms import throttling
 from transforms.answers import Answer, body_of, exchange
 from transforms.core.places import BUCKET
-from transforms.storage import Forbidden, NoCredentials, NotFound, Refused, Unavailable, access
+from transforms.credentials import connected
+from transforms.reaching import certificate_fault, resolve, unreached
+from transforms.storage import Forbidden, NoAccess, NotFound, Refused, Unavailable, access
 
-RETRY = Retry(predicate=_should_retry, timeout=60.0, on_error=throttling.note)  # seconds
+
+def _may_pass(error: Exception) -> bool:
+    """Whether asking again may help: what the library retries, but for a certificate that cannot be verified."""
+    return bool(_should_retry(error)) and not certificate_fault(error)
+
+
+RETRY = Retry(predicate=_may_pass, timeout=60.0, on_error=throttling.note)  # seconds
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two bytes of an answer
 CONNECTIONS = 256  # threads that can be reading at once in one process
 # Whoever asks retries, follows no redirect, and takes bytes as they are stored.
@@ -91,11 +99,11 @@ def translated(uri: str, permission: str) -> Iterator[None]:
             raise Unavailable(f"{uri}: {error}") from error
         raise Refused(f"{uri}: {error}") from error
     except GoogleAuthError as error:
-        if error.retryable:
-            raise Unavailable(f"{uri}: no access token: {error}") from error
+        if error.retryable or certificate_fault(error):
+            raise unreached(uri, error, "no access token: ") from error
         raise Forbidden(f"{uri}: no usable credentials: {error}") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, DataCorruption) as error:
-        raise Unavailable(f"{uri}: {error}") from error
+        raise unreached(uri, error) from error
     finally:
         throttling.settle()
 
@@ -139,7 +147,7 @@ class Connection:
         self._pid = os.getpid()
 
     def client(self) -> storage.Client:
-        """Raises NoCredentials if there is nobody to read as."""
+        """Raises NoAccess if there is nobody to ask as, or nobody to be asked."""
         if self._pid != os.getpid():
             self._forget()
         if self._connected is None:
@@ -157,7 +165,12 @@ class Connection:
         proxies, verify, cert = settings["proxies"], settings["verify"], settings["cert"]
         self._adapter = session.get_adapter(first.url)
         self._pool = self._adapter.get_connection_with_tls_context(first, verify, proxies, cert)
-        self._adapter.cert_verify(self._pool, first.url, verify, cert)
+        try:
+            self._adapter.cert_verify(self._pool, first.url, verify, cert)
+        except OSError as error:
+            raise NoAccess(f"{error} (REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it)") from None
+        if not requests.utils.select_proxy(client.api_endpoint, proxies):  # else it is the proxy that looks the name up
+            resolve(client.api_endpoint)
         in_full = self._adapter.request_url(first, proxies) == first.url  # to a proxy that reads along
         self._before = 0 if in_full else len(client.api_endpoint)
         self._host = f"Host: {urlsplit(client.api_endpoint).netloc}"
@@ -230,13 +243,7 @@ class Connection:
 
 
 def _connect() -> storage.Client:
-    try:
-        client = storage.Client(project=None)  # objects need no project: none is searched for
-    except DefaultCredentialsError as error:
-        raise NoCredentials(
-            "Reading or writing gs:// needs Google Cloud credentials, and none were found: run `gcloud auth "
-            "application-default login`, or let GOOGLE_APPLICATION_CREDENTIALS name a key file."
-        ) from error
+    client = connected()
     if not client._http.is_mtls:  # whose adapter carries the client certificate
         for scheme in ("https://", "http://"):
             client._http.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))

@@ -16,7 +16,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadat
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.core.places import FolderSet
-from transforms.storage import Changed, Forbidden, NotFound, Piece, Stat, StorageError, Unavailable
+from transforms.storage import Changed, Forbidden, NotFound, Piece, Stat, StorageError, Unavailable, verified
 
 _EXTRAS = {"s3": "aws", "azfs": "azure", "hdfs": "hadoop"}  # packages that bring Beam's file systems
 
@@ -108,6 +108,9 @@ class BeamStore:
 
     def folders(self, folder: str) -> Iterator[tuple[Sequence[str], bool]]:
         return iter(())
+
+    def verify(self, uri: str, size: int, crc32c: int) -> Stat:
+        return verified(self.read(uri), size, crc32c)
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         found = self.stat(uri)

@@ -1,9 +1,7 @@
-"""Local files as a store: nothing is seen half written (aside first, then linked or renamed)."""
+"""Local files as a store: nothing is seen half written (aside first, then placed under its name)."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import stat as stat_module
 import threading
@@ -13,7 +11,8 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from transforms.storage import Changed, NotAFile, NotFound, Piece, Stat
+from transforms.placing import lacks_links, locked, place
+from transforms.storage import Changed, NotAFile, NotFound, Piece, Stat, verified
 from transforms.walking import below, folders_in, generation_of, translate
 
 _COPY_CHUNK = 8 << 20
@@ -93,6 +92,9 @@ class LocalStore:
     def folders(self, folder: str) -> Iterator[tuple[Sequence[str], bool]]:
         yield folders_in(folder), False
 
+    def verify(self, uri: str, size: int, crc32c: int) -> Stat:
+        return verified(self.read(uri), size, crc32c)
+
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         try:
             descriptor, found = open_regular(uri)
@@ -103,7 +105,7 @@ class LocalStore:
         except ValueError as error:  # an embedded NUL
             raise NotFound(f"{uri!r}: {error}") from None
         except OSError as error:
-            raise translate(error, uri) from None
+            raise translate(error, uri) from error
 
     @contextmanager
     def _aside(self, uri: str) -> Iterator[str]:
@@ -133,33 +135,24 @@ class LocalStore:
                 return False
             with self._aside(uri) as aside:
                 self._write(aside, data)
-                try:
-                    os.link(aside, uri)
-                except FileExistsError:
-                    return False
-                return True
+                return place(aside, uri)
         except OSError as error:
             raise translate(error, uri) from None
 
     def replace(self, uri: str, data: bytes, generation: str) -> bool:
         try:
-            with self._aside(uri) as aside:
-                # The folder itself is the lock: a rename cannot be made conditional any other way.
-                descriptor = os.open(os.path.dirname(uri) or ".", os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX)
-                    seen = os.stat(uri) if os.path.exists(uri) else None
-                    if generation and (seen is None or generation_of(seen) != generation):
-                        return False
-                    self._write(aside, data)
-                    written = os.stat(aside)
-                    if seen is not None and written.st_mtime_ns <= seen.st_mtime_ns:
-                        # Within one tick of the file system's clock equal sizes would be equal generations.
-                        os.utime(aside, ns=(written.st_atime_ns, seen.st_mtime_ns + 1))
-                    os.replace(aside, uri)
-                    return True
-                finally:
-                    os.close(descriptor)
+            # The folder itself is the lock: a rename cannot be made conditional any other way.
+            with self._aside(uri) as aside, locked(os.path.dirname(uri) or "."):
+                seen = os.stat(uri) if os.path.exists(uri) else None
+                if generation and (seen is None or generation_of(seen) != generation):
+                    return False
+                self._write(aside, data)
+                written = os.stat(aside)
+                if seen is not None and written.st_mtime_ns <= seen.st_mtime_ns:
+                    # Within one tick of the file system's clock equal sizes would be equal generations.
+                    os.utime(aside, ns=(written.st_atime_ns, seen.st_mtime_ns + 1))
+                os.replace(aside, uri)
+                return True
         except OSError as error:
             raise translate(error, uri) from None
 
@@ -206,7 +199,7 @@ class LocalStore:
         except FileExistsError:
             return False
         except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            if not lacks_links(error):
                 raise translate(error, uri) from None
         return self.create(uri, self.read(source.uri, generation=source.generation)[0])
 

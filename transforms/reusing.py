@@ -8,27 +8,47 @@ night needs the one before once it is sealed.
 
 from __future__ import annotations
 
+import errno
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 
-from transforms.committing import BlockKeys, Ledgers, count, digest_of
-from transforms.core import jsonl, reasons
+from transforms import image_rows
+from transforms.committing import BlockKeys, Ledgers, count, digest_of, receipt_body
 from transforms.core.outputs import table
-from transforms.core.reasons import RowError
 from transforms.core.records import Block, ImageFacts, Receipt
 from transforms.overlapping import overlapped
-from transforms.storage import NotFound, Stat, StorageError, Unavailable, is_local, patiently, persistently, store_for
+from transforms.storage import (
+    Changed,
+    NotFound,
+    Result,
+    StorageError,
+    Unavailable,
+    is_local,
+    patiently,
+    persistently,
+    store_for,
+)
 
-_SETTLED = ("bad_uri", "unsupported_scheme", "not_allowed")  # say something about the text of a URI, whatever is stored
+_SPOILT = (errno.EIO, errno.EBADMSG)  # what a disk says of a sector that it cannot read
 
 
-class _Damaged(Exception):
-    """What the earlier night left of a block is not whole, as a machine without power leaves files: the block is worked anew."""
+class Damaged(Exception):
+    """What the earlier night left of a block is not whole, as a machine without power leaves files: the block is worked anew.
+
+    part: URI of what is missing or damaged.
+    """
+
+    def __init__(self, part: str) -> None:
+        super().__init__(part)
+        self.part = part
+
+    def __reduce__(self) -> tuple[type[Damaged], tuple[str]]:
+        return Damaged, (self.part,)
 
 
 @dataclass(frozen=True)
@@ -44,32 +64,34 @@ class Earlier:
     threads: int
 
     def find(self, block: Block, key: str) -> Receipt | None:
-        """The receipt of an unchanged block, in tonight's folder by now; None: it has to be worked."""
+        """The receipt of an unchanged block, in tonight's folder by now; None: it has to be worked.
+
+        Raises:
+          Damaged: it has to be worked because something of it is not as it was committed.
+        """
         body = self._body(key)
         if body is None or body["heals"]:
             return None
-        try:
-            if not self.trust_uris and (images := self._images(body, key)) is not None:
-                wanted = _generations(images, block)
-                known = dict(zip(wanted, self._each(_generation, wanted)))
-                if known != wanted or not all(self._each(_exists, _outputs(images))):
-                    _recent.put(key, known)
-                    return None
-            self._bring(body, key)
-        except _Damaged:
-            return None
+        if not self.trust_uris and (images := self._images(body, key)) is not None:
+            wanted = image_rows.generations(images, block)
+            known = dict(zip(wanted, self._each(_generation, wanted)))
+            outputs = image_rows.outputs(images)
+            if known != wanted or dict(zip(outputs, self._each(_size, outputs))) != outputs:
+                _recent.put(key, known)
+                return None
+        self._bring(body, key)
         return self.ledgers.adopt(body, block, key)
 
     def facts(self, block: Block, key: str) -> dict[str, ImageFacts]:
         """What the earlier night found of the images of a block that is worked again, as far as it still holds."""
-        body = self._body(key)
         try:
+            body = self._body(key)
             images = self._images(body, key) if body else None
-        except _Damaged:
+        except Damaged:  # `find` has told of it
             return {}
         if images is None:
             return {}
-        facts = _facts(images)
+        facts = image_rows.facts(images)
         if self.trust_uris:
             return facts
         own = {extent.uri: extent.generation for extent in block.extents}
@@ -79,24 +101,48 @@ class Earlier:
         return {uri: fact for uri, fact in facts.items() if asked[uri] == fact.generation}
 
     def _body(self, key: str) -> dict[str, Any] | None:
+        """The block's receipt of that night; None: there is none. Raises Damaged."""
+        path = self.night.path(key, "receipt")
         try:
-            body: dict[str, Any] = jsonl.loads(store_for(self.night.folder).read(self.night.path(key, "receipt"))[0])
-        except (NotFound, RowError):  # there is none, or it is damaged
+            data, _ = self._whole(store_for(path).read, path)
+        except NotFound:
             return None
+        body = receipt_body(data)
+        if body is None:
+            raise Damaged(path)
         return body
 
     def _images(self, body: dict[str, Any], key: str) -> pa.Table | None:
-        """The block's table of images; None if no image was looked at. Raises _Damaged: it is not what was written."""
+        """The block's table of images; None if no image was looked at. Raises Damaged: it is not what was written."""
         for kind, digest, *_ in body["parts"]:
             if kind == "images":
+                path = self.night.path(key, f"{digest}.images")
                 try:
-                    data, _ = store_for(self.night.folder).read(self.night.path(key, f"{digest}.images"))
+                    data, _ = self._whole(store_for(path).read, path)
                 except NotFound:
-                    raise _Damaged from None
+                    raise Damaged(path) from None
                 if digest_of(data) != digest:
-                    raise _Damaged
+                    raise Damaged(path)
                 return table(data)
         return None
+
+    def _whole(self, call: Callable[..., Result], path: str, *args: Any) -> Result:
+        """A call that reads a file of that night.
+
+        Raises:
+          NotFound: there is none.
+          Damaged: it is another by now, or cannot be read, and asking again would not help.
+          Unavailable: storage is away.
+        """
+        try:
+            return call(path, *args)
+        except NotFound:
+            raise
+        except StorageError as error:
+            spoilt = isinstance(error.__cause__, OSError) and error.__cause__.errno in _SPOILT
+            if isinstance(error, Unavailable) and not spoilt:
+                raise
+            raise Damaged(path) from None
 
     def _each(self, call: Any, uris: Iterable[str]) -> list[Any]:
         """A call for each URI, local ones in turn, others many at once."""
@@ -107,17 +153,18 @@ class Earlier:
 
     def _bring(self, body: dict[str, Any], key: str) -> None:
         def copy(part: Sequence[Any]) -> None:
-            kind, digest, size, *_ = part
+            kind, digest, size, _, checksum = part
             source, target = (ledgers.path(key, f"{digest}.{kind}") for ledgers in (self.night, self.ledgers))
+            store = store_for(source)
             try:
-                if is_local(source) and store_for(source).stat(source).size != size:
-                    raise _Damaged
-                if is_local(source) == is_local(target):
-                    store_for(target).copy(Stat(source, size, ""), target)
+                # Before it is copied: a damaged copy would stand under the name of what is made anew.
+                whole = self._whole(store.verify, source, size, checksum)
+                if store is store_for(target):
+                    store.copy(whole, target)
                 else:
-                    store_for(target).create(target, store_for(source).read(source)[0])
-            except NotFound:
-                raise _Damaged from None
+                    store_for(target).create(target, self._whole(store.read, source)[0])
+            except (NotFound, Changed):
+                raise Damaged(source) from None
 
         parts = body["parts"]
         if is_local(self.ledgers.folder) and is_local(self.night.folder):
@@ -129,15 +176,20 @@ class Earlier:
 
 @dataclass(kw_only=True)
 class SkipCommitted(beam.PTransform):
-    """Blocks -> (receipts of those that are committed, the other blocks): resume, always on; and an earlier night's, if any."""
+    """Blocks -> (receipts of those that are committed, the other blocks, damaged parts): resume, always on.
+
+    An earlier night's receipts count too, if there is one. A part is told by its URI; its block is among the others.
+    """
 
     ledgers: Ledgers
     key: BlockKeys
     earlier: Earlier | None = None
 
-    def expand(self, blocks: beam.PCollection[Block]) -> tuple[beam.PCollection[Receipt], beam.PCollection[Block]]:
-        found = blocks | "Look for receipts" >> beam.ParDo(_Find(self)).with_outputs("open", main="done")
-        return found.done | "Count what is done" >> beam.Map(count), found.open
+    def expand(
+        self, blocks: beam.PCollection[Block]
+    ) -> tuple[beam.PCollection[Receipt], beam.PCollection[Block], beam.PCollection[str]]:
+        found = blocks | "Look for receipts" >> beam.ParDo(_Find(self)).with_outputs("open", "damaged", main="done")
+        return found.done | "Count what is done" >> beam.Map(count), found.open, found.damaged
 
 
 class _Find(beam.DoFn):
@@ -148,7 +200,10 @@ class _Find(beam.DoFn):
         key = self._key(block)
         receipt = patiently(self._ledgers.find, block, key)
         if receipt is None and self._earlier:
-            receipt = patiently(self._earlier.find, block, key)
+            try:
+                receipt = patiently(self._earlier.find, block, key)
+            except Damaged as error:
+                yield beam.pvalue.TaggedOutput("damaged", error.part)
         yield receipt if receipt else beam.pvalue.TaggedOutput("open", block)
 
 
@@ -182,36 +237,11 @@ def _generation(uri: str) -> str:
         return ""
 
 
-def _exists(uri: str) -> bool:
-    return _generation(uri) != ""
-
-
-def _generations(images: pa.Table, block: Block) -> dict[str, str]:
-    """The images that must still be what they were, beside those that the block's key tells of."""
-    own = {(extent.uri, extent.generation) for extent in block.extents}
-    columns = (images[name].to_pylist() for name in ("source", "generation", "reason"))
-    return {
-        source: generation
-        for source, generation, reason in zip(*columns)
-        if reason not in _SETTLED and (source, generation) not in own
-    }
-
-
-def _outputs(images: pa.Table) -> list[str]:
-    return [uri for uri in dict.fromkeys(images["output"].to_pylist()) if uri]
-
-
-# Fields of ImageFacts by the columns that tell them.
-_COLUMNS = {"uri": "source", "size": "bytes"} | {
-    name: name for name in ("generation", "type", "width", "height", "orientation", "frames", "escalated", "encoding")
-}
-
-
-def _facts(images: pa.Table) -> dict[str, ImageFacts]:
-    """Facts of the images that could be used, as their rows tell them."""
-    rows = zip(*(images[column].to_pylist() for column in _COLUMNS.values()))
-    return {
-        row[0]: ImageFacts(**dict(zip(_COLUMNS, row)))
-        for row, reason in zip(rows, images["reason"].to_pylist())
-        if not reason or reasons.REASONS[reason].stage == "fit"
-    }
+def _size(uri: str) -> int:
+    """Bytes of a rewritten image; -1 if it cannot be told."""
+    try:
+        return store_for(uri).stat(uri).size
+    except Unavailable:
+        raise
+    except StorageError:
+        return -1

@@ -1,6 +1,7 @@
 """The only door to files: local paths, gs:// objects and what Beam can read, behind one small contract.
 
     stat, list, folders, read   what is there; a read can name the generation it expects
+    verify                      a file's bytes against a size and a CRC32C
     create                      only if absent: the one primitive the commit protocol stands on
     replace                     only if the generation is still the one that was seen
     renew, age                  what a heartbeat stands on: be as if just written; seconds since then, by storage's own clock
@@ -62,8 +63,16 @@ class Changed(StorageError):
     reason = "image_changed"
 
 
-class NoCredentials(Exception):
-    """There is nobody to read as. Not a StorageError: it says nothing about an object, and no later read will do better."""
+class NoAccess(Exception):
+    """Storage can be asked nothing. Not a StorageError: it says nothing about an object, and no later read will do better."""
+
+
+class NoCredentials(NoAccess):
+    """There is nobody to ask as."""
+
+
+class Untrusted(NoAccess):
+    """Whoever answers shows a certificate that cannot be verified."""
 
 
 @dataclass(slots=True)  # not frozen: it is made for every look
@@ -145,6 +154,13 @@ class Store(Protocol):
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         """Bytes [start, end), fewer at the end of the object, and the object's stat, in one request."""
 
+    def verify(self, uri: str, size: int, crc32c: int) -> Stat:
+        """The stat of a file that has these bytes.
+
+        Raises:
+          Changed: it has others.
+        """
+
     def create(self, uri: str, data: bytes, content_type: str = "") -> bool:
         """Write it whole unless it exists; False: it existed, and is as it was."""
 
@@ -174,6 +190,18 @@ class Store(Protocol):
 
 def crc32c(data: bytes) -> int:
     return int(google_crc32c.value(data))
+
+
+def verified(read: tuple[bytes, Stat], size: int, checksum: int) -> Stat:
+    """The stat of a file that was read whole.
+
+    Raises:
+      Changed: its size or CRC32C is another.
+    """
+    data, found = read
+    if (len(data), crc32c(data)) != (size, checksum):
+        raise Changed(f"{found.uri}: its bytes are not those that were committed (size or CRC32C differs)")
+    return found
 
 
 def join_uri(folder: str, name: str) -> str:

@@ -1,0 +1,65 @@
+"""What a sealed dataset says of itself: read its manifest.json, and tell in words why it is not the one that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transforms.core import jsonl
+from transforms.core.reasons import RowError
+from transforms.sealing import MANIFEST
+from transforms.storage import store_for
+
+_LONGEST = 120  # characters of a value that are shown
+
+
+def read_manifest(folder: str) -> dict[str, Any]:
+    """The manifest of a dataset; {} if it is none of ours, or damaged.
+
+    Raises:
+      NotFound: there is none.
+    """
+    try:
+        manifest = jsonl.loads(store_for(folder).read(f"{folder}/{MANIFEST}")[0])
+    except RowError:
+        return {}
+    ours = all(isinstance(manifest.get(part), dict) for part in ("dataset", "run"))
+    return manifest if ours else {}
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Why one of two datasets is not the other, a few words for each difference.
+
+    Args:
+      before: `dataset` of a manifest; of any shape, since anybody may have written it.
+      now: `Plan.dataset`, as JSON has it. Only what stands here is compared.
+    """
+    words = _changed("Tuneset", before, now, "tool")
+    words += _changed("its codecs", before, now, "codecs")
+    words += _changed("--input", before, now, "inputs")
+    words += _changed("what its files are (--input_format)", before, now, "formats")
+    then, today = _options(before), _options(now)
+    words += [word for name in today for word in _changed(f"--{name}", then, today, name)]
+    if "output" in now and before.get("output") != now["output"]:
+        words.append(f"it was made as {_shown(before.get('output'))}, and has been moved to {now['output']}")
+    return words
+
+
+def _options(described: Mapping[str, Any]) -> Mapping[str, Any]:
+    options = described.get("options")
+    return options if isinstance(options, Mapping) else {}
+
+
+def _changed(label: str, before: Mapping[str, Any], now: Mapping[str, Any], name: str) -> list[str]:
+    if name not in now or before.get(name) == now[name]:
+        return []
+    return [f"{label} was {_shown(before.get(name))} and is {_shown(now[name])}"]
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "" or value == []:
+        return "not given"
+    if isinstance(value, bool):
+        return "given" if value else "not given"
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
