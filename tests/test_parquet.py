@@ -138,10 +138,10 @@ def test_staged_images_are_fitted_like_any_other(run: Run, tmp_path: Path) -> No
 def test_staged_images_are_published_below_the_prefix(run: Run, tmp_path: Path) -> None:
     put(tmp_path / "in/beside.jpg", jpeg(seed=3))
     source = write(tmp_path / "in/t.parquet", image_columns())
-    found = run(source, *ASK, "--max_rejected_fraction", "1", "--uri_prefix", "gs://b/set")
+    found = run(source, *ASK, "--max_rejected_fraction", "1", "--uri_prefix", "gs://data/set")
     staged = [path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out/images").rglob("*.jpg")]
-    assert uris(lines(found)[0]) == [f"gs://b/set/{staged[0]}"]
-    assert uris(lines(found)[2]) == ["gs://b/set/beside.jpg"]
+    assert uris(lines(found)[0]) == [f"gs://data/set/{staged[0]}"]
+    assert uris(lines(found)[2]) == ["gs://data/set/beside.jpg"]
 
 
 def test_a_rejected_row_with_bytes_is_replayed(run: Run, tmp_path: Path) -> None:

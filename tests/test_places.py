@@ -247,12 +247,12 @@ def test_a_folder_whose_name_looks_like_a_glob_allows_itself_alone(tmp_path: Pat
 
 
 def test_allow_prefix_replaces_both_defaults(tmp_path: Path) -> None:
-    given = allowed("--input", f"{tmp_path}/in.jsonl", "--allow_prefix", "gs://b/x/, /data/../pics//")
-    assert given.folders == ("gs://b/x", "/pics")
+    given = allowed("--input", f"{tmp_path}/in.jsonl", "--allow_prefix", "gs://bucket/x/, /data/../pics//")
+    assert given.folders == ("gs://bucket/x", "/pics")
     for uri, reason in {
-        "gs://b/x/a.png": "",
-        "gs://b/xy/a.png": "not_allowed",
-        "gs://c/x/a.png": "not_allowed",
+        "gs://bucket/x/a.png": "",
+        "gs://bucket/xy/a.png": "not_allowed",
+        "gs://other/x/a.png": "not_allowed",
         "/pics/a.png": "",
         "/pictures/a.png": "not_allowed",
         f"{tmp_path}/a.png": "not_allowed",
@@ -262,18 +262,18 @@ def test_allow_prefix_replaces_both_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "prefixes, root", [("/", "/"), ("/,/data", "/"), ("gs://b", "/"), ("/data/a,/data/b", "/data")]
+    "prefixes, root", [("/", "/"), ("/,/data", "/"), ("gs://bucket", "/"), ("/data/a,/data/b", "/data")]
 )
 def test_the_root_of_what_may_be_read_is_what_uploading_maps(prefixes: str, root: str) -> None:
-    given = allowed("--input", "/data/in.jsonl", "--allow_prefix", prefixes, "--uri_prefix", "gs://up/load")
+    given = allowed("--input", "/data/in.jsonl", "--allow_prefix", prefixes, "--uri_prefix", "gs://upload/load")
     assert given.root == root
-    assert given.publish("/data/a/x.png") == "gs://up/load/" + os.path.relpath("/data/a/x.png", root)
-    assert given.publish("gs://b/x.png") == "gs://b/x.png"
+    assert given.publish("/data/a/x.png") == "gs://upload/load/" + os.path.relpath("/data/a/x.png", root)
+    assert given.publish("gs://bucket/x.png") == "gs://bucket/x.png"
 
 
 def test_a_remote_runner_reads_no_local_file(tmp_path: Path) -> None:
-    for prefixes in ("", f"gs://,{tmp_path}"):
-        given = allowed("--input", f"{tmp_path}/in.jsonl", "--allow_prefix", prefixes, remote=True)
+    for more in ((), ("--allow_prefix", f"gs://,{tmp_path}")):
+        given = allowed("--input", f"{tmp_path}/in.jsonl", *more, remote=True)
         assert given.folders == ("gs://",)
         assert why_not_resolved(f"{tmp_path}/a.png", *given.folders) == "not_allowed"
 
