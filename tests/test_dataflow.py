@@ -314,7 +314,7 @@ def test_the_main_file_writes_the_job_and_submits_nothing(cloud: Bucket) -> None
     [
         ("--max_images=0x", "argument --max_images: invalid int value: '0x'"),
         ("--upright=perhaps", "--upright=perhaps: expected true or false"),
-        ("--uri_prefix=gs://b/c", "--uri_prefix is no parameter of this template: is for a local output"),
+        ("--uri_prefix=gs://data/c", "--uri_prefix is no parameter of this template: is for a local output"),
         ("--input=/etc/passwd", "/etc/passwd is local, but the workers are not on this machine: use gs://"),
         ("--input=gs://never-made-here/a.jsonl", "--input gs://never-made-here/a.jsonl finds no file to read"),
     ],
@@ -500,7 +500,7 @@ def test_print_only_sends_nothing(
     [
         (["--project="], "--project is given without a value: give one, or leave it out"),
         (["--runner=DataflowRunner"], "--runner is for the template's launcher alone: leave it out"),
-        (["--uri_prefix=gs://b/c", "--output=/out"], "--uri_prefix is no parameter of this template"),
+        (["--uri_prefix=gs://data/c", "--output=/out"], "--uri_prefix is no parameter of this template"),
         (["--input=raw/"], "--input raw/: the template takes only what matches ^gs://"),
         (["--job_name=Night"], "--job_name Night: expected small letters, digits and hyphens, first a letter"),
         (["--labels=Team=a"], "--labels Team=a: expected KEY=VALUE of small letters"),

@@ -247,12 +247,12 @@ def test_a_folder_whose_name_looks_like_a_glob_allows_itself_alone(tmp_path: Pat
 
 
 def test_allow_prefix_replaces_both_defaults(tmp_path: Path) -> None:
-    given = allowed("--input", f"{tmp_path}/in.jsonl", "--allow_prefix", "gs://b/x/, /data/../pics//")
-    assert given.folders == ("gs://b/x", "/pics")
+    given = allowed("--input", f"{tmp_path}/in.jsonl", "--allow_prefix", "gs://bucket/x/, /data/../pics//")
+    assert given.folders == ("gs://bucket/x", "/pics")
     for uri, reason in {
-        "gs://b/x/a.png": "",
-        "gs://b/xy/a.png": "not_allowed",
-        "gs://c/x/a.png": "not_allowed",
+        "gs://bucket/x/a.png": "",
+        "gs://bucket/xy/a.png": "not_allowed",
+        "gs://other/x/a.png": "not_allowed",
         "/pics/a.png": "",
         "/pictures/a.png": "not_allowed",
         f"{tmp_path}/a.png": "not_allowed",
@@ -262,8 +262,8 @@ def test_allow_prefix_replaces_both_defaults(tmp_path: Path) -> None:
 
 
 def test_a_remote_runner_reads_no_local_file(tmp_path: Path) -> None:
-    for prefixes in ("", f"gs://,{tmp_path}"):
-        given = allowed("--input", f"{tmp_path}/in.jsonl", "--allow_prefix", prefixes, remote=True)
+    for more in ((), ("--allow_prefix", f"gs://,{tmp_path}")):
+        given = allowed("--input", f"{tmp_path}/in.jsonl", *more, remote=True)
         assert given.folders == ("gs://",)
         assert why_not_resolved(f"{tmp_path}/a.png", *given.folders) == "not_allowed"
 

@@ -855,7 +855,7 @@ def test_what_is_missing_is_told(tmp_path: Path, told: Callable[..., tuple[int, 
         (("--input", source, "--output", "s3://bucket/x"), "expected a local path or gs://"),
         (("--input", source, "--output", output, "--image_folder", "http://x"), "expected a local path or gs://"),
         (("--input", source, "--output", output, "--runner", "DataflowRunner"), "is local"),
-        (("--input", source, "--output", "gs://b/x", "--uri_prefix", "gs://b/y"), "--uri_prefix is for a local"),
+        (("--input", source, "--output", "gs://data/x", "--uri_prefix", "gs://data/y"), "--uri_prefix is for a local"),
         (("--input", source, "--output", source), "in/a.jsonl"),
     ):
         status, err = told(*command)
