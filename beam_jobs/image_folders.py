@@ -26,7 +26,8 @@ def check_image_folder(plan: Plan) -> None:
       OptionError: their names would be read in two ways, or images would lie where another dataset deletes.
     """
     for name, folder in (("output", plan.settings.output), ("image_folder", plan.settings.image_folder)):
-        _check_names(name, folder)
+        if folder:
+            _check_names(name, folder)
     if is_private(plan.image_folder, plan.settings.output):
         return
     if owner := owner_of(plan.image_folder, plan.settings.output):

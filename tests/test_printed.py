@@ -93,10 +93,10 @@ def test_the_list_holds_what_the_lines_name_and_no_more(screen: Screen, tmp_path
     rows = [
         *(row(f"{number}?", [good]) for number in range(20)),
         row("both?", [spare, cut]),
-        row("far?", ["gs://x/data/images/a.png"]),
+        row("far?", ["gs://data/set/images/a.png"]),
     ]
     source = write_lines(tmp_path / "in/rows.jsonl", rows)
-    screen("--input", source, "--output", tmp_path / "out", "--uri_prefix", "gs://x/data", "--allow_prefix", tmp_path)
+    screen("--input", source, "--output", tmp_path / "out", "--uri_prefix", "gs://data/set", "--allow_prefix", tmp_path)
     (listed,) = lines_of(tmp_path / "out", UPLOADS)
     assert (tmp_path / "out/images" / listed).samefile(good)
 
@@ -105,7 +105,7 @@ def test_a_linked_image_is_the_file_that_the_link_leads_to(screen: Screen, tmp_p
     real, link = put(tmp_path / "in/deep/a.png", png()), tmp_path / "in/link.png"
     link.symlink_to("deep/a.png")
     source = write_lines(tmp_path / "in/rows.jsonl", [row("what?", [str(link)])])
-    argv = ("--input", source, "--output", tmp_path / "out", "--uri_prefix", "gs://x/data", "--splits", "train=1")
+    argv = ("--input", source, "--output", tmp_path / "out", "--uri_prefix", "gs://data/set", "--splits", "train=1")
     screen(*argv)
     image = tmp_path / "out/images" / lines_of(tmp_path / "out", UPLOADS)[0]
     assert image.samefile(real) and not image.is_symlink()
