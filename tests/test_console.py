@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TextIO
 
 import pytest
 from folders import png, put, row, write_lines
@@ -109,12 +109,11 @@ def test_a_list_that_was_cut_short_says_so(reader: str, status: int, said: str, 
     assert (done.returncode, done.stderr, left(shared)) == (status, said and f"tuneset: {said}\n", len(IMAGES))
 
 
-@pytest.fixture
-def full(monkeypatch: pytest.MonkeyPatch) -> Iterator[TextIO]:
-    """Standard output is a file on a full disk."""
-    with open("/dev/full", "w") as stream:
-        monkeypatch.setattr(sys, "stdout", stream)
-        yield stream
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Standard output is a file on a full disk. Not a fixture: pytest has its own way with standard output before a test begins."""
+    with open("/dev/full", "w") as stream, redirect_stdout(stream):
+        yield
 
 
 @pytest.fixture
@@ -128,23 +127,24 @@ def rows(tmp_path: Path) -> str:
      "template dockerfile", "template spec --image i", "prepare --input ROWS --preview 2", "prepare --input ROWS --dry_run"],
 )  # fmt: skip
 def test_what_was_to_be_printed_and_was_not_is_a_failure(
-    command: str, rows: str, full: TextIO, capfd: pytest.CaptureFixture[str]
+    command: str, rows: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(command.replace("ROWS", rows).split()) == 1
+    with full_disk():
+        assert main(command.replace("ROWS", rows).split()) == 1
     assert "standard output cannot be written to: No space left on device." in capfd.readouterr().err
 
 
-def test_a_spec_that_is_written_to_a_file_is_written(full: TextIO, tmp_path: Path) -> None:
-    assert main(["template", "spec", "--image", "i", "--spec", str(tmp_path / "spec.json")]) == 0
+def test_a_spec_that_is_written_to_a_file_is_written(tmp_path: Path) -> None:
+    with full_disk():
+        assert main(["template", "spec", "--image", "i", "--spec", str(tmp_path / "spec.json")]) == 0
     assert json.loads((tmp_path / "spec.json").read_bytes())["image"] == "i"
 
 
-def test_the_next_standard_output_is_another(full: TextIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert main(["--version"]) == 1
-    with open(tmp_path / "out", "w") as stream:
-        monkeypatch.setattr(sys, "stdout", stream)
-        assert main(["--version"]) == 0
-    assert (tmp_path / "out").read_text().startswith("tuneset ")
+def test_the_next_standard_output_is_another(capsys: pytest.CaptureFixture[str]) -> None:
+    with full_disk():
+        assert main(["--version"]) == 1
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("tuneset ")
 
 
 def test_what_a_stream_cannot_encode_is_escaped(tmp_path: Path) -> None:
