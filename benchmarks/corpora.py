@@ -278,7 +278,7 @@ def cases(inputs: str, out: str) -> list[Case]:
             (*held, "--output", f"{out}/parquet_held/one", "--verify", "none"),
             (*held, "--output", f"{out}/parquet_held/two", KEEP),
         )),
-        job("parquet_damaged", f"damaged.parquet,{inputs}/table.parquet", *ASK),
+        job("parquet_damaged", f"table.parquet,{inputs}/damaged.parquet", *ASK),
         job("classes", "classes", "--prompt", "Which?", "--block_bytes", "2048", *ALL),
         job("split_folders", "split", "--prompt", "Which of {path.2}?", "--shuffle_seed", "s", *ALL),
         job("sidecars", "sidecars", "--prompt", "Rows?", "--answer", "{sidecar.rows|json} {sidecar.label}", *ALL),
