@@ -42,7 +42,7 @@ def next_steps(dataset: dict[str, Any], settings: Settings) -> list[str]:
     elif dataset["splits"]["train"]:
         names = " and ".join(f"{settings.output}/{name}" for name in _tuning_files(dataset))
         steps.append(f"Name {names} to the tuning job.")
-    return steps + joining + _readers(dataset, settings)
+    return steps + joining + readers(dataset, settings)
 
 
 def _tuning_files(dataset: dict[str, Any]) -> list[str]:
@@ -93,7 +93,7 @@ def _upload_files(folder: str, names: list[str], prefix: str) -> str:
     return f"(cd {shlex.quote(folder)} && gcloud storage cp {shlex.join([*names, f'{prefix}/'])})"
 
 
-def _readers(dataset: dict[str, Any], settings: Settings) -> list[str]:
+def readers(dataset: dict[str, Any], settings: Settings) -> list[str]:
     """The buckets that the tuning service must be able to read, and the command that lets its service agent."""
     own = [uri[5:].partition("/")[0] for uri in (settings.output, settings.uri_prefix) if uri.startswith("gs://")]
     buckets = sorted({*own, *dataset["buckets"]})

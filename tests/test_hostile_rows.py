@@ -13,7 +13,7 @@ from folders import jpeg, png, put, row, write_lines
 from laws import counters, lines, rejections, uris
 from test_core_headers import animated_png, tiff
 
-from beam_jobs.screen import readers
+from beam_jobs.next_steps import readers
 from beam_jobs.settings import parse
 from transforms.core.places import LONGEST
 from transforms.core.records import Block, Example, OpenBlock, Rejection, Row
