@@ -67,10 +67,10 @@ $(ENGINES)/prism:
 	@command -v go >/dev/null || { echo "make test-engines needs Go (for Prism): it is not installed"; exit 1; }
 	GOBIN=$(abspath $(ENGINES)) GOFLAGS=-modcacherw go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM)
 
-$(ENGINES)/flink/ready: tests/flink-pom.xml
+$(ENGINES)/flink/ready: tests/support/flink-pom.xml
 	@command -v mvn >/dev/null || { echo "make test-engines needs Maven and Java (for Flink): mvn is not installed"; exit 1; }
 	mkdir -p $(ENGINES)/flink
-	mvn -q -B -f tests/flink-pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(ENGINES))/flink/lib
+	mvn -q -B -f tests/support/flink-pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(ENGINES))/flink/lib
 	touch $@
 
 .venv/ready: setup.py

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from beam_jobs import console
+from beam_jobs.report import console
 from beam_jobs.signals import stops_as_interrupts
 from transforms.core import VERSION
 
@@ -39,19 +39,19 @@ def _run(command: str, rest: list[str]) -> int:
 
             console.say(parser().format_help(), end="")
             return console.printed(0)
-        from beam_jobs.prepare import prepare
+        from beam_jobs.commands.prepare import prepare
 
         return prepare(rest)
     if command == "template":
-        from beam_jobs.template_commands import template
+        from beam_jobs.commands.template import template
 
         return template(rest)
     if command == "sweep":
-        from beam_jobs.sweep import sweep
+        from beam_jobs.commands.sweep import sweep
 
         return sweep(rest)
     if command == "demo":
-        from beam_jobs.demo import demo
+        from beam_jobs.commands.demo import demo
 
         return demo(rest)
     if command == "--version":
@@ -70,7 +70,7 @@ def command_line() -> None:
     try:
         status = main()
     except (MemoryError, ImportError, OSError, RuntimeError) as error:  # a limit that is reached before a job began
-        from beam_jobs.shortages import shortage
+        from beam_jobs.report.shortages import shortage
 
         lacking = shortage(f"{type(error).__name__}: {error}")
         if not lacking:

@@ -15,19 +15,15 @@ import os
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton
 
-from beam_jobs.plan import Plan
-from transforms.committing import CommitBlocks
-from transforms.comparing import CompareNights
-from transforms.examples import BuildExamples, SplitExamples
-from transforms.fitting import FitImages, HoldForFitting, TakeFitted
-from transforms.inspection import InspectImages
-from transforms.listing import ListBlocks
-from transforms.publishing import PublishImages
-from transforms.reading import ReadRows
-from transforms.reusing import SkipCommitted
-from transforms.sealing import SealDataset
-from transforms.splits import AssignSplits
-from transforms.sweeping import SweepBlocks
+from beam_jobs.job import Plan
+from transforms.steps.clean_up import SweepBlocks
+from transforms.steps.compare import CompareNights
+from transforms.steps.finish import AssignSplits, CommitBlocks, PublishImages, SplitExamples
+from transforms.steps.fit import FitImages, HoldForFitting, TakeFitted
+from transforms.steps.listing import ListBlocks
+from transforms.steps.seal import SealDataset
+from transforms.steps.skip import SkipCommitted
+from transforms.steps.trunk import BuildExamples, InspectImages, ReadRows
 
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
+from beam_jobs.job import Plan
 from beam_jobs.options import OptionError
-from beam_jobs.plan import Plan
-from transforms.claiming import CLAIM, Claimed, state_of_claim
-from transforms.committing import WORK
-from transforms.sharing import (
-    SHARED,
-    add_user,
-    is_private,
-    owner_of,
-    place_of,
-    remove_user,
-    sweep_place,
-)
-from transforms.storage import is_local
-from transforms.sweeping import owned_images
+from transforms.core.output_names import CLAIM, WORK
+from transforms.dataset.claim import Claimed, state_of_claim
+from transforms.dataset.sharing import SHARED, add_user, is_private, owner_of, place_of, remove_user, sweep_place
+from transforms.dataset.sweep import owned_images
+from transforms.storage.api import is_local
 
 
 def check_image_folder(plan: Plan) -> None:

@@ -11,9 +11,9 @@ from beam_jobs.options import OptionError
 from beam_jobs.settings import Settings
 from transforms.core.places import inside
 from transforms.core.records import Input
-from transforms.listing import is_folder, is_glob, matches, static_folder
-from transforms.own_datasets import find_own_datasets, is_own_dataset
-from transforms.storage import is_local, join_uri
+from transforms.inputs.own_datasets import find_own_datasets, is_own_dataset
+from transforms.inputs.patterns import is_folder, is_glob, matches, static_folder
+from transforms.storage.api import is_local, join_uri
 
 REWRITTEN = f"ab/{'0' * 32}.jpg"  # as an image in an image folder is named
 _WRITTEN = ("train.jsonl", "rejected.jsonl", "examples.parquet", REWRITTEN, f"images/{REWRITTEN}")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from transforms.core import jsonl
+from transforms.core.output_names import MANIFEST
 from transforms.core.reasons import RowError
-from transforms.sealing import MANIFEST
 from transforms.storage import store_for
 
 _LONGEST = 120  # characters of a value that are shown

@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from beam_jobs.job import Plan, places
 from beam_jobs.manifests import differences, read_manifest
 from beam_jobs.options import OptionError
-from beam_jobs.plan import Plan, places
 from beam_jobs.settings import Settings
-from transforms.claiming import Claim
-from transforms.committing import WORK
-from transforms.overlapping import overlapped
-from transforms.sealing import MANIFEST
-from transforms.storage import NotFound, StorageError, Unavailable, is_local, store_for
+from transforms.core.output_names import MANIFEST, WORK
+from transforms.dataset.claim import Claim
+from transforms.storage import store_for
+from transforms.storage.api import NotFound, StorageError, Unavailable, is_local
+from transforms.storage.parallel import overlapped
 
 MOST_NIGHTS = 4000  # folders below --previous FOLDER/ that are looked at: over ten years
 _SHOWN = 5  # nights that a warning names

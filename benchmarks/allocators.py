@@ -19,8 +19,8 @@ from pathlib import Path
 from common import arguments, prepare, text_rows, workdir, write_rows
 from PIL import Image
 
-from transforms.core.policy import FitPolicy
-from transforms.decoding import DecoderPool
+from transforms.images.fit.policy import FitPolicy
+from transforms.images.helper.pool import DecoderPool
 
 SIZES = ((8000, 6000), (2000, 1500), (6000, 4000), (1200, 900))  # pixels
 
@@ -55,7 +55,7 @@ def held(pid: int) -> tuple[float, float]:
 def helper(environment: dict[str, str], count: int) -> tuple[float, list[float]]:
     """(peak, what is held after the first, middle and last picture) in MB."""
     set_there = [f"{name}={value}" for name, value in environment.items()]
-    command = ("env", "-u", "MALLOC_ARENA_MAX", *set_there, sys.executable, "-m", "transforms.helper")
+    command = ("env", "-u", "MALLOC_ARENA_MAX", *set_there, sys.executable, "-m", "transforms.images.helper.process")
     pool, policy = DecoderPool(workers=1, command=command), FitPolicy(max_bytes=500_000, types=("jpeg", "png"))
     drawn, now, peak = pictures(), [], 0.0
     for number in range(count):

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 
-from transforms.core.headers import parse
+from transforms.images.headers.parse import parse
 
 HEAD, TAIL = 16 << 10, 4 << 10  # bytes, as the pipeline reads of local files
 

@@ -16,7 +16,7 @@ from common import named_objects
 from google.cloud import storage
 from requests.adapters import HTTPAdapter
 
-from transforms.looking import HEAD, TAIL
+from transforms.images.inspection import HEAD, TAIL
 
 
 def reader() -> Callable[[str], int]:

@@ -14,7 +14,7 @@ CORES, GB = 4, 16  # n2-standard-4
 # Measured: processor seconds of one image.
 READ_S = 0.0007  # conforming, in gs:// over TLS: its share of rows, requests and lines
 FIT_S = 1.5  # rewritten: 24 to 48 megapixels
-# Counted (tests/test_shuffles.py): bytes that are shuffled.
+# Counted (tests/steps/test_shuffles.py): bytes that are shuffled.
 BLOCK_BYTES, IMAGE_BYTES = 1_800, 650  # for a block, for an image that is rewritten
 IMAGES_A_BLOCK = 1_300  # of 256 KB of rows
 # Assumed.

@@ -37,7 +37,7 @@ from common import (
     write_rows,
 )
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests/support"))
 import flink
 from folders import jpeg, put
 

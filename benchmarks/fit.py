@@ -33,15 +33,16 @@ from PIL import Image
 from quality import MOST, opened, original, psnr, ssim
 from trees import Tree, tree
 
-from transforms import looking
-from transforms.core import images, predict
-from transforms.core.decode import decode
-from transforms.core.encode import CODEC_VERSIONS, SAMPLINGS, STEPS, Setting, code_jpeg, encode_jpeg
-from transforms.core.images import fit
-from transforms.core.pixels import flatten
 from transforms.core.places import Places
-from transforms.core.policy import FitPolicy, FittedImage
-from transforms.storage import Stat
+from transforms.images import inspection
+from transforms.images.fit import fit as fitting
+from transforms.images.fit import predict
+from transforms.images.fit.decode import decode
+from transforms.images.fit.encode import CODEC_VERSIONS, SAMPLINGS, STEPS, Setting, code_jpeg, encode_jpeg
+from transforms.images.fit.fit import fit
+from transforms.images.fit.pixels import flatten
+from transforms.images.fit.policy import FitPolicy, FittedImage
+from transforms.storage.api import Stat
 
 Image.MAX_IMAGE_PIXELS = None
 LIMIT = 20_000_000
@@ -76,7 +77,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.kept: list[tuple[object, str]] = [(images, "png_bytes"), (images._Writer, "_sample")]
+        self.kept: list[tuple[object, str]] = [(fitting, "png_bytes"), (fitting._Writer, "_sample")]
         self.kept += [(predict.Sample, "best"), (predict.Sample, "again")]
         self.depth = 0
 
@@ -315,7 +316,7 @@ def read_of_conforming(folder: Path) -> None:
     drawn = Image.effect_noise((2000, 1500), 40).convert("RGB")
     policy = FitPolicy(max_bytes=LIMIT, types=("jpeg", "png", "webp"))
     places = Places((str(folder),), str(folder), "")
-    inspector = looking.Inspector(
+    inspector = inspection.Inspector(
         places=places, verify="structure", policy=policy, on_bad_image="reject_example", threads=1, upright=False
     )
     print("\nbytes read of an image that conforms, --verify structure")
@@ -323,14 +324,14 @@ def read_of_conforming(folder: Path) -> None:
         path = folder / f"conforming.{kind.lower()}"
         drawn.save(path, kind, quality=95)
         data = path.read_bytes()
-        for place, first in (("local", looking._LOCAL_HEAD), ("gs://", looking.HEAD)):
+        for place, first in (("local", inspection._LOCAL_HEAD), ("gs://", inspection.HEAD)):
             read: list[int] = []
 
             def part(start: int, end: int, _: str, data: bytes = data, read: list[int] = read) -> tuple[bytes, Stat]:
                 read.append(len(data[start:end]))
                 return data[start:end], Stat("", len(data), "1")
 
-            facts = looking._inspect("x", inspector, part, first)
+            facts = inspection._inspect("x", inspector, part, first)
             assert (facts.reason, facts.type) == ("", kind.lower())
             print(f"  {kind:5} {place:6} {len(data):12,} bytes, {sum(read):7,} read in {len(read)} reads")
 

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from transforms.core.headers import parse
-from transforms.core.policy import FitPolicy
-from transforms.decoding import DecoderPool
+from transforms.images.fit.policy import FitPolicy
+from transforms.images.headers.parse import parse
+from transforms.images.helper.pool import DecoderPool
 
 
 def main(output: Path, workers: int, limit: int, floor: int, files: list[str]) -> None:

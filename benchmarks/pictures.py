@@ -17,7 +17,7 @@ class Picture:
 
     name: str
     path: Path
-    type: str  # as core/headers.py says
+    type: str  # as images/headers/parse.py says
     megapixels: float
     whole: bool  # expected to keep all its pixels
 

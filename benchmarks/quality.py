@@ -11,7 +11,7 @@ import numpy as np
 from pictures import Picture
 from PIL import Image, ImageChops
 
-from transforms.core.decode import decode
+from transforms.images.fit.decode import decode
 
 Image.MAX_IMAGE_PIXELS = None
 MOST = 300_000_000

@@ -21,15 +21,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from common import Report, arguments, run, workdir
 
-from beam_jobs.checks import on_this_machine
-from beam_jobs.detection import detect
-from beam_jobs.plan import Plan
+from beam_jobs.job import Plan
+from beam_jobs.preflight import on_this_machine
 from beam_jobs.settings import parse
-from transforms.claiming import Claim
-from transforms.examples import build_examples
-from transforms.listing import ListBlocks, listed_blocks
-from transforms.opened import quiet_collector
-from transforms.reading import read_block
+from transforms.dataset.claim import Claim
+from transforms.inputs.detect import detect
+from transforms.inputs.lines import read_block
+from transforms.inputs.rows import build_examples
+from transforms.steps.listing import ListBlocks, listed_blocks
+from transforms.steps.open_block_coder import quiet_collector
 
 _NAMES = ("id", "image", "brand", "colour", "note")
 _COLOURS = ("red", "blue", "green", "black")

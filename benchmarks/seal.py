@@ -23,15 +23,16 @@ import pyarrow as pa
 from common import arguments, workdir
 
 from transforms import storage
-from transforms.composing import Source
-from transforms.core import checksum
-from transforms.core.outputs import EXAMPLES, IMAGES, Caps, stream
-from transforms.core.profiles import PROFILES
+from transforms.core.arrow_stream import stream
+from transforms.core.limits import PROFILES
 from transforms.core.records import Part, Receipt
-from transforms.gcs import GcsStore
-from transforms.sealing import SealDataset
-from transforms.segments import SegmentWriter
-from transforms.storage import NotFound, Stat, crc32c
+from transforms.dataset.block_files import EXAMPLES, IMAGES, Caps
+from transforms.dataset.segments import SegmentWriter
+from transforms.steps.seal import SealDataset
+from transforms.storage.api import NotFound, Stat, crc32c
+from transforms.storage.gcs import crc32c as gcs_crc32c
+from transforms.storage.gcs.compose import Source
+from transforms.storage.gcs.store import GcsStore
 
 LINES, REFERENCES, OUTPUT, RUN = 10, 4, "gs://bucket/out", "benchmark"
 _LINE = b'{"contents":[' + b"x" * 680 + b"]}\n"
@@ -112,7 +113,7 @@ class Canned(GcsStore):
         self._count("compose")
         size = found = 0
         for source in sources:
-            size, found = size + source.size, checksum.combine(found, source.crc32c, source.size)
+            size, found = size + source.size, gcs_crc32c.combine(found, source.crc32c, source.size)
         self._sizes[uri] = size
         return Stat(uri, size, "1"), found
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from recipe import encoded, main
 
-from beam_jobs.drawing import COLOURS, product
+from beam_jobs.sample.drawing import COLOURS, product
 
 KINDS = ("mug", "shoe", "shirt", "lamp", "bag")
 

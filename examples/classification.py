@@ -10,7 +10,7 @@ from pathlib import Path
 
 from recipe import encoded, main, put
 
-from beam_jobs.drawing import COLOURS, flower
+from beam_jobs.sample.drawing import COLOURS, flower
 
 
 def make(folder: Path) -> list[str]:

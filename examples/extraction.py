@@ -11,7 +11,7 @@ from pathlib import Path
 
 from recipe import encoded, main, put
 
-from beam_jobs.drawing import COLOURS, table
+from beam_jobs.sample.drawing import COLOURS, table
 
 GOODS = ("Apples", "Bread", "Cheese", "Dates", "Eggs", "Figs", "Grapes")
 

@@ -12,7 +12,7 @@ from random import Random
 
 from recipe import encoded, main, put
 
-from beam_jobs.drawing import part
+from beam_jobs.sample.drawing import part
 
 DEFECTS = ("none", "scratch", "dent", "hole")
 SIZE = (400, 300)  # of a picture, in the units of its drawing

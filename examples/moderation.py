@@ -12,7 +12,7 @@ from random import Random
 
 from recipe import encoded, main, put
 
-from beam_jobs.drawing import COLOURS, poster
+from beam_jobs.sample.drawing import COLOURS, poster
 
 NOTICES = (
     (("FLEA MARKET", "Sunday, 10 to 4", "Town hall"), "allowed", "none", ""),

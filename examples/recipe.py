@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from beam_jobs.prepare import prepare
+from beam_jobs.commands.prepare import prepare
 
 TUNING = """The tuning job, with the google-genai SDK:
 

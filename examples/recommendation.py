@@ -10,7 +10,7 @@ from pathlib import Path
 
 from recipe import encoded, main, put
 
-from beam_jobs.drawing import COLOURS, product
+from beam_jobs.sample.drawing import COLOURS, product
 
 MATCHES = {"red": "beige", "blue": "white", "green": "brown", "black": "grey"}
 

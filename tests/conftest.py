@@ -23,8 +23,9 @@ from fault_proxy import Proxy, fault_proxy
 from google.cloud import storage as gcs_client
 from hypothesis import settings
 
-from beam_jobs.prepare import prepare
-from transforms import connecting, storage
+from beam_jobs.commands.prepare import prepare
+from transforms import storage
+from transforms.storage.gcs import client as storage_client
 
 # The same examples every time, however slow the machine.
 settings.register_profile("house", derandomize=True, deadline=None)
@@ -140,8 +141,8 @@ def proxy(gcs: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries as in production, with pauses of milliseconds instead of seconds."""
-    retry = connecting.RETRY.with_delay(initial=0.005, maximum=0.01).with_timeout(10)
-    monkeypatch.setattr(connecting, "RETRY", retry)
+    retry = storage_client.RETRY.with_delay(initial=0.005, maximum=0.01).with_timeout(10)
+    monkeypatch.setattr(storage_client, "RETRY", retry)
     monkeypatch.setattr(storage, "PAUSES", (0.01, 0.01))
 
 

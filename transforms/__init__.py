@@ -1,1 +1,1 @@
-"""The rooms of the pipeline: one PTransform family a file, its pure twin in transforms.core."""
+"""What a job is made of, in wings: imports go down from steps over images, inputs and dataset to storage, examples and core."""

@@ -1,6 +1,7 @@
 """Where an image may be read from, and where those of a local dataset will be found once they are uploaded.
 
-Everything here is about strings; that an opened file really lies where its path says is checked after opening (allowed.py).
+Everything here is about strings; that an opened file really lies where its path says is checked after opening
+(storage/allowed_files.py).
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class Example:
 class Header:
     """What the first bytes of an image file say. Sizes are as stored, before orientation."""
 
-    type: str  # png jpeg webp heic heif avif gif bmp tiff ico jp2 jxl svg, and those of core/rare.py
+    type: str  # png jpeg webp heic heif avif gif bmp tiff ico jp2 jxl svg, and those of images/headers/rare.py
     width: int
     height: int
     orientation: int = 1  # EXIF 1..8

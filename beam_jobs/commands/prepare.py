@@ -1,0 +1,307 @@
+"""`tuneset prepare`: check the options against the world, claim the folder, run the job, say what came of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.runners.runner import PipelineState
+
+from beam_jobs.commands.preview import run_trial
+from beam_jobs.dataflow.remote_job import ask_after, job_of
+from beam_jobs.engines import NoEngine, check_engine
+from beam_jobs.graph import build
+from beam_jobs.image_folders import check_image_folder, settle_image_folder
+from beam_jobs.job import Plan
+from beam_jobs.left_out import find_left_out, said_of_left_out
+from beam_jobs.manifests import differences, read_manifest
+from beam_jobs.nights import choose_night
+from beam_jobs.options import OptionError
+from beam_jobs.preflight import (
+    beam_options,
+    check_apart,
+    check_beam_options,
+    check_buckets,
+    check_folders,
+    is_remote,
+    on_this_machine,
+    runner_of,
+    template_location,
+)
+from beam_jobs.report import console, screen
+from beam_jobs.report.progress import Progress, stderr_alone
+from beam_jobs.report.shortages import allow_files
+from beam_jobs.settings import Settings, parse
+from transforms.core.output_names import CLAIM, FAILURE, MANIFEST, WORK
+from transforms.dataset.claim import Answer, Claim, Claimed, Job, hand_over_claim, release_claim, still_ours, take_claim
+from transforms.dataset.heartbeat import Heartbeat
+from transforms.dataset.sweep import owned_files, remove_dataset, sweep_folder
+from transforms.inputs.detect import detect
+from transforms.storage import NoAccess, exists, store_for
+from transforms.storage.api import Forbidden, NotFound, StorageError, Unavailable, reach
+
+SEALED, FAILED, WRONG = 0, 1, 2
+
+
+def prepare(argv: Sequence[str]) -> int:
+    """Run the batch job -> exit status: 0 sealed (or submitted, with --no_wait), 1 failed, 2 wrong options."""
+    allow_files()
+    try:
+        settings = on_this_machine(parse(argv))
+        set_up_log(settings.verbose)
+        check_beam_options(settings)
+        reach(settings.user_project)
+        FileSystems.set_options(beam_options(settings))  # of schemes that Beam reads
+        remote = is_remote(settings)
+        check_folders(settings, remote)
+        settings = replace(settings, asked=settings.as_asked())
+        trial = bool(settings.preview or settings.dry_run)
+        if not trial and (manifest := asked_before(settings)):
+            console.say(screen.sealed_before(manifest, settings))
+            return SEALED
+        check_engine(runner_of(settings), beam_options(settings))
+        settings, warnings = find_left_out(settings)
+        settings, told = detect(settings)
+        told += said_of_left_out(settings) + warnings
+        check_image_folder(Plan(settings, Claim("", 0, False), remote))
+        if trial:
+            check_apart(settings)
+            console.say("\n".join([*told, ""]))
+            return run_trial(Plan(settings, Claim("", 0, False), remote))
+        manifest = sealed_before(settings)
+        if manifest is None:
+            settings, nights = choose_night(settings)
+            check_apart(settings)
+            told += [f"! {warning}" for warning in check_buckets(settings)] + nights
+    except (Claimed, NoAccess, NoEngine, Unavailable) as error:
+        console.complain(str(error))
+        return FAILED
+    except (OptionError, StorageError) as error:
+        console.complain(str(error))
+        return WRONG
+    if manifest is not None:
+        console.say(screen.sealed_before(manifest, settings))
+        return SEALED
+    if told:
+        console.say("\n".join([*told, ""]))
+    return run_claimed(settings, remote)
+
+
+def run_claimed(settings: Settings, remote: bool) -> int:
+    """Claim the folder and run the job -> exit status. Unless a job goes on elsewhere, the claim ends with it."""
+    output, run = settings.output, uuid.uuid4().hex[:12]
+    submitted = False
+
+    def note_submission(job: Job) -> None:
+        nonlocal submitted
+        submitted = True
+        heartbeat.stop()
+        hand_over_claim(output, run, job)
+
+    try:
+        plan = begin(settings, run, remote)
+        with Heartbeat(output, run) as heartbeat:
+            try:
+                return run_job(plan, note_submission)
+            except KeyboardInterrupt as stop:
+                return failed(KeyboardInterrupt(str(stop) or "It was interrupted"), plan)
+            except Exception as error:  # an engine's, which wraps what its workers raise
+                return failed(error, plan)
+    except (Claimed, StorageError) as error:
+        if isinstance(error, NotFound | Forbidden):
+            console.complain(f"{output} cannot be written to: choose a folder that can. ({error})")
+        else:
+            console.complain(str(error))
+        return FAILED
+    finally:
+        if not submitted:
+            release_claim(output, run)  # if it is there still
+
+
+def take(settings: Settings, run: str) -> Claim:
+    """As `take_claim`, by what a command says."""
+
+    def ask(job: Job) -> Answer:
+        return ask_after(job, settings)
+
+    return take_claim(settings.output, run, take_over=settings.take_over, ask=ask)
+
+
+def begin(settings: Settings, run: str, remote: bool) -> Plan:
+    """Claim the output folder and settle where images go; with --overwrite, remove what the folder holds.
+
+    Raises:
+      Claimed: another job has the folder, has just sealed it, or deletes images that this one might count on.
+    """
+    output = settings.output
+    claim = take(settings, run)
+    plan, sealed = Plan(settings, claim, remote), exists(f"{output}/{MANIFEST}")
+    if sealed and not settings.overwrite:
+        raise Claimed(f"Another job sealed {output} just now: look at it, or add --overwrite.")
+    settle_image_folder(plan, fresh=not (claim.resumed or sealed))
+    if settings.overwrite:
+        remove_dataset(output)
+    store_for(output).delete([f"{output}/{WORK}/{FAILURE}"])  # of an earlier run
+    return plan
+
+
+def set_up_log(verbose: bool) -> None:
+    """Beam's log is for its own developers: a person reads one paragraph, unless --verbose asks for more."""
+    logging.getLogger().setLevel(logging.INFO if verbose else logging.CRITICAL)
+    logging.getLogger("apache_beam.typehints").setLevel(logging.ERROR)  # a line for each annotation
+
+
+def run_job(plan: Plan, note_submission: Callable[[Job], None]) -> int:
+    """Lay out the job, run or submit it, and wait for its end -> exit status.
+
+    Args:
+      note_submission: called once a job elsewhere no longer needs this process.
+    """
+    settings = plan.settings
+    with stderr_alone(settings.verbose) as out, Progress(settings.output, hidden=plan.remote, out=out):
+        pipeline = beam.Pipeline(options=beam_options(settings))
+        build(pipeline, plan)
+        result = pipeline.run()
+        template = template_location(settings)
+        if plan.remote:
+            note_submission({} if template else job_of(result, settings))
+        if settings.no_wait or template:
+            console.say(screen.submitted(result, settings, template))
+            return SEALED
+        try:
+            result.wait_until_finish()
+        except KeyboardInterrupt:
+            if not plan.remote:
+                raise
+            console.write(out, f"tuneset: {screen.left_running(result, settings)}\n")
+            return FAILED
+        except Exception as error:
+            if result.state == PipelineState.CANCELLED:
+                raise RuntimeError("The job was cancelled") from error
+            raise
+        finally:
+            if plan.remote and PipelineState.is_terminal(result.state):
+                release_claim(settings.output, plan.claim.run)  # if it is there still
+    manifest = json.loads(store_for(settings.output).read(f"{settings.output}/{MANIFEST}")[0])
+    console.say(screen.sealed(manifest, settings))
+    return SEALED
+
+
+def failed(error: BaseException, plan: Plan) -> int:
+    """Tell a person what became of the work, though the job ended with an error, in one paragraph -> exit status."""
+    settings, run = plan.settings, plan.claim.run
+    if settings.verbose:
+        console.show_traceback(error)
+    state = "not sealed"
+    try:
+        sealed_by = run_that_sealed(settings.output)
+        if still_ours(settings.output, run):
+            if sealed_by:
+                state = "sealed, but not swept"
+                reason = (
+                    f"{screen.cause(error)} The dataset is whole: the same command removes what it no longer needs."
+                )
+            else:
+                reason = json.loads(store_for(settings.output).read(f"{settings.output}/{WORK}/{FAILURE}")[0])[
+                    "unsealed"
+                ]
+        elif sealed_by == run:
+            console.complain(f"sealed {settings.output}. Only what came after that failed: {screen.cause(error)}")
+            return SEALED
+        else:  # whatever the error was, this is what led to it
+            reason = f"Another job took {settings.output} over; this one leaves it as it is."
+    except (StorageError, ValueError, LookupError, TypeError):
+        reason = screen.cause(error)
+        if "--overwrite" not in reason:
+            reason += " What was committed is kept: the same command goes on from where this run stopped."
+        reason += "" if settings.verbose else " --verbose shows Beam's own messages."
+    console.complain(f"{state}. {reason}")
+    return FAILED
+
+
+def run_that_sealed(output: str) -> str:
+    """The run of the manifest in a folder; "" if there is none."""
+    try:
+        manifest = json.loads(store_for(output).read(f"{output}/{MANIFEST}")[0])
+    except NotFound:
+        return ""
+    return str(manifest["run"]["id"])
+
+
+def asked_before(settings: Settings) -> dict[str, Any] | None:
+    """The manifest, if this very command has sealed the folder already, whatever became since of what it read.
+
+    Raises:
+      Claimed: a live job is still sweeping it.
+    """
+    if settings.overwrite:
+        return None
+    try:
+        manifest = read_manifest(settings.output)
+    except NotFound:
+        return None
+    now = Plan(settings, Claim("", 0, False), remote=False).dataset
+    if not manifest or manifest["run"].get("asked") != settings.asked:
+        return None
+    if any(manifest["dataset"].get(name) != now[name] for name in ("tool", "codecs")):
+        return None
+    finish_sweep(settings)
+    return manifest
+
+
+def sealed_before(settings: Settings) -> dict[str, Any] | None:
+    """The manifest, if other words for this command have sealed the folder already; a sweep that was cut off is finished.
+
+    Raises:
+      OptionError: the folder holds another dataset, or files that no claim of ours explains.
+      Claimed: a live job is still sweeping it.
+    """
+    output = settings.output
+    try:
+        manifest = read_manifest(output)
+    except NotFound:
+        foreign = owned_files(output)
+        if foreign and not settings.overwrite and not exists(f"{output}/{CLAIM}"):
+            raise OptionError(
+                f"{output} holds {foreign[0].rpartition('/')[2]}, which no run of Tuneset explains: choose another "
+                "--output, or add --overwrite to replace it"
+            ) from None
+        return None
+    if settings.overwrite:
+        return None
+    if not manifest:
+        raise OptionError(
+            f"{output}/{MANIFEST} is damaged, or none of Tuneset's: choose another --output, or add --overwrite to make "
+            "the dataset anew"
+        )
+    now = Plan(settings, Claim("", 0, False), remote=False).dataset
+    if other := differences(manifest["dataset"], json.loads(json.dumps(now))):
+        raise OptionError(
+            f"{output} holds a sealed dataset that another command made ({'; '.join(other)}): choose another --output, or "
+            "add --overwrite to make this one anew"
+        )
+    finish_sweep(settings)
+    return manifest
+
+
+def finish_sweep(settings: Settings) -> None:
+    """Remove what a run that died after it had sealed would have removed.
+
+    Raises:
+      Claimed: that run still lives.
+    """
+    output, run = settings.output, uuid.uuid4().hex[:12]
+    if exists(f"{output}/{CLAIM}"):
+        try:
+            take(settings, run)
+            with Heartbeat(output, run):
+                sweep_folder(output, run, settings.keep_blocks)
+        finally:
+            release_claim(output, run)  # if it is there still
+    store_for(output).remove_empty(f"{output}/{WORK}")  # the sweep's last step, if it died before it

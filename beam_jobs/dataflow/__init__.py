@@ -1,0 +1,1 @@
+"""Dataflow's templates: what they are made of, and how they are launched."""

@@ -1,0 +1,187 @@
+"""From settings and a claim to what the rooms are built with: everything that is derived once, on the launcher."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from beam_jobs.settings import Settings
+from transforms.core import VERSION, jsonl
+from transforms.core.places import Places
+from transforms.core.records import Input
+from transforms.dataset.block_files import Caps
+from transforms.dataset.claim import Claim
+from transforms.dataset.previous import Earlier
+from transforms.dataset.receipts import BlockKeys, Ledgers
+from transforms.dataset.segments import SegmentWriter
+from transforms.dataset.upload_list import UploadLister
+from transforms.examples.splits import sample_bound
+from transforms.images.fit.encode import CODEC_VERSIONS
+from transforms.images.fit.policy import FitPolicy
+from transforms.images.inspection import Inspector
+from transforms.images.orders import Fitter
+from transforms.images.staging import Stager
+from transforms.inputs.csv_table import TableReader
+from transforms.inputs.cutting import Cutter
+from transforms.inputs.patterns import absolute, static_folder
+from transforms.storage.api import Access, is_local
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, ready to be laid out. Paths in `settings` are absolute."""
+
+    settings: Settings
+    claim: Claim
+    remote: bool  # the runner's workers see no local file of ours
+
+    @property
+    def access(self) -> Access:
+        return Access(self.settings.user_project)
+
+    @cached_property
+    def ledgers(self) -> Ledgers:
+        return Ledgers(self.settings.output, self.claim.epoch, self.claim.run, self.access)
+
+    @cached_property
+    def earlier(self) -> Earlier | None:
+        s = self.settings
+        if not s.previous:
+            return None
+        return Earlier(self.ledgers, Ledgers(s.previous, 0, "", self.access), s.trust_uris, s.threads)
+
+    @cached_property
+    def keys(self) -> BlockKeys:
+        shaping = {
+            **self.settings.shaping(),
+            "image_folder": self.image_folder,
+            "folders": self.inspector.places.folders,
+            "tool": VERSION,
+            "codecs": CODEC_VERSIONS,
+        }
+        return BlockKeys(jsonl.canonical(shaping).decode())
+
+    @property
+    def seed(self) -> bytes:
+        return self.settings.seed.encode()
+
+    @property
+    def image_folder(self) -> str:
+        return self.settings.image_folder or f"{self.settings.output}/images"
+
+    @property
+    def check_types(self) -> tuple[str, ...] | None:
+        return self.settings.types if self.settings.verify == "none" else None
+
+    @property
+    def sample_below(self) -> int:
+        fraction = self.settings.sample_fraction
+        return 1 << 64 if fraction is None else sample_bound(fraction)
+
+    @property
+    def caps(self) -> Caps:
+        return Caps(self.settings.max_validation, self.settings.sample_count)
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return self.settings.inputs or tuple(Input(pattern) for pattern in self.settings.input)
+
+    @property
+    def cutter(self) -> Cutter:
+        s = self.settings
+        return Cutter(s.block_bytes, s.max_line_bytes, s.wanted, self.access, s.image_column)
+
+    @property
+    def tables(self) -> TableReader:
+        s = self.settings
+        return TableReader(s.wanted, s.max_line_bytes, s.image_column, Stager(self.image_folder, self.access))
+
+    @cached_property
+    def inspector(self) -> Inspector:
+        s = self.settings
+        return Inspector(
+            places=places(s, self.remote),
+            verify=s.verify,
+            policy=FitPolicy(
+                max_bytes=s.max_image_bytes,
+                types=s.types,
+                max_pixels=s.max_pixels,
+                min_quality=s.min_quality,
+                oversize=s.oversize,
+                max_side=s.max_side,
+                alpha=s.alpha,
+                animation=s.animation,
+                effort=s.effort,
+            ),
+            on_bad_image=s.on_bad_image,
+            threads=s.threads,
+            upright=s.upright,
+            decode_bytes=s.decode_memory * 1_000_000,
+        )
+
+    @cached_property
+    def fitter(self) -> Fitter:
+        travels = not is_local(self.settings.output) or self.settings.uri_prefix != ""
+        return Fitter(
+            ledgers=self.ledgers,
+            inspector=self.inspector,
+            image_folder=self.image_folder,
+            stage=travels and self.settings.verify != "none",
+            copy=self.settings.stage == "copy",
+            uri_prefix=self.settings.uri_prefix,
+        )
+
+    @cached_property
+    def writer(self) -> SegmentWriter:
+        return SegmentWriter(self.settings.output, self.settings.verify != "none", self.claim.run, self.access)
+
+    @property
+    def uploads(self) -> UploadLister | None:
+        s = self.settings
+        if not s.uri_prefix:
+            return None
+        return UploadLister(writer=self.writer, image_folder=self.image_folder, uri_prefix=s.uri_prefix)
+
+    @property
+    def dataset(self) -> dict[str, Any]:
+        """What the manifest says of the dataset beside its files and counts: a function of inputs and options."""
+        s = self.settings
+        more = {"upload": self.uploads.mapping} if self.uploads else {}
+        return more | {
+            "tool": VERSION,
+            "codecs": CODEC_VERSIONS,
+            "inputs": list(s.input),
+            "formats": [input.format for input in self.inputs],
+            "output": s.output,
+            "options": s.shaping() | {"shuffle_seed": s.shuffle_seed},
+            "verified": s.verify != "none",
+            "limits": s.profile.source,
+        }
+
+    @property
+    def run(self) -> dict[str, Any]:
+        # What was left out is told here: it is no property of the dataset, which is the same without it.
+        left_out = sorted({folder for input in self.inputs for folder in input.left_out})
+        return {
+            "id": self.claim.run,
+            "epoch": self.claim.epoch,
+            "resumed": self.claim.resumed,
+            "started": time.time(),
+            "left_out": left_out,
+            "asked": self.settings.asked,
+        }
+
+
+def places(settings: Settings, remote: bool) -> Places:
+    """Where images may be read: by default any gs:// object, and local files under the input's own folders."""
+    roots = {static_folder(p) for p in settings.input if is_local(p)}
+    if settings.allow_prefix:
+        folders = tuple(p if p == "gs://" else absolute(p).rstrip("/") or "/" for p in settings.allow_prefix)
+    else:
+        folders = ("gs://", *sorted(root.rstrip("/") or "/" for root in roots))
+    if remote:
+        folders = tuple(folder for folder in folders if not is_local(folder))
+    tables = any(input.format == "table" for input in settings.inputs)
+    return Places(folders, (settings.image_folder or f"{settings.output}/images") if tables else "")

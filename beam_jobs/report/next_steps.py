@@ -1,0 +1,210 @@
+"""What to do with a sealed dataset: its manifest and settings -> sentences, and commands that can be pasted as they stand.
+
+A command does what the sentence above it says and no more: it names each file, or a list of them that stands beside the manifest, and
+never a folder of the input.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from dataclasses import replace
+from typing import Any
+
+from beam_jobs.settings import Settings
+from transforms.core.output_names import MANIFEST
+from transforms.storage import NoAccess, store_for
+from transforms.storage.api import StorageError, is_local
+
+# Secure Fine-Tuning Service Agent, from the prerequisites of Google's notebook on tuning with multimodal datasets, read 2026-11-22
+_AGENT = "serviceAccount:service-PROJECT_NUMBER@gcp-sa-vertex-tune.iam.gserviceaccount.com"
+_BUCKETS = 10  # that are shown
+_PLACE = "gs://BUCKET/FOLDER"
+_REJECTED = "/rejected.jsonl"
+
+
+def next_steps(dataset: dict[str, Any], settings: Settings) -> list[str]:
+    """The last lines of the closing screen; commands are indented.
+
+    Args:
+      dataset: what the manifest says of it.
+      settings: of the run that sealed it, with absolute paths.
+    """
+    steps, joining = _replay(dataset, settings), _joining(dataset, settings)
+    if not dataset["splits"]["train"]:
+        steps.append("No tuning job can use it alone: it has nothing to train on.")
+        if not joining:
+            return steps
+    if dataset["uploadable"] == "not yet":
+        return steps + _for_upload(settings) + joining
+    if is_local(settings.output):
+        steps += _upload(dataset, settings)
+    elif dataset["splits"]["train"]:
+        names = " and ".join(f"{settings.output}/{name}" for name in _tuning_files(dataset))
+        steps.append(f"Name {names} to the tuning job.")
+    return steps + joining + readers(dataset, settings)
+
+
+def _tuning_files(dataset: dict[str, Any]) -> list[str]:
+    """Names of the files that a tuning job takes."""
+    wanted = re.compile(r"(train|validation)(-\d.*)?\.jsonl")
+    return [file["name"] for file in dataset["files"] if wanted.fullmatch(file["name"]) and file["lines"]]
+
+
+def _for_upload(settings: Settings) -> list[str]:
+    """How the images of a dataset whose lines name local paths come to where the tuning service can read them."""
+    verify = "structure" if settings.verify == "none" else settings.verify
+    output = sibling(settings.output, "for-upload")
+    if is_local(settings.output):
+        return [
+            "Not yet uploadable: fileUri holds absolute paths of this machine, so the dataset is of use here alone, and only while "
+            "neither the images nor this folder are moved. With --uri_prefix it can be uploaded. Put a folder of yours in place of "
+            f"{_PLACE}, and run again:",
+            f"  {_again(settings, output=output, uri_prefix=_PLACE, verify=verify)}",
+        ]
+    return [
+        "Not yet uploadable: fileUri holds absolute paths of this machine, since --verify none copies no image. Run again:",
+        f"  {_again(settings, output=output, verify=verify)}",
+    ]
+
+
+def _upload(dataset: dict[str, Any], settings: Settings) -> list[str]:
+    """The commands that upload a local dataset: the images that its lines name, then its own files."""
+    prefix, listed = settings.uri_prefix or _PLACE, dataset.get("upload_list", {"lines": 0})
+    said = "" if settings.uri_prefix else f", with a folder of yours in place of {_PLACE}"
+    images = ""
+    commands = []
+    if listed["lines"]:
+        images = f"the images that {listed['name']} lists (repeated, it goes on where it stopped), then "
+        where = [dataset["upload"]["from"], f"{dataset['upload']['to']}/", f"{settings.output}/{listed['name']}"]
+        folder, target, paths = map(shlex.quote, where)
+        commands.append(f"  (cd {folder} && gcloud storage cp --no-clobber --read-paths-from-stdin {target} < {paths})")
+    names = [*(file["name"] for file in dataset["files"]), MANIFEST]
+    commands.append(f"  {_upload_files(settings.output, names, prefix)}")
+    use = f", and name {' and '.join(_tuning_files(dataset))} to the tuning job" if dataset["splits"]["train"] else ""
+    return [
+        f"Upload {images}the dataset's own files{said}{use}:",
+        *commands,
+    ]
+
+
+def _upload_files(folder: str, names: list[str], prefix: str) -> str:
+    """The command that uploads files of a local folder by their names: gcloud would take a `[` in the folder's for a pattern."""
+    return f"(cd {shlex.quote(folder)} && gcloud storage cp {shlex.join([*names, f'{prefix}/'])})"
+
+
+def readers(dataset: dict[str, Any], settings: Settings) -> list[str]:
+    """The buckets that the tuning service must be able to read, and the command that lets its service agent."""
+    own = [uri[5:].partition("/")[0] for uri in (settings.output, settings.uri_prefix) if uri.startswith("gs://")]
+    buckets = sorted({*own, *dataset["buckets"]})
+    if not buckets:
+        return []
+    shown, more = buckets[:_BUCKETS], len(buckets) - _BUCKETS
+    named = " ".join(shlex.quote(f"gs://{bucket}") for bucket in shown)
+    if dataset.get("more_buckets"):
+        rest = f" and over {more:,} more, of which manifest.json names the first {len(dataset['buckets']):,}"
+    else:
+        rest = f" and {more:,} more, which manifest.json names" if more > 0 else ""
+    which, end = (named, "") if len(shown) == 1 else ("$b", "; done")
+    start = f"for b in {named}; do " if end else ""
+    own_too = "" if own else " and the bucket that you upload to"
+    return [
+        f"The tuning service must be able to read {named}{rest}{own_too}. Once, for its agent (PROJECT_NUMBER is that of the tuning "
+        "job):",
+        f"  {start}gcloud storage buckets add-iam-policy-binding {which} --member={_AGENT} --role=roles/storage.objectViewer{end}",
+    ]
+
+
+def _replay(dataset: dict[str, Any], settings: Settings) -> list[str]:
+    """The command that replays the rejected rows: by the same options, so that they fall into the same splits.
+
+    They now lie in another folder, so what the first run was allowed to read must be said. The replay has places of its own: its files
+    are called as those of the first run are.
+    """
+    if not dataset["reasons"]:
+        return []
+    from beam_jobs.job import places
+
+    command = _again(
+        settings,
+        input=(f"{settings.output}{_REJECTED}",),
+        output=sibling(settings.output, "replayed"),
+        uri_prefix=sibling(settings.uri_prefix, "replayed") if settings.uri_prefix else "",
+        input_format="auto",
+        allow_prefix=places(settings, remote=False).readable,
+    )
+    return [
+        "Mend what rejected.jsonl names, then replay just those rows, as a dataset of their own. Its screen says how both become one:",
+        f"  {command}",
+    ]
+
+
+def _joining(dataset: dict[str, Any], settings: Settings) -> list[str]:
+    """The commands that make one of a replay and of the dataset whose rejected rows it read; nothing after another run.
+
+    The files are put one behind the other, for no line is in both. A run on the first one's input and on rejected.jsonl would hold
+    those rows twice whose images were mended.
+    """
+    first, _, name = settings.input[0].rpartition("/")
+    if len(settings.input) > 1 or f"/{name}" != _REJECTED or is_local(first) != is_local(settings.output):
+        return []
+    try:
+        before = json.loads(store_for(first).read(f"{first}/{MANIFEST}")[0])["dataset"]
+        pairs = _pairs(before, dataset)
+        prefix = before["options"]["uri_prefix"]
+    except (StorageError, NoAccess, ValueError, LookupError, TypeError):
+        return []  # it was copied there, or its dataset is gone
+    if before["uploadable"] != dataset["uploadable"]:
+        return []
+    limits = {"validation.jsonl": settings.max_validation}
+    most, most_bytes = settings.profile.max_file_examples, settings.profile.max_file_bytes
+    if not pairs or any(
+        lines > min(most, limits.get(name, most)) or size > most_bytes for name, (lines, size) in pairs.items()
+    ):
+        return [
+            f"It is not joined to {first}: one file is not enough for both. Give each of them a tuning job of its own."
+        ]
+    whole, names = sibling(first, "whole"), [name for name, (lines, _) in pairs.items() if lines]
+    if is_local(first):
+        joined = [f"cat {shlex.join([f'{one}/{name}' for one in (first, settings.output)])} > " for name in names]
+        targets = [shlex.quote(f"{whole}/{name}") for name in names]
+        commands = [" && ".join([f"mkdir -p {shlex.quote(whole)}", *map(str.__add__, joined, targets)])]
+        if prefix and settings.uri_prefix:
+            commands.append(_upload_files(whole, names, sibling(prefix, "whole")))
+        after = ", once both are uploaded" if len(commands) > 1 else ""
+    else:
+        commands = [
+            f"gcloud storage cat {shlex.join([f'{one}/{name}' for one in (first, settings.output)])} | "
+            f"gcloud storage cp - {shlex.quote(f'{whole}/{name}')}"
+            for name in names
+        ]
+        after = ""
+    said = f"These lines belong to those of {first}, and none is in both. For one job on all of them{after}:"
+    return [said, *(f"  {command}" for command in commands)]
+
+
+def _pairs(before: dict[str, Any], dataset: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """(lines, bytes) of the files that two datasets both have, in both together; nothing if they have not the same ones."""
+    one, other = (
+        {f["name"]: f for f in each["files"] if re.fullmatch(r"(train|validation|test)(-\d.*)?\.jsonl", f["name"])}
+        for each in (before, dataset)
+    )
+    if one.keys() != other.keys():
+        return {}
+    return {name: (f["lines"] + other[name]["lines"], f["bytes"] + other[name]["bytes"]) for name, f in one.items()}
+
+
+def _again(settings: Settings, **changed: Any) -> str:
+    """The command of a run on another output folder, by these options but for the changed ones."""
+    again = replace(settings, **changed, overwrite=False, take_over=False, previous="", trust_uris=False)
+    return shlex.join(["tuneset", "prepare", *again.as_flags()])
+
+
+def sibling(folder: str, word: str) -> str:
+    """A folder beside another one; of a bucket, in it.
+
+    >>> sibling("gs://bucket/data", "replayed"), sibling("gs://bucket", "replayed"), sibling("/data/out", "replayed")
+    ('gs://bucket/data-replayed', 'gs://bucket/replayed', '/data/out-replayed')
+    """
+    return f"{folder}/{word}" if re.fullmatch("gs://[^/]+", folder) else f"{folder}-{word}"

@@ -1,0 +1,1 @@
+"""The embedded sample, drawn and written by code."""

@@ -1,0 +1,302 @@
+"""The papers say what the code does: tables, commands, the demo's output, links; and they name no machine."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_jobs.__main__ import main
+from beam_jobs.commands.sweep import parser as sweep_parser
+from beam_jobs.commands.template import parser as template_parser
+from beam_jobs.docs_tables import fill, tables, workers
+from beam_jobs.options import OPTIONS
+from beam_jobs.settings import parse
+from transforms.core import VERSION
+from transforms.core.counters import COUNTERS
+from transforms.core.reasons import REASONS
+from transforms.core.warning_codes import WARNINGS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAPERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    (ROOT / "docs").glob("*.md")
+)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NAMES = [path.relative_to(ROOT).as_posix() for path in PAPERS]
+
+OTHERS_FLAGS = {"check", "no", "read", "strict", "file", "repeat"}  # of ruff, gcloud, mypy, docker, the benchmarks
+OTHERS_FLAGS |= {"artifacts", "flink", "parallelism", "service_port", "environment_option"}  # of Beam's engines
+# What a checkout holds beside the repository: as .gitignore says.
+NOT_OURS = {
+    ".git",
+    ".venv",
+    "engines",
+    "demo",
+    "build",
+    "dist",
+    ".hypothesis",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+}
+HOSTS = {
+    "beam.apache.org",
+    "cloud.google.com",
+    "docs.cloud.google.com",
+    "keepachangelog.com",
+    "maven.apache.org",  # the name of the POM format
+    "ns.adobe.com",  # the name of XMP
+    "semver.org",
+    "www.apache.org",
+    "www.w3.org",
+    "git-lfs.github.com",  # a pointer file's first line
+    "127.0.0.1",
+    "workflowexecutions.googleapis.com",  # the service that the schedule calls
+    "www.googleapis.com",  # names of OAuth scopes
+}
+TEST_HOST = re.compile(r"(?:[\w-]+\.)*(?:example|example\.com|example\.org|test|invalid|localhost)|[a-z]|git-lfs")
+
+
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def blocks(text: str, kind: str) -> Iterator[str]:
+    """Fenced blocks of one kind."""
+    for found in re.finditer(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        yield found[1]
+
+
+def commands() -> list[str]:
+    """Every `tuneset ...` line of a shell block, and every one in running text."""
+    found = []
+    for path in PAPERS:
+        text = text_of(path)
+        for block in blocks(text, "sh"):
+            found += [line for line in block.replace("\\\n", " ").splitlines() if line.startswith("tuneset ")]
+        prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+        found += re.findall(r"`(tuneset [^`]+)`", prose)
+    return found
+
+
+def test_the_readme_holds_the_tables_of_the_code() -> None:
+    assert fill(README) == README, "run: python -m beam_jobs.docs_tables"
+    rows = {name: re.findall(r"^\| (?:[^|`]+\| )?`([^`]+)`", table, re.MULTILINE) for name, table in tables().items()}
+    assert rows == {
+        "options": [f"--{option.name}" for option in OPTIONS],
+        "counters": list(COUNTERS),
+        "reasons": list(REASONS),
+        "warnings": list(WARNINGS),
+    }
+
+
+def test_the_recommended_workers_are_those_of_the_code() -> None:
+    text = text_of(ROOT / "docs/dataflow.md")
+    assert fill(text, workers()) == text, "run: python -m beam_jobs.docs_tables"
+
+
+def test_a_table_without_its_markers_is_an_error() -> None:
+    with pytest.raises(ValueError, match="0 places for the table of reasons"):
+        fill(README.replace("<!-- end of reasons -->", ""))
+
+
+def test_the_readme_stays_short() -> None:
+    assert len(README.splitlines()) <= 440
+
+
+def test_help_names_each_option_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "--help"]) == 0
+    shown = capsys.readouterr().out
+    entries = {}  # without white space, as lines are also broken behind hyphens
+    for entry in re.split(r"\n(?=  --)", shown.partition("\ninput:")[2])[1:]:
+        entries[entry.split()[0].removeprefix("--")] = "".join(entry.split("\n\n")[0].split())
+    assert list(entries) == [option.name for option in OPTIONS]
+    for option in OPTIONS:
+        told = "".join(option.help.split())
+        if option.default not in (None, "", False, 0, -1):  # these are told in words, or it is a switch
+            told += f"(default{option.default})"
+        assert entries[option.name].endswith(told)
+    assert "Exit status: 0 sealed, 1 failed" in " ".join(shown.split())
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+    named = {
+        (path.name, target)
+        for path in [*PAPERS, ROOT / ".ci/run"]
+        for target in re.findall(r"(?:^|`)make ([a-z-]+)", text_of(path), re.MULTILINE)
+    }
+    assert {("README.md", "demo"), ("README.md", "test"), ("README.md", "test-engines")} <= named
+    assert sorted(use for use in named if use[1] not in targets) == []
+
+
+def test_subcommands_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    known = re.findall(r"^  ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
+    assert known == ["prepare", "demo", "sweep", "template"]
+    assert {shlex.split(command)[1] for command in commands()} == set(known)
+    assert main(["nonsense"]) == 2
+
+
+@pytest.mark.parametrize("subcommand", ["prepare", "template", "sweep", "demo"])
+def test_help_of_a_subcommand_writes_nothing(
+    subcommand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([subcommand, "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: tuneset ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if "--input" in c])
+def test_commands_are_accepted(command: str) -> None:
+    words = shlex.split(re.sub(r"\bFOLDERS\b", "folders", command))[1:]
+    if words[0] == "template":
+        assert words[1] == "launch"
+        _, words[1:] = template_parser().parse_known_args(words[1:])
+    settings = parse(words[1:])
+    known = set(PipelineOptions().get_all_options())
+    assert {flag.removeprefix("--") for flag in settings.beam if flag.startswith("--")} <= known
+
+
+def benchmark_sizes() -> set[str]:
+    """What the benchmarks take beside the options that all of them share: keywords and texts of their `arguments(...)`."""
+    calls = [
+        node
+        for path in (ROOT / "benchmarks").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "arguments"
+    ]
+    texts = [key for call in calls for given in call.args if isinstance(given, ast.Dict) for key in given.keys]
+    sizes = {keyword.arg for call in calls for keyword in call.keywords if keyword.arg}
+    return sizes | {text.value for text in texts if isinstance(text, ast.Constant)}
+
+
+def template_flags() -> set[str]:
+    """What `tuneset template ACTION` takes beside the options of a job."""
+    [actions] = [action for action in template_parser()._actions if action.dest == "action"]
+    return {flag.removeprefix("--") for one in actions.choices.values() for flag in one._option_string_actions}
+
+
+def sweep_flags() -> set[str]:
+    return {flag.removeprefix("--") for action in sweep_parser()._actions for flag in action.option_strings}
+
+
+def test_no_flag_is_named_that_does_not_exist() -> None:
+    beam = set(PipelineOptions().get_all_options())
+    known = (
+        {option.name for option in OPTIONS} | beam | OTHERS_FLAGS | benchmark_sizes() | template_flags() | sweep_flags()
+    )
+    flags = {(path.name, flag) for path in PAPERS for flag in re.findall(r"(?<![\w-])--([a-z_]+)\b", text_of(path))}
+    assert ("README.md", "verify") in flags
+    assert sorted(use for use in flags if use[1] not in known) == []
+
+
+def shown_demo() -> list[str]:
+    return next(block for block in blocks(README, "text") if block.startswith("Wrote demo/")).splitlines()
+
+
+def comparable(text: str) -> str:
+    """A line of the demo without what differs from one machine to the next: seconds, and sizes that codecs decide."""
+    text = re.sub(r"in \d+\.\d s\.", "in N s.", text)
+    return re.sub(r"\d+\.\d MB", "N MB", text)
+
+
+def test_the_demo_prints_what_the_readme_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "demo"]) == 0
+    actual = [comparable(line) for line in capsys.readouterr().out.replace(f"{tmp_path}/", "").splitlines()]
+    at, gap = 0, False
+    for line in map(comparable, shown_demo()):
+        if line.strip() == "...":
+            gap = True
+            continue
+        start = line.removesuffix(" ...")
+
+        def fits(found: str, line: str = line, start: str = start) -> bool:
+            return found == line or (start != line and found.startswith(start))
+
+        if gap:
+            while at < len(actual) and not fits(actual[at]):
+                at += 1
+        assert at < len(actual) and fits(actual[at]), f"the demo does not print {line!r} there"
+        at, gap = at + 1, False
+    assert gap or at == len(actual), f"the demo goes on: {actual[at]!r}"
+
+
+def anchors(text: str) -> set[str]:
+    """Names of a text's headings, as GitHub makes them."""
+    heads = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_somewhere(name: str) -> None:
+    path = ROOT / name
+    for target in re.findall(r"\]\(([^)]+)\)", text_of(path)):
+        if re.match(r"https?://", target):
+            continue
+        file, _, anchor = target.partition("#")
+        linked = (path.parent / file).resolve() if file else path
+        assert linked.is_file() and ROOT in linked.parents, f"{target} is not there"
+        assert not anchor or anchor in anchors(text_of(linked)), f"{target}: no such heading"
+
+
+def test_files_named_in_the_papers_exist() -> None:
+    named = {
+        (path.name, file)
+        for path in PAPERS
+        for file in re.findall(r"\b((?:beam_jobs|transforms|tests|benchmarks|docs)/[\w/]+\.\w+)", text_of(path))
+    }
+    assert ("CONTRIBUTING.md", "tests/house/test_house.py") in named
+    assert sorted(use for use in named if not (ROOT / use[1]).is_file()) == []
+
+
+def test_the_changelog_tells_of_this_version() -> None:
+    assert re.findall(r"^## \[([^\]]+)\]", text_of(ROOT / "CHANGELOG.md"), re.MULTILINE)[0] == VERSION
+
+
+def test_the_license_is_the_one_declared() -> None:
+    text = text_of(ROOT / "LICENSE")
+    assert (
+        "Apache License\n" in text
+        and "Version 2.0, January 2004" in text
+        and text.rstrip().endswith("under the License.")
+    )
+    assert 'license="Apache-2.0"' in text_of(ROOT / "setup.py")
+
+
+def repository() -> Iterator[tuple[str, str]]:
+    """Name and text of every file of the repository."""
+    for path in sorted(ROOT.rglob("*")):
+        parts = path.relative_to(ROOT).parts
+        if (
+            NOT_OURS & set(parts)
+            or "__pycache__" in parts
+            or parts[0].endswith(".egg-info")
+            or parts[0].startswith(".venv-")
+            or not path.is_file()
+        ):
+            continue
+        yield "/".join(parts), path.read_bytes().decode("utf-8", "replace")
+
+
+def test_no_file_names_a_path_of_some_machine() -> None:
+    machine = re.compile(r"(?<![\w.<>*])/(?:work|root|home/(?!someone)\w+|Users/\w+)/\w")
+    assert [(name, found[0]) for name, text in repository() if (found := machine.search(text))] == []
+
+
+def test_no_file_names_a_host_of_a_registry() -> None:
+    """Only documentation, names of formats and made-up hosts; packages are found where a user's own tools look."""
+    unknown = []
+    for name, text in repository():
+        hosts = re.findall(r"\b(?:https?|ftp|git|ssh)(?:\+\w+)?://(?:[\w.-]+@)?([\w.-]+)", text)
+        unknown += [(name, host) for host in hosts if host not in HOSTS and not TEST_HOST.fullmatch(host)]
+    assert unknown == []

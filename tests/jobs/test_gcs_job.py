@@ -1,0 +1,447 @@
+"""The whole batch job with gs:// in and out, against a Cloud Storage server of this machine."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloud import Cloud
+from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_lines, write_rows
+from google.api_core import exceptions
+
+from beam_jobs.commands.prepare import prepare
+from beam_jobs.job import places
+from beam_jobs.preflight import is_remote
+from beam_jobs.settings import parse
+from transforms.dataset.receipts import Ledgers
+from transforms.dataset.segments import SegmentWriter
+from transforms.steps import fit, seal
+from transforms.storage.gcs import compose as gcs_compose
+from transforms.storage.gcs.store import GcsStore
+
+OPTIONS = ("--block_bytes", "4096", "--max_image_bytes", "20000")
+SPECIAL = 4  # rows of `write_special`, beside the one with 40 images
+
+
+def lines(data: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def uris(written: list[dict[str, Any]]) -> set[str]:
+    """Every fileUri of output lines."""
+    turns = [turn for line in written for turn in line["contents"]]
+    return {part["fileData"]["fileUri"] for turn in turns for part in turn["parts"] if "fileData" in part}
+
+
+def sealed(*argv: str) -> None:
+    assert prepare(list(argv)) == 0
+
+
+def write_images(folder: Path) -> list[str]:
+    """20 JPEGs that conform, 3 that are too large and 3 BMPs -> their names."""
+    names = [put(folder / f"images/{i}.jpg", jpeg(seed=i)) for i in range(20)]
+    names += [put(folder / f"images/{i}.jpg", jpeg(300, 200, seed=i, quality=100)) for i in range(20, 23)]
+    assert all(os.path.getsize(name) > 20_000 for name in names[20:])
+    names += [put(folder / f"images/{i}.bmp", bmp(seed=i)) for i in range(23, 26)]
+    return [os.path.relpath(name, folder) for name in names]
+
+
+@pytest.fixture
+def raw(tmp_path: Path, cloud: Cloud) -> Cloud:
+    """gs://BUCKET/raw/: 100 rows with relative paths, a .gz, one row with 40 images, rows that cannot be used."""
+    folder = tmp_path / "made"
+    images = write_images(folder)
+    write_rows(folder / "a.jsonl", 100, images=images)
+    packed = write_rows(folder / "packed", 20, seed=2, images=[f"{cloud.uri}/raw/{name}" for name in images])
+    put(folder / "b.jsonl.gz", gzip.compress(Path(packed).read_bytes()))
+    os.unlink(packed)
+    gone = [row("gone?", ["images/none.jpg"]), row("closed?", ["gs://tuneset-closed/a.jpg"])]
+    bad = [row("where?", ["gs://tuneset-never-made/a.jpg"]), row("mine?", ["/etc/hostname"])]
+    assert len(gone + bad) == SPECIAL
+    write_lines(folder / "c.jsonl", [row("all?", [images[i % 26] for i in range(40)]), *gone, *bad])
+    cloud.upload(folder, "raw")
+    return cloud
+
+
+@pytest.fixture
+def texts(tmp_path: Path, cloud: Cloud) -> Cloud:
+    """gs://BUCKET/raw/rows.jsonl: 40 rows without images."""
+    cloud.put("raw/rows.jsonl", Path(write_rows(tmp_path / "texts.jsonl", 40)).read_bytes())
+    return cloud
+
+
+@pytest.fixture(autouse=True)
+def closed_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The emulator knows no permissions: one bucket answers as Cloud Storage does to who may not read."""
+    get = GcsStore._get
+
+    def refusing(store: GcsStore, uri: str, *how: Any) -> Any:
+        if uri.startswith("gs://tuneset-closed/"):
+            raise exceptions.Forbidden("the caller does not have storage.objects.get access")
+        return get(store, uri, *how)
+
+    monkeypatch.setattr(GcsStore, "_get", refusing)
+
+
+# --- in and out
+
+
+def test_conforming_images_stay_and_others_are_rewritten_beside_the_dataset(raw: Cloud, tmp_path: Path) -> None:
+    sealed("--input", f"{raw.uri}/raw/", "--output", f"{raw.uri}/out", *OPTIONS)
+    found = raw.folder("out/", tmp_path / "found")
+    rewritten = {name for name in found if name.startswith("images/")}
+    assert set(found) - rewritten == {
+        "examples.parquet",
+        "images.parquet",
+        "manifest.json",
+        "rejected.jsonl",
+        "train.jsonl",
+        "validation.jsonl",
+    }
+    assert len(rewritten) == 6
+    named = uris(lines(found["train.jsonl"]) + lines(found["validation.jsonl"]))
+    assert named == {f"{raw.uri}/raw/images/{i}.jpg" for i in range(20)} | {
+        f"{raw.uri}/out/{name}" for name in rewritten
+    }
+    blobs = raw.blobs("out/")
+    assert {blobs[name].content_type for name in rewritten} <= {"image/jpeg", "image/png"}
+    assert all(0 < blobs[name].size <= 20_000 for name in rewritten)
+    told = {one["image"]: (one["reason"], one["class"], one["base"]) for one in lines(found["rejected.jsonl"])}
+    assert told == {
+        "images/none.jpg": ("image_not_found", "missing", f"{raw.uri}/raw"),
+        "gs://tuneset-closed/a.jpg": ("image_forbidden", "missing", f"{raw.uri}/raw"),
+        "gs://tuneset-never-made/a.jpg": ("image_not_found", "missing", f"{raw.uri}/raw"),
+        "/etc/hostname": ("not_allowed", "yours", f"{raw.uri}/raw"),
+    }
+    dataset = found["manifest.json"]
+    assert dataset["uploadable"] == "yes" and dataset["verified"]
+    counters = dataset["counters"]
+    assert counters["examples_read"] == 100 + 20 + 1 + SPECIAL and counters["pieces_written"] == 3
+    assert counters["files_skipped"] == 26 and "images_local" not in counters and "images_staged" not in counters
+    for file in dataset["files"]:
+        if "bytes" in file:
+            data = found[file["name"]]
+            assert (len(data), data.count(b"\n")) == (file["bytes"], file["lines"])
+    generations = raw.json("out/manifest.json")["run"]["generations"]
+    assert generations == {
+        name: str(blob.generation) for name, blob in blobs.items() if name in generations
+    } and generations.keys() == {file["name"] for file in dataset["files"]}
+
+
+def test_a_local_output_of_the_same_input_differs_in_its_own_place_alone(raw: Cloud, tmp_path: Path) -> None:
+    local = tmp_path / "out"
+    there = f"{raw.uri}/".ljust(len(str(local)), "o")  # as long as the local path, so that offsets are equal too
+    assert len(there) == len(str(local)) > len(raw.uri) + 1
+    sealed("--input", f"{raw.uri}/raw/*.jsonl", "--output", str(local), *OPTIONS)
+    sealed("--input", f"{raw.uri}/raw/*.jsonl", "--output", there, *OPTIONS)
+    here, cloud = read_folder(local), raw.folder(there[len(raw.uri) + 1 :] + "/", tmp_path / "found")
+    assert here["manifest.json"].pop("uploadable") == "not yet"
+    assert cloud["manifest.json"].pop("uploadable") == "yes"
+    assert here["manifest.json"]["counters"].pop("images_local") > 0
+    for folder in (here, cloud):
+        for file in folder["manifest.json"]["files"]:
+            file.pop("crc32c", None)  # of lines that name rewritten images
+
+    def moved(content: Any) -> Any:
+        if isinstance(content, bytes):
+            return content.replace(str(local).encode(), there.encode())
+        return json.loads(json.dumps(content).replace(str(local), there))
+
+    assert_equal_folders({name: moved(content) for name, content in here.items()}, cloud)
+
+
+def test_lines_that_name_only_conforming_objects_are_the_same_bytes_anywhere(cloud: Cloud, tmp_path: Path) -> None:
+    images = [cloud.put(f"pictures/{i}.jpg", jpeg(seed=i)) for i in range(10)]
+    source = write_rows(tmp_path / "rows.jsonl", 60, images=images)
+    cloud.put("in/rows.jsonl", Path(source).read_bytes())
+    sealed("--input", source, "--output", str(tmp_path / "out"), "--block_bytes", "4096")
+    sealed("--input", f"{cloud.uri}/in/rows.jsonl", "--output", f"{cloud.uri}/out", "--block_bytes", "4096")
+    here, there = read_folder(tmp_path / "out"), cloud.folder("out/", tmp_path / "found")
+    assert here.keys() == there.keys() and here["manifest.json"]["uploadable"] == "yes"
+    for name in ("train.jsonl", "validation.jsonl", "rejected.jsonl", "images.parquet"):
+        assert here[name] == there[name]
+    assert here["manifest.json"]["files"] == there["manifest.json"]["files"]
+
+
+def test_local_images_are_staged_under_a_gs_output(cloud: Cloud, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    same = jpeg(seed=1)
+    put(folder / "a.jpg", same)
+    put(folder / "copy of a.jpg", same)
+    put(folder / "b.png", png(seed=2))
+    put(folder / "c.bmp", bmp(seed=3))
+    remote = cloud.put("d.jpg", jpeg(seed=4))
+    rows = [row("1", ["a.jpg"]), row("2", ["copy of a.jpg", "b.png"]), row("3", ["c.bmp", remote]), row("4", ["a.jpg"])]
+    write_lines(folder / "rows.jsonl", rows)
+    sealed("--input", str(folder / "rows.jsonl"), "--output", f"{cloud.uri}/out", "--splits", "train=1")
+    found = cloud.folder("out/", tmp_path / "found")
+    counters, written = found["manifest.json"]["counters"], lines(found["train.jsonl"])
+    fates = {name: counters.get(name) for name in ("images_untouched", "images_converted", "images_staged")}
+    assert fates == {"images_untouched": 5, "images_converted": 1, "images_staged": 4}
+    assert "images_local" not in counters and found["manifest.json"]["uploadable"] == "yes"
+    first, second, third, fourth = ([part["fileData"] for part in one["contents"][0]["parts"][:-1]] for one in written)
+    assert first == fourth == second[:1]  # named by their content
+    objects = {f"{cloud.uri}/out/{name}": data for name, data in found.items() if name.startswith("images/")}
+    assert objects[first[0]["fileUri"]] == same and objects[second[1]["fileUri"]] == png(seed=2)
+    assert third[1] == {"mimeType": "image/jpeg", "fileUri": remote}
+    assert set(objects) == uris(written) - {remote} and len(objects) == 3
+    assert {one["fate"] for one in found["images.parquet"]} == {"untouched", "converted"}
+    assert cloud.blobs()[first[0]["fileUri"].removeprefix(cloud.uri + "/")].content_type == "image/jpeg"
+
+
+def rewritten(raw: Cloud) -> dict[str, int]:
+    """The images of the shared folder, without the marks of who uses it."""
+    found = raw.generations("shared/images/")
+    return {name: generation for name, generation in found.items() if not name.startswith("_tuneset-shared/")}
+
+
+def test_a_shared_image_folder_serves_several_nights(raw: Cloud) -> None:
+    shared = ["--image_folder", f"{raw.uri}/shared/images", *OPTIONS]
+    sealed("--input", f"{raw.uri}/raw/a.jsonl", "--output", f"{raw.uri}/night1", *shared)
+    first = rewritten(raw)
+    sealed("--input", f"{raw.uri}/raw/a.jsonl,{raw.uri}/raw/b.jsonl.gz", "--output", f"{raw.uri}/night2", *shared)
+    assert rewritten(raw) == first and len(first) == 6
+    assert not [name for name in raw.blobs() if name.startswith(("night1/images/", "night2/images/"))]
+    assert not [name for name in raw.blobs() if "_tuneset/" in name]
+    named = uris(lines(raw.bucket.blob("night2/train.jsonl").download_as_bytes()))
+    assert {uri for uri in named if "/shared/" in uri} == {f"{raw.uri}/shared/images/{name}" for name in first}
+
+
+@pytest.mark.parametrize("pattern", ["raw/none*.jsonl", "raw/none.jsonl", "none/"])
+def test_an_input_that_is_not_there_is_a_wrong_option(
+    pattern: str, raw: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert prepare(["--input", f"{raw.uri}/{pattern}", "--output", f"{raw.uri}/out"]) == 2
+    assert f"--input {raw.uri}/{pattern} finds no file to read" in capsys.readouterr().err
+    assert not raw.blobs("out/")
+
+
+def test_a_folder_without_its_slash_and_images_that_nobody_could_read(
+    texts: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = ["--output", f"{texts.uri}/out"]
+    assert prepare(["--input", f"{texts.uri}/raw", *output]) == 2
+    assert "a gs:// folder is named with a / at its end" in capsys.readouterr().err
+    assert prepare(["--input", f"{texts.uri}/raw/", *output, "--image_folder", str(tmp_path / "images")]) == 2
+    assert f"--image_folder {tmp_path}/images is local, but --output is not" in capsys.readouterr().err
+
+
+# --- the commit protocol on objects
+
+
+def fail_once(patch: pytest.MonkeyPatch, owner: Any, name: str, n: int) -> None:
+    """The n-th call of a function raises."""
+    real, calls = getattr(owner, name), itertools.count(1)
+
+    def call(args: Any, named: Any) -> Any:
+        if next(calls) == n:
+            raise RuntimeError("the worker is gone")
+        return real(*args, **named)
+
+    patch.setattr(owner, name, lambda *args, **named: call(args, named))  # Beam would take a def's hints for its types
+
+
+def test_a_job_that_fails_again_and_again_goes_on_and_ends_the_same(
+    raw: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--input", f"{raw.uri}/raw/*.jsonl", "--output", f"{raw.uri}/out", *OPTIONS]
+    sealed(*command)
+    undisturbed = raw.folder("out/", tmp_path / "undisturbed")
+    raw.bucket.delete_blobs(list(raw.blobs("out/").values()))
+    heals: dict[str, list[bool]] = {}  # by block: what each commit that came through said
+    commit = Ledgers.commit
+
+    def noted(*args: Any) -> Any:
+        receipt = commit(*args)
+        heals.setdefault(receipt.key, []).append(receipt.heals)
+        return receipt
+
+    monkeypatch.setattr(Ledgers, "commit", noted)
+    places = (
+        (Ledgers, "commit", 4),
+        (fit, "load_facts", 2),
+        (SegmentWriter, "write", 1),
+        (GcsStore, "_compose", 1),
+        (seal, "manifest", 1),
+    )
+    for owner, name, n in places:
+        with monkeypatch.context() as broken:
+            fail_once(broken, owner, name, n)
+            assert prepare(command) == 1
+        told = capsys.readouterr().err
+        assert "the worker is gone. What was committed is kept: the same command goes on" in told
+        assert "out/manifest.json" not in raw.blobs() and "Traceback" not in told
+    sealed(*command)
+    assert_equal_folders(raw.folder("out/", tmp_path / "resumed"), undisturbed)
+    assert sum(len(told) == 1 for told in heals.values()) == len(heals) - 1 > 8  # no block was worked twice,
+    (again,) = (told for told in heals.values() if len(told) > 1)
+    assert all(again)  # but the one whose missing images each run looks for again
+
+
+def test_a_second_time_nothing_is_done_and_other_options_are_told(
+    texts: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = texts
+    command = ["--input", f"{raw.uri}/raw/rows.jsonl", "--output", f"{raw.uri}/out", "--verify", "none"]
+    raw.put("out/notes.txt", b"mine")
+    sealed(*command)
+    written = raw.generations("out/")
+    capsys.readouterr()
+    sealed(*command)
+    assert "was sealed by the same command before" in capsys.readouterr().out
+    assert raw.generations("out/") == written
+    assert prepare([*command, "--seed", "7"]) == 2
+    assert "holds a sealed dataset that other options made" in capsys.readouterr().err
+    assert raw.generations("out/") == written
+    sealed(*command, "--seed", "7", "--overwrite")
+    again = raw.generations("out/")
+    assert again.keys() == written.keys() and again["notes.txt"] == written["notes.txt"]
+    assert all(again[name] != written[name] for name in written if name != "notes.txt")
+
+
+def test_more_parts_than_one_compose_takes(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", 600)
+    size = os.path.getsize(source)
+    cloud.put("in/rows.jsonl", Path(source).read_bytes())
+    monkeypatch.setattr(gcs_compose, "SMALL", 0)  # else parts this small are read and uploaded as one
+    composed: list[int] = []
+    compose = GcsStore._compose
+
+    def counted(store: GcsStore, uri: str, sources: Any, content_type: str) -> Any:
+        composed.append(len(sources))
+        return compose(store, uri, sources, content_type)
+
+    monkeypatch.setattr(GcsStore, "_compose", counted)
+    few = ["--verify", "none", "--splits", "train=1", "--block_bytes"]
+    sealed("--input", f"{cloud.uri}/in/rows.jsonl", "--output", f"{cloud.uri}/out", *few, "1024")
+    assert size / 1024 > 32 and 32 in composed and max(composed) == 32
+    assert sum(composed) >= size // 1024
+    sealed("--input", source, "--output", str(tmp_path / "whole"), *few, str(size))
+    found = cloud.folder("out/", tmp_path / "found")
+    assert found["train.jsonl"] == (tmp_path / "whole/train.jsonl").read_bytes()
+    assert not any("_tuneset" in name for name in found)
+    assert cloud.blobs("out/")["train.jsonl"].content_type == "application/json-lines"
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Commits wait: (one has begun, go on)."""
+    begun, go, commit = threading.Event(), threading.Event(), Ledgers.commit
+
+    def waiting(*args: Any) -> Any:
+        begun.set()
+        assert go.wait(60)
+        return commit(*args)
+
+    monkeypatch.setattr(Ledgers, "commit", waiting)
+    yield begun, go
+    go.set()
+
+
+def test_the_second_of_two_live_jobs_is_told(texts: Cloud, held: tuple[threading.Event, threading.Event]) -> None:
+    raw, (begun, go) = texts, held
+    command = ["--input", f"{raw.uri}/raw/rows.jsonl", "--output", f"{raw.uri}/out", "--verify", "none"]
+    ended: list[int] = []
+    first = threading.Thread(target=lambda: ended.append(prepare(command)))
+    first.start()
+    assert begun.wait(60)
+    claim = raw.json("out/_tuneset/claim.json")
+    second = subprocess.run(
+        [sys.executable, "-m", "beam_jobs", "prepare", *command], capture_output=True, text=True, timeout=120
+    )
+    assert second.returncode == 1
+    assert f"{raw.uri}/out is being written by another job: run {claim['run']}" in second.stderr
+    assert "--take_over" in second.stderr
+    assert raw.json("out/_tuneset/claim.json") == claim
+    go.set()
+    first.join(60)
+    assert ended == [0] and raw.json("out/manifest.json")["run"]["id"] == claim["run"]
+
+
+# --- --threads
+
+
+def test_threads_is_how_many_images_are_read_at_once(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [cloud.put(f"{i}.jpg", jpeg(seed=i)) for i in range(10)]
+    cloud.put("rows.jsonl", json.dumps(row("look", images)).encode() + b"\n")
+    get, lock = GcsStore._get, threading.Lock()
+
+    class Readers:
+        def __init__(self, threads: int) -> None:
+            self.threads, self.now, self.most, self.all_here = threads, 0, 0, threading.Event()
+
+        def read(self, store: GcsStore, uri: str, *how: Any) -> Any:
+            if not uri.endswith(".jpg"):
+                return get(store, uri, *how)
+            with lock:
+                self.now += 1
+                self.most = max(self.most, self.now)
+                if self.now == self.threads:
+                    self.all_here.set()
+            assert self.all_here.wait(20)
+            time.sleep(0.03)  # room for one too many
+            try:
+                return get(store, uri, *how)
+            finally:
+                with lock:
+                    self.now -= 1
+
+    for threads in (1, 5):
+        readers = Readers(threads)
+        monkeypatch.setattr(GcsStore, "_get", lambda *args, readers=readers: readers.read(*args))
+        output = f"{cloud.uri}/out{threads}"
+        sealed("--input", f"{cloud.uri}/rows.jsonl", "--output", output, "--threads", str(threads))
+        assert readers.most == threads
+
+
+def test_a_block_is_read_before_the_one_before_it_is_back(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [cloud.put(f"{i}.jpg", jpeg(seed=i)) for i in range(2)]
+    cloud.put("rows.jsonl", b"".join(json.dumps(row("look " * 300, [uri])).encode() + b"\n" for uri in images))
+    get, begun, both = GcsStore._get, set[str](), threading.Event()
+
+    def waiting(store: GcsStore, uri: str, *how: Any) -> Any:
+        if uri in images:
+            begun.add(uri)
+            if len(begun) == 2:
+                both.set()
+            assert both.wait(20)
+        return get(store, uri, *how)
+
+    monkeypatch.setattr(GcsStore, "_get", waiting)
+    sealed("--input", f"{cloud.uri}/rows.jsonl", "--output", f"{cloud.uri}/out", "--block_bytes", "1024")
+    assert both.is_set() and cloud.json("out/manifest.json")["dataset"]["counters"]["images_untouched"] == 2
+
+
+# --- whose local files
+
+
+@pytest.mark.parametrize(
+    "remote, flags",
+    [
+        (False, ""),
+        (False, "--runner=DirectRunner"),
+        (False, "--runner=PrismRunner"),
+        (True, "--runner=PrismRunner --environment_type=DOCKER"),
+        (False, "--runner=FlinkRunner"),
+        (True, "--runner=FlinkRunner --flink_master=cluster:8081"),
+        (False, "--runner=FlinkRunner --flink_master=cluster:8081 --environment_type=LOOPBACK"),
+        (True, "--runner=PortableRunner --job_endpoint=localhost:8099"),
+        (False, "--runner=PortableRunner --job_endpoint=localhost:8099 --environment_type=LOOPBACK"),
+        (True, "--runner=PortableRunner --job_endpoint=localhost:8099 --environment_type=PROCESS"),
+        (True, "--runner=DataflowRunner"),
+    ],
+)
+def test_local_images_are_read_by_workers_of_this_process_alone(remote: bool, flags: str) -> None:
+    settings = parse(["--input", "/data/rows.jsonl", "--output", "gs://bucket/out", *flags.split()])
+    assert is_remote(settings) is remote
+    assert places(settings, remote).folders == (("gs://",) if remote else ("gs://", "/data"))

@@ -1,0 +1,1 @@
+"""What is written: the parts of blocks, receipts, the claim, the seal's plan, segments and their joining."""

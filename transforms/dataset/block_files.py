@@ -1,0 +1,182 @@
+"""What a block writes: its parts as bytes, and the ids that caps choose from.
+
+The two tables travel as Arrow streams (a tenth of the cost of Parquet for some hundred rows) and are merged into Parquet by the seal.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import Any
+
+import pyarrow as pa
+
+from transforms.core.arrow_stream import stream
+from transforms.core.places import BUCKET, LONGEST, keep_buckets, split_gs
+from transforms.core.records import OpenBlock
+from transforms.examples.gemini_rules import output_line
+from transforms.examples.rejected_rows import rejected_line
+from transforms.examples.splits import rank
+
+SPLITS = ("train", "validation", "test")
+_CUT_URI = 2 * LONGEST  # characters of a source, with its folder; a longer one was not read
+# One row per output line, in the order of the block's lines; the seal adds file, line, byte offset and the row's line.
+EXAMPLES = pa.schema(
+    [
+        ("split", pa.int8()),  # index into SPLITS
+        ("id", pa.uint64()),
+        ("extent", pa.int32()),  # index into the receipt's lines: the source
+        ("row_offset", pa.int64()),
+        ("row_line", pa.int32()),  # within the block's extent
+        ("piece", pa.int32()),
+        ("pieces", pa.int32()),
+        ("images", pa.int32()),
+        ("tokens", pa.int64()),
+        ("bytes", pa.int32()),
+    ]
+)
+# One row per distinct source and fate.
+IMAGES = pa.schema(
+    [
+        ("source", pa.string()),
+        ("generation", pa.string()),
+        ("fate", pa.string()),
+        ("reason", pa.string()),
+        ("references", pa.int32()),
+        ("bytes", pa.int64()),
+        ("type", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("orientation", pa.int8()),
+        ("frames", pa.int32()),  # 0: more than one, not counted
+        ("escalated", pa.bool_()),
+        ("encoding", pa.string()),
+        ("output", pa.string()),
+        ("output_bytes", pa.int64()),
+        ("quality", pa.int16()),
+        ("scale", pa.float32()),
+    ]
+)
+
+# One row per line of the dataset, in the order of its lines.
+_WORDS = pa.dictionary(pa.int32(), pa.string())  # on the way to the file: readers see strings
+EXAMPLES_FILE = pa.schema(
+    [
+        ("split", _WORDS),
+        ("file", _WORDS),
+        ("line", pa.int64()),  # 1-based, as the tuning service counts dropped lines
+        ("byte_offset", pa.int64()),  # of the line in its file
+        ("id", pa.string()),  # 16 hex digits
+        ("source", _WORDS),
+        ("source_line", pa.int64()),  # 1-based
+        ("source_offset", pa.int64()),
+        ("piece", pa.int32()),  # 1-based, of `pieces`
+        ("pieces", pa.int32()),
+        ("images", pa.int32()),
+        ("tokens", pa.int64()),  # estimated
+        ("bytes", pa.int32()),
+    ]
+)
+REPEATING = ["split", "file", "source", "piece", "pieces", "images"]  # a dictionary of the others gains nothing
+
+
+@dataclass(frozen=True)
+class Caps:
+    """How many examples the seal keeps of all that there are: lines of validation, and rows in a sample (None: all)."""
+
+    validation: int | None = None
+    sample: int | None = None
+
+
+def parts(opened: OpenBlock) -> Iterator[tuple[str, bytes, int]]:
+    """(kind, bytes, lines) of every part of a finished block. Also counts what it writes."""
+    texts: dict[str, list[bytes]] = {split: [] for split in SPLITS}
+    rows: list[tuple[int, ...]] = []
+    extents = {source: index for index, (source, _) in enumerate(opened.lines)}
+    for example in opened.examples:
+        row, pieces, name = example.row, example.pieces, example.split
+        place = (SPLITS.index(name), example.id, extents[row.source], row.offset, row.line)
+        for number, contents in enumerate(pieces):
+            line = output_line(example, contents)
+            texts[name].append(line)
+            images = len(example.images) if len(pieces) == 1 else count_images(contents)
+            rows.append((*place, number + 1, len(pieces), images, example.tokens[number], len(line)))
+    opened.counters["examples_written"] = len(rows)
+    for name, lines in texts.items():
+        yield name, b"".join(lines), len(lines)
+    if rows:
+        yield "examples", stream(_batch(rows, EXAMPLES)), len(rows)
+    if sources := _image_rows(opened):
+        yield "images", stream(_batch(sources, IMAGES)), len(sources)
+    opened.rejections.sort(key=lambda r: (extents.get(r.row.source, 0), r.row.offset))
+    yield "rejected", b"".join(rejected_line(r, opened.block.format) for r in opened.rejections), len(opened.rejections)
+
+
+def _batch(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
+    return pa.record_batch([pa.array(column, field.type) for column, field in zip(zip(*rows), schema)], schema=schema)
+
+
+def count_images(contents: list[dict]) -> int:
+    return sum("fileData" in part for turn in contents for part in turn["parts"])
+
+
+def _image_rows(opened: OpenBlock) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    for uri, fates in opened.fates.items():
+        facts, fitted = opened.facts[uri], opened.fitted.get(uri)
+        reason = facts.reason or (fitted.reason if fitted else "")
+        found = (facts.size, facts.type, facts.width, facts.height, facts.orientation, facts.frames)
+        stored = (facts.escalated, facts.encoding)
+        made = ("", 0, 0, 1.0)
+        if fitted and not fitted.reason:
+            made = (fitted.uri, fitted.size, fitted.quality, fitted.scale)
+        for fate, references in sorted(fates.items()):
+            rows.append((uri[:_CUT_URI], facts.generation, fate, reason, references, *found, *stored, *made))
+    return rows
+
+
+def words(indexes: Any, of: list[str]) -> pa.DictionaryArray:
+    """A column of EXAMPLES_FILE in which few words repeat: indexes into `of`."""
+    return pa.DictionaryArray.from_arrays(indexes, pa.array(of, pa.string()))
+
+
+def buckets(opened: OpenBlock) -> list[str]:
+    """The buckets that the lines of a block name, as far as `keep_buckets`: the tuning service must be able to read them."""
+    found: set[str] = set()
+    latest = "gs:///"  # the folder of the bucket seen last, which the next URI most often begins with
+    for example in opened.examples:
+        for image in example.images:
+            uri = image["fileUri"]
+            if not uri.startswith(latest) and uri.startswith("gs://"):
+                bucket = split_gs(uri)[0]
+                latest = f"gs://{bucket}/"
+                if BUCKET.fullmatch(bucket):  # under --verify none it may be any text
+                    found.add(bucket)
+    keep_buckets(found, ())
+    return sorted(found)
+
+
+def packed_ids(opened: OpenBlock, caps: Caps) -> dict[str, bytes]:
+    """The ids that global caps choose from: no more of a block than the cap could keep."""
+    found: dict[str, bytes] = {}
+    if caps.sample is not None:
+        found["sample"] = _pack(nsmallest(caps.sample + 1, (e.id for e in opened.examples), key=rank))
+    if caps.validation is not None:
+        lines = [e.id for e in opened.examples if e.split == "validation" for _ in e.pieces]
+        # Under a sample the smallest may be left out, so none can be spared here.
+        found["validation"] = _pack(lines if caps.sample is not None else nsmallest(caps.validation + 1, lines))
+    return {cap: packed for cap, packed in found.items() if packed}
+
+
+def _pack(ids: list[int]) -> bytes:
+    packed = array("Q", ids)
+    packed.byteswap()  # big-endian, on the little-endian machines this runs on
+    return packed.tobytes()
+
+
+def unpack(packed: bytes) -> array[int]:
+    ids = array("Q", packed)
+    ids.byteswap()
+    return ids

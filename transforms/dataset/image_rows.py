@@ -1,0 +1,44 @@
+"""What a block's table of images (block_files.IMAGES) tells a later night: which versions it saw, what it wrote, and its facts."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from transforms.core import reasons
+from transforms.core.records import Block, ImageFacts
+
+_SETTLED = ("bad_uri", "unsupported_scheme", "not_allowed")  # say something about the text of a URI, whatever is stored
+
+
+def generations(images: pa.Table, block: Block) -> dict[str, str]:
+    """The images that must still be what they were, beside those that the block's key tells of."""
+    own = {(extent.uri, extent.generation) for extent in block.extents}
+    columns = (images[name].to_pylist() for name in ("source", "generation", "reason"))
+    return {
+        source: generation
+        for source, generation, reason in zip(*columns)
+        if reason not in _SETTLED and (source, generation) not in own
+    }
+
+
+def outputs(images: pa.Table) -> dict[str, int]:
+    """Rewritten images, with their bytes."""
+    sizes = dict(zip(images["output"].to_pylist(), images["output_bytes"].to_pylist()))
+    sizes.pop("", None)
+    return sizes
+
+
+# Fields of ImageFacts by the columns that tell them.
+_COLUMNS = {"uri": "source", "size": "bytes"} | {
+    name: name for name in ("generation", "type", "width", "height", "orientation", "frames", "escalated", "encoding")
+}
+
+
+def facts(images: pa.Table) -> dict[str, ImageFacts]:
+    """Facts of the images that could be used, as their rows tell them."""
+    rows = zip(*(images[column].to_pylist() for column in _COLUMNS.values()))
+    return {
+        row[0]: ImageFacts(**dict(zip(_COLUMNS, row)))
+        for row, reason in zip(rows, images["reason"].to_pylist())
+        if not reason or reasons.REASONS[reason].stage == "fit"
+    }

@@ -1,0 +1,204 @@
+"""An earlier night's receipts, as far as they still hold.
+
+A block has the same key on both nights if its input, the options and the versions are the same. Its rows may name images that
+have changed since, so each of them is asked for its generation (one request), unless they are part of the block's own input or
+`trust_uris` promises that no object is ever overwritten. Parts are copied beside tonight's, on the server or as links: no
+night needs the one before once it is sealed.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from transforms.core.arrow_stream import table
+from transforms.core.records import Block, ImageFacts, Receipt
+from transforms.dataset import image_rows
+from transforms.dataset.receipts import Ledgers, digest_of, receipt_body
+from transforms.storage import Result, persistently, store_for
+from transforms.storage.api import Changed, NotFound, StorageError, Unavailable, is_local
+from transforms.storage.parallel import overlapped
+
+_SPOILT = (errno.EIO, errno.EBADMSG)  # what a disk says of a sector that it cannot read
+
+
+class Damaged(Exception):
+    """What the earlier night left of a block is not whole, as a machine without power leaves files: the block is worked anew.
+
+    part: URI of what is missing or damaged.
+    """
+
+    def __init__(self, part: str) -> None:
+        super().__init__(part)
+        self.part = part
+
+    def __reduce__(self) -> tuple[type[Damaged], tuple[str]]:
+        return Damaged, (self.part,)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier night that was sealed with --keep_blocks.
+
+    ledgers: tonight's. night: its own. threads: requests of one block under way at once.
+    """
+
+    ledgers: Ledgers
+    night: Ledgers
+    trust_uris: bool
+    threads: int
+
+    def find(self, block: Block, key: str) -> Receipt | None:
+        """The receipt of an unchanged block, in tonight's folder by now; None: it has to be worked.
+
+        Raises:
+          Damaged: it has to be worked because something of it is not as it was committed.
+        """
+        body = self._body(key)
+        if body is None or body["heals"]:
+            return None
+        if not self.trust_uris and (images := self._images(body, key)) is not None:
+            wanted = image_rows.generations(images, block)
+            known = dict(zip(wanted, self._each(_generation, wanted)))
+            outputs = image_rows.outputs(images)
+            if known != wanted or dict(zip(outputs, self._each(_size, outputs))) != outputs:
+                _recent.put(key, known)
+                return None
+        self._bring(body, key)
+        return self.ledgers.adopt(body, block, key)
+
+    def facts(self, block: Block, key: str) -> dict[str, ImageFacts]:
+        """What the earlier night found of the images of a block that is worked again, as far as it still holds."""
+        try:
+            body = self._body(key)
+            images = self._images(body, key) if body else None
+        except Damaged:  # `find` has told of it
+            return {}
+        if images is None:
+            return {}
+        facts = image_rows.facts(images)
+        if self.trust_uris:
+            return facts
+        own = {extent.uri: extent.generation for extent in block.extents}
+        asked = own | _recent.take(key)
+        unknown = [uri for uri in facts if uri not in asked]
+        asked |= dict(zip(unknown, self._each(_generation, unknown)))
+        return {uri: fact for uri, fact in facts.items() if asked[uri] == fact.generation}
+
+    def _body(self, key: str) -> dict[str, Any] | None:
+        """The block's receipt of that night; None: there is none. Raises Damaged."""
+        path = self.night.path(key, "receipt")
+        try:
+            data, _ = self._whole(store_for(path).read, path)
+        except NotFound:
+            return None
+        body = receipt_body(data)
+        if body is None:
+            raise Damaged(path)
+        return body
+
+    def _images(self, body: dict[str, Any], key: str) -> pa.Table | None:
+        """The block's table of images; None if no image was looked at. Raises Damaged: it is not what was written."""
+        for kind, digest, *_ in body["parts"]:
+            if kind == "images":
+                path = self.night.path(key, f"{digest}.images")
+                try:
+                    data, _ = self._whole(store_for(path).read, path)
+                except NotFound:
+                    raise Damaged(path) from None
+                if digest_of(data) != digest:
+                    raise Damaged(path)
+                return table(data)
+        return None
+
+    def _whole(self, call: Callable[..., Result], path: str, *args: Any) -> Result:
+        """A call that reads a file of that night.
+
+        Raises:
+          NotFound: there is none.
+          Damaged: it is another by now, or cannot be read, and asking again would not help.
+          Unavailable: storage is away.
+        """
+        try:
+            return call(path, *args)
+        except NotFound:
+            raise
+        except StorageError as error:
+            spoilt = isinstance(error.__cause__, OSError) and error.__cause__.errno in _SPOILT
+            if isinstance(error, Unavailable) and not spoilt:
+                raise
+            raise Damaged(path) from None
+
+    def _each(self, call: Any, uris: Iterable[str]) -> list[Any]:
+        """A call for each URI, local ones in turn, others many at once."""
+        listed = list(uris)
+        if all(map(is_local, listed)):
+            return [call(uri) for uri in listed]
+        return list(overlapped(lambda uri: persistently(call, uri), listed, self.threads))
+
+    def _bring(self, body: dict[str, Any], key: str) -> None:
+        def copy(part: Sequence[Any]) -> None:
+            kind, digest, size, _, checksum = part
+            source, target = (ledgers.path(key, f"{digest}.{kind}") for ledgers in (self.night, self.ledgers))
+            store = store_for(source)
+            try:
+                # Before it is copied: a damaged copy would stand under the name of what is made anew.
+                whole = self._whole(store.verify, source, size, checksum)
+                if store is store_for(target):
+                    store.copy(whole, target)
+                else:
+                    store_for(target).create(target, self._whole(store.read, source)[0])
+            except (NotFound, Changed):
+                raise Damaged(source) from None
+
+        parts = body["parts"]
+        if is_local(self.ledgers.folder) and is_local(self.night.folder):
+            for part in parts:
+                copy(part)
+        else:
+            list(overlapped(copy, parts, self.threads))
+
+
+class _Recent:
+    """What blocks were found to hold a moment ago, by key: asked in one step, wanted again in the next, mostly of one process."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._held, self._lock = most, dict[str, dict[str, str]](), threading.Lock()
+
+    def put(self, key: str, found: dict[str, str]) -> None:
+        with self._lock:
+            self._held[key] = found
+            while len(self._held) > self._most:
+                self._held.pop(next(iter(self._held)))
+
+    def take(self, key: str) -> dict[str, str]:
+        with self._lock:
+            return self._held.pop(key, {})
+
+
+_recent = _Recent(8)
+
+
+def _generation(uri: str) -> str:
+    """The generation of an image now; "" if it cannot be told."""
+    try:
+        return store_for(uri).stat(uri).generation
+    except Unavailable:
+        raise
+    except StorageError:
+        return ""
+
+
+def _size(uri: str) -> int:
+    """Bytes of a rewritten image; -1 if it cannot be told."""
+    try:
+        return store_for(uri).stat(uri).size
+    except Unavailable:
+        raise
+    except StorageError:
+        return -1

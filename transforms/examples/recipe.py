@@ -1,0 +1,166 @@
+"""What a row of a table means: its images, then the prompt, answered by the answer. Record -> Example; rejects rows without them.
+
+The one door by which rows of other formats than Gemini's become examples; what follows does not know where they came from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+from transforms.core import jsonl
+from transforms.core.media_types import IMAGE_TYPES
+from transforms.core.places import inside
+from transforms.core.reasons import RowError
+from transforms.core.records import Example, Record
+from transforms.examples.pieces import MOST_IMAGES, too_many
+from transforms.examples.prompt_templates import Template, is_path, parse_template, value_of
+from transforms.examples.splits import hash64
+
+STAGED = "content"  # the key beside `path` of an image that stood in its row and was staged: the digest of its bytes
+_DEFAULT_ANSWERS = {"folder": parse_template("{path.parent}"), "automl": parse_template("{labels}")}
+_BOXES = parse_template("{boxes|json}")
+FAULT = "fault"  # the column of an AutoML row that says what is wrong with a box of its image
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How rows become examples.
+
+    images: columns that hold a table's images. answer: None for the format's own (folders: the image's folder; AutoML: its
+    labels or boxes). splits: names that --split_by and --split_column look up.
+    """
+
+    prompt: Template
+    answer: Template | None = None
+    system: Template | None = None
+    images: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+
+    @cached_property
+    def _paths(self) -> bool:
+        """Whether a part of the image's path may be asked for."""
+        templates = (self.prompt, self.answer or _DEFAULT_ANSWERS["folder"], self.system)
+        return any(map(is_path, (*self.splits, *(name for t in templates if t for name in t.names))))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that a table must have, in order, each once."""
+        templates = (t for t in (self.prompt, self.answer, self.system) if t)
+        names = (*self.images, *self.splits, *(name for template in templates for name in template.names))
+        return tuple(dict.fromkeys(name for name in names if not is_path(name)))
+
+    def example(self, row: Record, base: str, *, seed: bytes, check_types: Collection[str] | None) -> Example:
+        """One row as an example.
+
+        Args:
+            base: folder that relative image paths start from.
+            seed, check_types: as gemini_rules.parse_example takes them.
+
+        Raises:
+            RowError: no_image, too_many_images, bad_image_value, bad_box, empty_text, empty_answer or unsupported_media.
+        """
+        columns = row.columns
+        if row.format == "automl" and FAULT in columns:
+            raise RowError("bad_box", str(columns[FAULT]))
+        found = self._images(row)
+        path = _below(found[0][0], base) if self._paths else ""
+        answer = self.answer or (_BOXES if columns.get("boxes") is not None else _DEFAULT_ANSWERS[row.format])
+        prompt, reply = self.prompt.render(columns, path), answer.render(columns, path)
+        if not prompt or prompt.isspace():
+            raise RowError("empty_text", "the prompt is blank for this row")
+        if not reply or reply.isspace():
+            raise RowError("empty_answer", "the answer is blank for this row")
+        images = []
+        parts: list[dict[str, Any]] = []
+        for uri, content in found:
+            kind = IMAGE_TYPES.get(uri[uri.rfind(".") + 1 :].lower(), "jpeg")
+            if check_types is not None and kind not in check_types:
+                raise RowError("unsupported_media", f"image/{kind} cannot be used as it is", uri)
+            image = {"mimeType": f"image/{kind}", "fileUri": content or uri}
+            images.append(image)
+            parts.append({"fileData": image})
+        parts.append({"text": prompt})
+        contents = [{"role": "user", "parts": parts}, {"role": "model", "parts": [{"text": reply}]}]
+        named: dict[str, Any] = {"contents": contents}
+        head: dict[str, Any] = {}
+        system = self.system.render(columns, path) if self.system else ""
+        if system and not system.isspace():
+            head = {"systemInstruction": {"role": "system", "parts": [{"text": system}]}}
+            named |= head
+        id = hash64(jsonl.canonical(named), seed)
+        for image, (uri, _) in zip(images, found):  # the id is of what an image holds, not of where this run put it
+            image["fileUri"] = uri
+        for name in self.splits:
+            if name not in columns:
+                columns = {**columns, name: value_of(columns, name, path)}
+        text = prompt + reply
+        text_bytes = len(text) if text.isascii() else len(text.encode())
+        return Example(row, id, contents, head, columns, images, text_bytes=text_bytes, base=base)
+
+    def rebased(self, row: Record, folder: str, base: str) -> Record:
+        """A row whose relative images are told from `base`, a folder above the row's own."""
+        below = folder[len(base) :].strip("/")
+        moved = {
+            name: f"{below}/{value}"
+            for name in self.images
+            if isinstance(value := row.columns.get(name), str) and below and not re.match(r"/|[a-z]+://", value)
+        }
+        return replace(row, columns=row.columns | moved, raw=b"", base=base)
+
+    def _images(self, row: Record) -> list[tuple[str, str]]:
+        """(URI as written, digest of a staged one or "") of each image, in the order of the columns."""
+        columns = row.columns
+        if row.format == "folder" and isinstance(columns.get("image"), str):
+            return [(columns["image"], "")]  # a name as it is, be there white space around it
+        found: list[tuple[str, str]] = []
+        for name in self.images if row.format == "table" else ("image",):
+            value = columns[name] if name in columns else value_of(columns, name, "")
+            if isinstance(value, str) and value[:1] != "[":
+                if value := value.strip():
+                    found.append((value, ""))
+            else:
+                found += islice(_listed(value, name), MOST_IMAGES + 1)
+        if len(found) > MOST_IMAGES:
+            raise too_many()
+        if not found:
+            raise RowError("no_image", f"the row names no image in {', '.join(self.images) or 'image'}")
+        return found
+
+
+def _listed(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    """The images of a value that is more than a name: a list (also as JSON in a cell), or Hugging Face's bytes and path.
+
+    One after another, so that of a list of millions no more are made than are taken.
+    """
+    if isinstance(value, str):
+        if not value.strip():
+            return
+        try:
+            value = jsonl.loads(b'{"list":' + value.encode() + b"}")["list"]
+        except RowError:
+            yield value.strip(), ""
+            return
+    if value is None:
+        return
+    if isinstance(value, list):
+        for item in value:
+            yield from _listed(item, name)
+    elif isinstance(value, dict) and isinstance(value.get("path"), str) and value["path"]:
+        content = value.get(STAGED)
+        yield value["path"], content if isinstance(content, str) else ""
+    elif not isinstance(value, dict) or value.get("path") is not None or value.get("bytes") is not None:
+        raise RowError(
+            "bad_image_value", f"{name}: {jsonl.text(value)[:80]} is no path, URI, list of them or bytes and path"
+        )
+
+
+def _below(uri: str, base: str) -> str:
+    """A path relative to a folder if it lies in it, else as it is."""
+    if base and inside(uri, base):
+        return uri[len(base) :].lstrip("/")
+    return uri

@@ -1,0 +1,136 @@
+"""What becomes of a block's examples, and of its ledger: split, assigned, dropped or rejected, and counted.
+
+How an example is cut is decided in pieces.py, its split in splits.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from transforms.core import jsonl
+from transforms.core.limits import Profile
+from transforms.core.reasons import REASONS, RowError
+from transforms.core.records import Example, OpenBlock, Rejection
+from transforms.examples.gemini_rules import drop_images
+from transforms.examples.pieces import split_contents
+from transforms.examples.splits import Splits, group_hash, split_word
+from transforms.examples.tokens import estimate_tokens
+
+
+def reject(opened: OpenBlock, example: Example, error: RowError, stage: str = "") -> None:
+    """Put an example aside: none of its images is used any more."""
+    stage = stage or REASONS[error.reason].stage
+    opened.rejections.append(Rejection(example.row, stage, error.reason, error.detail, error.image, example.base))
+    for source in example.sources:
+        note_fate(opened, source, "unused")
+
+
+def note_fate(opened: OpenBlock, source: str, fate: str) -> None:
+    opened.counters[f"images_{fate}"] += 1
+    fates = opened.fates.setdefault(source, {})
+    fates[fate] = fates.get(fate, 0) + 1
+
+
+def drop_bad_images(opened: OpenBlock, fault: Callable[[str], tuple[str, str]], policy: str) -> None:
+    """Apply --on_bad_image to every example.
+
+    Args:
+      fault: source -> (reason, detail) of an image that cannot be used, or ("", "").
+      policy: reject_example, or drop_image (with its caption).
+    """
+    kept = []
+    for example in opened.examples:
+        faults = [fault(source) for source in example.sources]
+        bad = {i: reason for i, (reason, _) in enumerate(faults) if reason}
+        if bad:
+            sources = example.sources
+            fate = "dropped" if policy == "drop_image" else "rejected"
+            for i in bad:
+                note_fate(opened, sources[i], fate)
+            first = min(bad)
+            written = example.images[first]["fileUri"]
+            example.sources = [source for i, source in enumerate(sources) if i not in bad]
+            try:
+                if policy != "drop_image":
+                    raise RowError(*faults[first], written)
+                try:
+                    drop_images(example, bad.keys())
+                except RowError as error:
+                    detail = f"{error.detail}; the first because: {bad[first]}"
+                    raise RowError(error.reason, detail, written) from None
+            except RowError as error:
+                reject(opened, example, error)
+                continue
+        kept.append(example)
+    opened.examples = kept
+
+
+def split_examples(
+    opened: OpenBlock, max_images: int, may_split: bool, reject_tokens: bool, profile: Profile
+) -> OpenBlock:
+    sizes = {f.uri: _upright(f.width, f.height, f.orientation) for f in opened.facts.values() if f.width}
+    kept = []
+    for example in opened.examples:
+        try:
+            if len(example.images) <= max_images:
+                example.pieces = [example.contents]
+            elif may_split:
+                head_bytes = len(jsonl.dumps(example.head)) if example.head else 0
+                example.pieces = split_contents(example.contents, max_images, head_bytes)
+            else:
+                detail = f"{len(example.images)} images; the limit is {max_images}"
+                raise RowError("too_many_images", detail)
+            known = None
+            if sizes:
+                known = {d["fileUri"]: sizes[s] for d, s in zip(example.images, example.sources) if s in sizes}
+            example.tokens = [estimate_tokens(example, profile, known, piece) for piece in example.pieces]
+            most = max(example.tokens)
+            if most > profile.max_tokens:
+                if reject_tokens:
+                    detail = f"an estimated {most:,} tokens; {profile.name} takes {profile.max_tokens:,}"
+                    raise RowError("too_many_tokens", detail)
+                opened.counters["examples_over_tokens"] += 1
+        except RowError as error:
+            reject(opened, example, error)
+            continue
+        kept.append(example)
+    opened.examples = kept
+    return opened
+
+
+def _upright(width: int, height: int, orientation: int) -> tuple[int, int]:
+    return (height, width) if orientation > 4 else (width, height)
+
+
+def close_ledger(opened: OpenBlock) -> None:
+    """The counts that follow from what is left of the block."""
+    counters = opened.counters
+    counters["examples_rejected"] = len(opened.rejections)
+    counters["examples_used"] += len(opened.examples)
+    for example in opened.examples:
+        if len(example.pieces) > 1:
+            counters["examples_split"] += 1
+            counters["pieces_written"] += len(example.pieces)
+        if not example.images:
+            counters["examples_without_images"] += 1
+    counters["files_read"] = sum(extent.start == 0 for extent in opened.block.extents)
+
+
+def assign_splits(opened: OpenBlock, splits: Splits, seed: bytes, split_by: str, split_column: str) -> OpenBlock:
+    kept = []
+    for example in opened.examples:
+        number = example.id
+        if split_by:
+            if example.columns.get(split_by) is None:
+                opened.counters["split_group_missing"] += 1
+            else:
+                number = group_hash(example.columns[split_by], seed)
+        try:
+            named = split_word(example.columns.get(split_column)) if split_column else None
+        except RowError as error:
+            reject(opened, example, error, "assign")
+            continue
+        example.split = named or splits.assign(number)
+        kept.append(example)
+    opened.examples = kept
+    return opened

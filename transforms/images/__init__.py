@@ -1,0 +1,1 @@
+"""Images of rows: how they are found, looked at, rewritten and published."""

@@ -1,0 +1,1 @@
+"""Fitting one picture to a byte limit: bytes in, bytes out."""

@@ -1,0 +1,104 @@
+"""What a file is by its first bytes: bytes -> the type of an image, or what else they look like."""
+
+from __future__ import annotations
+
+from transforms.images.headers import rare
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0\x08\0\0\0", "tiff"),  # BigTIFF
+    (b"MM\0+\0\x08\0\0", "tiff"),
+    (b"\0\0\x01\0", "ico"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "jp2"),
+    (b"\xff\x4f\xff\x51", "jp2"),  # bare codestream
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
+    (b"\xff\x0a", "jxl"),
+)
+# ISO/IEC 23008-12 annex B (HEIF, HEVC) and the AV1 Image File Format: brands of stills and of sequences.
+_HEIC_SEQUENCES = frozenset((b"hevc", b"hevx", b"hevm", b"hevs"))
+_HEIC = _HEIC_SEQUENCES | {b"heic", b"heix", b"heim", b"heis"}
+_AVIF = frozenset((b"avif", b"avis"))
+_HEIF = frozenset((b"mif1", b"msf1", b"mif2", b"miaf"))
+SEQUENCES = _HEIC_SEQUENCES | {b"msf1", b"avis"}
+_BMP_HEADERS = frozenset((12, 16, 40, 52, 56, 64, 108, 124))  # sizes of the known DIB headers, bytes
+_LOOKS = (
+    (b"%PDF", "a PDF"),
+    (b"\x1f\x8b", "gzip"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"%!PS", "PostScript"),
+    (b"ID3", "MP3 audio"),
+    (b"OggS", "Ogg media"),
+    (b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
+)
+_TEXT = bytes({*range(32, 127), *b"\t\n\r\f", *range(128, 256)})
+
+
+def sniff(head: bytes) -> str:
+    """The type that the first bytes announce, one of Header's types, or "" if none.
+
+    >>> sniff(bytes.fromhex("ffd8ffe0"))
+    'jpeg'
+    """
+    for magic, type_ in _SIGNATURES:
+        if head.startswith(magic):
+            return type_
+    if head[4:8] == b"ftyp":
+        return _sniff_brands(head)
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "webp"
+    if head.startswith(b"BM") and (len(head) < 18 or int.from_bytes(head[14:18], "little") in _BMP_HEADERS):
+        return "bmp"
+    return "svg" if _is_svg(head) else rare.sniff(head)
+
+
+def looks_like(head: bytes) -> str:
+    """What bytes that are no image seem to be, for a person to read."""
+    for magic, name in _LOOKS:
+        if head.startswith(magic):
+            return name
+    if head[4:8] == b"ftyp":
+        return f"MP4 or another ISO media file, brand {head[8:12]!r}"
+    if head.startswith(b"RIFF"):
+        return f"a RIFF file of form {head[8:12]!r}"
+    sample = head[:512]
+    if not sample.strip(b"\0"):
+        return "nothing but zero bytes"
+    text = sample.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html")):
+        return "HTML"
+    if text.startswith(b"<"):
+        return "XML or HTML"
+    if (
+        not sample.translate(None, _TEXT) and sample.decode("utf-8", "replace").count("\ufffd") <= 1
+    ):  # 1: cut at the end
+        return "JSON" if text.startswith((b"{", b"[")) else "text"
+    return f"nothing known, first bytes {sample[:8].hex(' ')}"
+
+
+def _sniff_brands(head: bytes) -> str:
+    major, end = head[8:12], min(int.from_bytes(head[:4], "big"), len(head), 4096)
+    if major in _AVIF:
+        return "avif"
+    if major in _HEIC:
+        return "heic"
+    if major not in _HEIF:
+        return ""
+    for at in range(16, end, 4):  # compatible brands say what is coded in the generic container
+        if head[at : at + 4] in _AVIF:
+            return "avif"
+        if head[at : at + 4] in _HEIC:
+            return "heic"
+    return "heif"
+
+
+def _is_svg(head: bytes) -> bool:
+    text = head[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<?xml", b"<!--", b"<!doctype svg")):
+        return b"<svg" in text and b"<html" not in text
+    return text.startswith(b"<svg")

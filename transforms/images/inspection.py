@@ -1,0 +1,246 @@
+"""Look at images: resolved URIs -> ImageFacts, each with a reason if the image cannot be used.
+
+A conforming image costs one or two reads of at most 84 KiB together, under way for many images at once, and is never touched. A
+missing end marker alone rejects nothing: the file is then read whole, walked and decoded (a JPEG with a motion-photo trailer
+is fine). How local files are opened is told in storage/allowed_files.py.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, groupby
+from threading import BoundedSemaphore
+
+from transforms.core.places import Places
+from transforms.core.reasons import ImageError
+from transforms.core.records import ImageFacts
+from transforms.images.fit.policy import FitPolicy
+from transforms.images.headers.parse import NeedMore, parse
+from transforms.images.headers.structure import ends_well, walk
+from transforms.images.helper.pool import DecoderPool, shared_pool
+from transforms.storage import persistently, store_for
+from transforms.storage.allowed_files import open_allowed, opened_folder
+from transforms.storage.api import Changed, Stat, StorageError, Unavailable, is_local
+from transforms.storage.compressed_members import unpacked
+from transforms.storage.local import read_open
+from transforms.storage.local_walk import translate
+from transforms.storage.parallel import overlapped
+
+# Bytes of the first read of an object. A phone's EXIF of 64 KiB and the tables after it lie within: with less they cost a third
+# request. Of a local file much less is read first, since a second read costs nothing.
+HEAD = 80 << 10
+_LOCAL_HEAD = 16 << 10
+TAIL = 4 << 10  # bytes in which an end marker is looked for: padding may follow it
+_USUAL_HEADER, _LONGEST_HEADER = 1 << 20, 8 << 20  # bytes; no real header is longer
+_LARGEST = 1 << 30  # bytes of a file that is read to be rewritten: a helper has memory for no larger one and its pixels
+_UNPACKED = 128 << 20  # bytes that an object with Content-Encoding gzip may have or come to
+# What is held at once, of all that are looked at, so that threads by the hundred cannot fill the memory.
+_PACKED, _LONG, _WHOLE = BoundedSemaphore(8), BoundedSemaphore(16), BoundedSemaphore(8)  # taken in this order
+
+Read = Callable[[int, int, str], tuple[bytes, Stat]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspector:
+    """How closely images are looked at, and what conforms.
+
+    verify: none | header | structure | decode.
+    threads: reads of one block under way at once (gs:// only).
+    upright: a rotation tag does not conform.
+    decode_bytes: of decoded images at once on a machine; 0: memory_slots.default_budget().
+    """
+
+    places: Places
+    verify: str
+    policy: FitPolicy
+    on_bad_image: str
+    threads: int
+    upright: bool
+    decode_bytes: int = 0
+
+    @property
+    def pool(self) -> DecoderPool:
+        return shared_pool(workers=os.cpu_count() or 1, budget_bytes=self.decode_bytes or None)
+
+    def must_fit(self, facts: ImageFacts) -> bool:
+        """Whether an image does not conform and has to be rewritten."""
+        return not facts.reason and (
+            facts.size > self.policy.max_bytes
+            or facts.type not in self.policy.types
+            or (self.upright and facts.orientation != 1)
+        )
+
+    def judge(self, facts: ImageFacts) -> bool:
+        """`must_fit` of an image that was looked at.
+
+        Raises:
+          ImageError: too_large, animated or too_many_pixels: it is rejected by its header alone.
+        """
+        policy, must_fit = self.policy, self.must_fit(facts)
+        if policy.oversize == "reject" and facts.size > policy.max_bytes:
+            raise ImageError("too_large", f"{facts.size} bytes, over {policy.max_bytes}, under --oversize reject")
+        if must_fit and facts.size > _LARGEST:
+            raise ImageError("too_large", f"{facts.size} bytes: no file over {_LARGEST} is read to be rewritten")
+        if policy.animation == "reject" and facts.frames != 1:
+            raise ImageError("animated", "more than one frame or page, under --animation reject")
+        if must_fit and facts.width * facts.height * max(1, facts.frames) > policy.max_pixels:
+            raise ImageError(
+                "too_many_pixels",
+                f"{facts.frames} x {facts.width} x {facts.height} pixels, at most {policy.max_pixels} are decoded",
+            )
+        return must_fit
+
+
+def look_at(sources: Sequence[str], inspector: Inspector) -> tuple[bool, Iterator[ImageFacts]]:
+    """Whether images are read from now on, and the facts of each; take them in the thread of the bundle."""
+    local = [source for source in sources if is_local(source)]
+    remote = [source for source in sources if not is_local(source)]
+    reads = overlapped(lambda source: look(source, inspector), remote, inspector.threads)
+    groups = groupby(local, posixpath.dirname)  # threads gain nothing on the page cache
+    here = (facts for folder, group in groups for facts in _look_below(folder, list(group), inspector))
+    return bool(remote), chain(here, reads)
+
+
+def look(source: str, inspector: Inspector) -> ImageFacts:
+    """The facts of one image, or the reason why it cannot be used.
+
+    Raises:
+      Unavailable: Cloud Storage is away or refuses for our rate, and was asked again for minutes. That says nothing about
+        the image, so it is no reason to reject it.
+    """
+    if is_local(source):
+        return _look_local(source, inspector)
+    try:
+        for _ in range(2):
+            try:
+                return persistently(_look_remote, source, inspector)
+            except Changed:
+                continue  # overwritten between two reads: the new one is looked at
+        return persistently(_look_remote, source, inspector)
+    except Unavailable:
+        raise
+    except StorageError as error:
+        return ImageFacts(source, reason=error.reason, detail=str(error))
+
+
+def _look_below(folder: str, sources: list[str], inspector: Inspector) -> Iterator[ImageFacts]:
+    if len(sources) == 1:  # what is asked of its folder would be asked for it alone
+        yield _look_local(sources[0], inspector)
+        return
+    with opened_folder(folder, inspector.places.readable) as descriptor:
+        for source in sources:
+            yield _look_local(source, inspector, descriptor)
+
+
+def _look_local(source: str, inspector: Inspector, folder: int = -1) -> ImageFacts:
+    descriptor = -1
+    try:
+        descriptor, found = open_allowed(source, inspector.places.readable, folder)
+        return _inspect(source, inspector, partial(read_open, descriptor, found), _LOCAL_HEAD)
+    except (OSError, StorageError) as error:
+        told = error if isinstance(error, StorageError) else translate(error, source)
+        return ImageFacts(source, reason=told.reason, detail=str(told))
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _look_remote(source: str, inspector: Inspector) -> ImageFacts:
+    read = partial(store_for(source).read, source)
+    head, found = read(0, HEAD, "")
+    if found.encoding == "gzip":
+        return _look_packed(found, inspector, read)
+    return _inspect(source, inspector, read, HEAD, (head, found))
+
+
+def _look_packed(found: Stat, inspector: Inspector, read: Read) -> ImageFacts:
+    """An object stored with Content-Encoding gzip: what it unpacks to is the image."""
+    try:
+        if found.size > _UNPACKED:
+            raise ImageError(
+                "undecodable", f"{found.size} bytes with Content-Encoding gzip: at most {_UNPACKED} are unpacked"
+            )
+        with _PACKED:
+            data = unpack(read(0, found.size, found.generation)[0])
+            image = Stat(found.uri, len(data), found.generation)
+            facts = _inspect(found.uri, inspector, lambda start, end, _: (data[start:end], image), HEAD)
+    except ImageError as error:
+        return ImageFacts(found.uri, found.generation, found.size, reason=error.reason, detail=error.detail)
+    return replace(facts, encoding="gzip")
+
+
+def unpack(data: bytes) -> bytes:
+    """The image in an object with Content-Encoding gzip.
+
+    Raises:
+      ImageError: undecodable: damaged, or larger than any image should be.
+    """
+    try:
+        return unpacked(data, _UNPACKED)
+    except (zlib.error, EOFError, OverflowError) as error:
+        raise ImageError("undecodable", f"its Content-Encoding is gzip, but: {error}") from None
+
+
+def look_at_bytes(source: str, data: bytes, inspector: Inspector) -> ImageFacts:
+    """The facts of an image that is in memory, under the name that it would be stored by."""
+    found = Stat(source, len(data), "")
+
+    def read(start: int, end: int, _: str) -> tuple[bytes, Stat]:
+        return data[start:end], found
+
+    return _inspect(source, inspector, read, len(data) or 1)
+
+
+def _inspect(
+    source: str, inspector: Inspector, read: Read, first: int, begun: tuple[bytes, Stat] | None = None
+) -> ImageFacts:
+    head, found = begun or read(0, first, "")
+    try:
+        return _facts(source, inspector, read, head, found, _USUAL_HEADER)
+    except NeedMore:
+        pass
+    try:
+        with _LONG:
+            return _facts(source, inspector, read, head, found, _LONGEST_HEADER)
+    except NeedMore:
+        told = f"its header is longer than {_LONGEST_HEADER:,} bytes"
+        return ImageFacts(source, found.generation, found.size, reason="undecodable", detail=told)
+
+
+def _facts(source: str, inspector: Inspector, read: Read, head: bytes, found: Stat, longest: int) -> ImageFacts:
+    """Raises NeedMore: the header does not end within `longest` bytes."""
+    generation, size = found.generation, found.size
+    facts = None
+    try:
+        if not size:
+            raise ImageError("empty_image", "the file has 0 bytes")
+        while True:
+            try:
+                h = parse(head, size)
+                break
+            except NeedMore as more:
+                if more.need > longest:
+                    raise
+                head += read(len(head), max(more.need, 2 * len(head)), generation)[0]
+        facts = ImageFacts(source, generation, size, h.type, h.width, h.height, h.orientation, h.frames)
+        if inspector.judge(facts) or inspector.verify == "header":
+            return facts  # what must be rewritten will be decoded whole
+        whole = inspector.verify == "decode"
+        if not whole:
+            tail = head if len(head) >= size else read(max(0, size - TAIL), size, generation)[0]
+            if ends_well(facts.type, tail, head, size):
+                return facts
+            facts = replace(facts, escalated=True)
+        with _WHOLE:
+            data = read(0, size, generation)[0]
+            walk(data, facts.type)
+            inspector.pool.check(data, inspector.policy.max_pixels, pixels=facts.width * facts.height)
+        return facts
+    except ImageError as error:
+        facts = facts or ImageFacts(source, generation, size)
+        return replace(facts, reason=error.reason, detail=error.detail)

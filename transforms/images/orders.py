@@ -1,0 +1,186 @@
+"""What has to be done about an image: ImageFacts -> FitOrder, or nothing; and an order -> its outcome in storage.
+
+An outcome is a rewritten image, or the reason why there is none. It is an object too, created only if absent, so that two
+executions cannot tell two blocks different things.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+
+from transforms.core.output_names import WORK
+from transforms.core.places import uploaded_images
+from transforms.core.reasons import ImageError
+from transforms.core.records import FitOrder, Fitted, ImageFacts
+from transforms.dataset.receipts import Ledgers
+from transforms.images.fit.embedded_facts import read_facts
+from transforms.images.fit.policy import FitPolicy, FittedImage
+from transforms.images.inspection import Inspector, unpack
+from transforms.images.staging import content_name
+from transforms.storage import store_for
+from transforms.storage.allowed_files import open_allowed
+from transforms.storage.api import Changed, NotAFile, NotFound, Stat, StorageError, Unavailable, is_local
+from transforms.storage.local import read_open
+from transforms.storage.local_walk import translate
+
+_SUFFIX = {"jpeg": ".jpg"}
+_HEAD = 64 << 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitter:
+    """Where rewritten images go, and by which policy.
+
+    stage: conforming local images are put beside them, as the dataset will be read elsewhere. copy: gs:// ones are too, on the
+    server. uri_prefix: where a local dataset will be uploaded to, if anywhere.
+    """
+
+    ledgers: Ledgers
+    inspector: Inspector
+    image_folder: str
+    stage: bool
+    copy: bool = False
+    uri_prefix: str = ""
+
+    @property
+    def policy(self) -> FitPolicy:
+        return self.inspector.policy
+
+    def order(self, facts: ImageFacts) -> FitOrder | None:
+        """What has to be done about an image, if anything."""
+        fit = self.inspector.must_fit(facts)
+        staged = self.stage if is_local(facts.uri) else self.copy or facts.encoding == "gzip"
+        if facts.reason or not (fit or staged):
+            return None
+        digest = blake2b(f"{facts.uri}\n{facts.generation}\n".encode(), digest_size=16, person=b"tuneset fit")
+        digest.update(self.policy.digest_text().encode() if fit else b"stage")
+        return FitOrder(digest.hexdigest(), facts, stage=not fit)
+
+    def image_uri(self, key: str, type: str) -> str:
+        return f"{self.image_folder}/{key[:2]}/{key}{_SUFFIX.get(type, '.' + type)}"
+
+    def publish(self, fitted: Fitted) -> str:
+        """The fileUri of an image of the image folder, as it will be called after uploading."""
+        if self.uri_prefix and is_local(fitted.uri):
+            return f"{uploaded_images(self.uri_prefix)}/{fitted.uri.rpartition('/')[2]}"
+        return fitted.uri
+
+    def outcome_path(self, key: str) -> str:
+        return f"{self.ledgers.folder}/{WORK}/fits/{key[:2]}/{key}.{self.ledgers.epoch}.json"
+
+
+def fit_image(order: FitOrder, fitter: Fitter) -> str:
+    """Make sure that an order has its outcome -> its key."""
+    store, path = store_for(fitter.ledgers.folder), fitter.outcome_path(order.key)
+    try:
+        store.stat(path)
+    except NotFound:
+        store.create(path, json.dumps(asdict(_outcome(order, fitter))).encode())
+    return order.key
+
+
+def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
+    facts = order.facts
+    made = None if order.stage else _made_before(order, fitter)
+    if made:
+        return made
+    if order.stage and not (is_local(facts.uri) or facts.encoding or is_local(fitter.image_folder)):
+        return _copied(order, fitter)
+    try:
+        if order.stage:
+            data = _read_whole(facts, fitter)
+            name = content_name(data)
+            image = FittedImage(data, facts.type, facts.width, facts.height, 0, "", 1.0, 0, "untouched")
+        else:
+            name, pixels = order.key, facts.width * facts.height
+            image = fitter.inspector.pool.fit(
+                lambda: _read_whole(facts, fitter),
+                fitter.policy,
+                source=name,
+                header_type=facts.type,
+                pixels=pixels,
+                size=facts.size,
+            )
+    except (ImageError, StorageError) as error:  # of reading and decoding; a failed write below is an outage
+        if isinstance(error, Unavailable) and not is_local(facts.uri):
+            raise  # says nothing about the image
+        return Fitted(reason=error.reason, detail=str(error))
+    uri = fitter.image_uri(name, image.type)
+    size, shape, store = len(image.data), (image.width, image.height), store_for(uri)
+    if order.stage and is_local(uri) and is_local(facts.uri):
+        if not _linked(facts, uri, name):
+            store.replace(uri, image.data, "")  # puts another file in its place, and writes into none
+    elif not store.create(uri, image.data, f"image/{image.type}"):
+        # Another execution's, by other codecs perhaps; or what a machine without power left of it, or somebody put there.
+        if not order.stage and (made := _made_before(order, fitter)):
+            return made
+        if store.stat(uri).size != size:
+            store.replace(uri, image.data, "")
+    return Fitted(uri, image.type, size, *shape, image.fate, image.quality, image.scale)
+
+
+def _linked(facts: ImageFacts, uri: str, name: str) -> bool:
+    """Whether a conforming local image lies beside the dataset as one more link to its file, which costs no room.
+
+    What was linked is read again by its new name: the old one may have come to name another file.
+    """
+    store = store_for(uri)
+    source = Stat(
+        os.path.realpath(facts.uri), facts.size, facts.generation
+    )  # a link to a link would lead elsewhere from here
+    try:
+        store.copy(source, uri)
+    except (NotFound, Changed, NotAFile):
+        return False
+    return content_name(store.read(uri)[0]) == name
+
+
+def _copied(order: FitOrder, fitter: Fitter) -> Fitted:
+    """A conforming object of Cloud Storage beside the dataset: no byte of it passes through here."""
+    facts, uri = order.facts, fitter.image_uri(order.key, order.facts.type)
+    try:
+        store_for(uri).copy(Stat(facts.uri, facts.size, facts.generation), uri)
+    except (NotFound, Changed) as error:  # it was there when it was inspected
+        return Fitted(reason=error.reason, detail=str(error))
+    return Fitted(uri, facts.type, facts.size, facts.width, facts.height, "untouched")
+
+
+def _made_before(order: FitOrder, fitter: Fitter) -> Fitted | None:
+    """What an earlier run made of the same source by the same policy, as the image itself tells it."""
+    for type in ("jpeg", "png"):
+        uri = fitter.image_uri(order.key, type)
+        try:
+            head, found = store_for(uri).read(uri, 0, _HEAD)
+        except NotFound:
+            continue
+        told = read_facts(head)
+        if told and told.get("source") == order.key:
+            return Fitted(
+                uri,
+                type,
+                found.size,
+                int(told["width"]),
+                int(told["height"]),
+                str(told["fate"]),
+                int(told["quality"]),
+                float(told["scale"]),
+            )
+    return None
+
+
+def _read_whole(facts: ImageFacts, fitter: Fitter) -> bytes:
+    if not is_local(facts.uri):
+        data = store_for(facts.uri).read(facts.uri, generation=facts.generation)[0]
+        return unpack(data) if facts.encoding == "gzip" else data
+    descriptor = -1
+    try:
+        descriptor, found = open_allowed(facts.uri, fitter.inspector.places.readable)
+        return read_open(descriptor, found, 0, found.size, facts.generation)[0]
+    except OSError as error:  # it was there when it was inspected
+        raise translate(error, facts.uri) from None
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)

@@ -1,0 +1,48 @@
+"""Name every image as the tuning service will find it: OpenBlock -> OpenBlock; settles each reference's fate."""
+
+from __future__ import annotations
+
+from transforms.core.records import OpenBlock
+from transforms.examples.tally import note_fate
+from transforms.images.headers.rare import RARE
+from transforms.images.orders import Fitter
+
+
+def publish_images(opened: OpenBlock, fitter: Fitter, warn_types: tuple[str, ...]) -> OpenBlock:
+    counters, facts_of = opened.counters, opened.facts
+    if fitter.inspector.verify == "none":
+        local = 0
+        for example in opened.examples:
+            for image, source in zip(example.images, example.sources):
+                local += source[0] == "/"
+                image["fileUri"] = source
+        counters["images_unverified"] += sum(len(example.images) for example in opened.examples)
+        counters["images_local"] += local
+        opened.fates.clear()  # nothing was looked at, so there is no table of images
+        return opened
+    for example in opened.examples:
+        for image, source in zip(example.images, example.sources):
+            facts, fitted = facts_of[source], opened.fitted.get(source)
+            fate, kind = (fitted.fate, fitted.type) if fitted else ("untouched", facts.type)
+            uri = fitter.publish(fitted) if fitted else source
+            note_fate(opened, source, fate)
+            if image["mimeType"] != f"image/{facts.type}":
+                counters["images_type_corrected"] += 1
+            if kind in warn_types:
+                counters["images_warn_type"] += 1
+            if facts.type in RARE:
+                counters["images_rare_type"] += 1
+            if fate != "untouched":
+                counters["bytes_rewritten"] += fitted.size if fitted else 0
+            elif facts.orientation != 1:
+                counters["images_rotated_tag"] += 1
+            if fitted and fate == "untouched":
+                counters["images_staged"] += 1
+            if uri[0] == "/":
+                counters["images_local"] += 1
+            image["mimeType"], image["fileUri"] = f"image/{kind}", uri
+    for source, fates in opened.fates.items():
+        references = sum(fates.values())
+        counters["bytes_seen"] += references * facts_of[source].size
+        counters["images_escalated"] += references * facts_of[source].escalated
+    return opened

@@ -1,0 +1,45 @@
+"""Put images that stand in rows where images are read from. Bytes -> an object named by its content, created only if absent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from transforms.core.reasons import ImageError
+from transforms.images.headers.parse import NeedMore, parse
+from transforms.storage import store_for
+from transforms.storage.api import Access
+
+_SUFFIX = {"jpeg": ".jpg"}
+
+
+def content_name(data: bytes) -> str:
+    """The name of an image that is stored as it is: 32 hexadecimal digits."""
+    return blake2b(data, digest_size=16, person=b"tuneset stage").hexdigest()
+
+
+def staged_uri(folder: str, data: bytes) -> tuple[str, str, str]:
+    """(where an image goes, the name of its content, its type). What is no image is staged too, and found out like any other."""
+    try:
+        type = parse(data, len(data)).type
+    except (NeedMore, ImageError):
+        type = "bin"
+    name = content_name(data)
+    return f"{folder}/{name[:2]}/{name}{_SUFFIX.get(type, '.' + type)}", name, type
+
+
+@dataclass(frozen=True)
+class Stager:
+    """Stages images into a folder.
+
+    folder: of rewritten images too. access: of the job.
+    """
+
+    folder: str
+    access: Access
+
+    def __call__(self, data: bytes) -> tuple[str, str]:
+        """-> (where the image is now, the name of its content)."""
+        uri, name, type = staged_uri(self.folder, data)
+        store_for(uri).create(uri, data, "" if type == "bin" else f"image/{type}")
+        return uri, name

@@ -1,0 +1,60 @@
+"""Decompress a .gz: a whole file -> raw blocks of whole lines, the only rows that ever travel; rejects: corrupt_gzip.
+
+It cannot be ranged, so one worker goes through it from front to back. What came before damage is used.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from transforms.core.records import Block, Extent
+from transforms.storage.compressed_members import decompressed
+
+UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
+AROUND_LINE = 5  # bytes that do not count as a line's: a byte order mark before it, CRLF after it
+
+
+def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[Block]:
+    """Decompress a (multi-member) .gz from front to back into blocks of whole lines.
+
+    Of a line that is too long only its first bytes travel, enough for the reader to see that it is.
+    """
+    index, name, _ = block.order
+    extent = block.extents[0]
+    held, start, skipping, fault = bytearray(), 0, False, ""
+    sought = 0  # bytes of `held` that hold no line end
+
+    def raw(data: bytes, fault: str = "") -> Block:
+        part = Extent(extent.uri, extent.generation, extent.size, start, start + len(data))
+        return replace(block, order=(index, name, start), extents=(part,), raw=data, fault=fault)
+
+    try:
+        for chunk in decompressed(extent):
+            if skipping:  # the rest of a line that was too long
+                cut = chunk.find(b"\n") + 1
+                start += cut or len(chunk)
+                if not cut:
+                    continue
+                chunk, skipping = chunk[cut:], False
+            held += chunk
+            if start == 0 and held[:2] in UTF16:
+                yield raw(bytes(held[:2]))  # one clear rejection, whatever follows
+                return
+            while (first := held.find(b"\n", sought)) >= 0 and len(held) >= block_bytes:
+                cut = held.rfind(b"\n", 0, max(block_bytes, first + 1)) + 1
+                yield raw(bytes(held[:cut]))
+                start += cut
+                del held[:cut]
+                sought = 0
+            sought = len(held) if first < 0 else first
+            if first < 0 and len(held) >= max_line_bytes + AROUND_LINE:
+                yield raw(bytes(held[: max_line_bytes + AROUND_LINE]))
+                start += len(held)
+                held.clear()
+                sought, skipping = 0, True
+    except (zlib.error, EOFError) as error:
+        fault = f"corrupt_gzip: {error}"
+    if held or fault:
+        yield raw(bytes(held), fault)

@@ -1,0 +1,231 @@
+"""How a table file is written, told from its name and first bytes: JSONL, Parquet, or CSV with its delimiter and header.
+
+What an option says is not guessed. A file that cannot be what it must be is a RowError that stands for the whole file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from transforms.core.media_types import IMAGE_TYPES
+from transforms.core.reasons import RowError
+from transforms.core.records import Dialect
+
+HEAD = 64 << 10  # bytes of a file that detection looks at
+BOM = codecs.BOM_UTF8
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+ENCODINGS = (
+    "utf-8",
+    "latin-1",
+    "cp1252",
+    "ascii",
+)  # in all of them quotes, delimiters and line ends are single ASCII bytes
+_DELIMITERS = (",", "\t", ";", "|")
+_NO_TEXT = {b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP file or a spreadsheet (which can be saved as CSV)"}
+_IMAGE_NAMES = (
+    "image", "images", "image_uri", "image_url", "image_path", "image_file", "file_name", "filename", "img", "picture",
+    "photo", "uri", "url", "gcs_uri", "path", "file",
+)  # fmt: skip
+_RECORDS = 20  # that are compared
+_IMAGE = re.compile(rf"(?:gs://.+|.+\.(?:{'|'.join(IMAGE_TYPES)}))", re.IGNORECASE)
+_JSONL, _TSV, _CSV = (".jsonl", ".ndjson"), (".tsv", ".tab"), (".csv",)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What options say of a table's files, and the columns that they name."""
+
+    delimiter: str = ""  # "": told by the file
+    header: str = "auto"  # auto | yes | no
+    encoding: str = "utf-8"
+    columns: tuple[str, ...] = ()
+
+
+def kind_of(uri: str, head: bytes) -> str:
+    """jsonl, csv or parquet: by the name, else by the first bytes.
+
+    >>> kind_of("a/B.CSV.gz", b""), kind_of("part-0", b'{"a": 1}'), kind_of("part-0", b"a,b")
+    ('csv', 'jsonl', 'csv')
+    """
+    name = uri.lower().removesuffix(".gz")
+    if name.endswith(".parquet") or head.startswith(b"PAR1"):
+        return "parquet"
+    if name.endswith(_JSONL):
+        return "jsonl"
+    if name.endswith((*_CSV, *_TSV)):
+        return "csv"
+    return "jsonl" if head.removeprefix(BOM).lstrip().startswith(b"{") else "csv"
+
+
+def is_image_name(value: object) -> bool:
+    """Whether a text looks like an image's name: a gs:// object, or a file of a known type."""
+    return isinstance(value, str) and len(value) < 2048 and _IMAGE.fullmatch(value.strip()) is not None
+
+
+def dialect_of(uri: str, head: bytes, wanted: Wanted, format: str = "table") -> Dialect:
+    """How a JSONL or CSV file is written.
+
+    Args:
+        uri: of the file.
+        head: its first HEAD bytes, or all of it.
+        format: table or automl.
+
+    Raises:
+        RowError: utf16, bad_record or missing_column; it stands for the whole file.
+    """
+    if head.startswith(UTF16):
+        raise RowError("utf16", "the file begins with a UTF-16 byte order mark; expected UTF-8")
+    if kind_of(uri, head) == "jsonl":
+        return Dialect("jsonl")
+    rows = first_records(uri, head, wanted)
+    delimiter = wanted.delimiter or _delimiter(uri, head, wanted)
+    if format == "automl":  # no header, and rows of any length
+        return Dialect("csv", wanted.delimiter or ",", wanted.encoding, header=False)
+    first = rows[0] if rows else []
+    header = wanted.header == "yes" or (wanted.header == "auto" and has_header(rows, wanted.columns))
+    names = _named(first) if header else [str(i + 1) for i in range(len(first))]
+    check_columns(names, wanted.columns, "the header names" if header else "the file has no header, its columns are")
+    if header:
+        twice = [name for name in wanted.columns if [cell.strip() for cell in first].count(name) > 1]
+        if twice:
+            raise RowError("missing_column", f"the header names {twice[0]!r} twice: rename one of them")
+    return Dialect("csv", delimiter, wanted.encoding, tuple(names), header)
+
+
+def check_columns(names: Sequence[str], columns: Sequence[str], what: str) -> None:
+    """Raises RowError (missing_column) for a column that an option names and a file has not."""
+    for column in columns:
+        if column not in names and not (column.split(".")[0] in names and "." in column):
+            raise RowError("missing_column", f"there is no column {column!r}; {what} {shown(names)}")
+
+
+def shown(names: Sequence[str]) -> str:
+    return ", ".join(repr(name[:40]) for name in names[:20]) + (", ..." if len(names) > 20 else "") or "nothing"
+
+
+def first_records(uri: str, head: bytes, wanted: Wanted) -> list[list[str]]:
+    """The first whole records of a CSV file, at most 20.
+
+    Raises:
+        RowError: bad_record.
+    """
+    text = _head_text(head, wanted.encoding)
+    return _records(text, wanted.delimiter or _delimiter(uri, head, wanted), len(head) < HEAD)
+
+
+def _head_text(head: bytes, encoding: str) -> str:
+    decoder = codecs.getincrementaldecoder(encoding)("replace")  # a row that is not of it is rejected by itself, later
+    return decoder.decode(head.removeprefix(BOM))
+
+
+def check_utf8(head: bytes) -> None:
+    """Raises RowError (not_utf8) if a CSV file seems to be of another encoding."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < HEAD)
+    except UnicodeDecodeError as error:
+        line = head.count(b"\n", 0, error.start) + 1
+        raise RowError(
+            "not_utf8",
+            f"line {line}: byte 0x{head[error.start]:02x} is not UTF-8; --encoding latin-1 or cp1252 (Windows) reads such "
+            "files, and --encoding utf-8 rejects only the rows that hold such bytes",
+        ) from None
+
+
+def no_text(head: bytes) -> str:
+    """What the first bytes of a file are that is neither text nor Parquet; "" of one that may be.
+
+    >>> no_text(b"%PDF-1.7"), no_text(b"image,label")
+    ('a PDF', '')
+    """
+    for start, kind in _NO_TEXT.items():
+        if head.startswith(start):
+            return kind
+    marked = head.startswith((b"\xff\xfe", b"\xfe\xff", b"PAR1"))
+    return "UTF-16 without a mark, or no text at all" if b"\0" in head[:16] and not marked else ""
+
+
+def _records(text: str, delimiter: str, whole: bool) -> list[list[str]]:
+    reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter, strict=True)
+    found: list[list[str]] = []
+    try:
+        for record in itertools.islice(reader, _RECORDS + 1):
+            if record:
+                found.append(record)
+    except csv.Error as error:
+        if not found and (whole or "unexpected end" not in str(error)):
+            raise RowError("bad_record", f"line {reader.line_num}: {error}; is this a CSV file?") from None
+    else:
+        if not whole and len(found) <= _RECORDS and len(found) > 1:
+            found.pop()  # cut off by the end of the head
+    return found[:_RECORDS]
+
+
+def _delimiter(uri: str, head: bytes, wanted: Wanted) -> str:
+    """The delimiter that cuts the first records into the most columns, all alike."""
+    name = uri.lower().removesuffix(".gz")
+    if name.endswith(_TSV):
+        return "\t"
+    text, best, most = _head_text(head, wanted.encoding), ",", 1
+    for delimiter in _DELIMITERS:
+        try:
+            sizes = [len(record) for record in _records(text, delimiter, len(head) < HEAD)]
+        except RowError:
+            continue
+        alike = sizes.count(sizes[0]) if sizes else 0
+        # One ragged record in ten does not hide a delimiter.
+        if sizes and sizes[0] > most and alike * 10 >= len(sizes) * 9:
+            best, most = delimiter, sizes[0]
+    return best
+
+
+def has_header(records: Sequence[Sequence[str]], columns: Sequence[str]) -> bool:
+    """Whether the first record names columns: those that options name, or else if nothing in it looks like a value."""
+    if not records:
+        return False
+    first = [cell.strip() for cell in records[0]]
+    named = [column for column in columns if not column.isdecimal()]
+    if named or columns:
+        return bool(named) or any(column in first for column in columns)
+    return not any(is_image_name(cell) or _is_number(cell) for cell in first) and any(first)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _named(first: Sequence[str]) -> list[str]:
+    """Names of a header's columns: a blank one by its number, a second one of a name with `(2)`."""
+    names, times = [], Counter[str]()
+    for number, cell in enumerate(first, 1):
+        name = cell.strip() or str(number)
+        times[name] += 1
+        names.append(f"{name} ({times[name]})" if times[name] > 1 else name)
+    return names
+
+
+def image_column_of(names: Sequence[str], values: Mapping[str, object]) -> str:
+    """The column of images, by its name, or else by the values of one row.
+
+    Raises:
+      RowError: missing_column, there is none.
+    """
+    lower = {name.lower(): name for name in reversed(names)}
+    for name in _IMAGE_NAMES:
+        if name in lower:
+            return lower[name]
+    for name, value in values.items():
+        if is_image_name(value):
+            return name
+    detail = f"no column looks like one of images: name it with --image_column; there are {shown(names)}"
+    raise RowError("missing_column", detail)

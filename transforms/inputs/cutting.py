@@ -1,0 +1,187 @@
+"""From listed files to Blocks: small files together (packing.py), large ones in ranges, a .gz decompressed by one worker.
+
+Ranges of a CSV file are cut at record ends, which takes a scan of the file by one worker; nothing else is read but the first bytes of
+a table.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from transforms.core.media_types import IMAGE_TYPES
+from transforms.core.reasons import RowError
+from transforms.core.records import Block, Extent, Input
+from transforms.inputs.automl import has_box
+from transforms.inputs.automl_boxes import grouped_blocks, not_endless
+from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
+from transforms.inputs.csv_dialect import HEAD, Wanted, dialect_of, first_records, kind_of
+from transforms.inputs.csv_record_ends import RecordEnds, cut_records
+from transforms.inputs.csv_table import TableReader
+from transforms.inputs.packing import SIDECARS, Skipped, pack_files, pack_images
+from transforms.inputs.parquet.blocks import parquet_blocks
+from transforms.storage import store_for
+from transforms.storage.api import USUAL, Access, Stat
+from transforms.storage.compressed_members import decompressed, is_gz
+
+_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+_CELLS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab")
+SUFFIXES = {  # of the files that a folder gives, by format
+    "gemini": _LINES,
+    "automl": (*_LINES, *_CELLS),
+    "table": (*_LINES, *_CELLS, ".parquet"),
+    "folder": tuple(f".{name}" for name in IMAGE_TYPES),
+}
+_SCAN = 8 << 20  # bytes read at a time
+_NAME_BYTES = 512  # of a block, for each of a folder's images
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """Cuts whole files into blocks.
+
+    block_bytes: of rows in a block. wanted: what options say of tables. images: columns of theirs.
+    """
+
+    block_bytes: int
+    max_line_bytes: int
+    wanted: Wanted
+    access: Access = USUAL
+    images: tuple[str, ...] = ()  # columns of a table's images
+
+    @property
+    def _sidecars(self) -> bool:
+        return any(name == "sidecar" or name.startswith("sidecar.") for name in self.wanted.columns)
+
+    def suffixes(self, format: str) -> tuple[str, ...]:
+        """Endings of the files that are listed for a format."""
+        return SUFFIXES[format] + (SIDECARS if format == "folder" and self._sidecars else ())
+
+    def pack(self, index: int, input: Input, files: Iterable[Stat], skipped: Skipped) -> Iterator[Block]:
+        """Files of an input, in order -> blocks. Sidecars without an image are counted as skipped."""
+        if input.format == "folder":
+            names = max(self.block_bytes // _NAME_BYTES, 1)
+            yield from pack_images(index, files, names, input.base, skipped)
+        else:
+            for block in pack_files(index, files, self.block_bytes, input.format):
+                yield replace(block, base=input.base) if input.base else block
+
+    def cut(self, block: Block) -> Iterator[Block]:
+        """A whole file -> the blocks of its ranges; a pack of small files as it is."""
+        if block.format == "folder":
+            yield block
+        elif block.format == "gemini":
+            yield from cut_blocks(block, self.block_bytes, self.max_line_bytes)
+        elif len(block.extents) > 1 or block.dialect:
+            yield block
+        else:
+            yield from self._cut_table(block)
+
+    def _cut_table(self, block: Block) -> Iterator[Block]:
+        extent = block.extents[0]
+        try:
+            head = head_of(extent)
+            if kind_of(extent.uri, head) == "parquet":
+                limits = self.block_bytes, self.max_line_bytes
+                yield from parquet_blocks(block, *limits, self.wanted.columns, self.images)
+                return
+            dialect = dialect_of(extent.uri, head, self.wanted, block.format)
+        except RowError as error:
+            yield replace(block, fault=f"{error.reason}: {error.detail}")
+            return
+        whole = replace(block, dialect=dialect)
+        if dialect.kind == "jsonl":
+            yield from cut_blocks(whole, self.block_bytes, self.max_line_bytes)
+        elif block.format == "automl" and any(map(has_box, first_records(extent.uri, head, self.wanted))):
+            yield from self._detection_blocks(whole)
+        elif extent.size <= self.block_bytes and not is_gz(extent):
+            yield whole
+        else:
+            yield from self._csv_blocks(whole)
+
+    def _detection_blocks(self, block: Block) -> Iterator[Block]:
+        reader = TableReader(self.wanted, self.max_line_bytes, (), _no_images)
+        ranges = self._csv_blocks(block, gathered=True)
+        try:
+            yield from grouped_blocks(block, ranges, lambda some: reader.read(some, _no_key), self.block_bytes)
+        except RowError as error:
+            yield replace(block, fault=f"{error.reason}: {error.detail}")
+
+    def _csv_blocks(self, block: Block, gathered: bool = False) -> Iterator[Block]:
+        """Args: gathered: one worker takes them all; they hold their bytes, as those of a .gz always do, and have an end."""
+        assert block.dialect
+        extent, (index, name, _), end = block.extents[0], block.order, 0
+        packed = is_gz(extent)
+        faults: list[str] = []
+        chunks = _before_fault(extent, faults) if packed else _chunks(extent)
+        longest = self.max_line_bytes + AROUND_LINE
+        for found in cut_records(
+            not_endless(chunks) if gathered else chunks, block.dialect.delimiter, self.block_bytes, longest
+        ):
+            data, end = found.data, found.end
+            if faults and data:  # the last record is the damaged one
+                ends = RecordEnds(block.dialect.delimiter).feed(data)
+                data = data[: int(ends[-1]) if len(ends) else 0]
+                end = found.start + len(data)
+            part = replace(extent, start=found.start, end=end)
+            cut = replace(block, order=(index, name, found.start), extents=(part,))
+            if not found.data:
+                detail = f"line_too_long: the record is longer than {self.max_line_bytes:,} bytes; is a quote missing?"
+                yield replace(cut, fault=detail, lines=found.lines)
+            elif data:
+                yield replace(cut, raw=data) if packed or gathered else cut
+        if faults:
+            part = replace(extent, start=end, end=end)
+            yield replace(block, order=(index, name, end), extents=(part,), fault=faults[0])
+
+
+def _no_images(data: bytes) -> tuple[str, str]:
+    raise AssertionError("CSV holds no bytes of images")
+
+
+def _no_key(block: Block) -> str:
+    return ""  # it is not committed
+
+
+def _chunks(extent: Extent) -> Iterator[bytes]:
+    store = store_for(extent.uri)
+    for start in range(0, extent.size, _SCAN):
+        yield store.read(extent.uri, start, min(start + _SCAN, extent.size), extent.generation)[0]
+
+
+def _before_fault(extent: Extent, faults: list[str]) -> Iterator[bytes]:
+    """The text of a .gz; damage ends it and is noted."""
+    try:
+        yield from decompressed(extent)
+    except (zlib.error, EOFError) as error:
+        faults.append(f"corrupt_gzip: {error}")
+
+
+def head_of(extent: Extent) -> bytes:
+    """The first bytes of a file, decompressed."""
+    if not is_gz(extent):
+        return store_for(extent.uri).read(extent.uri, 0, HEAD, extent.generation)[0]
+    head = bytearray()
+    for chunk in _before_fault(extent, []):
+        head += chunk
+        if len(head) >= HEAD:
+            break
+    return bytes(head[:HEAD])
+
+
+def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[Block]:
+    """A whole file of lines -> the blocks of its ranges; a pack of small files as it is."""
+    first = block.extents[0]
+    if is_gz(first):
+        yield from raw_blocks(block, block_bytes, max_line_bytes)
+    elif len(block.extents) > 1 or first.size <= block_bytes:
+        yield block
+    else:
+        index, name, _ = block.order
+        if store_for(first.uri).read(first.uri, 0, 2, first.generation)[0] in UTF16:
+            yield replace(block, extents=(replace(first, end=2),))  # one clear rejection, no more read
+            return
+        for start in range(0, first.size, block_bytes):
+            part = replace(first, start=start, end=min(start + block_bytes, first.size))
+            yield replace(block, order=(index, name, start), extents=(part,))

@@ -1,0 +1,338 @@
+"""Look at the first files of every input: options -> options that know what each is, and lines that say what was found.
+
+What was found is said with the option that overrides it; what cannot be is an error before anything is written. Of a table its
+columns are held against those that options name.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from beam_jobs.left_out import in_words, left_out_of
+from beam_jobs.options import OptionError
+from beam_jobs.settings import Settings
+from transforms.core import jsonl
+from transforms.core.reasons import RowError
+from transforms.core.records import Extent, Input
+from transforms.examples.splits import split_word
+from transforms.inputs.automl import COLUMNS, has_box, is_automl_object, is_automl_row
+from transforms.inputs.csv_dialect import (
+    Wanted,
+    check_columns,
+    check_utf8,
+    dialect_of,
+    first_records,
+    image_column_of,
+    kind_of,
+    no_text,
+    shown,
+)
+from transforms.inputs.cutting import SUFFIXES, head_of
+from transforms.inputs.parquet.blocks import used_columns
+from transforms.inputs.parquet.files import footer_of
+from transforms.inputs.parquet.schema import holds_bytes
+from transforms.inputs.patterns import first_files, is_folder, list_pattern, static_folder
+from transforms.storage import exists, store_for
+from transforms.storage.api import NotFound, Stat, is_local
+
+_TEMPLATES = ("prompt", "answer", "system", "image_column")
+_SPLIT_FOLDERS = ("train", "training", "validation", "validate", "val", "test")
+_IMAGE = "bytes.png"  # stands for the bytes of an image
+_LOOKED_AT = 100  # lines of JSON
+_MANY = 10_000  # files of a folder of images, among which no dataset was found
+
+
+def detect(settings: Settings) -> tuple[Settings, list[str]]:
+    """The same settings with what each input is and the columns of images; what to say, nothing if all are Gemini's rows.
+
+    Raises:
+      OptionError: an input has no file, or is not what options say.
+    """
+    looks = [look for pattern in settings.input for look in look_at(pattern, settings)]
+    given = [name for name in _TEMPLATES if getattr(settings, name)]
+    if given and not any(look.format != "gemini" or look.replay for look in looks):
+        raise OptionError(
+            f"--{given[0]} is for rows of tables and folders, but {settings.input[0]} holds Gemini's rows: leave it out, or "
+            "name another --input_format"
+        )
+    settings, split = split_folders(settings, looks)
+    formats = {look.format for look in looks}
+    if "automl" in formats <= {"automl", "gemini"} and not (settings.split_by or settings.split_column):
+        settings = replace(settings, split_column="ml_use")
+        split.append("ml_use decides the split where it is given (--split_column ml_use)")
+    if not settings.upright and any(look.boxes(settings) for look in looks):
+        settings = replace(settings, upright=True)
+        split.append(
+            "images with a rotation tag are rewritten upright (--upright): boxes are of the picture as it is shown"
+        )
+    for look in looks:
+        settings = look.fill(settings)
+    settings = replace(settings, inputs=tuple(look.input for look in looks))
+    if all(look.format == "gemini" for look in looks):
+        return settings, unknown_columns(settings, looks)
+    return settings, [look.said for look in looks] + split + unknown_columns(settings, looks)
+
+
+def unknown_columns(settings: Settings, looks: list[Look]) -> list[str]:
+    """Warnings: columns that are to decide the split and stand in none of the first rows, which Gemini's rows need not have."""
+    return [
+        f"! the first rows of {look.pattern} have no {getattr(settings, name)!r} (--{name})"
+        for look in looks
+        if look.format == "gemini" and not look.replay
+        for name in ("split_by", "split_column")
+        if getattr(settings, name) and getattr(settings, name) not in look.first_keys()
+    ]
+
+
+def look_at(pattern: str, settings: Settings) -> list[Look]:
+    """An input as what it is; a folder of images with metadata beside them is the tables that these are."""
+    look = Look(pattern, settings)
+    if look.format != "folder" or not is_folder(pattern):
+        return [look]
+    places = split_places(look.base, settings)
+    tables = [
+        Look(uri, replace(settings, input_format="table")) for uri in metadata_files([look.base, *places.values()])
+    ]
+    for table in tables:
+        table.base = look.base
+    return tables or [look]
+
+
+def metadata_files(folders: Iterable[str]) -> list[str]:
+    """Hugging Face's convention: metadata.csv or .jsonl in a folder of images, or in each of its folders of a split."""
+    return [uri for folder in folders for kind in ("csv", "jsonl") if exists(uri := f"{folder}/metadata.{kind}")]
+
+
+def split_places(folder: str, settings: Settings) -> dict[str, str]:
+    """Where folders of a split may lie, by name: a dataset may be called `test` too."""
+    places = {name: f"{folder}/{name}" for name in _SPLIT_FOLDERS}
+    return {name: place for name, place in places.items() if place not in (settings.output, *settings.left_out)}
+
+
+def split_folders(settings: Settings, looks: list[Look]) -> tuple[Settings, list[str]]:
+    """Let folders called train, validation, test decide the split, if all inputs have them and no option decides it."""
+    if settings.split_by or settings.split_column or not all(look.base for look in looks):
+        return settings, []
+    there: dict[str, None] = {}
+    for base in dict.fromkeys(look.base for look in looks):
+        places = split_places(base, settings)
+        names = [name for name, place in places.items() if next(store_for(base).list(place), None)]
+        if len({split_word(name) for name in names}) < 2:
+            return settings, []
+        there.update(dict.fromkeys(names))
+    return replace(settings, split_column="path.1"), [
+        f"folders {', '.join(there)} decide the split (--split_column path.1)"
+    ]
+
+
+class Look:
+    """What one input is. `said` tells a person, with the options that override it."""
+
+    def __init__(self, pattern: str, settings: Settings) -> None:
+        self.pattern, self.replay, self.base = pattern, False, ""
+        self._left_out = left_out_of(pattern, settings.left_out)
+        self._templates = bool(settings.prompt or settings.answer or settings.image_column)
+        named, file = self._first(settings)
+        self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
+        if named == "folder":
+            self.format, self.base = "folder", static_folder(pattern).rstrip("/")
+            self.said = f"{pattern}: images, one a row (--input_format)"
+            return
+        self._head = head_of(self._extent)
+        if kind := no_text(self._head):
+            raise OptionError(f"{file.uri} is {kind}: expected JSON lines, CSV or TSV in UTF-8, Parquet, or images")
+        self.format = self._format(named, settings)
+        what = "rejected rows, to be tried again" if self.replay else "Gemini's rows, one a line"
+        self.said = f"{pattern}: {what} (--input_format)"
+
+    @property
+    def input(self) -> Input:
+        return Input(self.pattern, self.format, self.base, self._left_out)
+
+    def _first(self, settings: Settings) -> tuple[str, Stat]:
+        """The format, as far as names tell it, and the first file of it."""
+        named, folder = settings.input_format, is_folder(self.pattern)
+        lines = ("gemini", "table") if self._templates else ("gemini",)
+
+        def enough(found: dict[str, Stat], number: int) -> bool:
+            if named != "auto":
+                return bool(found) if not folder else any(name in found for name in _GIVEN_BY[named])
+            rows = any(name in found and not _is_metadata(found[name].uri) for name in lines)
+            return not folder or rows or ("folder" in found and number > _MANY)
+
+        try:
+            found = first_files(self.pattern, (*self._left_out, settings.output), enough)
+        except NotFound:
+            found = {}
+        if named != "auto":
+            file = next((found[name] for name in _GIVEN_BY[named] if name in found), None)
+            file = file or (None if folder or not found else next(iter(found.values())))
+            if file:
+                return named, file
+        elif found:
+            if "folder" in found and all(_is_metadata(f.uri) for name, f in found.items() if name != "folder"):
+                return "folder", found["folder"]
+            name = next((name for name in found if name in ("gemini", "table")), next(iter(found)))
+            return ("folder" if name == "folder" else "auto"), found[name]
+        raise OptionError(self._nothing(named, settings))
+
+    def _nothing(self, named: str, settings: Settings) -> str:
+        """What is said of an input without a file to read."""
+        start, hint = f"--input {self.pattern} finds no file to read", ""
+        if self._left_out:
+            hint = f"; left out what Tuneset wrote: {in_words(self._left_out)}"
+        elif is_local(self.pattern):
+            if static_folder(self.pattern) != os.path.dirname(self.pattern) or os.path.exists(self.pattern):
+                other = next(list_pattern(self.pattern, without=(settings.output,)), None)
+                hint = f"; {posixpath.basename(other.uri)} is none of them" if other else ""
+            elif not os.path.lexists(self.pattern):
+                comma = (
+                    "; commas part inputs: for one in a name write ?, as in 'a?b/*'" if len(settings.input) > 1 else ""
+                )
+                return f"{start}: there is nothing of this name{comma}"
+        elif not self.pattern.endswith("/"):
+            hint = "; a gs:// folder is named with a / at its end"
+        endings = {
+            "gemini": "*.jsonl",
+            "automl": "*.jsonl and *.csv",
+            "table": "*.jsonl, *.csv, *.tsv and *.parquet",
+            "folder": "*.jpg, *.png and other images",
+        }
+        given = endings.get(named, "*.jsonl, *.csv, *.tsv, *.parquet, or images")
+        return f"{start} (of a folder: {given}, text also with .gz{hint})"
+
+    def _format(self, named: str, settings: Settings) -> str:
+        kind = kind_of(self._extent.uri, self._head)
+        if kind == "parquet":
+            return "table"
+        if kind == "csv":
+            if named == "automl" or (named == "auto" and self._automl_cells(settings)):
+                return "automl"
+            plain = not self._templates and not self._extent.uri.lower().endswith(SUFFIXES["table"])
+            return "gemini" if named == "gemini" or (named == "auto" and plain) else "table"
+        keys = self.first_keys()
+        if "tuneset" in keys:
+            self.replay = True
+            return "gemini"
+        if named != "auto":
+            return named
+        if is_automl_object(keys):
+            return "automl"
+        return "table" if self._templates and "contents" not in keys else "gemini"
+
+    def _automl_cells(self, settings: Settings) -> bool:
+        """Whether CSV is AutoML's: by its first row, unless options name columns that AutoML has not."""
+        try:
+            records = first_records(self._extent.uri, self._head, settings.wanted)
+        except RowError:
+            return False
+        columns = settings.recipe.columns if settings.recipe else settings.image_column
+        return bool(records) and is_automl_row(records[0]) and set(columns) <= set(COLUMNS)
+
+    def boxes(self, settings: Settings) -> bool:
+        """Whether the first rows are of object detection."""
+        if self.format != "automl":
+            return False
+        if kind_of(self._extent.uri, self._head) == "jsonl":
+            return "boundingBoxAnnotations" in self.first_keys()
+        return any(map(has_box, first_records(self._extent.uri, self._head, settings.wanted)))
+
+    def first_keys(self) -> dict[str, object]:
+        """Keys of the first lines of JSON, in order, each with a value."""
+        keys: dict[str, object] = {}
+        for line in self._head.split(b"\n")[:_LOOKED_AT]:
+            try:
+                keys = {**jsonl.loads(line), **keys}
+            except RowError:
+                continue
+        return keys
+
+    def fill(self, settings: Settings) -> Settings:
+        """Settings with what this input tells: the columns of a table's images.
+
+        Raises:
+          OptionError: what it needs is not given, or is not there.
+        """
+        if self.format == "table":
+            return self._table(settings)
+        if self.format == "automl":
+            self._check_recipe(settings, "AutoML's rows", COLUMNS, "AutoML's rows have")
+            answer = "{boxes|json}" if self.boxes(settings) else "{labels}"
+            self.said = f"{self.pattern}: AutoML's rows (--input_format)"
+            self.said += "" if settings.answer else f"; answers are --answer '{answer}'"
+        if self.format == "folder":
+            has = "an image of a folder has path, sidecar and"
+            self._check_recipe(settings, "images", ("image", "sidecar"), has)
+            self.said += (
+                "" if settings.answer else "; answers are the names of their folders (--answer '{path.parent}')"
+            )
+        return settings
+
+    def _check_recipe(self, settings: Settings, what: str, columns: Sequence[str], there_are: str) -> None:
+        """Of rows whose columns are always the same."""
+        if not settings.recipe:
+            raise OptionError(
+                f"{self.pattern} holds {what}: --prompt is missing. For example: --prompt 'What is this?'"
+            )
+        try:
+            check_columns(columns, settings.recipe.columns, there_are)
+        except RowError as error:
+            raise OptionError(f"{self.pattern}: {error.detail}") from None
+
+    def _table(self, settings: Settings) -> Settings:
+        uri = self._extent.uri
+        try:
+            names, values = self._columns(uri, settings)
+            for option in ("prompt", "answer"):
+                if not getattr(settings, option):
+                    raise OptionError(
+                        f"{uri} is a table with the columns {shown(names)}: --{option} is missing. For example: "
+                        "--prompt 'What is this?' --answer '{" + (names[-1] if names else "label") + "}'"
+                    )
+            if not settings.image_column:
+                settings = replace(settings, image_column=(image_column_of(names, values),))
+            assert settings.recipe
+            check_columns(names, settings.recipe.columns, "the columns are")
+        except RowError as error:
+            raise OptionError(f"{uri}: {error.detail}") from None
+        self.said += f"; images in {shown(settings.image_column)} (--image_column)"
+        return settings
+
+    def _columns(self, uri: str, settings: Settings) -> tuple[list[str], dict[str, object]]:
+        """Names of the columns, and the values of one row."""
+        wanted: Wanted = settings.wanted
+        if not self._head.strip():
+            raise RowError(
+                "missing_column", "there is no row to tell the columns by: is the file empty, or its .gz damaged?"
+            )
+        if kind_of(uri, self._head) == "parquet":
+            self.said = f"{self.pattern}: a table (--input_format) in Parquet"
+            schema = footer_of(self._extent).schema
+            used_columns(schema, wanted.columns)
+            return schema.names, {field.name: _IMAGE for field in schema if holds_bytes(field.type)}
+        dialect = dialect_of(uri, self._head, wanted)
+        start = f"{self.pattern}: a table (--input_format)"
+        if dialect.kind == "jsonl":
+            self.said = f"{start} of JSON lines"
+            keys = self.first_keys()
+            return list(keys), keys
+        if settings.encoding == "auto":
+            check_utf8(self._head)
+        records = first_records(uri, self._head, replace(wanted, delimiter=dialect.delimiter))
+        rows = records[1:] if dialect.header else records
+        self.said = (
+            f"{start} in CSV; delimiter {dialect.delimiter!r} (--delimiter), {'a' if dialect.header else 'no'} header "
+            f"(--header), {dialect.encoding} (--encoding)"
+        )
+        return list(dialect.names), dict(zip(dialect.names, rows[0] if rows else ()))
+
+
+# Formats whose files a folder gives when it is read in one.
+_GIVEN_BY = {"gemini": ("gemini",), "automl": ("gemini", "table"), "table": ("gemini", "table"), "folder": ("folder",)}
+
+
+def _is_metadata(uri: str) -> bool:
+    return uri.rpartition("/")[2] in ("metadata.csv", "metadata.jsonl")

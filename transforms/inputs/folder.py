@@ -1,0 +1,98 @@
+"""Read a block of a folder's images: Block -> OpenBlock with Records; rejects: bad_sidecar. No image is opened here.
+
+An image is a row: its path below the folder, and what stands in the file beside it. The block carries the names; only the files
+beside images are read, and only if a template asks for them.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+from typing import Any
+
+from transforms.core import jsonl
+from transforms.core.reasons import RowError
+from transforms.core.records import Block, Extent, ImageFacts, OpenBlock, Record, Rejection
+from transforms.storage import store_for
+from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound
+
+_SIDECARS = (".txt", ".json")  # the later one counts
+
+
+def image_record(uri: str, base: str, sidecar: Any = None) -> Record:
+    """The row of one image.
+
+    Args:
+        base: the folder that was given; the path is told from there.
+        sidecar: text, or the value of a JSON file; None without one.
+    """
+    path = uri[len(base) + 1 :]
+    if base.startswith("gs://") and (path.startswith("/") or posixpath.normpath(path) != path):
+        path = uri  # an object's name is literal, also with `//` in it; a path that is told from a folder is not
+    columns: dict[str, Any] = {"image": path}
+    if "/" not in uri[len(base) :].lstrip("/"):  # its class is then the folder that was given
+        columns["path.parent"] = posixpath.basename(base)
+    if sidecar is not None:
+        columns["sidecar"] = sidecar
+    return Record(uri, 0, 1, b"", columns, "folder", base)
+
+
+def sidecar_value(uri: str, data: bytes) -> Any:
+    """What a sidecar says: the text of a .txt without white space around it, the value of a .json.
+
+    Raises:
+        RowError: bad_sidecar.
+    """
+    try:
+        if not uri.lower().endswith(".json"):
+            return data.decode("utf-8-sig").strip()
+        return jsonl.loads(b'{"sidecar":' + data.removeprefix(b"\xef\xbb\xbf") + b"}")["sidecar"]
+    except UnicodeDecodeError as error:
+        raise RowError("bad_sidecar", f"{uri}: byte {error.start} is not UTF-8") from None
+    except RowError as error:
+        raise RowError("bad_sidecar", f"{uri}: {error.detail}") from None
+
+
+def read_folder(block: Block, key: Callable[[Block], str], max_line_bytes: int) -> OpenBlock:
+    """An image a row; its sidecar, if it has one, is read.
+
+    Args:
+      max_line_bytes: a longer sidecar is refused.
+    """
+    opened = OpenBlock(block, key(block))
+    extents = list(block.extents)
+    for number, extent in enumerate(extents):
+        if extent.uri.lower().endswith(_SIDECARS):
+            continue
+        beside = [e for e in extents[number + 1 : number + 3] if _beside(e.uri, extent.uri)]
+        opened.lines.append((extent.uri, 1))
+        try:
+            sidecar = _read(beside, max_line_bytes, opened)
+        except RowError as error:
+            row = image_record(extent.uri, block.base)
+            opened.rejections.append(Rejection(row, "read", error.reason, error.detail, extent.uri, block.base))
+            continue
+        opened.rows.append(image_record(extent.uri, block.base, sidecar))
+    opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
+    return opened
+
+
+def _beside(uri: str, image: str) -> bool:
+    return uri.lower().endswith(_SIDECARS) and uri.rpartition(".")[0] == image.rpartition(".")[0]
+
+
+def _read(beside: list[Extent], most: int, opened: OpenBlock) -> object:
+    if not beside:
+        return None
+    extent = max(beside, key=lambda e: [e.uri.lower().endswith(ending) for ending in reversed(_SIDECARS)])
+    if extent.size > most:
+        raise RowError(
+            "bad_sidecar", f"{extent.uri} has {extent.size:,} bytes; at most {most:,} are read (--max_line_bytes)"
+        )
+    try:
+        data, _ = store_for(extent.uri).read(extent.uri, generation=extent.generation)
+    except (Changed, Forbidden, NotAFile, NotFound) as error:  # since it was listed; an outage is none of these
+        # Noted like an image's, so that the block heals in a later run if such a reason does.
+        opened.facts[extent.uri] = ImageFacts(extent.uri, reason=error.reason)
+        raise RowError("bad_sidecar", str(error)) from None
+    return sidecar_value(extent.uri, data)

@@ -1,0 +1,95 @@
+"""Read a block's rows: Block -> OpenBlock; rejects: utf16, line_too_long, corrupt_gzip.
+
+A line belongs to the block in which its first byte lies. A range seeks its first line only inside itself, so one 50 MB line
+is not read by each of the blocks it passes through; the end of a block's last line is read on for, up to the longest line allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from transforms.core.records import Block, Extent, OpenBlock, Rejection, Row
+from transforms.inputs.compressed_rows import AROUND_LINE, UTF16
+from transforms.inputs.csv_table import TableReader
+from transforms.inputs.folder import read_folder
+from transforms.storage import store_for
+
+_READ_ON, _READ_MOST = 1 << 14, 1 << 20  # bytes asked for, first and at most, to find the end of a block's last line
+
+
+def read_block(block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
+    """The rows of a block, by whoever reads its format."""
+    if block.format == "gemini" or (block.dialect and block.dialect.kind == "jsonl"):
+        return read_rows(block, key, tables.max_line_bytes)
+    if block.format == "folder":
+        return read_folder(block, key, tables.max_line_bytes)
+    return tables.read(block, key)
+
+
+def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) -> OpenBlock:
+    opened = OpenBlock(block, key(block))
+    for extent in block.extents:
+        if block.raw is not None:
+            data, first = block.raw, extent.start
+        else:
+            data, first = _read_extent(extent, max_line_bytes)
+        _cut_lines(opened, extent, data, first, max_line_bytes)
+    if block.fault:
+        reason, _, detail = block.fault.partition(": ")
+        extent, number = block.extents[-1], opened.lines[-1][1]
+        number += not block.raw or block.raw.endswith(b"\n")  # else the last line is the damaged one
+        opened.rejections.append(Rejection(Row(extent.uri, extent.end, number, b""), "read", reason, detail))
+    opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
+    return opened
+
+
+def _read_extent(extent: Extent, max_line_bytes: int) -> tuple[bytes, int]:
+    """The bytes of the lines that begin in an extent, and the offset of the first of them."""
+    store = store_for(extent.uri)
+    before = 1 if extent.start else 0  # the byte before tells whether a line begins right at the start
+    data, _ = store.read(extent.uri, extent.start - before, extent.end, extent.generation)
+    first = extent.start
+    if before:
+        cut = data.find(b"\n") + 1
+        if not cut or extent.start - 1 + cut >= extent.end:
+            return b"", extent.end
+        data, first = data[cut:], extent.start - 1 + cut
+    chunks, end = [data], extent.end
+    room = max_line_bytes + AROUND_LINE - (len(data) - data.rfind(b"\n") - 1)
+    step = _READ_ON
+    while end < extent.size and not chunks[-1].endswith(b"\n") and room > 0:
+        more, _ = store.read(extent.uri, end, min(end + min(step, room), extent.size), extent.generation)
+        cut = more.find(b"\n") + 1
+        chunks.append(more[:cut] if cut else more)
+        end += len(more)
+        room -= len(more)
+        step = min(4 * step, _READ_MOST)
+        if cut:
+            break
+    return b"".join(chunks), first
+
+
+def _cut_lines(opened: OpenBlock, extent: Extent, data: bytes, first: int, max_line_bytes: int) -> None:
+    source = extent.uri
+    if first == 0:
+        if data.startswith(b"\xef\xbb\xbf"):
+            data, first = data[3:], 3
+        elif data.startswith(UTF16):
+            row = Row(source, 0, 1, b"")
+            detail = "the file begins with a UTF-16 byte order mark; expected UTF-8"
+            opened.rejections.append(Rejection(row, "read", "utf16", detail))
+            opened.lines.append((source, 1))
+            return
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()  # the text ends with a line end, or is empty
+    append, position = opened.rows.append, first
+    for number, line in enumerate(lines, 1):
+        raw = line[:-1] if line.endswith(b"\r") else line
+        if len(raw) > max_line_bytes:
+            detail = f"the line is longer than {max_line_bytes:,} bytes"
+            opened.rejections.append(Rejection(Row(source, position, number, b""), "read", "line_too_long", detail))
+        elif raw and not raw.isspace():
+            append(Row(source, position, number, raw))
+        position += len(line) + 1
+    opened.lines.append((source, len(lines)))

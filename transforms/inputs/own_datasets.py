@@ -1,0 +1,112 @@
+"""Look for datasets of Tuneset's below a folder that is to be read, so that no run takes for input what another has written.
+
+Folders are told by listings with a delimiter, two levels deep, and looked into by name. Both are bounded, so that a folder of
+100,000 folders does not cost 100,000 requests. Nothing is read but manifests.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+from transforms.core import jsonl
+from transforms.core.output_names import CLAIM, MANIFEST, WORK
+from transforms.core.places import inside
+from transforms.core.reasons import RowError
+from transforms.storage import exists, store_for
+from transforms.storage.api import Forbidden, NotAFile, NotFound, Refused, is_local
+
+_LISTINGS, _FOLDERS = (
+    20,
+    200,
+)  # requests that tell folders, and folders that are looked into, below a folder in Cloud Storage
+_LOCAL = 500  # times as many below a local one, where each costs microseconds
+_MANIFEST_BYTES = 16 << 20  # that are read of a file called manifest.json, whosever it is
+_THREADS = 16
+
+
+@dataclass(frozen=True)
+class OwnDatasets:
+    """What was found below a folder, and whether all of its first levels was looked into."""
+
+    folders: tuple[str, ...]
+    whole: bool
+
+
+def is_own_dataset(folder: str) -> bool:
+    """Whether a folder is the --output of some run: it is claimed, or holds a manifest of ours, if need be a damaged one."""
+    try:
+        if exists(f"{folder}/{CLAIM}"):
+            return True
+        data, _ = store_for(folder).read(f"{folder}/{MANIFEST}", 0, _MANIFEST_BYTES)
+        return str(jsonl.loads(data).get("tuneset")).startswith("manifest/")
+    except RowError:  # cut short, or somebody else's: every dataset of ours has this file too
+        return exists(f"{folder}/rejected.jsonl")
+    except (Forbidden, NotAFile, NotFound, Refused):
+        return False
+
+
+def find_own_datasets(folder: str, output: str) -> OwnDatasets:
+    """Datasets of ours at most two levels below a folder, or beside `output` wherever that lies below it.
+
+    Args:
+      output: of the run that is to come, which is not looked for. Folders whose names begin like its own are looked into first.
+    """
+    search = _Search(output, _LOCAL if is_local(folder) else 1)
+    beside = posixpath.dirname(output)
+    if beside != folder and inside(beside, folder):
+        search.look_below([beside])
+    search.look_below(search.look_below([folder], pages=_LISTINGS // 2))
+    return OwnDatasets(tuple(sorted(search.found)), search.whole)
+
+
+class _Search:
+    """Looks into folders as long as listings and looks are left."""
+
+    def __init__(self, output: str, times: int) -> None:
+        self.found: set[str] = set()
+        self.whole = True
+        self._output, self._listings, self._looks = output, times * _LISTINGS, times * _FOLDERS
+        self._others: set[str] = set()  # looked into, and not ours
+
+    def look_below(self, folders: Iterable[str], pages: int = 1) -> list[str]:
+        """Look into the folders directly below some -> those that are not known to be ours.
+
+        Args:
+          pages: requests at most for each folder; one that holds many files takes many.
+        """
+        children = [child for folder in folders for child in self._children(folder, pages)]
+        children.sort(key=self._distance)
+        new = [child for child in children if child not in self._others and child not in self.found]
+        looked = new[: self._looks]
+        self._looks -= len(looked)
+        self.whole &= len(looked) == len(new)
+
+        for child, ours in zip(looked, self._each(looked)):
+            (self.found if ours else self._others).add(child)
+        return [child for child in children if child not in self.found]
+
+    def _children(self, folder: str, pages: int) -> list[str]:
+        if not self._listings:
+            self.whole = False
+            return []
+        try:
+            listed = list(islice(store_for(folder).folders(folder), min(pages, self._listings)))
+        except (Forbidden, NotAFile, NotFound):  # if it matters, the listing of the input says so
+            return []
+        self._listings -= len(listed)
+        self.whole &= not any(more for _, more in listed[-1:])
+        names = (name for some, _ in listed for name in some)
+        return [name for name in names if name != self._output and posixpath.basename(name) not in ("", WORK)]
+
+    def _distance(self, folder: str) -> int:
+        return -len(posixpath.commonprefix([f"{folder}/", f"{self._output}/"]))
+
+    def _each(self, folders: list[str]) -> list[bool]:
+        if not folders or is_local(folders[0]):
+            return [is_own_dataset(folder) for folder in folders]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return list(pool.map(is_own_dataset, folders))

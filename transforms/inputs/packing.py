@@ -1,0 +1,101 @@
+"""From listed files to packs: small files together, a folder's images with their sidecars. Nothing is read here.
+
+Packs are cut where a file's name says so (content-defined), so that one new file changes few blocks; and at a length that chance
+does not come to, since names can be chosen so that none says so.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from transforms.core.records import Block, Dialect, Extent
+from transforms.inputs.csv_dialect import kind_of
+from transforms.storage.api import Stat
+from transforms.storage.compressed_members import is_gz
+
+SIDECARS = (".txt", ".json")
+_LONGEST = 32  # times as many names as a pack holds on average: of 10^14 packs, one comes to it by chance
+_FILES, _FILE_BYTES = 1000, 256  # files that a pack may hold: so many, or one for so many bytes of a block
+
+
+@dataclass
+class Skipped:
+    """Counts files that are listed and not read."""
+
+    files: int = 0
+
+
+def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str = "gemini") -> Iterator[Block]:
+    """Files in order -> blocks: large ones, .gz and Parquet alone and uncut, small ones of a kind together up to `block_bytes`."""
+    pack: list[Extent] = []
+    size, kind, most = 0, "", max(_FILES, block_bytes // _FILE_BYTES)
+
+    def packed() -> Block:
+        dialect = Dialect("jsonl") if kind == "jsonl" and format != "gemini" else None
+        return Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), format, dialect=dialect)
+
+    for found in files:
+        extent = Extent(found.uri, found.generation, found.size, 0, found.size, found.encoding)
+        its = "jsonl" if format == "gemini" else kind_of(found.uri, b"")
+        known = format == "gemini" or "." in found.uri.rpartition("/")[2]
+        alone = found.size > block_bytes or is_gz(found) or its == "parquet" or not known
+        if pack and (alone or size + found.size > block_bytes or its != kind):
+            yield packed()
+            pack, size = [], 0
+        kind = its
+        if alone:
+            yield Block((index, os.fsencode(found.uri), 0), (extent,), format)
+            continue
+        pack.append(extent)
+        size += found.size
+        name = blake2b(os.fsencode(found.uri), digest_size=1).digest()[0]
+        chosen = name < 8 and size >= block_bytes // 8  # a cut that does not depend on what came before
+        if chosen or len(pack) == most:
+            yield packed()
+            pack, size = [], 0
+    if pack:
+        yield packed()
+
+
+def pack_images(index: int, files: Iterable[Stat], names: int, base: str, skipped: Skipped) -> Iterator[Block]:
+    """Images of a folder in order, each followed by its sidecars -> blocks that carry names and versions.
+
+    A block ends where a name (below `base`, wherever that lies) says so, on average after `names` of them: one more file changes one.
+    """
+    pack: list[Extent] = []
+    held = 0
+    for stem in _by_stem(files):
+        images = [f for f in stem if not f.uri.lower().endswith(SIDECARS)]
+        beside = {f.uri: at for at, f in enumerate(stem)} if len(stem) > len(images) else {}
+        for image in images:
+            pack.append(Extent(image.uri, image.generation, image.size, 0, image.size))
+            held += 1
+            if beside:
+                start = image.uri[: image.uri.rfind(".")]
+                for at in sorted(beside[start + ending] for ending in SIDECARS if start + ending in beside):
+                    pack.append(Extent(stem[at].uri, stem[at].generation, stem[at].size, 0, stem[at].size))
+            name = os.fsencode(image.uri.removeprefix(base).lstrip("/"))
+            chosen = int.from_bytes(blake2b(name, digest_size=4).digest(), "big") % names == 0
+            if chosen or held == _LONGEST * names:
+                yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), "folder", base=base)
+                pack, held = [], 0
+        if beside:
+            stems = {image.uri.rpartition(".")[0] for image in images}
+            sidecars = (f.uri for f in stem if f.uri.lower().endswith(SIDECARS))
+            skipped.files += sum(uri.rpartition(".")[0] not in stems for uri in sidecars)
+    if pack:
+        yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), "folder", base=base)
+
+
+def _by_stem(files: Iterable[Stat]) -> Iterator[list[Stat]]:
+    """Files in order, those together whose names are equal up to the first dot: whatever belongs together is among them."""
+    yield from (list(group) for _, group in itertools.groupby(files, lambda f: _stem(f.uri)))
+
+
+def _stem(uri: str) -> str:
+    folder, slash, name = uri.rpartition("/")
+    return folder + slash + name.partition(".")[0]

@@ -1,0 +1,137 @@
+"""What the rows of a block mean: OpenBlock -> OpenBlock with examples; rejects by the rules.
+
+A row of Gemini's is held against gemini_rules; another is a Record, of which the recipe makes an example; and a line of
+rejected.jsonl is the row that it holds, whose relative paths start from where it first stood.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+from collections.abc import Collection
+from typing import Any
+
+from transforms.core import jsonl
+from transforms.core.reasons import REASONS, RowError
+from transforms.core.records import FORMATS, Example, OpenBlock, Record, Rejection, Row
+from transforms.examples.gemini_rules import parse_example
+from transforms.examples.recipe import Recipe
+from transforms.examples.rejected_rows import REJECTED, folder_of
+from transforms.examples.splits import rank
+from transforms.inputs.automl import is_automl_object, object_columns
+
+
+def record_of(row: Row, format: str, obj: dict[str, Any] | None = None) -> Record:
+    """A line of JSON as a row of a table, or of AutoML.
+
+    Args:
+        obj: the line, if it is parsed already.
+
+    Raises:
+        RowError: as jsonl.loads, or as automl.object_columns.
+    """
+    obj = jsonl.loads(row.raw) if obj is None else obj
+    if format == "automl" and is_automl_object(obj):
+        return Record(row.source, row.offset, row.line, b"", object_columns(obj), format)
+    return Record(row.source, row.offset, row.line, row.raw, obj, format)
+
+
+def unwrap(row: Row) -> tuple[Row, str]:
+    """The row a line of rejected.jsonl holds, and the folder its relative paths start from; another row as it is.
+
+    A row that was rejected again while being replayed is unwrapped to the innermost one, whose base counts.
+
+    Raises:
+        RowError: not_an_object, when the line only locates its row; or a fault of the line, but not of the row it holds.
+    """
+    base, obj = folder_of(row.source), jsonl.loads(row.raw)
+    while obj.get("tuneset") == REJECTED:
+        if isinstance(obj.get("base"), str):
+            base = obj["base"]
+        inner, encoded = obj.get("row"), obj.get("row_base64")
+        if isinstance(inner, dict):
+            raw = jsonl.dumps(inner)
+        elif isinstance(encoded, str):
+            try:
+                raw = base64.b64decode(encoded, validate=True)
+            except (binascii.Error, ValueError):
+                raise RowError("not_an_object", "row_base64 of the rejected line is not base64") from None
+        elif inner is None:
+            raise RowError("not_an_object", "the row was cut when it was rejected: take it from its source and offset")
+        else:
+            raise RowError("not_an_object", "the row of the rejected line is not an object")
+        format = obj.get("format")
+        row = Row(row.source, row.offset, row.line, raw)
+        try:
+            obj = jsonl.loads(raw)
+        except RowError:
+            if format in FORMATS[1:]:
+                raise RowError(
+                    "bad_record", f"it could not be read as a row of a {format}: mend it where it stands"
+                ) from None
+            break  # to be rejected again, as itself
+        if format in FORMATS[1:]:
+            return record_of(row, format, obj), base
+    return row, base
+
+
+def build_examples(
+    opened: OpenBlock,
+    seed: bytes,
+    check_types: tuple[str, ...] | None,
+    sample_below: int,
+    recipe: Recipe | None = None,
+) -> OpenBlock:
+    counters, examples = opened.counters, opened.examples
+    everything, images = sample_below >= 1 << 64, 0
+    format, moved_to = opened.block.format, opened.block.base
+    for row in opened.rows:
+        try:
+            if format == "gemini":
+                example = example_of(row, seed=seed, check_types=check_types, recipe=recipe)
+            else:
+                row = row if isinstance(row, Record) else record_of(row, format)
+                assert recipe, "rows of a table and no recipe"
+                if moved_to and not row.base:
+                    row = recipe.rebased(row, folder_of(row.source), moved_to)
+                base = row.base or folder_of(row.source)
+                example = recipe.example(row, base, seed=seed, check_types=check_types)
+        except RowError as error:
+            base = getattr(row, "base", "") or folder_of(row.source)
+            with contextlib.suppress(RowError):
+                row, base = unwrap(row)  # a replayed row is rejected as itself, not as the line it came in
+            stage = REASONS[error.reason].stage
+            opened.rejections.append(Rejection(row, stage, error.reason, error.detail, error.image, base))
+            continue
+        images += len(example.images)
+        if everything or rank(example.id) < sample_below:
+            examples.append(example)
+        else:
+            counters["examples_used"] += 1
+            counters["examples_sampled_out"] += 1
+            counters["images_unused"] += len(example.images)
+    counters["images_seen"] += images
+    opened.rows = []
+    return opened
+
+
+def example_of(row: Row, *, seed: bytes, check_types: Collection[str] | None, recipe: Recipe | None = None) -> Example:
+    """A line of Gemini's as an example; or a line of rejected.jsonl, whose row is taken out of it.
+
+    Args:
+        seed, check_types: as gemini_rules.parse_example takes them.
+        recipe: makes examples of a rejected row of a table or folder.
+
+    Raises:
+        RowError: with one reason of stage read or rules.
+    """
+    parsed = jsonl.loads_canonical(row.raw)
+    if "tuneset" not in parsed[0]:
+        return parse_example(row, seed=seed, check_types=check_types, parsed=parsed)
+    row, base = unwrap(row)
+    if not isinstance(row, Record):
+        return parse_example(row, seed=seed, check_types=check_types, base=base)
+    if recipe is None:
+        raise RowError("other_format", f"the row is of a {row.format}: replay it with its --prompt and --answer")
+    return recipe.example(row, base, seed=seed, check_types=check_types)

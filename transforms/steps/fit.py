@@ -1,0 +1,164 @@
+"""Fit images in a stage of their own: blocks with something to fit wait, every distinct image is rewritten exactly once.
+
+hold      OpenBlock -> blocks that are ready | blocks that wait | fit orders; what inspection found is stored first, and
+          what storage then says is what counts
+fit       orders, grouped by key -> outcomes; the image is created only if absent and carries its own facts
+recall    waiting blocks, once every order has its outcome -> OpenBlock with stored facts and fitted images
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
+
+from transforms.core.records import Block, FitOrder, Fitted, ImageFacts, OpenBlock
+from transforms.dataset.receipts import Ledgers
+from transforms.examples.tally import drop_bad_images
+from transforms.images.orders import Fitter, fit_image
+from transforms.images.sources import drop_after_inspection, resolve_images
+from transforms.storage import patiently, persistently, read_existing, store_for
+from transforms.storage.parallel import overlapped
+
+_TOGETHER = 8  # orders for each that is worked at once: only at their end does one wait for another
+
+
+@dataclass(kw_only=True)
+class HoldForFitting(beam.PTransform):
+    """OpenBlock -> (ready OpenBlocks, waiting Blocks, FitOrders)."""
+
+    fitter: Fitter
+
+    def expand(
+        self, blocks: beam.PCollection[OpenBlock]
+    ) -> tuple[beam.PCollection[OpenBlock], beam.PCollection[Block], beam.PCollection[FitOrder]]:
+        held = blocks | "Hold" >> beam.ParDo(_Hold(self.fitter)).with_output_types(OpenBlock).with_outputs(
+            "waiting", "orders", main="ready"
+        )
+        return held.ready, held.waiting, held.orders
+
+
+class _Hold(beam.DoFn):
+    def __init__(self, fitter: Fitter) -> None:
+        self._fitter = fitter
+
+    def process(self, opened: OpenBlock) -> Iterator[Any]:
+        fitter = self._fitter
+        wanted = any(fitter.order(facts) for facts in opened.facts.values())
+        if wanted:
+            opened.facts = patiently(store_facts, opened, fitter.ledgers)
+        opened = drop_after_inspection(opened, fitter.inspector.on_bad_image)
+        orders = used_orders(opened, fitter) if wanted else {}
+        if not orders:
+            yield opened
+            return
+        yield beam.pvalue.TaggedOutput("waiting", opened.block)
+        for order in orders.values():
+            yield beam.pvalue.TaggedOutput("orders", order)
+
+
+def used_orders(opened: OpenBlock, fitter: Fitter) -> dict[str, FitOrder]:
+    """The orders of the images that examples still use, by source: nothing else is worth a decode."""
+    orders: dict[str, FitOrder] = {}
+    for example in opened.examples:
+        for source in example.sources:
+            if source in opened.facts and source not in orders and (order := fitter.order(opened.facts[source])):
+                orders[source] = order
+    return orders
+
+
+def _facts_path(key: str, ledgers: Ledgers) -> str:
+    return ledgers.path(key, f"{ledgers.epoch}.facts")
+
+
+def store_facts(opened: OpenBlock, ledgers: Ledgers) -> dict[str, ImageFacts]:
+    """Store what inspection found, unless another execution did -> what is stored."""
+    path, store = _facts_path(opened.key, ledgers), store_for(ledgers.folder)
+    if store.create(path, json.dumps([asdict(facts) for facts in opened.facts.values()]).encode()):
+        return opened.facts
+    return load_facts(opened.key, ledgers)
+
+
+def load_facts(key: str, ledgers: Ledgers) -> dict[str, ImageFacts]:
+    data, _ = read_existing(_facts_path(key, ledgers))
+    return {facts["uri"]: ImageFacts(**facts) for facts in json.loads(data)}
+
+
+@dataclass(kw_only=True)
+class FitImages(beam.PTransform):
+    """FitOrders -> keys of the orders that have their outcome in storage, each distinct one worked once.
+
+    Args:
+      fitter: policy and places.
+      at_once: orders that a process works side by side: while one is decoded another is read or written.
+      min_ram: resource hint of the stage, such as "4GB"; "" on this machine, where a hint only doubles the worker processes.
+    """
+
+    fitter: Fitter
+    at_once: int
+    min_ram: str
+
+    def expand(self, orders: beam.PCollection[FitOrder]) -> beam.PCollection[str]:
+        fit = beam.ParDo(_Fit(self.fitter, self.at_once)).with_output_types(str)
+        return (
+            orders
+            | "Key by image" >> beam.Map(lambda order: (order.key, order))
+            | "Group equal images" >> beam.GroupByKey()  # (key, [FitOrder])
+            | "One of each" >> beam.MapTuple(lambda key, same: next(iter(same)))
+            | "Spread images" >> beam.Reshuffle()
+            | "Fit" >> (fit.with_resource_hints(min_ram=self.min_ram) if self.min_ram else fit)
+        )
+
+
+class _Fit(beam.DoFn):
+    """Some orders of a bundle at once. (A bundle that is tried again finds the outcomes of those that were done.)"""
+
+    def __init__(self, fitter: Fitter, at_once: int) -> None:
+        self._fitter, self._at_once = fitter, at_once
+
+    def start_bundle(self) -> None:
+        self._held: list[FitOrder] = []
+
+    def process(self, order: FitOrder) -> Iterator[str]:
+        self._held.append(order)
+        if len(self._held) >= _TOGETHER * self._at_once:
+            yield from self._fit()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        yield from map(GlobalWindows.windowed_value, self._fit())
+
+    def _fit(self) -> Iterator[str]:
+        orders, self._held = self._held, []
+        return overlapped(lambda order: persistently(fit_image, order, self._fitter), orders, self._at_once)
+
+
+@dataclass(kw_only=True)
+class TakeFitted(beam.PTransform):
+    """Waiting blocks, read and built again -> OpenBlocks with the stored facts and the outcomes of their orders."""
+
+    fitter: Fitter
+
+    def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
+        return blocks | "Take fitted images" >> beam.Map(take_fitted, self.fitter).with_output_types(OpenBlock)
+
+
+def take_fitted(opened: OpenBlock, fitter: Fitter) -> OpenBlock:
+    opened.facts = patiently(load_facts, opened.key, fitter.ledgers)
+    resolve_images(opened, fitter.inspector)
+    opened = drop_after_inspection(opened, fitter.inspector.on_bad_image)
+    for source, order in used_orders(opened, fitter).items():
+        data, _ = patiently(read_existing, fitter.outcome_path(order.key))
+        opened.fitted[source] = Fitted(**json.loads(data))
+    if any(fitted.reason for fitted in opened.fitted.values()):
+
+        def fault(source: str) -> tuple[str, str]:
+            fitted = opened.fitted.get(source)
+            return (fitted.reason, fitted.detail) if fitted else ("", "")
+
+        drop_bad_images(opened, fault, fitter.inspector.on_bad_image)
+    return opened

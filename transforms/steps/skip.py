@@ -1,0 +1,48 @@
+"""Skip what is committed: Block -> its receipt, of this run, of one that died or of an earlier night; or the block, to be worked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+
+from transforms.core.records import Block, Receipt
+from transforms.dataset.previous import Damaged, Earlier
+from transforms.dataset.receipts import BlockKeys, Ledgers
+from transforms.steps.finish import count
+from transforms.storage import patiently
+
+
+@dataclass(kw_only=True)
+class SkipCommitted(beam.PTransform):
+    """Blocks -> (receipts of those that are committed, the other blocks, damaged parts): resume, always on.
+
+    An earlier night's receipts count too, if there is one. A part is told by its URI; its block is among the others.
+    """
+
+    ledgers: Ledgers
+    key: BlockKeys
+    earlier: Earlier | None = None
+
+    def expand(
+        self, blocks: beam.PCollection[Block]
+    ) -> tuple[beam.PCollection[Receipt], beam.PCollection[Block], beam.PCollection[str]]:
+        found = blocks | "Look for receipts" >> beam.ParDo(_Find(self)).with_outputs("open", "damaged", main="done")
+        return found.done | "Count what is done" >> beam.Map(count), found.open, found.damaged
+
+
+class _Find(beam.DoFn):
+    def __init__(self, options: SkipCommitted) -> None:
+        self._ledgers, self._key, self._earlier = options.ledgers, options.key, options.earlier
+
+    def process(self, block: Block) -> Iterator[Any]:
+        key = self._key(block)
+        receipt = patiently(self._ledgers.find, block, key)
+        if receipt is None and self._earlier:
+            try:
+                receipt = patiently(self._earlier.find, block, key)
+            except Damaged as error:
+                yield beam.pvalue.TaggedOutput("damaged", error.part)
+        yield receipt if receipt else beam.pvalue.TaggedOutput("open", block)

@@ -1,0 +1,104 @@
+"""The only door to files: a URI -> the store of its scheme, one a process; and calls that are tried again while storage is away.
+
+What a store can do, and how it fails, is told in api.py; the stores stand beside it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from transforms.storage import throttling
+from transforms.storage.api import Changed, NotFound, Stat, Store, Unavailable, crc32c, is_local
+
+Result = TypeVar("Result")
+PAUSES = (1.0, 5.0)  # seconds
+
+
+class NoAccess(Exception):
+    """Storage can be asked nothing. Not a StorageError: it says nothing about an object, and no later read will do better."""
+
+
+class Untrusted(NoAccess):
+    """Whoever answers shows a certificate that cannot be verified."""
+
+
+def verified(read: tuple[bytes, Stat], size: int, checksum: int) -> Stat:
+    """The stat of a file that was read whole.
+
+    Raises:
+      Changed: its size or CRC32C is another.
+    """
+    data, found = read
+    if (len(data), crc32c(data)) != (size, checksum):
+        raise Changed(f"{found.uri}: its bytes are not those that were committed (size or CRC32C differs)")
+    return found
+
+
+_stores: dict[str, Store] = {}
+_stores_lock = threading.Lock()
+
+
+def store_for(uri: str) -> Store:
+    """The store of a URI's scheme, one per process."""
+    scheme = "" if is_local(uri) else uri.split("://", 1)[0]
+    store = _stores.get(scheme)
+    if store is None:
+        with _stores_lock:
+            store = _stores.get(scheme)
+            if store is None:
+                if scheme == "gs":
+                    from transforms.storage.gcs.store import GcsStore
+
+                    store = GcsStore()
+                elif scheme == "":
+                    from transforms.storage.local import LocalStore
+
+                    store = LocalStore()
+                else:
+                    from transforms.storage.beam_files import BeamStore
+
+                    store = BeamStore(scheme)
+                _stores[scheme] = store
+    return store
+
+
+def persistently(call: Callable[..., Result], *args: Any) -> Result:
+    """Call, and call again up to twice if storage is away: the runners at hand fail a job on the first exception."""
+    for pause in PAUSES:
+        try:
+            return call(*args)
+        except Unavailable:
+            time.sleep(pause)
+    return call(*args)
+
+
+def read_existing(uri: str) -> tuple[bytes, Stat]:
+    """Read what a create just said was there already.
+
+    Raises:
+      Unavailable: it is not found all the same, as behind a cache, or deleted in between.
+    """
+    try:
+        return store_for(uri).read(uri)
+    except NotFound as error:
+        raise Unavailable(f"{uri} exists, says one answer of storage, and does not, says the next") from error
+
+
+def exists(uri: str) -> bool:
+    """Whether there is such a file or object."""
+    try:
+        store_for(uri).stat(uri)
+    except NotFound:
+        return False
+    return True
+
+
+def patiently(call: Callable[..., Result], *args: Any) -> Result:
+    """`persistently`, in the thread of a bundle: what throttling cost is told to Beam."""
+    try:
+        return persistently(call, *args)
+    finally:
+        throttling.tell()

@@ -1,0 +1,185 @@
+"""What a store can do, and how it fails: one small contract for local paths, gs:// objects and what Beam can read.
+
+    stat, list, read            what is there; a read can name the generation it expects
+    create                      only if absent: the one primitive the commit protocol stands on
+    replace                     only if the generation is still the one that was seen
+    copy                        a whole object, only if absent; on the server, where there is one
+    join                        exactly these byte ranges, in this order, checked by CRC32C
+    delete                      missing ones are no error
+
+A local "generation" is SIZE-MTIME_NS. Other schemes are read through Beam's FileSystems (beam_files.py). Every failure is a
+`StorageError`; which one decides what a caller does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import google_crc32c
+
+from transforms.storage import NoAccess
+
+
+class StorageError(Exception):
+    """Storage could not do it. `reason` is the image reason that an inspection gives for it."""
+
+    reason = "image_timeout"
+
+
+class NotFound(StorageError):
+    reason = "image_not_found"
+
+
+class Forbidden(StorageError):
+    reason = "image_forbidden"
+
+
+class Refused(StorageError):
+    """Cloud Storage refused this object in another way, as a 400 for one under a customer-supplied key."""
+
+    reason = "image_forbidden"
+
+
+class NotAFile(StorageError):
+    reason = "not_a_file"
+
+
+class Unavailable(StorageError):
+    """No answer after the client's own retries: the block is tried again, and then the run."""
+
+
+class Changed(StorageError):
+    """The object is no longer the generation that was asked for."""
+
+    reason = "image_changed"
+
+
+class NoCredentials(NoAccess):
+    """There is nobody to ask as."""
+
+
+@dataclass(slots=True)  # not frozen: it is made for every look
+class Stat:
+    uri: str
+    size: int  # bytes
+    generation: str
+    encoding: str = ""  # Content-Encoding of a gs:// object: "gzip" if its bytes are stored compressed
+
+
+@dataclass(frozen=True)
+class Access:
+    """How this job reaches storage, beside credentials.
+
+    A process has one store per scheme, and those ask `access()`. A copy that is unpickled in another process sets it there, so
+    steps that open storage carry one.
+
+    user_project: that is billed for requests to requester-pays buckets.
+    """
+
+    user_project: str = ""
+
+    def __reduce__(self) -> tuple[Callable[[str], Access], tuple[str]]:
+        return reach, (self.user_project,)
+
+
+USUAL = Access()
+_access = USUAL
+
+
+def access() -> Access:
+    return _access
+
+
+def reach(user_project: str = "") -> Access:
+    """Let this process reach storage so from now on."""
+    global _access
+    _access = Access(user_project)
+    return _access
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A byte range [start, end) of an object of `size` bytes; `crc32c` is the whole object's (-1: not known)."""
+
+    uri: str
+    start: int
+    end: int
+    size: int
+    crc32c: int = -1
+
+
+class Store(Protocol):
+    def stat(self, uri: str) -> Stat: ...
+    def list(
+        self,
+        prefix: str,
+        *,
+        deep: bool = True,
+        start: str = "",
+        end: str = "",
+        page: int = 0,
+        without: Collection[str] = (),
+    ) -> Iterator[Stat]:
+        """What lies below a folder (`deep`) or directly in it, in the order of full names as bytes; nothing if it is missing.
+
+        Args:
+          start, end: only URIs from the one on, up to but without the other ("": no bound).
+          page: names a request, where there are requests (0: as many as it gives).
+          without: folders whose files are left out, and of which as little as can be is asked for.
+        """
+
+    def folders(self, folder: str) -> Iterator[tuple[Sequence[str], bool]]:
+        """Names of the folders directly in a folder, as URIs in order: for each request those it tells, and whether another follows.
+
+        Of a scheme that no dataset is written to there are none.
+        """
+
+    def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
+        """Bytes [start, end), fewer at the end of the object, and the object's stat, in one request."""
+
+    def verify(self, uri: str, size: int, crc32c: int) -> Stat:
+        """The stat of a file that has these bytes.
+
+        Raises:
+          Changed: it has others.
+        """
+
+    def create(self, uri: str, data: bytes, content_type: str = "") -> bool:
+        """Write it whole unless it exists; False: it existed, and is as it was."""
+
+    def replace(self, uri: str, data: bytes, generation: str) -> bool:
+        """Overwrite that generation ("": whatever is there); False: it is another by now."""
+
+    def renew(self, uri: str, data: bytes, generation: str) -> bool:
+        """Let what is there, of that generation and those bytes, be as if it were written now; False: it is another by now."""
+
+    def age(self, uri: str) -> tuple[str, float]:
+        """-> (generation, seconds since it was written): both times are told by the store, whatever clock this machine has."""
+
+    def copy(self, source: Stat, uri: str) -> bool:
+        """Write that generation ("": any) of another object of the same store to `uri` unless it exists; False: it existed.
+
+        Raises:
+          Changed: the source is another generation by now.
+        """
+
+    def join(self, uri: str, pieces: Sequence[Piece], content_type: str = "") -> tuple[Stat, int]:
+        """Write the pieces one after another to `uri`, replacing it; -> its stat and CRC32C."""
+
+    def delete(self, uris: Iterable[str]) -> None: ...
+    def remove_empty(self, folder: str) -> None:
+        """Remove folders that hold no file, where folders are things of their own."""
+
+
+def crc32c(data: bytes) -> int:
+    return int(google_crc32c.value(data))
+
+
+def join_uri(folder: str, name: str) -> str:
+    return folder.rstrip("/") + "/" + name if folder.rstrip("/") else "/" + name
+
+
+def is_local(uri: str) -> bool:
+    return "://" not in uri

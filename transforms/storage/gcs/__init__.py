@@ -1,0 +1,1 @@
+"""Cloud Storage as a store: connections, reads, composing, checks of buckets."""

@@ -1,0 +1,100 @@
+"""Overlap calls that wait for storage: (call, items) -> results in order, by one pool of threads that a process shares.
+
+However many blocks a process works on at once, no more than `threads` of these calls are under way in it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import islice
+from typing import TypeVar
+
+from transforms.storage import store_for, throttling
+from transforms.storage.api import is_local
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_lock = threading.Lock()
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+
+
+def overlapped(call: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
+    """Results in the order of the items. The calls begin now; take what they come to in the thread of a bundle.
+
+    A call must not overlap others in turn: it could wait for ever.
+    """
+    left, found = iter(enumerate(items)), dict[int, Result]()
+
+    def some() -> None:
+        """One thread's calls: `next` gives no two the same. A future for each call would cost as much as a request."""
+        try:
+            for at, item in left:
+                found[at] = call(item)
+        finally:
+            none_more()
+
+    def none_more() -> None:
+        deque(left, maxlen=0)  # after an error: what has not begun does not
+
+    def rest(begun: list[Future[None]]) -> Iterator[Result]:
+        try:
+            wait(begun)
+            for at in range(len(found)):
+                if at not in found:
+                    break
+                yield found.pop(at)
+            for one in begun:
+                one.result()
+        finally:
+            none_more()
+            throttling.tell()
+
+    # No items, as in every block of local images: no thread is begun for them.
+    return rest([_pool(threads).submit(some) for _ in range(min(threads, len(items)))])
+
+
+def ahead(items: Iterator[Item], most: int, threads: int) -> Iterator[Item]:
+    """The same items; from now on the next `most` of them are always under way in another thread."""
+
+    def some() -> list[Item]:
+        return list(islice(items, most))
+
+    def rest(begun: Future[list[Item]]) -> Iterator[Item]:
+        while found := begun.result():
+            begun = _pool(threads).submit(some)
+            yield from found
+
+    return rest(_pool(threads).submit(some))
+
+
+def read_each(uris: Sequence[str], at_once: int = 32) -> Iterator[bytes]:
+    """Objects whole, in order; `at_once` of them are read side by side, and held. Local files are read one after another."""
+
+    def read(uri: str) -> bytes:
+        return store_for(uri).read(uri)[0]
+
+    for at in range(0, len(uris), at_once):
+        some = uris[at : at + at_once]
+        yield from map(read, some) if is_local(some[0]) else overlapped(read, some, at_once)
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    key = os.getpid(), threads  # a forked child has none of its parent's threads
+    with _lock:
+        return _pools.get(key) or _pools.setdefault(key, _begin(threads))
+
+
+def _begin(threads: int) -> ThreadPoolExecutor:
+    """All of the threads, while none has work: begun beside others at work, each takes 5 ms."""
+    pool, begun = ThreadPoolExecutor(threads), threading.Event()
+    try:
+        for _ in range(threads):
+            pool.submit(begun.wait)
+    finally:
+        begun.set()
+    return pool
