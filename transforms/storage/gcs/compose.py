@@ -7,16 +7,13 @@ the way lies in `_tuneset/join/` beside the object, named by what it holds, and 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from transforms.storage.api import Changed, Forbidden, Piece, Stat, StorageError, Unavailable, crc32c
 from transforms.storage.gcs.client import split_object, split_uri
 from transforms.storage.gcs.crc32c import combine
-
-if TYPE_CHECKING:
-    from transforms.storage.gcs.store import GcsStore
 
 COMPOSE = 32  # sources of one compose: https://cloud.google.com/storage/docs/composite-objects, read 2026-11-22
 THREADS = 8  # requests of one join under way at once
@@ -33,8 +30,24 @@ class Source(NamedTuple):
     temporary: bool = False
 
 
-def join(store: GcsStore, uri: str, pieces: Sequence[Piece], content_type: str) -> tuple[Stat, int]:
+# (URI, at most COMPOSE sources, content type) -> the stat and CRC32C of the one object that they became.
+Compose = Callable[[str, Sequence[Source], str], tuple[Stat, int]]
+
+
+class Objects(Protocol):
+    """What joining asks of a store, beside composing."""
+
+    def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]: ...
+    def write(self, uri: str, data: bytes, content_type: str = "") -> Stat: ...
+    def delete(self, uris: Iterable[str]) -> None: ...
+
+
+def join(store: Objects, compose: Compose, uri: str, pieces: Sequence[Piece], content_type: str) -> tuple[Stat, int]:
     """As `Store.join`. An object that is not what its pieces promised is deleted again.
+
+    Args:
+      store: where the pieces lie.
+      compose: one request that composes objects of a bucket.
 
     Raises:
       Changed: a piece is not of the size or CRC32C given.
@@ -63,7 +76,7 @@ def join(store: GcsStore, uri: str, pieces: Sequence[Piece], content_type: str) 
             return sources[0]
         temporary = folder + _digest(sources)
         made.append(temporary)
-        stat, found = _checked(store, temporary, sources, "")
+        stat, found = _checked(store, compose, temporary, sources, "")
         return Source(split_uri(temporary)[1], stat.size, found, temporary=True)
 
     try:
@@ -72,7 +85,7 @@ def join(store: GcsStore, uri: str, pieces: Sequence[Piece], content_type: str) 
             while len(sources) > COMPOSE:
                 level = [sources[i : i + COMPOSE] for i in range(0, len(sources), COMPOSE)]
                 sources = list(pool.map(composed, level))
-        result = _checked(store, uri, sources, content_type)
+        result = _checked(store, compose, uri, sources, content_type)
     except Changed:
         store.delete(made)
         raise
@@ -80,14 +93,16 @@ def join(store: GcsStore, uri: str, pieces: Sequence[Piece], content_type: str) 
     return result
 
 
-def _checked(store: GcsStore, uri: str, sources: Sequence[Source], content_type: str) -> tuple[Stat, int]:
+def _checked(
+    store: Objects, compose: Compose, uri: str, sources: Sequence[Source], content_type: str
+) -> tuple[Stat, int]:
     """At most 32 sources into one object, checked against what they should come to."""
     size, expected = 0, 0
     for source in sources:
         size += source.size
         known = expected >= 0 and source.crc32c >= 0
         expected = combine(expected, source.crc32c, source.size) if known else -1
-    stat, found = store._compose(uri, sources, content_type)
+    stat, found = compose(uri, sources, content_type)
     if stat.size != size or (expected >= 0 and expected != found):
         store.delete([uri])
         raise Changed(
@@ -97,7 +112,7 @@ def _checked(store: GcsStore, uri: str, sources: Sequence[Source], content_type:
     return stat, found
 
 
-def _copied(store: GcsStore, piece: Piece) -> bytes:
+def _copied(store: Objects, piece: Piece) -> bytes:
     data, found = store.read(piece.uri, piece.start, piece.end)
     if found.size != piece.size or len(data) != piece.end - piece.start:
         raise Changed(f"{piece.uri} has {found.size} bytes, expected {piece.size}")

@@ -262,7 +262,7 @@ class GcsStore:
         raise Changed(f"{source.uri} is no longer generation {source.generation}, which was to be copied")
 
     def join(self, uri: str, pieces: Sequence[Piece], content_type: str = "") -> tuple[Stat, int]:
-        return compose.join(self, uri, pieces, content_type)
+        return compose.join(self, self._compose, uri, pieces, content_type)
 
     def _compose(self, uri: str, sources: Sequence[Source], content_type: str) -> tuple[Stat, int]:
         """At most 32 objects of one bucket into one -> its stat and CRC32C."""
