@@ -12,10 +12,12 @@ import os
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
-from beam_jobs.left_out import REWRITTEN
 from beam_jobs.options import OPTIONS, OptionError
 from beam_jobs.settings import Settings
 from transforms.core.places import inside, is_text
+from transforms.inputs.detect import detect
+from transforms.inputs.left_out import REWRITTEN, find_left_out, said_of_left_out
+from transforms.inputs.options import InputError
 from transforms.inputs.patterns import absolute, matches, static_folder
 from transforms.storage.api import is_local
 from transforms.storage.gcs.bucket_check import look_at_bucket
@@ -94,6 +96,22 @@ def on_this_machine(settings: Settings) -> Settings:
         previous=folder(settings.previous),
         uri_prefix=settings.uri_prefix.rstrip("/"),
     )
+
+
+def look_at_inputs(settings: Settings) -> tuple[Settings, list[str]]:
+    """The same settings with what each input is and the columns of images; what to say of it (detect.detect).
+
+    Raises:
+      OptionError: an input has no file, or is not what options say.
+    """
+    try:
+        options, warnings = find_left_out(settings.of_inputs)
+        options, said = detect(options)
+    except InputError as error:
+        raise OptionError(str(error)) from None
+    told_by_files = ("image_column", "split_column", "upright", "left_out", "inputs")
+    settings = dataclasses.replace(settings, **{name: getattr(options, name) for name in told_by_files})
+    return settings, said + said_of_left_out(options) + warnings
 
 
 def check_folders(settings: Settings, remote: bool) -> None:

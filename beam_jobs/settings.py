@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -17,10 +17,9 @@ from transforms.core.records import Input
 from transforms.examples.prompt_templates import TemplateError, parse_template
 from transforms.examples.recipe import Recipe
 from transforms.examples.splits import Splits, parse_splits
-from transforms.inputs.csv_dialect import Wanted
+from transforms.inputs.csv_dialect import DELIMITERS, Wanted
+from transforms.inputs.options import InputOptions
 from transforms.storage.api import is_local
-
-DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
 
 
 @dataclass(frozen=True)
@@ -102,20 +101,19 @@ class Settings:
         return float(self.sample) if self.sample and "." in self.sample else None
 
     @cached_property
+    def of_inputs(self) -> InputOptions:
+        """Those of them that say something of the inputs."""
+        return InputOptions(**{one.name: getattr(self, one.name) for one in fields(InputOptions)})
+
+    @property
     def recipe(self) -> Recipe | None:
         """How rows of other formats than Gemini's become examples; None without --prompt."""
-        prompt, answer, system = (
-            parse_template(text) if text else None for text in (self.prompt, self.answer, self.system)
-        )
-        splits = tuple(name for name in (self.split_by, self.split_column) if name)
-        return Recipe(prompt, answer, system, self.image_column, splits) if prompt else None
+        return self.of_inputs.recipe
 
     @property
     def wanted(self) -> Wanted:
         """What is said of the files of tables."""
-        delimiter = "" if self.delimiter == "auto" else DELIMITERS.get(self.delimiter, self.delimiter)
-        encoding = "utf-8" if self.encoding == "auto" else self.encoding
-        return Wanted(delimiter, self.header, encoding, self.recipe.columns if self.recipe else ())
+        return self.of_inputs.wanted
 
     def shaping(self) -> dict[str, Any]:
         """The options that can change a byte of a block, as JSON."""

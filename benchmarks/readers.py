@@ -22,10 +22,9 @@ import pyarrow.parquet as pq
 from common import Report, arguments, run, workdir
 
 from beam_jobs.job import Plan
-from beam_jobs.preflight import on_this_machine
+from beam_jobs.preflight import look_at_inputs, on_this_machine
 from beam_jobs.settings import parse
 from transforms.dataset.claim import Claim
-from transforms.inputs.detect import detect
 from transforms.inputs.lines import read_block
 from transforms.inputs.rows import build_examples
 from transforms.steps.listing import ListBlocks, listed_blocks
@@ -64,7 +63,7 @@ def write(kind: str, folder: Path, rows: int) -> Path:
 def ours(path: Path, kind: str) -> int:
     answer = "{path.parent}" if kind == "folder" else "{brand,colour,note|object}"
     argv = ["--input", str(path), "--output", f"{path}-out", "--prompt", "Describe the product.", "--answer", answer]
-    settings, _ = detect(on_this_machine(parse(argv)))
+    settings, _ = look_at_inputs(on_this_machine(parse(argv)))
     plan = Plan(settings, Claim("", 0, False), False)
     quiet_collector()
     rows = 0

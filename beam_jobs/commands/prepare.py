@@ -19,7 +19,6 @@ from beam_jobs.engines import NoEngine, check_engine
 from beam_jobs.graph import build
 from beam_jobs.image_folders import check_image_folder, settle_image_folder
 from beam_jobs.job import Plan
-from beam_jobs.left_out import find_left_out, said_of_left_out
 from beam_jobs.manifests import differences, read_manifest
 from beam_jobs.nights import choose_night
 from beam_jobs.options import OptionError
@@ -30,6 +29,7 @@ from beam_jobs.preflight import (
     check_buckets,
     check_folders,
     is_remote,
+    look_at_inputs,
     on_this_machine,
     runner_of,
     template_location,
@@ -42,7 +42,6 @@ from transforms.core.output_names import CLAIM, FAILURE, MANIFEST, WORK
 from transforms.dataset.claim import Answer, Claim, Claimed, Job, hand_over_claim, release_claim, still_ours, take_claim
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.sweep import owned_files, remove_dataset, sweep_folder
-from transforms.inputs.detect import detect
 from transforms.storage import NoAccess, exists, store_for
 from transforms.storage.api import Forbidden, NotFound, StorageError, Unavailable, reach
 
@@ -66,9 +65,7 @@ def prepare(argv: Sequence[str]) -> int:
             console.say(screen.sealed_before(manifest, settings))
             return SEALED
         check_engine(runner_of(settings), beam_options(settings))
-        settings, warnings = find_left_out(settings)
-        settings, told = detect(settings)
-        told += said_of_left_out(settings) + warnings
+        settings, told = look_at_inputs(settings)
         check_image_folder(Plan(settings, Claim("", 0, False), remote))
         if trial:
             check_apart(settings)

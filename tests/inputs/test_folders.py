@@ -22,12 +22,11 @@ from laws import counters, lines, rejections, texts, uris
 
 from beam_jobs.commands.prepare import prepare
 from beam_jobs.job import Plan
-from beam_jobs.preflight import on_this_machine
+from beam_jobs.preflight import look_at_inputs, on_this_machine
 from beam_jobs.settings import parse
 from transforms.core.records import Block, Extent, Input
 from transforms.dataset.claim import Claim
 from transforms.dataset.receipts import Ledgers
-from transforms.inputs.detect import detect
 from transforms.inputs.folder import read_folder
 from transforms.inputs.packing import Skipped, pack_files, pack_images
 from transforms.inputs.patterns import list_pattern
@@ -271,7 +270,7 @@ def test_a_dataset_in_a_folder_of_images_is_read_unless_folder_is_named(run: Run
 
 def plan_of(source: Path, *flags: str) -> Plan:
     argv = ["--input", str(source), "--output", f"{source}-out", "--prompt", "x", *flags]
-    return Plan(detect(on_this_machine(parse(argv)))[0], Claim("run", 1, False), False)
+    return Plan(look_at_inputs(on_this_machine(parse(argv)))[0], Claim("run", 1, False), False)
 
 
 def keys_of(source: Path, *flags: str) -> list[str]:

@@ -21,12 +21,11 @@ from laws import counters, lines, rejections, texts, uris
 from beam_jobs.commands.prepare import prepare
 from beam_jobs.commands.preview import listing_of, trial_of
 from beam_jobs.job import Plan
-from beam_jobs.preflight import on_this_machine
+from beam_jobs.preflight import look_at_inputs, on_this_machine
 from beam_jobs.settings import parse
 from transforms.core.records import OpenBlock
 from transforms.dataset.claim import Claim
 from transforms.inputs.csv_record_ends import RecordEnds, cut_records
-from transforms.inputs.detect import detect
 from transforms.steps.listing import listed_blocks
 
 ASK = ("--prompt", "What is {id}?", "--answer", "{label}", "--splits", "train=1")
@@ -66,7 +65,7 @@ def prompts(found: laws.Folder) -> list[str]:
 
 def tried(source: str, *flags: str) -> list[OpenBlock]:
     """The blocks of a job, each as far as it goes without Beam and without writing."""
-    settings, _ = detect(on_this_machine(parse(["--input", source, "--output", f"{source}-out", *flags])))
+    settings, _ = look_at_inputs(on_this_machine(parse(["--input", source, "--output", f"{source}-out", *flags])))
     plan = Plan(settings, Claim("", 0, False), False)
     return [trial_of(plan).open(block) for block in listed_blocks(listing_of(plan))]
 

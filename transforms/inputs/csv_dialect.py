@@ -27,7 +27,7 @@ ENCODINGS = (
     "cp1252",
     "ascii",
 )  # in all of them quotes, delimiters and line ends are single ASCII bytes
-_DELIMITERS = (",", "\t", ";", "|")
+DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
 _NO_TEXT = {b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP file or a spreadsheet (which can be saved as CSV)"}
 _IMAGE_NAMES = (
     "image", "images", "image_uri", "image_url", "image_path", "image_file", "file_name", "filename", "img", "picture",
@@ -173,7 +173,7 @@ def _delimiter(uri: str, head: bytes, wanted: Wanted) -> str:
     if name.endswith(_TSV):
         return "\t"
     text, best, most = _head_text(head, wanted.encoding), ",", 1
-    for delimiter in _DELIMITERS:
+    for delimiter in DELIMITERS.values():
         try:
             sizes = [len(record) for record in _records(text, delimiter, len(head) < HEAD)]
         except RowError:

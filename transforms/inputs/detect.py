@@ -11,9 +11,6 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from beam_jobs.left_out import in_words, left_out_of
-from beam_jobs.options import OptionError
-from beam_jobs.settings import Settings
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent, Input
@@ -31,6 +28,8 @@ from transforms.inputs.csv_dialect import (
     shown,
 )
 from transforms.inputs.cutting import SUFFIXES, head_of
+from transforms.inputs.left_out import in_words, left_out_of
+from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.parquet.blocks import used_columns
 from transforms.inputs.parquet.files import footer_of
 from transforms.inputs.parquet.schema import holds_bytes
@@ -45,56 +44,56 @@ _LOOKED_AT = 100  # lines of JSON
 _MANY = 10_000  # files of a folder of images, among which no dataset was found
 
 
-def detect(settings: Settings) -> tuple[Settings, list[str]]:
-    """The same settings with what each input is and the columns of images; what to say, nothing if all are Gemini's rows.
+def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
+    """The same options with what each input is and the columns of images; what to say, nothing if all are Gemini's rows.
 
     Raises:
-      OptionError: an input has no file, or is not what options say.
+      InputError: an input has no file, or is not what options say.
     """
-    looks = [look for pattern in settings.input for look in look_at(pattern, settings)]
-    given = [name for name in _TEMPLATES if getattr(settings, name)]
+    looks = [look for pattern in options.input for look in look_at(pattern, options)]
+    given = [name for name in _TEMPLATES if getattr(options, name)]
     if given and not any(look.format != "gemini" or look.replay for look in looks):
-        raise OptionError(
-            f"--{given[0]} is for rows of tables and folders, but {settings.input[0]} holds Gemini's rows: leave it out, or "
+        raise InputError(
+            f"--{given[0]} is for rows of tables and folders, but {options.input[0]} holds Gemini's rows: leave it out, or "
             "name another --input_format"
         )
-    settings, split = split_folders(settings, looks)
+    options, split = split_folders(options, looks)
     formats = {look.format for look in looks}
-    if "automl" in formats <= {"automl", "gemini"} and not (settings.split_by or settings.split_column):
-        settings = replace(settings, split_column="ml_use")
+    if "automl" in formats <= {"automl", "gemini"} and not (options.split_by or options.split_column):
+        options = replace(options, split_column="ml_use")
         split.append("ml_use decides the split where it is given (--split_column ml_use)")
-    if not settings.upright and any(look.boxes(settings) for look in looks):
-        settings = replace(settings, upright=True)
+    if not options.upright and any(look.boxes(options) for look in looks):
+        options = replace(options, upright=True)
         split.append(
             "images with a rotation tag are rewritten upright (--upright): boxes are of the picture as it is shown"
         )
     for look in looks:
-        settings = look.fill(settings)
-    settings = replace(settings, inputs=tuple(look.input for look in looks))
+        options = look.fill(options)
+    options = replace(options, inputs=tuple(look.input for look in looks))
     if all(look.format == "gemini" for look in looks):
-        return settings, unknown_columns(settings, looks)
-    return settings, [look.said for look in looks] + split + unknown_columns(settings, looks)
+        return options, unknown_columns(options, looks)
+    return options, [look.said for look in looks] + split + unknown_columns(options, looks)
 
 
-def unknown_columns(settings: Settings, looks: list[Look]) -> list[str]:
+def unknown_columns(options: InputOptions, looks: list[Look]) -> list[str]:
     """Warnings: columns that are to decide the split and stand in none of the first rows, which Gemini's rows need not have."""
     return [
-        f"! the first rows of {look.pattern} have no {getattr(settings, name)!r} (--{name})"
+        f"! the first rows of {look.pattern} have no {getattr(options, name)!r} (--{name})"
         for look in looks
         if look.format == "gemini" and not look.replay
         for name in ("split_by", "split_column")
-        if getattr(settings, name) and getattr(settings, name) not in look.first_keys()
+        if getattr(options, name) and getattr(options, name) not in look.first_keys()
     ]
 
 
-def look_at(pattern: str, settings: Settings) -> list[Look]:
+def look_at(pattern: str, options: InputOptions) -> list[Look]:
     """An input as what it is; a folder of images with metadata beside them is the tables that these are."""
-    look = Look(pattern, settings)
+    look = Look(pattern, options)
     if look.format != "folder" or not is_folder(pattern):
         return [look]
-    places = split_places(look.base, settings)
+    places = split_places(look.base, options)
     tables = [
-        Look(uri, replace(settings, input_format="table")) for uri in metadata_files([look.base, *places.values()])
+        Look(uri, replace(options, input_format="table")) for uri in metadata_files([look.base, *places.values()])
     ]
     for table in tables:
         table.base = look.base
@@ -106,24 +105,24 @@ def metadata_files(folders: Iterable[str]) -> list[str]:
     return [uri for folder in folders for kind in ("csv", "jsonl") if exists(uri := f"{folder}/metadata.{kind}")]
 
 
-def split_places(folder: str, settings: Settings) -> dict[str, str]:
+def split_places(folder: str, options: InputOptions) -> dict[str, str]:
     """Where folders of a split may lie, by name: a dataset may be called `test` too."""
     places = {name: f"{folder}/{name}" for name in _SPLIT_FOLDERS}
-    return {name: place for name, place in places.items() if place not in (settings.output, *settings.left_out)}
+    return {name: place for name, place in places.items() if place not in (options.output, *options.left_out)}
 
 
-def split_folders(settings: Settings, looks: list[Look]) -> tuple[Settings, list[str]]:
+def split_folders(options: InputOptions, looks: list[Look]) -> tuple[InputOptions, list[str]]:
     """Let folders called train, validation, test decide the split, if all inputs have them and no option decides it."""
-    if settings.split_by or settings.split_column or not all(look.base for look in looks):
-        return settings, []
+    if options.split_by or options.split_column or not all(look.base for look in looks):
+        return options, []
     there: dict[str, None] = {}
     for base in dict.fromkeys(look.base for look in looks):
-        places = split_places(base, settings)
+        places = split_places(base, options)
         names = [name for name, place in places.items() if next(store_for(base).list(place), None)]
         if len({split_word(name) for name in names}) < 2:
-            return settings, []
+            return options, []
         there.update(dict.fromkeys(names))
-    return replace(settings, split_column="path.1"), [
+    return replace(options, split_column="path.1"), [
         f"folders {', '.join(there)} decide the split (--split_column path.1)"
     ]
 
@@ -131,11 +130,11 @@ def split_folders(settings: Settings, looks: list[Look]) -> tuple[Settings, list
 class Look:
     """What one input is. `said` tells a person, with the options that override it."""
 
-    def __init__(self, pattern: str, settings: Settings) -> None:
+    def __init__(self, pattern: str, options: InputOptions) -> None:
         self.pattern, self.replay, self.base = pattern, False, ""
-        self._left_out = left_out_of(pattern, settings.left_out)
-        self._templates = bool(settings.prompt or settings.answer or settings.image_column)
-        named, file = self._first(settings)
+        self._left_out = left_out_of(pattern, options.left_out)
+        self._templates = bool(options.prompt or options.answer or options.image_column)
+        named, file = self._first(options)
         self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
         if named == "folder":
             self.format, self.base = "folder", static_folder(pattern).rstrip("/")
@@ -143,8 +142,8 @@ class Look:
             return
         self._head = head_of(self._extent)
         if kind := no_text(self._head):
-            raise OptionError(f"{file.uri} is {kind}: expected JSON lines, CSV or TSV in UTF-8, Parquet, or images")
-        self.format = self._format(named, settings)
+            raise InputError(f"{file.uri} is {kind}: expected JSON lines, CSV or TSV in UTF-8, Parquet, or images")
+        self.format = self._format(named, options)
         what = "rejected rows, to be tried again" if self.replay else "Gemini's rows, one a line"
         self.said = f"{pattern}: {what} (--input_format)"
 
@@ -152,9 +151,9 @@ class Look:
     def input(self) -> Input:
         return Input(self.pattern, self.format, self.base, self._left_out)
 
-    def _first(self, settings: Settings) -> tuple[str, Stat]:
+    def _first(self, options: InputOptions) -> tuple[str, Stat]:
         """The format, as far as names tell it, and the first file of it."""
-        named, folder = settings.input_format, is_folder(self.pattern)
+        named, folder = options.input_format, is_folder(self.pattern)
         lines = ("gemini", "table") if self._templates else ("gemini",)
 
         def enough(found: dict[str, Stat], number: int) -> bool:
@@ -164,7 +163,7 @@ class Look:
             return not folder or rows or ("folder" in found and number > _MANY)
 
         try:
-            found = first_files(self.pattern, (*self._left_out, settings.output), enough)
+            found = first_files(self.pattern, (*self._left_out, options.output), enough)
         except NotFound:
             found = {}
         if named != "auto":
@@ -177,20 +176,20 @@ class Look:
                 return "folder", found["folder"]
             name = next((name for name in found if name in ("gemini", "table")), next(iter(found)))
             return ("folder" if name == "folder" else "auto"), found[name]
-        raise OptionError(self._nothing(named, settings))
+        raise InputError(self._nothing(named, options))
 
-    def _nothing(self, named: str, settings: Settings) -> str:
+    def _nothing(self, named: str, options: InputOptions) -> str:
         """What is said of an input without a file to read."""
         start, hint = f"--input {self.pattern} finds no file to read", ""
         if self._left_out:
             hint = f"; left out what Tuneset wrote: {in_words(self._left_out)}"
         elif is_local(self.pattern):
             if static_folder(self.pattern) != os.path.dirname(self.pattern) or os.path.exists(self.pattern):
-                other = next(list_pattern(self.pattern, without=(settings.output,)), None)
+                other = next(list_pattern(self.pattern, without=(options.output,)), None)
                 hint = f"; {posixpath.basename(other.uri)} is none of them" if other else ""
             elif not os.path.lexists(self.pattern):
                 comma = (
-                    "; commas part inputs: for one in a name write ?, as in 'a?b/*'" if len(settings.input) > 1 else ""
+                    "; commas part inputs: for one in a name write ?, as in 'a?b/*'" if len(options.input) > 1 else ""
                 )
                 return f"{start}: there is nothing of this name{comma}"
         elif not self.pattern.endswith("/"):
@@ -204,12 +203,12 @@ class Look:
         given = endings.get(named, "*.jsonl, *.csv, *.tsv, *.parquet, or images")
         return f"{start} (of a folder: {given}, text also with .gz{hint})"
 
-    def _format(self, named: str, settings: Settings) -> str:
+    def _format(self, named: str, options: InputOptions) -> str:
         kind = kind_of(self._extent.uri, self._head)
         if kind == "parquet":
             return "table"
         if kind == "csv":
-            if named == "automl" or (named == "auto" and self._automl_cells(settings)):
+            if named == "automl" or (named == "auto" and self._automl_cells(options)):
                 return "automl"
             plain = not self._templates and not self._extent.uri.lower().endswith(SUFFIXES["table"])
             return "gemini" if named == "gemini" or (named == "auto" and plain) else "table"
@@ -223,22 +222,22 @@ class Look:
             return "automl"
         return "table" if self._templates and "contents" not in keys else "gemini"
 
-    def _automl_cells(self, settings: Settings) -> bool:
+    def _automl_cells(self, options: InputOptions) -> bool:
         """Whether CSV is AutoML's: by its first row, unless options name columns that AutoML has not."""
         try:
-            records = first_records(self._extent.uri, self._head, settings.wanted)
+            records = first_records(self._extent.uri, self._head, options.wanted)
         except RowError:
             return False
-        columns = settings.recipe.columns if settings.recipe else settings.image_column
+        columns = options.recipe.columns if options.recipe else options.image_column
         return bool(records) and is_automl_row(records[0]) and set(columns) <= set(COLUMNS)
 
-    def boxes(self, settings: Settings) -> bool:
+    def boxes(self, options: InputOptions) -> bool:
         """Whether the first rows are of object detection."""
         if self.format != "automl":
             return False
         if kind_of(self._extent.uri, self._head) == "jsonl":
             return "boundingBoxAnnotations" in self.first_keys()
-        return any(map(has_box, first_records(self._extent.uri, self._head, settings.wanted)))
+        return any(map(has_box, first_records(self._extent.uri, self._head, options.wanted)))
 
     def first_keys(self) -> dict[str, object]:
         """Keys of the first lines of JSON, in order, each with a value."""
@@ -250,60 +249,56 @@ class Look:
                 continue
         return keys
 
-    def fill(self, settings: Settings) -> Settings:
-        """Settings with what this input tells: the columns of a table's images.
+    def fill(self, options: InputOptions) -> InputOptions:
+        """InputOptions with what this input tells: the columns of a table's images.
 
         Raises:
-          OptionError: what it needs is not given, or is not there.
+          InputError: what it needs is not given, or is not there.
         """
         if self.format == "table":
-            return self._table(settings)
+            return self._table(options)
         if self.format == "automl":
-            self._check_recipe(settings, "AutoML's rows", COLUMNS, "AutoML's rows have")
-            answer = "{boxes|json}" if self.boxes(settings) else "{labels}"
+            self._check_recipe(options, "AutoML's rows", COLUMNS, "AutoML's rows have")
+            answer = "{boxes|json}" if self.boxes(options) else "{labels}"
             self.said = f"{self.pattern}: AutoML's rows (--input_format)"
-            self.said += "" if settings.answer else f"; answers are --answer '{answer}'"
+            self.said += "" if options.answer else f"; answers are --answer '{answer}'"
         if self.format == "folder":
             has = "an image of a folder has path, sidecar and"
-            self._check_recipe(settings, "images", ("image", "sidecar"), has)
-            self.said += (
-                "" if settings.answer else "; answers are the names of their folders (--answer '{path.parent}')"
-            )
-        return settings
+            self._check_recipe(options, "images", ("image", "sidecar"), has)
+            self.said += "" if options.answer else "; answers are the names of their folders (--answer '{path.parent}')"
+        return options
 
-    def _check_recipe(self, settings: Settings, what: str, columns: Sequence[str], there_are: str) -> None:
+    def _check_recipe(self, options: InputOptions, what: str, columns: Sequence[str], there_are: str) -> None:
         """Of rows whose columns are always the same."""
-        if not settings.recipe:
-            raise OptionError(
-                f"{self.pattern} holds {what}: --prompt is missing. For example: --prompt 'What is this?'"
-            )
+        if not options.recipe:
+            raise InputError(f"{self.pattern} holds {what}: --prompt is missing. For example: --prompt 'What is this?'")
         try:
-            check_columns(columns, settings.recipe.columns, there_are)
+            check_columns(columns, options.recipe.columns, there_are)
         except RowError as error:
-            raise OptionError(f"{self.pattern}: {error.detail}") from None
+            raise InputError(f"{self.pattern}: {error.detail}") from None
 
-    def _table(self, settings: Settings) -> Settings:
+    def _table(self, options: InputOptions) -> InputOptions:
         uri = self._extent.uri
         try:
-            names, values = self._columns(uri, settings)
+            names, values = self._columns(uri, options)
             for option in ("prompt", "answer"):
-                if not getattr(settings, option):
-                    raise OptionError(
+                if not getattr(options, option):
+                    raise InputError(
                         f"{uri} is a table with the columns {shown(names)}: --{option} is missing. For example: "
                         "--prompt 'What is this?' --answer '{" + (names[-1] if names else "label") + "}'"
                     )
-            if not settings.image_column:
-                settings = replace(settings, image_column=(image_column_of(names, values),))
-            assert settings.recipe
-            check_columns(names, settings.recipe.columns, "the columns are")
+            if not options.image_column:
+                options = replace(options, image_column=(image_column_of(names, values),))
+            assert options.recipe
+            check_columns(names, options.recipe.columns, "the columns are")
         except RowError as error:
-            raise OptionError(f"{uri}: {error.detail}") from None
-        self.said += f"; images in {shown(settings.image_column)} (--image_column)"
-        return settings
+            raise InputError(f"{uri}: {error.detail}") from None
+        self.said += f"; images in {shown(options.image_column)} (--image_column)"
+        return options
 
-    def _columns(self, uri: str, settings: Settings) -> tuple[list[str], dict[str, object]]:
+    def _columns(self, uri: str, options: InputOptions) -> tuple[list[str], dict[str, object]]:
         """Names of the columns, and the values of one row."""
-        wanted: Wanted = settings.wanted
+        wanted: Wanted = options.wanted
         if not self._head.strip():
             raise RowError(
                 "missing_column", "there is no row to tell the columns by: is the file empty, or its .gz damaged?"
@@ -319,7 +314,7 @@ class Look:
             self.said = f"{start} of JSON lines"
             keys = self.first_keys()
             return list(keys), keys
-        if settings.encoding == "auto":
+        if options.encoding == "auto":
             check_utf8(self._head)
         records = first_records(uri, self._head, replace(wanted, delimiter=dialect.delimiter))
         rows = records[1:] if dialect.header else records

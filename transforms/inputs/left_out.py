@@ -7,10 +7,9 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from beam_jobs.options import OptionError
-from beam_jobs.settings import Settings
 from transforms.core.places import inside
 from transforms.core.records import Input
+from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.own_datasets import find_own_datasets, is_own_dataset
 from transforms.inputs.patterns import is_folder, is_glob, matches, static_folder
 from transforms.storage.api import is_local, join_uri
@@ -20,33 +19,33 @@ _WRITTEN = ("train.jsonl", "rejected.jsonl", "examples.parquet", REWRITTEN, f"im
 _SHOWN = 10  # folders of a list
 
 
-def find_left_out(settings: Settings) -> tuple[Settings, list[str]]:
-    """-> (settings that know what inputs leave out, warnings that not everything below an input was looked into).
+def find_left_out(options: InputOptions) -> tuple[InputOptions, list[str]]:
+    """-> (options that know what inputs leave out, warnings that not everything below an input was looked into).
 
     Raises:
-      OptionError: an input is itself a dataset of ours.
+      InputError: an input is itself a dataset of ours.
     """
     folders: set[str] = set()
     warnings: list[str] = []
-    for pattern in settings.input:
+    for pattern in options.input:
         if not _reads_below(pattern):
             continue
         root = _root(pattern)
         if is_folder(pattern) and is_own_dataset(root):
-            raise OptionError(
+            raise InputError(
                 f"--input {pattern} is a dataset that Tuneset wrote: its lines would be read beside those that it rejected. Name "
                 f"what is to be read of it, as {join_uri(root, 'train.jsonl')} or {join_uri(root, 'images/')}"
             )
-        own = find_own_datasets(root, settings.output)
+        own = find_own_datasets(root, options.output)
         folders.update(own.folders)
         if not own.whole:
             warnings.append(
                 f"! {pattern} holds too many folders to look for datasets of Tuneset's in all of them: if there is one, its "
                 "rows and images are read as input. A narrower --input avoids that."
             )
-        named = (_as_listed(root, folder) for folder in (settings.image_folder, settings.previous, settings.output))
-        folders.update(folder for folder in named if folder not in ("", settings.output))
-    return replace(settings, left_out=tuple(sorted(folders))), warnings
+        named = (_as_listed(root, folder) for folder in (options.image_folder, options.previous, options.output))
+        folders.update(folder for folder in named if folder not in ("", options.output))
+    return replace(options, left_out=tuple(sorted(folders))), warnings
 
 
 def left_out_of(pattern: str, folders: Iterable[str]) -> tuple[str, ...]:
@@ -57,11 +56,11 @@ def left_out_of(pattern: str, folders: Iterable[str]) -> tuple[str, ...]:
     return tuple(folder for folder in folders if folder != root and inside(folder, root))
 
 
-def said_of_left_out(settings: Settings) -> list[str]:
+def said_of_left_out(options: InputOptions) -> list[str]:
     """Lines for a person: which folders each input leaves out."""
     lines = []
-    for input in settings.inputs:
-        folders = [folder for folder in input.left_out if _would_read(input, folder, folder == settings.image_folder)]
+    for input in options.inputs:
+        folders = [folder for folder in input.left_out if _would_read(input, folder, folder == options.image_folder)]
         if folders:
             lines.append(
                 f"! {input.pattern}: left out what Tuneset wrote: {in_words(folders)}. To read some of it, name a file or folder "
