@@ -177,6 +177,20 @@ def check(settings: Settings) -> None:
     Raises:
       OptionError: with what was found and what was expected.
     """
+    for check_some in (
+        _check_numbers,
+        _check_places,
+        _check_rows,
+        _check_running,
+        _check_images,
+        _check_looking,
+        _check_splits,
+    ):
+        check_some(settings)
+
+
+def _check_numbers(settings: Settings) -> None:
+    """The least that numbers may be."""
     for name, least in (
         ("max_images", 1),
         ("max_image_bytes", 1024),
@@ -189,6 +203,10 @@ def check(settings: Settings) -> None:
     ):
         if getattr(settings, name) < least:
             raise OptionError(f"--{name} {getattr(settings, name)}: expected at least {least}")
+
+
+def _check_places(settings: Settings) -> None:
+    """Folders and prefixes."""
     for prefix in settings.allow_prefix:
         if "://" in prefix and not prefix.startswith(("gs://", "file://")):
             raise OptionError(
@@ -205,18 +223,18 @@ def check(settings: Settings) -> None:
             "--previous needs --image_folder FOLDER, the same every night: rewritten images would lie in each night's own "
             "folder otherwise, and no block of one night could be used in another"
         )
-    if settings.threads > 256:
+    if settings.uri_prefix and not settings.uri_prefix.startswith("gs://"):
+        raise OptionError(f"--uri_prefix {settings.uri_prefix}: expected gs://BUCKET/FOLDER")
+    if settings.uri_prefix and settings.output.startswith("gs://"):
+        raise OptionError("--uri_prefix is for a local --output; a gs:// output names its images as they are")
+    if re.search(r"[*?#\[\]]", settings.uri_prefix):
         raise OptionError(
-            f"--threads {settings.threads}: expected at most 256, for that many connections are kept open"
+            f"--uri_prefix {settings.uri_prefix}: gcloud takes *, ?, #, [ and ] for patterns: choose another"
         )
-    if settings.stage == "copy" and not settings.output.startswith("gs://"):
-        raise OptionError("--stage copy copies within Cloud Storage, so --output must be gs://BUCKET/...")
-    if settings.stage == "copy" and settings.verify == "none":
-        raise OptionError(
-            "--verify none looks at no image, so --stage copy cannot tell which conform: use another level"
-        )
-    if not 0 <= settings.max_rejected_fraction <= 1:
-        raise OptionError(f"--max_rejected_fraction {settings.max_rejected_fraction}: expected a number from 0 to 1")
+
+
+def _check_rows(settings: Settings) -> None:
+    """How rows are read, and what they become."""
     for name in ("prompt", "answer", "system"):
         try:
             parse_template(getattr(settings, name))
@@ -228,24 +246,62 @@ def check(settings: Settings) -> None:
         raise OptionError(
             f"--delimiter {shown(settings.delimiter)}: expected one ASCII character, or {', '.join(DELIMITERS)}"
         )
+
+
+def _check_running(settings: Settings) -> None:
+    """How the job runs, and when it ends."""
+    if settings.threads > 256:
+        raise OptionError(
+            f"--threads {settings.threads}: expected at most 256, for that many connections are kept open"
+        )
+    if not 0 <= settings.max_rejected_fraction <= 1:
+        raise OptionError(f"--max_rejected_fraction {settings.max_rejected_fraction}: expected a number from 0 to 1")
     if settings.decode_memory < 0:
         raise OptionError(f"--decode_memory {settings.decode_memory}: expected megabytes, or 0 for 400 a core")
-    if not 1 <= settings.min_quality <= 95:
-        raise OptionError(f"--min_quality {settings.min_quality}: expected a JPEG quality from 1 to 95")
-    if settings.max_side != settings.profile.longest_side and settings.oversize != "resize":
-        raise OptionError(f"--max_side {settings.max_side} is for --oversize resize: add it, or leave --max_side out")
     if settings.preview < 0:
         raise OptionError(f"--preview {settings.preview}: expected a number of examples")
     if settings.preview and settings.dry_run:
         raise OptionError("--preview and --dry_run: give one of them")
     if settings.dry_run and settings.no_wait:
         raise OptionError("--dry_run has its answer at the end: leave --no_wait out")
+
+
+def _check_images(settings: Settings) -> None:
+    """What becomes of images."""
+    if not 1 <= settings.min_quality <= 95:
+        raise OptionError(f"--min_quality {settings.min_quality}: expected a JPEG quality from 1 to 95")
+    if settings.max_side != settings.profile.longest_side and settings.oversize != "resize":
+        raise OptionError(f"--max_side {settings.max_side} is for --oversize resize: add it, or leave --max_side out")
     known = ("png", "jpeg", "webp", "heic", "heif")
     for name in settings.types:
         if name not in known:
             raise OptionError(f"--types {name}: expected some of {', '.join(known)}")
     if not {"jpeg", "png"} & set(settings.types):
         raise OptionError("--types must hold jpeg or png: images are rewritten as one of them")
+
+
+def _check_looking(settings: Settings) -> None:
+    """What needs a look at images."""
+    if settings.stage == "copy" and not settings.output.startswith("gs://"):
+        raise OptionError("--stage copy copies within Cloud Storage, so --output must be gs://BUCKET/...")
+    if settings.stage == "copy" and settings.verify == "none":
+        raise OptionError(
+            "--verify none looks at no image, so --stage copy cannot tell which conform: use another level"
+        )
+    looks = {
+        "--uri_prefix": settings.uri_prefix != "",
+        "--upright": settings.upright,
+        "--on_bad_image drop_image": settings.on_bad_image == "drop_image",
+        "--oversize reject": settings.oversize == "reject",
+        "--animation reject": settings.animation == "reject",
+    }
+    if settings.verify == "none" and any(looks.values()):
+        wanted = " and ".join(flag for flag, given in looks.items() if given)
+        raise OptionError(f"--verify none looks at no image: {wanted} needs another level")
+
+
+def _check_splits(settings: Settings) -> None:
+    """Which split an example belongs to, and which are kept."""
     try:
         parse_splits(settings.splits)
     except ValueError as error:
@@ -267,21 +323,3 @@ def check(settings: Settings) -> None:
             good = False
         if not good:
             raise OptionError(f"--sample {settings.sample}: expected a count such as 100 or a fraction such as 0.01")
-    if settings.uri_prefix and not settings.uri_prefix.startswith("gs://"):
-        raise OptionError(f"--uri_prefix {settings.uri_prefix}: expected gs://BUCKET/FOLDER")
-    if settings.uri_prefix and settings.output.startswith("gs://"):
-        raise OptionError("--uri_prefix is for a local --output; a gs:// output names its images as they are")
-    if re.search(r"[*?#\[\]]", settings.uri_prefix):
-        raise OptionError(
-            f"--uri_prefix {settings.uri_prefix}: gcloud takes *, ?, #, [ and ] for patterns: choose another"
-        )
-    looks = {
-        "--uri_prefix": settings.uri_prefix != "",
-        "--upright": settings.upright,
-        "--on_bad_image drop_image": settings.on_bad_image == "drop_image",
-        "--oversize reject": settings.oversize == "reject",
-        "--animation reject": settings.animation == "reject",
-    }
-    if settings.verify == "none" and any(looks.values()):
-        wanted = " and ".join(flag for flag, given in looks.items() if given)
-        raise OptionError(f"--verify none looks at no image: {wanted} needs another level")

@@ -64,90 +64,96 @@ class Proxy:
         self.seen.clear()
 
 
+class _Handler(BaseHTTPRequestHandler):
+    """Passes requests on to the server behind, but for those that the proxy has a fault for."""
+
+    proxy: Proxy
+    host: str
+    upstreams: threading.local
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (ConnectionError, TimeoutError):
+            pass  # the client gave up
+        finally:
+            if connection := getattr(self.upstreams, "connection", None):
+                connection.close()
+
+    def serve(self) -> None:
+        sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        target = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(target.query).items()}
+        request = Request(self.command, target.path, query, self.headers.get("Range", ""))
+        with self.proxy.lock:
+            fault = self.proxy.fault(request)
+        if fault and fault.kind == "answer":
+            self.note(request, len(fault.body))
+            self.reply(fault.status, [("Content-Type", "application/json")], fault.body)
+            return
+        status, headers, body = self.ask(sent)
+        key = f"{self.command} {self.path} {request.range}"
+        if fault and fault.kind == "stale" and key in self.proxy.first:
+            status, headers, body = self.proxy.first[key]
+        self.proxy.first.setdefault(key, (status, headers, body))
+        self.note(request, len(body))
+        if fault and fault.kind == "lost":
+            self.close_connection = True
+            self.connection.close()
+            return
+        self.reply(status, headers, body, fault.kind if fault else "")
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = serve
+
+    def note(self, request: Request, size: int) -> None:
+        with self.proxy.lock:
+            self.proxy.seen.append(Request(request.method, request.path, request.query, request.range, size))
+
+    def ask(self, sent: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        connection = getattr(self.upstreams, "connection", None)
+        if connection is None:
+            connection = self.upstreams.connection = http.client.HTTPConnection(self.host, timeout=60)
+        passed = {name: value for name, value in self.headers.items() if name.lower() not in _HOP | {"host"}}
+        connection.request(self.command, self.path, body=sent or None, headers=passed | {"Host": self.host})
+        answer = connection.getresponse()
+        body = answer.read()
+        return answer.status, [h for h in answer.getheaders() if h[0].lower() not in _HOP], body
+
+    def reply(self, status: int, headers: list[tuple[str, str]], body: bytes, how: str = "") -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "HEAD" or status in (204, 304):
+            return
+        if how == "drip":
+            for at in range(len(body)):
+                self.wfile.write(body[at : at + 1])
+                time.sleep(0.05)
+        elif how in ("reset", "short"):
+            self.wfile.write(body[: len(body) // 2])
+            self.close_connection = True
+            if how == "reset":
+                # RST instead of FIN: the client sees a reset, not an end.
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        else:
+            self.wfile.write(body)
+
+
 @contextmanager
 def fault_proxy(upstream: str) -> Iterator[Proxy]:
     """A proxy of its own port; it ends with the context."""
-    proxy, host = Proxy(), urlsplit(upstream).netloc
-    upstreams = threading.local()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-        def handle(self) -> None:
-            try:
-                super().handle()
-            except (ConnectionError, TimeoutError):
-                pass  # the client gave up
-            finally:
-                if connection := getattr(upstreams, "connection", None):
-                    connection.close()
-
-        def serve(self) -> None:
-            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            target = urlsplit(self.path)
-            query = {name: values[0] for name, values in parse_qs(target.query).items()}
-            request = Request(self.command, target.path, query, self.headers.get("Range", ""))
-            with proxy.lock:
-                fault = proxy.fault(request)
-            if fault and fault.kind == "answer":
-                self.note(request, len(fault.body))
-                self.reply(fault.status, [("Content-Type", "application/json")], fault.body)
-                return
-            status, headers, body = self.ask(sent)
-            key = f"{self.command} {self.path} {request.range}"
-            if fault and fault.kind == "stale" and key in proxy.first:
-                status, headers, body = proxy.first[key]
-            proxy.first.setdefault(key, (status, headers, body))
-            self.note(request, len(body))
-            if fault and fault.kind == "lost":
-                self.close_connection = True
-                self.connection.close()
-                return
-            self.reply(status, headers, body, fault.kind if fault else "")
-
-        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = serve
-
-        def note(self, request: Request, size: int) -> None:
-            with proxy.lock:
-                proxy.seen.append(Request(request.method, request.path, request.query, request.range, size))
-
-        def ask(self, sent: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-            connection = getattr(upstreams, "connection", None)
-            if connection is None:
-                connection = upstreams.connection = http.client.HTTPConnection(host, timeout=60)
-            passed = {name: value for name, value in self.headers.items() if name.lower() not in _HOP | {"host"}}
-            connection.request(self.command, self.path, body=sent or None, headers=passed | {"Host": host})
-            answer = connection.getresponse()
-            body = answer.read()
-            return answer.status, [h for h in answer.getheaders() if h[0].lower() not in _HOP], body
-
-        def reply(self, status: int, headers: list[tuple[str, str]], body: bytes, how: str = "") -> None:
-            self.send_response_only(status)
-            for name, value in headers:
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command == "HEAD" or status in (204, 304):
-                return
-            if how == "drip":
-                for at in range(len(body)):
-                    self.wfile.write(body[at : at + 1])
-                    time.sleep(0.05)
-            elif how in ("reset", "short"):
-                self.wfile.write(body[: len(body) // 2])
-                self.close_connection = True
-                if how == "reset":
-                    # RST instead of FIN: the client sees a reset, not an end.
-                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
-            else:
-                self.wfile.write(body)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    proxy = Proxy()
+    belongings = {"proxy": proxy, "host": urlsplit(upstream).netloc, "upstreams": threading.local()}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), belongings))
     server.daemon_threads = True
     proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

@@ -39,7 +39,8 @@ _USUAL = frozenset(("image/jpeg", "image/png", "image/webp", "image/heic", "imag
 _usual = lru_cache(lambda types: frozenset(f"image/{type}" for type in types))
 
 
-def parse_example(
+# One function, as a call for each part of each row is what this program would then mostly do.
+def parse_example(  # noqa: C901
     row: Row,
     *,
     seed: bytes,

@@ -124,12 +124,7 @@ def cut_records(chunks: Iterable[bytes], delimiter: str, block_bytes: int, longe
                 last = int(ends[-1])
                 break
             end, previous = int(ends[at]), int(ends[at - 1]) if at else last
-            if end - previous > longest:
-                if previous > start:
-                    yield Range(start, previous, bytes(held[: previous - start]))
-                yield Range(previous, end, lines=held.count(b"\n", previous - start, end - start))
-            else:
-                yield Range(start, end, bytes(held[: end - start]))
+            yield from _ranges(held, start, previous, end, longest)
             del held[: end - start]
             start = last = end
             ends = ends[at + 1 :]
@@ -143,3 +138,13 @@ def cut_records(chunks: Iterable[bytes], delimiter: str, block_bytes: int, longe
         yield Range(start, position, lines=lines + (not chunk.endswith(b"\n")))
     elif position > start:
         yield Range(start, position, bytes(held))
+
+
+def _ranges(held: bytearray, start: int, last: int, end: int, longest: int) -> Iterator[Range]:
+    """The bytes [start, end), held from `start` on, as one range; or two, if the last record, from `last` on, is too long."""
+    if end - last <= longest:
+        yield Range(start, end, bytes(held[: end - start]))
+        return
+    if last > start:
+        yield Range(start, last, bytes(held[: last - start]))
+    yield Range(last, end, lines=held.count(b"\n", last - start, end - start))

@@ -117,23 +117,28 @@ def primary_item(data: bytes, start: int, end: int) -> tuple[int, int, int]:
                     properties = [(kind, at) for kind, at, _ in _children(data, inner_body, inner_stop)]
                 elif inner == b"ipma":
                     associations.append((inner_body, inner_stop))
-    width = height = 0
-    orientation = 1
-    for body, stop in associations:
-        for index in _associated(data, body, stop, primary):
-            kind, at = properties[index - 1] if 0 < index <= len(properties) else (b"", 0)
-            if kind == b"ispe":
-                width, height = _ispe(data, at)
-            elif kind == b"clap":
-                width, height = _clap(data, at, width, height)
-            elif kind == b"irot":
-                for _ in range(int.from_bytes(data[at : at + 1], "big") & 3):
-                    orientation = _THEN_ROTATED[orientation]
-            elif kind == b"imir":
-                orientation = _THEN_MIRRORED[int.from_bytes(data[at : at + 1], "big") & 1][orientation]
+    indices = [index for body, stop in associations for index in _associated(data, body, stop, primary)]
+    width, height, orientation = _shape(data, [properties[i - 1] for i in indices if 0 < i <= len(properties)])
     if not width:
         sizes = [_ispe(data, at) for kind, at in properties if kind == b"ispe"]
         width, height = max(sizes, key=lambda pair: pair[0] * pair[1], default=(0, 0))
+    return width, height, orientation
+
+
+def _shape(data: bytes, properties: list[tuple[bytes, int]]) -> tuple[int, int, int]:
+    """(width, height, orientation) by an item's properties, (kind, offset of its body) in the order in which they apply."""
+    width = height = 0
+    orientation = 1
+    for kind, at in properties:
+        if kind == b"ispe":
+            width, height = _ispe(data, at)
+        elif kind == b"clap":
+            width, height = _clap(data, at, width, height)
+        elif kind == b"irot":
+            for _ in range(int.from_bytes(data[at : at + 1], "big") & 3):
+                orientation = _THEN_ROTATED[orientation]
+        elif kind == b"imir":
+            orientation = _THEN_MIRRORED[int.from_bytes(data[at : at + 1], "big") & 1][orientation]
     return width, height, orientation
 
 
