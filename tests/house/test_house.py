@@ -1,4 +1,4 @@
-"""The rules of the house: which way imports go, what the core may use, how long files are, what the steps are called."""
+"""The rules of the house: which way imports go, who knows Beam, what is pure, how large things are, what the steps are called."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import doctest
 import importlib
 import re
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,34 @@ from step_labels import EVERYTHING, labels
 from beam_jobs.options import OPTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
-FLOORS = ("dataflow_templates", "beam_jobs", "transforms", "transforms.core")  # each may import what stands after it
-PRODUCT = sorted(path for floor in FLOORS[:3] for path in (ROOT / floor).rglob("*.py"))
-TESTS = sorted((ROOT / "tests").glob("*.py"))
-EVERY = [*PRODUCT, *TESTS, *sorted((ROOT / "benchmarks").glob("*.py")), ROOT / "setup.py"]
+# From the roof down: a module imports of its own wing and of the floors below; wings on one floor do not know each other.
+FLOORS = (
+    ("dataflow_templates",),
+    ("beam_jobs",),
+    ("transforms.steps",),
+    ("transforms.images",),
+    ("transforms.inputs", "transforms.dataset"),
+    ("transforms.storage", "transforms.examples"),
+    ("transforms.core",),
+)
+BEAM_BELOW = ("beam_jobs", "transforms.steps")
+BEAM_FILES = ("transforms.storage.beam_files", "transforms.storage.throttling")
+# These work with processes and locks of this machine, and so with its clock.
+MACHINE = ("transforms.images.helper.memory_slots", "transforms.images.helper.pool", "transforms.images.helper.process")
+WORLD = {
+    "datetime", "ftplib", "google", "http", "random", "requests", "secrets", "smtplib", "socket", "ssl", "subprocess", "time",
+    "urllib.request", "urllib3", "uuid",
+}  # fmt: skip
+PURE_PACKAGES = {"PIL", "pillow_heif", "pyarrow", "orjson", "numpy"}
 
-MOST_LINES = 400
+MOST_MODULES, MOST_LINES = 20, 400
+TOO_COMPLEX = {"transforms/examples/gemini_rules.py": "parse_example"}  # the hot path: the only C901 that is allowed
+
+PRODUCT = sorted(
+    path for folder in ("dataflow_templates", "beam_jobs", "transforms") for path in (ROOT / folder).rglob("*.py")
+)
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+EVERY = [*PRODUCT, *TESTS, *sorted((ROOT / "benchmarks").glob("*.py")), ROOT / "setup.py"]
 
 
 def name_of(path: Path) -> str:
@@ -32,74 +55,168 @@ def module_of(path: Path) -> str:
     return name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
+MODULES = {module_of(path): path for path in PRODUCT}
+FOLDERS = {module for module, path in MODULES.items() if path.name == "__init__.py"}
+
+
+def is_below(module: str, *folders: str) -> bool:
+    return any(module == folder or module.startswith(folder + ".") for folder in folders)
+
+
 def floor_of(module: str) -> int:
-    """The index into FLOORS, or -1 of a module that is not ours."""
-    inside = [i for i, floor in enumerate(FLOORS) if module == floor or module.startswith(floor + ".")]
-    return max(inside, default=-1)
+    """The index into FLOORS, or -1 of a module that lies on none."""
+    return next((i for i, wings in enumerate(FLOORS) if is_below(module, *wings)), -1)
+
+
+def wing_of(module: str) -> str:
+    """The folder that a module is a part of the house by; a file right in beam_jobs stands for itself."""
+    return ".".join(module.split(".")[:2])
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Full names of all that a file imports, also inside functions; of `from a import b` both a and a.b."""
-    package = module_of(path).split(".")
-    if path.name != "__init__.py":
-        package.pop()
+    """Full names of all that a file imports, also inside functions and for type checkers; of `from a import b` both a and a.b."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*above, *([node.module] if node.module else [])])
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            assert not node.level, f"{path} imports by dots"
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_the_walk_over_imports_sees_every_form(tmp_path: Path) -> None:
-    images = ROOT / "transforms/images/fit/fit.py"
-    assert {"PIL.Image", "transforms.core.reasons", "transforms.core.reasons.ImageError"} <= set(imports(images))
-    assert "transforms.storage.gcs.store" in set(imports(ROOT / "transforms/storage/__init__.py"))  # inside a function
-    assert [
-        floor_of(name) for name in ("transforms.images.fit.fit", "transforms.storage.gcs.store", "transformsx", "json")
-    ] == [
-        3,
+def own_imports(module: str) -> set[str]:
+    """The modules of the house that one imports; of `from a import b` only a.b, if that is a module."""
+    named = set(imports(MODULES[module])) & MODULES.keys()
+    meant = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_bytes())):
+        if isinstance(node, ast.ImportFrom):
+            inner = [f"{node.module}.{alias.name}" in MODULES for alias in node.names]
+            if not all(inner):
+                meant.add(str(node.module))
+        elif isinstance(node, ast.Import):
+            meant.update(alias.name for alias in node.names)
+    return {name for name in named if name in meant or not any(other.startswith(name + ".") for other in named)}
+
+
+GRAPH = {module: own_imports(module) for module in MODULES}
+
+
+def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """The strongly connected components of more than one node (Tarjan's algorithm)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for after in graph[node]:
+            if after not in index:
+                visit(after)
+            if after in stack:
+                low[node] = min(low[node], low[after])
+        if low[node] == index[node]:
+            component = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return sorted(found)
+
+
+def knows_beam(module: str) -> bool:
+    return any(is_below(name, "apache_beam") for name in imports(MODULES[module]))
+
+
+def is_pure(module: str) -> bool:
+    """Whether a module of the wings imports neither Beam nor storage, and is no part of them."""
+    outside = is_below(module, "dataflow_templates", *BEAM_BELOW, "transforms.storage") or module in MACHINE
+    return not outside and not knows_beam(module) and not any(is_below(n, "transforms.storage") for n in GRAPH[module])
+
+
+PURE = [module for module in MODULES if is_pure(module)]
+
+
+def test_the_walk_over_imports_sees_every_form() -> None:
+    assert {"PIL.Image", "transforms.core.reasons", "transforms.core.reasons.ImageError"} <= set(
+        imports(ROOT / "transforms/images/fit/fit.py")
+    )
+    assert "transforms.storage.gcs.store" in GRAPH["transforms.storage"]  # inside a function
+    assert {"transforms.core.jsonl", "transforms.core.reasons"} <= GRAPH["transforms.inputs.rows"]
+    assert (
+        "transforms.core" not in GRAPH["transforms.inputs.rows"]
+    )  # `from transforms.core import jsonl` is jsonl alone
+    assert [floor_of(name) for name in ("transforms.core.jsonl", "transforms.steps.fit", "transformsx", "json")] == [
+        6,
         2,
         -1,
         -1,
     ]
 
 
-def test_imports_go_one_way() -> None:
+def test_the_walk_over_circles_finds_them() -> None:
+    graph = {"a": "bc", "b": "c", "c": "d", "d": "b", "e": "ef", "f": "g", "g": "f"}
+    assert circles(graph) == [["b", "c", "d"], ["f", "g"]]
+    assert circles({"a": "bc", "b": "c", "c": ""}) == []
+
+
+def test_every_module_lies_on_a_floor() -> None:
+    assert [module for module in MODULES if floor_of(module) < 0] == ["transforms"]
+
+
+def test_imports_only_go_down() -> None:
     wrong = [
-        f"{name_of(path)} imports {imported}"
-        for path in PRODUCT
-        for imported in imports(path)
-        if 0 <= floor_of(imported) < floor_of(module_of(path))
+        f"{module} imports {imported}"
+        for module in MODULES
+        for imported in GRAPH[module]
+        if floor_of(imported) < floor_of(module)
+        or (floor_of(imported) == floor_of(module) != 1 and wing_of(imported) != wing_of(module))
     ]
-    assert wrong == []
+    assert sorted(wrong) == []
 
 
-def test_the_core_uses_the_standard_library_and_three_packages() -> None:
-    known = {*sys.stdlib_module_names, "transforms", "PIL", "pyarrow", "orjson"}
-    network = {"socket", "ssl", "http", "urllib.request", "ftplib", "smtplib", "subprocess"}
-    core = [path for path in PRODUCT if floor_of(module_of(path)) == 3]
-    used = {(name_of(path), imported) for path in core for imported in imports(path)}
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circles(GRAPH) == []
+
+
+def test_no_wings_import_each_other_in_a_circle() -> None:
+    """Also the folders of beam_jobs, which is one floor."""
+    wings: dict[str, set[str]] = {}
+    for module in MODULES:
+        wings.setdefault(wing_of(module), set()).update(map(wing_of, GRAPH[module]))
+    assert circles(wings) == []
+
+
+def test_only_the_steps_and_jobs_know_beam() -> None:
+    know = {module for module in MODULES if knows_beam(module)}
+    assert sorted(module for module in know if not is_below(module, *BEAM_BELOW) and module not in BEAM_FILES) == []
+    assert set(BEAM_FILES) <= know
+
+
+def test_what_knows_neither_beam_nor_storage_asks_nothing_of_the_world() -> None:
+    """No clock, no chance, no network; and of packages only those that compute."""
+    known = {*sys.stdlib_module_names, "transforms", *PURE_PACKAGES}
+    used = [(module, imported) for module in PURE for imported in imports(MODULES[module])]
     assert sorted(use for use in used if use[1].partition(".")[0] not in known) == []
-    assert sorted(use for use in used if use[1] in network) == []
+    assert sorted(use for use in used if is_below(use[1], *WORLD)) == []
+    assert "transforms.images.fit.fit" in PURE and "transforms.dataset.seal_plan" in PURE
+
+
+def test_nothing_pure_depends_on_where_or_when_python_runs() -> None:
+    found = []
+    for module in PURE:
+        for node in ast.walk(ast.parse(MODULES[module].read_bytes())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("hash", "id"):
+                found.append((module, f"{node.func.id}() in line {node.lineno}"))
+    assert found == []
 
 
 def test_only_jsonl_imports_orjson() -> None:
     assert [name_of(path) for path in EVERY if "orjson" in set(imports(path))] == ["transforms/core/jsonl.py"]
-
-
-def test_nothing_in_the_core_depends_on_chance_or_time() -> None:
-    found = []
-    for path in PRODUCT:
-        if floor_of(module_of(path)) != 3:
-            continue
-        found += [(name_of(path), n) for n in imports(path) if n in ("random", "secrets", "time", "uuid", "datetime")]
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("hash", "id"):
-                found.append((name_of(path), f"{node.func.id}() in line {node.lineno}"))
-    assert found == []
 
 
 def test_every_module_says_what_it_is() -> None:
@@ -109,6 +226,32 @@ def test_every_module_says_what_it_is() -> None:
 def test_files_stay_short() -> None:
     lines = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in PRODUCT}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_folders_stay_small() -> None:
+    sizes = Counter(path.parent for path in PRODUCT if path.name != "__init__.py")
+    assert {name_of(folder): count for folder, count in sizes.items() if count > MOST_MODULES} == {}
+
+
+def test_every_folder_is_a_package() -> None:
+    """Else no distribution would hold it."""
+    folders = {path.parent for path in PRODUCT if is_below(module_of(path), "beam_jobs", "transforms")}
+    assert [name_of(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
+def test_only_the_hot_path_is_complex() -> None:
+    allowed = re.compile(r"^def (\w+)\(.*# noqa:.*C901", re.MULTILINE)
+    found = {name_of(path): allowed.findall(path.read_text(encoding="utf-8")) for path in EVERY}
+    assert {name: functions for name, functions in found.items() if functions} == {
+        n: [f] for n, f in TOO_COMPLEX.items()
+    }
+
+
+def test_tests_stand_by_wing() -> None:
+    wings = {wing.rpartition(".")[2] for wings in FLOORS[2:] for wing in wings} | {"jobs", "dataflow", "house"}
+    stray = [path for path in TESTS if path.name.startswith("test_") and path.parent.name not in wings]
+    assert [name_of(path) for path in stray] == []
+    assert [name for name, count in Counter(path.name for path in TESTS).items() if count > 1] == []
 
 
 def test_nothing_is_left_for_later() -> None:
