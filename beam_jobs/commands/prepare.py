@@ -42,8 +42,8 @@ from transforms.core.output_names import CLAIM, FAILURE, MANIFEST, WORK
 from transforms.dataset.claim import Answer, Claim, Claimed, Job, hand_over_claim, release_claim, still_ours, take_claim
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.sweep import owned_files, remove_dataset, sweep_folder
-from transforms.storage import NoAccess, exists, store_for
-from transforms.storage.api import Forbidden, NotFound, StorageError, Unavailable, reach
+from transforms.storage import exists, store_for
+from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable, reach
 
 SEALED, FAILED, WRONG = 0, 1, 2
 

@@ -28,8 +28,8 @@ from transforms.dataset.sharing import (
 )
 from transforms.dataset.sweep import UsedImages
 from transforms.inputs.patterns import absolute
-from transforms.storage import NoAccess, store_for
-from transforms.storage.api import NotFound, Stat, StorageError, Unavailable, is_local, reach
+from transforms.storage import store_for
+from transforms.storage.api import NoAccess, NotFound, Stat, StorageError, Unavailable, is_local, reach
 from transforms.storage.parallel import overlapped
 
 DONE, FAILED, WRONG = 0, 1, 2

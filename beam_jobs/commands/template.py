@@ -22,8 +22,8 @@ from beam_jobs.options import OptionError, Parser
 from beam_jobs.preflight import check_beam_options
 from beam_jobs.report import console
 from beam_jobs.settings import parse
-from transforms.storage import NoAccess, store_for
-from transforms.storage.api import StorageError
+from transforms.storage import store_for
+from transforms.storage.api import NoAccess, StorageError
 
 _DONE, _FAILED, _WRONG = 0, 1, 2
 

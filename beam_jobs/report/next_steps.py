@@ -14,8 +14,8 @@ from typing import Any
 
 from beam_jobs.settings import Settings
 from transforms.core.output_names import MANIFEST
-from transforms.storage import NoAccess, store_for
-from transforms.storage.api import StorageError, is_local
+from transforms.storage import store_for
+from transforms.storage.api import NoAccess, StorageError, is_local
 
 # Secure Fine-Tuning Service Agent, from the prerequisites of Google's notebook on tuning with multimodal datasets, read 2026-11-22
 _AGENT = "serviceAccount:service-PROJECT_NUMBER@gcp-sa-vertex-tune.iam.gserviceaccount.com"

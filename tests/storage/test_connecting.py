@@ -28,8 +28,7 @@ from inspecting import inspector
 
 from transforms import storage
 from transforms.images.inspection import look
-from transforms.storage import NoAccess, Untrusted
-from transforms.storage.api import NotFound, Refused, Stat, StorageError, Unavailable, crc32c
+from transforms.storage.api import NoAccess, NotFound, Refused, Stat, StorageError, Unavailable, Untrusted, crc32c
 from transforms.storage.gcs import client, unreached
 from transforms.storage.gcs import store as gcs_store
 from transforms.storage.gcs.client import split_uri

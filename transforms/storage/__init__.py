@@ -11,31 +11,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from transforms.storage import throttling
-from transforms.storage.api import Changed, NotFound, Stat, Store, Unavailable, crc32c, is_local
+from transforms.storage.api import NotFound, Stat, Store, Unavailable, is_local
 
 Result = TypeVar("Result")
 PAUSES = (1.0, 5.0)  # seconds
-
-
-class NoAccess(Exception):
-    """Storage can be asked nothing. Not a StorageError: it says nothing about an object, and no later read will do better."""
-
-
-class Untrusted(NoAccess):
-    """Whoever answers shows a certificate that cannot be verified."""
-
-
-def verified(read: tuple[bytes, Stat], size: int, checksum: int) -> Stat:
-    """The stat of a file that was read whole.
-
-    Raises:
-      Changed: its size or CRC32C is another.
-    """
-    data, found = read
-    if (len(data), crc32c(data)) != (size, checksum):
-        raise Changed(f"{found.uri}: its bytes are not those that were committed (size or CRC32C differs)")
-    return found
-
 
 _stores: dict[str, Store] = {}
 _stores_lock = threading.Lock()

@@ -19,8 +19,6 @@ from typing import Protocol
 
 import google_crc32c
 
-from transforms.storage import NoAccess
-
 
 class StorageError(Exception):
     """Storage could not do it. `reason` is the image reason that an inspection gives for it."""
@@ -56,8 +54,16 @@ class Changed(StorageError):
     reason = "image_changed"
 
 
+class NoAccess(Exception):
+    """Storage can be asked nothing. Not a StorageError: it says nothing about an object, and no later read will do better."""
+
+
 class NoCredentials(NoAccess):
     """There is nobody to ask as."""
+
+
+class Untrusted(NoAccess):
+    """Whoever answers shows a certificate that cannot be verified."""
 
 
 @dataclass(slots=True)  # not frozen: it is made for every look
@@ -175,6 +181,18 @@ class Store(Protocol):
 
 def crc32c(data: bytes) -> int:
     return int(google_crc32c.value(data))
+
+
+def verified(read: tuple[bytes, Stat], size: int, checksum: int) -> Stat:
+    """The stat of a file that was read whole.
+
+    Raises:
+      Changed: its size or CRC32C is another.
+    """
+    data, found = read
+    if (len(data), crc32c(data)) != (size, checksum):
+        raise Changed(f"{found.uri}: its bytes are not those that were committed (size or CRC32C differs)")
+    return found
 
 
 def join_uri(folder: str, name: str) -> str:

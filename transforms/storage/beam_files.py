@@ -16,8 +16,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadat
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.core.places import FolderSet
-from transforms.storage import verified
-from transforms.storage.api import Changed, Forbidden, NotFound, Piece, Stat, StorageError, Unavailable
+from transforms.storage.api import Changed, Forbidden, NotFound, Piece, Stat, StorageError, Unavailable, verified
 
 _EXTRAS = {"s3": "aws", "azfs": "azure", "hdfs": "hadoop"}  # packages that bring Beam's file systems
 

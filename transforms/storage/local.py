@@ -11,8 +11,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from transforms.storage import verified
-from transforms.storage.api import Changed, NotAFile, NotFound, Piece, Stat
+from transforms.storage.api import Changed, NotAFile, NotFound, Piece, Stat, verified
 from transforms.storage.local_create import lacks_links, locked, place
 from transforms.storage.local_walk import below, folders_in, generation_of, translate
 

@@ -26,8 +26,8 @@ from google.resumable_media import DataCorruption
 from requests.adapters import HTTPAdapter
 
 from transforms.core.places import BUCKET
-from transforms.storage import NoAccess, throttling
-from transforms.storage.api import Forbidden, NotFound, Refused, Unavailable, access
+from transforms.storage import throttling
+from transforms.storage.api import Forbidden, NoAccess, NotFound, Refused, Unavailable, access
 from transforms.storage.gcs.credentials import connected
 from transforms.storage.gcs.reads import Answer, body_of, exchange
 from transforms.storage.gcs.unreached import certificate_fault, resolve, unreached

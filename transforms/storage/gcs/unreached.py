@@ -8,8 +8,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from transforms.storage import NoAccess, Untrusted
-from transforms.storage.api import StorageError, Unavailable
+from transforms.storage.api import NoAccess, StorageError, Unavailable, Untrusted
 
 PATIENCE = 10.0  # seconds that a name may stay unknown, as while a container's network comes up
 _PAUSE = 1.0  # seconds
