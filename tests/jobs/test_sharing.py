@@ -29,7 +29,7 @@ from beam_jobs.settings import parse
 from transforms.core.output_names import CLAIM
 from transforms.dataset.claim import Claim, Claimed, release_claim, take_claim
 from transforms.dataset.sharing import User, add_user, is_shared, mark_of, owner_of, sweep_place, users_of
-from transforms.dataset.sweep import remove_dataset, sweep_folder
+from transforms.dataset.sweep import images_of, remove_dataset, sweep_folder, unnamed_images
 from transforms.storage import store_for
 
 
@@ -202,6 +202,17 @@ def test_a_resumed_run_sweeps_what_its_own_runs_wrote(late: int, tmp_path: Path)
     put(tmp_path / "manifest.json", manifest())
     sweep_folder(output, "second", False)
     assert os.path.exists(image) == (late < 0)
+
+
+def test_an_image_of_the_same_name_in_another_folder_counts_for_nothing(tmp_path: Path) -> None:
+    """As where a run is gone on with by --image_folder."""
+    output, name = f"{tmp_path}/a", f"ab/{'ab' * 16}.jpg"
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    put(tmp_path / "a/images" / name, b"x")
+    for folder, used in ((f"{tmp_path}/shared", False), (f"{output}/images", True), (f"{tmp_path}/link/images", True)):
+        pq.write_table(pa.table({"output": [f"{folder}/{name}"], "source": [""]}), tmp_path / "a/images.parquet")
+        assert unnamed_images(output, ["images.parquet"], 0) == ([] if used else [f"{output}/images/{name}"])
+        assert images_of(output, ["images.parquet"]) == ([f"{output}/images/{name}"] if used else [])
 
 
 def test_a_dataset_whose_files_are_damaged_keeps_its_images(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from transforms.core.output_names import CLAIM, WORK
 from transforms.dataset.claim import still_ours
-from transforms.dataset.sharing import is_private
+from transforms.dataset.sharing import is_private, place_of
 from transforms.dataset.upload_list import UPLOADS
 from transforms.storage import store_for
 from transforms.storage.api import Stat
@@ -82,7 +82,7 @@ def unnamed_images(folder: str, files: Iterable[str], begun: float) -> list[str]
     """
     if not is_private(f"{folder}/images", folder):
         return []
-    used = UsedImages()
+    used = UsedImages(f"{folder}/images")
     used.add_files(folder, files)
     return [found.uri for found in owned_images(f"{folder}/images") if found not in used and written_at(found) >= begun]
 
@@ -91,7 +91,7 @@ def images_of(folder: str, files: Iterable[str]) -> list[str]:
     """URIs of the images in a dataset's own folder that its files name; none if a file is damaged, so that it cannot be told."""
     if not is_private(f"{folder}/images", folder):
         return []
-    used = UsedImages()
+    used = UsedImages(f"{folder}/images")
     try:
         used.add_files(folder, files)
     except (ValueError, LookupError):
@@ -131,10 +131,18 @@ def owned_images(image_folder: str) -> Iterator[Stat]:
 
 
 class UsedImages:
-    """The images that datasets name, at 16 bytes each."""
+    """The images that datasets name, at 16 bytes each.
 
-    def __init__(self) -> None:
+    image_folder: only those in it count; "": wherever they were when they were named.
+    """
+
+    def __init__(self, image_folder: str = "") -> None:
         self._sorted = np.zeros(0, "S16")
+        self._folder = image_folder
+        self._counts = {
+            "": True,
+            image_folder: True,
+        }  # whether a folder's images do; a name in a line may be told without one
 
     def add(self, dataset: str) -> int:
         """Take in what a sealed dataset names -> how many different images.
@@ -147,11 +155,20 @@ class UsedImages:
 
     def add_files(self, dataset: str, files: Iterable[str]) -> int:
         """Take in what files of a dataset name -> how many different images."""
-        digests, chunks, before = filter(None, map(_digest_of, images_named(dataset, files))), [], len(self._sorted)
+        digests, chunks, before = filter(None, map(self._digest, images_named(dataset, files))), [], len(self._sorted)
         while some := list(islice(digests, 1 << 16)):
             chunks.append(np.array(some, "S16"))
         self._sorted = np.unique(np.concatenate([self._sorted, *chunks]))
         return len(self._sorted) - before
+
+    def _digest(self, uri: str) -> bytes:
+        digest = _digest_of(uri)
+        if digest and self._folder:
+            folder = uri.rpartition("/")[0].rpartition("/")[0]
+            if folder not in self._counts:
+                self._counts[folder] = place_of(folder) == place_of(self._folder)
+            return digest if self._counts[folder] else b""
+        return digest
 
     def __contains__(self, image: Stat) -> bool:
         digest = np.bytes_(_digest_of(image.uri).rstrip(b"\0"))  # as numpy gives it back
