@@ -890,7 +890,8 @@ def test_a_dataset_that_another_job_sealed_meanwhile_is_left_alone(
     run(source)
     before = (tmp_path / "out/manifest.json").stat().st_ino, (tmp_path / "out/train.jsonl").stat().st_ino
     with monkeypatch.context() as patch:
-        patch.setattr("beam_jobs.prepare.sealed_before", lambda _: None)  # as it was when this job looked
+        for look in ("asked_before", "sealed_before"):  # as it was when this job looked
+            patch.setattr(f"beam_jobs.prepare.{look}", lambda _: None)
         status, said = told("--input", source, "--output", f"{tmp_path}/out")
     assert status == 1 and "Another job sealed" in said
     assert before == ((tmp_path / "out/manifest.json").stat().st_ino, (tmp_path / "out/train.jsonl").stat().st_ino)
