@@ -301,7 +301,7 @@ def test_a_second_time_nothing_is_done_and_other_options_are_told(
     assert "was sealed by the same command before" in capsys.readouterr().out
     assert raw.generations("out/") == written
     assert prepare([*command, "--seed", "7"]) == 2
-    assert "holds a sealed dataset that other options made" in capsys.readouterr().err
+    assert "holds a sealed dataset that another command made (--seed was 0 and is 7)" in capsys.readouterr().err
     assert raw.generations("out/") == written
     sealed(*command, "--seed", "7", "--overwrite")
     again = raw.generations("out/")
