@@ -151,9 +151,13 @@ def run(*command: str | Path, code: Path | None = None) -> Run:
         environment = os.environ | ({"PYTHONPATH": str(code)} if code else {})
         words = [str(word) for word in command]
         child = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT, cwd=code, env=environment)
-        _, status, used = os.wait4(child.pid, 0)
+        try:
+            _, status, used = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+        finally:
+            if child.returncode is None:  # this process was told to end
+                child.kill()
         wall = time.perf_counter() - began
-        child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
             out.seek(0)
             raise SystemExit(f"{' '.join(map(str, command))}\n{out.read().decode(errors='replace')}")

@@ -198,7 +198,8 @@ def write_tables(folder: Path, names: Sequence[str], made: dict[str, bytes]) -> 
     pq.write_table(pa.Table.from_pylist(rows), folder / "table.parquet", row_group_size=16)
     held = [{"image": {"bytes": made[name], "path": name}, "label": n, "use": "train"} for n, name in enumerate(names)]
     pq.write_table(pa.Table.from_pylist(held), folder / "held.parquet", row_group_size=8)
-    put(folder / "damaged.parquet", (folder / "table.parquet").read_bytes()[:-3] + b"XXX")
+    sound = (folder / "table.parquet").read_bytes()
+    put(folder / "damaged.parquet", sound[:30] + b"\xff" * 60 + sound[90:])  # the first page
 
 
 def write_folders(folder: Path, made: dict[str, bytes]) -> None:
@@ -251,7 +252,7 @@ def cases(inputs: str, out: str) -> list[Case]:
     none = ("--verify", "none", "--prompt", "What?")
     held = ("prepare", "--input", f"{inputs}/held.parquet", "--image_folder", f"{out}/parquet_held/shared", *ASK)
     again = f"{out}/replay/dataset/rejected.jsonl"
-    nights = f"{out}/nights"
+    nights = f"{out}/previous"
     night = ("--image_folder", f"{nights}/shared", "--block_bytes", "8192", KEEP, *ALL)
     both = f"{inputs}/sound.jsonl,{inputs}/later.jsonl"
     return [
@@ -292,7 +293,7 @@ def cases(inputs: str, out: str) -> list[Case]:
             prepare("replay", "rows.jsonl", "--on_too_many_images", "reject", *ALL),
             ("prepare", "--input", again, "--allow_prefix", f"{inputs},gs://", "--output", f"{out}/replay/again", *ALL),
         )),
-        Case("nights", (
+        Case("previous", (
             ("prepare", "--input", f"{inputs}/sound.jsonl", "--output", f"{nights}/one", *night),
             ("prepare", "--input", both, "--output", f"{nights}/two", "--previous", f"{nights}/one", *night),
             ("sweep", "--image_folder", f"{nights}/shared", "--datasets", f"{nights}/one", "--min_age_hours", "0"),
