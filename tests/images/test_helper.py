@@ -95,13 +95,13 @@ def altered(tmp_path: Path, body: str) -> list[str]:
     script = f"""
 import ctypes, os, signal, sys, time
 from transforms.images.helper import process as helper
-real = helper.images.fit
+real = helper.fit.fit
 def fit(data, policy, **options):
     jobs = len(os.listdir({str(tmp_path / "jobs")!r})) + 1
     open({str(tmp_path / "jobs")!r} + f"/{{jobs}}-{{os.getpid()}}", "w").close()
     {body}
     return real(data, policy, **options)
-helper.images.fit = fit
+helper.fit.fit = fit
 helper.main()
 """
     return [sys.executable, "-c", script]

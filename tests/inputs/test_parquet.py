@@ -140,8 +140,9 @@ def test_staged_images_are_published_below_the_prefix(run: Run, tmp_path: Path) 
     put(tmp_path / "in/beside.jpg", jpeg(seed=3))
     source = write(tmp_path / "in/t.parquet", image_columns())
     found = run(source, *ASK, "--max_rejected_fraction", "1", "--uri_prefix", "gs://data/set")
-    names = [uris(lines(found)[number])[0].removeprefix("gs://data/set/images/") for number in (0, 2)]
-    assert found[f"images/{names[1][:2]}/{names[1]}"] == jpeg(seed=3)
+    names = [uris(line)[0].removeprefix("gs://data/set/images/") for line in lines(found)]
+    images = [found[f"images/{name[:2]}/{name}"] for name in names]
+    assert images == [jpeg(seed=1), png(seed=2), jpeg(seed=3), jpeg(seed=1)]
     assert found["upload-images.txt"].split() == sorted(f"{name[:2]}/{name}".encode() for name in set(names))
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from folders import bmp, jpeg, png, put, row, write_lines
 from laws import uris
 
 from beam_jobs.__main__ import main
+from transforms.dataset.sweep import written_at
 from transforms.dataset.upload_list import UPLOADS
+from transforms.storage.local import LocalStore
 
 Screen = Callable[..., str]
 SECRETS = (".env", ".git/config", "id_rsa", "notes.txt", "extra.png")
@@ -112,6 +115,16 @@ def test_a_linked_image_is_the_file_that_the_link_leads_to(screen: Screen, tmp_p
     Path(real).write_bytes(png(seed=5))  # into the very file: what lies beside the dataset is put right by the next run
     screen(*argv, "--overwrite")
     assert len(lines_of(tmp_path / "out", UPLOADS)) == 1 and len(list((tmp_path / "out/images").rglob("*.png"))) == 1
+
+
+def test_a_link_to_an_old_photograph_is_a_new_image(tmp_path: Path) -> None:
+    """`tuneset sweep` leaves young images alone: what an unsealed run has just linked is one, however old its source."""
+    photo, link = put(tmp_path / "photo.jpg", jpeg()), tmp_path / "link.jpg"
+    os.utime(photo, (1, 1))
+    before = LocalStore().stat(photo)
+    assert written_at(before) == 1
+    link.hardlink_to(photo)
+    assert written_at(before) > time.time() - 60
 
 
 def test_a_replay_has_places_of_its_own(screen: Screen, tmp_path: Path) -> None:
