@@ -9,6 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_jobs.option_values import check_printable, filled, readable_place, reader_of, shown
 from beam_jobs.options import OptionError, Parser
+from transforms.storage.uris import means_bucket
 
 # Kinds of Beam's options; the values of others are texts.
 KINDS = {
@@ -62,4 +63,4 @@ def _reader(option: str, value: str) -> Callable[[str], str]:
     kind = KINDS.get(option.removeprefix("--"))
     if kind:
         return reader_of(kind)
-    return readable_place if value.strip()[:3].lower() == "gs:" else filled
+    return readable_place if means_bucket(value.strip()) else filled

@@ -8,7 +8,8 @@ from transforms.core.output_names import CLAIM, WORK
 from transforms.dataset.claim import Claimed, state_of_claim
 from transforms.dataset.sharing import SHARED, add_user, is_private, owner_of, place_of, remove_user, sweep_place
 from transforms.dataset.sweep import owned_images
-from transforms.storage.api import is_local
+from transforms.storage import abilities
+from transforms.storage.uris import CLOUD
 
 
 def check_image_folder(plan: Plan) -> None:
@@ -27,12 +28,12 @@ def check_image_folder(plan: Plan) -> None:
 
 
 def _check_names(option: str, folder: str) -> None:
-    names = place_of(folder).split("/") if is_local(folder) else folder.removeprefix("gs://").split("/")
+    names = place_of(folder).split("/") if abilities(folder).has_paths else folder.removeprefix(CLOUD).split("/")
     if taken := {WORK, SHARED}.intersection(names):
         raise OptionError(
             f"--{option} {folder} lies in a {min(taken)} folder, where runs delete what they no longer need: choose another"
         )
-    if not is_local(folder) and {"", ".", ".."}.intersection(names):
+    if not abilities(folder).has_paths and {"", ".", ".."}.intersection(names):
         raise OptionError(
             f"--{option} {folder}: a name in it is empty, . or .., which Cloud Storage takes as it stands, and other tools do not: "
             "leave it out"

@@ -9,7 +9,6 @@ from typing import Any
 
 from beam_jobs.settings import Settings
 from transforms.core import VERSION, jsonl
-from transforms.core.places import Places
 from transforms.core.records import Input
 from transforms.dataset.block_files import Caps
 from transforms.dataset.claim import Claim
@@ -26,7 +25,10 @@ from transforms.images.staging import Stager
 from transforms.inputs.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.patterns import absolute, static_folder
-from transforms.storage.api import Access, is_local
+from transforms.storage import abilities
+from transforms.storage.api import Access
+from transforms.storage.places import Places
+from transforms.storage.uris import CLOUD
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Plan:
 
     @cached_property
     def fitter(self) -> Fitter:
-        travels = not is_local(self.settings.output) or self.settings.uri_prefix != ""
+        travels = abilities(self.settings.output).readable_by_service or self.settings.uri_prefix != ""
         return Fitter(
             ledgers=self.ledgers,
             inspector=self.inspector,
@@ -176,12 +178,12 @@ class Plan:
 
 def places(settings: Settings, remote: bool) -> Places:
     """Where images may be read: by default any gs:// object, and local files under the input's own folders."""
-    roots = {static_folder(p) for p in settings.input if is_local(p)}
+    roots = {static_folder(p) for p in settings.input if abilities(p).has_paths}
     if settings.allow_prefix:
-        folders = tuple(p if p == "gs://" else absolute(p).rstrip("/") or "/" for p in settings.allow_prefix)
+        folders = tuple(p if p == CLOUD else absolute(p).rstrip("/") or "/" for p in settings.allow_prefix)
     else:
-        folders = ("gs://", *sorted(root.rstrip("/") or "/" for root in roots))
+        folders = (CLOUD, *sorted(root.rstrip("/") or "/" for root in roots))
     if remote:
-        folders = tuple(folder for folder in folders if not is_local(folder))
+        folders = tuple(folder for folder in folders if not abilities(folder).has_paths)
     tables = any(input.format == "table" for input in settings.inputs)
     return Places(folders, (settings.image_folder or f"{settings.output}/images") if tables else "")

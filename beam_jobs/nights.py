@@ -19,8 +19,8 @@ from beam_jobs.options import OptionError
 from beam_jobs.settings import Settings
 from transforms.core.output_names import MANIFEST, WORK
 from transforms.dataset.claim import Claim
-from transforms.storage import store_for
-from transforms.storage.api import NotFound, StorageError, Unavailable, is_local
+from transforms.storage import abilities, store_for
+from transforms.storage.api import NotFound, StorageError, Unavailable
 from transforms.storage.parallel import overlapped
 
 MOST_NIGHTS = 4000  # folders below --previous FOLDER/ that are looked at: over ten years
@@ -105,7 +105,9 @@ def _newest_below(settings: Settings, itself: Night | None) -> tuple[Settings, l
 def _folders_below(parent: str, output: str) -> Iterator[str]:
     """Folders in which a night may lie; never tonight's own."""
     for folder in (folder for page, _ in store_for(parent).folders(parent) for folder in page):
-        same = folder == output or (is_local(folder) and os.path.realpath(folder) == os.path.realpath(output))
+        same = folder == output or (
+            abilities(folder).has_paths and os.path.realpath(folder) == os.path.realpath(output)
+        )
         if not same:
             yield folder
 
@@ -116,7 +118,7 @@ def _look_at_each(folders: list[str], settings: Settings) -> Iterator[Night]:
     def look(folder: str) -> Night | None:
         return look_at_night(folder, settings)
 
-    some = map(look, folders) if not folders or is_local(folders[0]) else overlapped(look, folders, _AT_ONCE)
+    some = map(look, folders) if not folders or abilities(folders[0]).has_paths else overlapped(look, folders, _AT_ONCE)
     yield from (night for night in some if night is not None)
 
 

@@ -13,6 +13,9 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import Any
 
+from transforms.storage import abilities
+from transforms.storage.uris import CLOUD, bucket_of, is_object, lacks_bucket
+
 CRLF = "the script it comes from has Windows line ends (CRLF): convert it, as with dos2unix"
 # A variable that no shell or scheduler filled in, or what a reader of docs was to fill in.
 _UNFILLED = re.compile(
@@ -92,19 +95,18 @@ def readable_place(text: str) -> str:
     """A local path or pattern, or one of a bucket that can be."""
     value = filled(text)
     check_filled(value)
-    if value[:3].lower() == "gs:":
-        if not re.match("gs://[^/]", value):
-            raise ArgumentTypeError(f"{value}: expected gs://BUCKET/FOLDER or a local path")
-        bucket = value[len("gs://") :].partition("/")[0]
-        if fault := fault_of_bucket(bucket):
-            raise ArgumentTypeError(f"{value}: no bucket can be called {bucket}: {fault}")
+    if lacks_bucket(value):
+        raise ArgumentTypeError(f"{value}: expected gs://BUCKET/FOLDER or a local path")
+    bucket = bucket_of(value)
+    if bucket and (fault := fault_of_bucket(bucket)):
+        raise ArgumentTypeError(f"{value}: no bucket can be called {bucket}: {fault}")
     return value
 
 
 def folder(text: str) -> str:
     """A place that is written to, so in no bucket of Google's own."""
     value = readable_place(text)
-    bucket = value.partition("gs://")[2].partition("/")[0]
+    bucket = bucket_of(value)
     if bucket.startswith("goog") or re.search("g[o0]{2}gle", bucket):
         raise ArgumentTypeError(f"{value}: no bucket of yours can be called {bucket}: names with goog are Google's")
     return value
@@ -113,7 +115,7 @@ def folder(text: str) -> str:
 def local_folder(text: str) -> str:
     """A folder of this machine."""
     value = readable_place(text)
-    if "://" in value:
+    if not abilities(value).has_paths:
         raise ArgumentTypeError(f"{value}: expected a local folder")
     return value
 
@@ -121,12 +123,12 @@ def local_folder(text: str) -> str:
 def prefix(text: str) -> str:
     """A folder that images may be read from, or all of Cloud Storage."""
     value = filled(text)
-    return value if value == "gs://" else readable_place(value)
+    return value if value == CLOUD else readable_place(value)
 
 
 def check_filled(place: str) -> None:
     """Raises ArgumentTypeError for a place in which a name is still to be filled in."""
-    bucket, names = place.startswith("gs://"), place.removeprefix("gs://").split("/")
+    bucket, names = is_object(place), place.removeprefix(CLOUD).split("/")
     for number, name in enumerate(names):
         unfilled = _UNFILLED.search(name) or _UNFILLED_NAME.fullmatch(name)
         if not unfilled and (bucket or number == 0):  # a local folder may be called so: ./OUTPUT

@@ -19,7 +19,7 @@ from transforms.inputs.detect import detect
 from transforms.inputs.left_out import REWRITTEN, find_left_out, said_of_left_out
 from transforms.inputs.options import InputError
 from transforms.inputs.patterns import absolute, matches, static_folder
-from transforms.storage.api import is_local
+from transforms.storage import abilities
 from transforms.storage.gcs.bucket_check import look_at_bucket
 
 IN_PROCESS = ("FnApiRunner", "DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner")  # and its children
@@ -125,17 +125,17 @@ def check_folders(settings: Settings, remote: bool) -> None:
         if not is_text(path):
             raise OptionError(f"{path!r}: its name is not UTF-8, so no dataset can tell it: rename it")
     for path in (output, settings.image_folder):
-        if not is_local(path) and not path.startswith("gs://"):
+        if not abilities(path).creates_if_absent:
             raise OptionError(
                 f"{path}: expected a local path or gs://BUCKET/...; other file systems can only be read, since they cannot "
                 "create a file only if it is absent"
             )
-        if path and is_local(path) and (file := _file_of(path)):
+        if path and abilities(path).has_paths and (file := _file_of(path)):
             raise OptionError(f"{path} cannot be a folder: {file} is a file")
     for path in (output, *settings.input, settings.image_folder):
-        if remote and path and is_local(path) and runner_of(settings) == "DataflowRunner":
+        if remote and path and abilities(path).has_paths and runner_of(settings) == "DataflowRunner":
             raise OptionError(f"{path} is local, but the workers are not on this machine: use gs://")
-    if settings.image_folder and is_local(settings.image_folder) and not is_local(output):
+    if settings.image_folder and abilities(settings.image_folder).has_paths and not abilities(output).has_paths:
         raise OptionError(
             f"--image_folder {settings.image_folder} is local, but --output is not: nobody could read images there"
         )
@@ -174,7 +174,7 @@ def check_buckets(settings: Settings) -> list[str]:
       OptionError: a job cannot work in one of them.
     """
     warnings = []
-    for folder in dict.fromkeys(one for one in (settings.output, settings.image_folder) if one.startswith("gs://")):
+    for folder in dict.fromkeys(one for one in (settings.output, settings.image_folder) if abilities(one).has_buckets):
         fault, found = look_at_bucket(folder)
         if fault:
             raise OptionError(fault)

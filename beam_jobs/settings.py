@@ -19,7 +19,7 @@ from transforms.examples.recipe import Recipe
 from transforms.examples.splits import Splits, parse_splits
 from transforms.inputs.csv_dialect import DELIMITERS, Wanted
 from transforms.inputs.options import InputOptions
-from transforms.storage.api import is_local
+from transforms.storage import abilities
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Settings:
         """What a person asked for, as far as it decides the dataset: before inputs were looked at, which fills options in."""
         asked = {
             # Whether a local pattern ends with a slash says only whether a folder is there by now.
-            "inputs": [pattern.rstrip("/") if is_local(pattern) else pattern for pattern in self.input],
+            "inputs": [pattern.rstrip("/") if abilities(pattern).has_paths else pattern for pattern in self.input],
             "input_format": self.input_format,
             "output": self.output,
             "options": self.shaping() | {"shuffle_seed": self.shuffle_seed},
@@ -208,7 +208,7 @@ def _check_numbers(settings: Settings) -> None:
 def _check_places(settings: Settings) -> None:
     """Folders and prefixes."""
     for prefix in settings.allow_prefix:
-        if "://" in prefix and not prefix.startswith(("gs://", "file://")):
+        if not abilities(prefix.removeprefix("file://")).holds_images:
             raise OptionError(
                 f"--allow_prefix {prefix}: expected folders and gs:// prefixes; nothing else is ever read"
             )
@@ -223,9 +223,9 @@ def _check_places(settings: Settings) -> None:
             "--previous needs --image_folder FOLDER, the same every night: rewritten images would lie in each night's own "
             "folder otherwise, and no block of one night could be used in another"
         )
-    if settings.uri_prefix and not settings.uri_prefix.startswith("gs://"):
+    if settings.uri_prefix and not abilities(settings.uri_prefix).readable_by_service:
         raise OptionError(f"--uri_prefix {settings.uri_prefix}: expected gs://BUCKET/FOLDER")
-    if settings.uri_prefix and settings.output.startswith("gs://"):
+    if settings.uri_prefix and abilities(settings.output).readable_by_service:
         raise OptionError("--uri_prefix is for a local --output; a gs:// output names its images as they are")
     if re.search(r"[*?#\[\]]", settings.uri_prefix):
         raise OptionError(
@@ -282,7 +282,7 @@ def _check_images(settings: Settings) -> None:
 
 def _check_looking(settings: Settings) -> None:
     """What needs a look at images."""
-    if settings.stage == "copy" and not settings.output.startswith("gs://"):
+    if settings.stage == "copy" and not abilities(settings.output).composes:
         raise OptionError("--stage copy copies within Cloud Storage, so --output must be gs://BUCKET/...")
     if settings.stage == "copy" and settings.verify == "none":
         raise OptionError(

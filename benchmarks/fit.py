@@ -33,7 +33,6 @@ from PIL import Image
 from quality import MOST, opened, original, psnr, ssim
 from trees import Tree, tree
 
-from transforms.core.places import Places
 from transforms.images import inspection
 from transforms.images.fit import fit as fitting
 from transforms.images.fit import predict
@@ -43,6 +42,7 @@ from transforms.images.fit.fit import fit
 from transforms.images.fit.pixels import flatten
 from transforms.images.fit.policy import FitPolicy, FittedImage
 from transforms.storage.api import Stat
+from transforms.storage.places import Places
 
 Image.MAX_IMAGE_PIXELS = None
 LIMIT = 20_000_000

@@ -28,8 +28,8 @@ from transforms.dataset.sharing import (
 )
 from transforms.dataset.sweep import UsedImages
 from transforms.inputs.patterns import absolute
-from transforms.storage import store_for
-from transforms.storage.api import NoAccess, NotFound, Stat, StorageError, Unavailable, is_local, reach
+from transforms.storage import abilities, store_for
+from transforms.storage.api import NoAccess, NotFound, Stat, StorageError, Unavailable, reach
 from transforms.storage.parallel import overlapped
 
 DONE, FAILED, WRONG = 0, 1, 2
@@ -205,6 +205,6 @@ def places(image_folder: str, datasets: Sequence[str]) -> tuple[str, list[str]]:
       OptionError: there is no such folder of images.
     """
     folder = absolute(image_folder).rstrip("/")
-    if is_local(folder) and not os.path.isdir(folder):
+    if abilities(folder).has_paths and not os.path.isdir(folder):
         raise OptionError(f"--image_folder {image_folder}: expected the folder that the runs were given")
     return folder, [absolute(one).rstrip("/") for one in datasets]

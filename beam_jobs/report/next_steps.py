@@ -15,8 +15,9 @@ from typing import Any
 from beam_jobs.job import places
 from beam_jobs.settings import Settings
 from transforms.core.output_names import MANIFEST
-from transforms.storage import store_for
-from transforms.storage.api import NoAccess, StorageError, is_local
+from transforms.storage import abilities, store_for
+from transforms.storage.api import NoAccess, StorageError
+from transforms.storage.uris import bucket_of, bucket_uri, is_whole_bucket
 
 # Secure Fine-Tuning Service Agent, from the prerequisites of Google's notebook on tuning with multimodal datasets, read 2026-11-22
 _AGENT = "serviceAccount:service-PROJECT_NUMBER@gcp-sa-vertex-tune.iam.gserviceaccount.com"
@@ -39,7 +40,7 @@ def next_steps(dataset: dict[str, Any], settings: Settings) -> list[str]:
             return steps
     if dataset["uploadable"] == "not yet":
         return steps + _for_upload(settings) + joining
-    if is_local(settings.output):
+    if abilities(settings.output).has_paths:
         steps += _upload(dataset, settings)
     elif dataset["splits"]["train"]:
         names = " and ".join(f"{settings.output}/{name}" for name in _tuning_files(dataset))
@@ -57,7 +58,7 @@ def _for_upload(settings: Settings) -> list[str]:
     """How the images of a dataset whose lines name local paths come to where the tuning service can read them."""
     verify = "structure" if settings.verify == "none" else settings.verify
     output = sibling(settings.output, "for-upload")
-    if is_local(settings.output):
+    if abilities(settings.output).has_paths:
         return [
             "Not yet uploadable: fileUri holds absolute paths of this machine, so the dataset is of use here alone, and only while "
             "neither the images nor this folder are moved. With --uri_prefix it can be uploaded. Put a folder of yours in place of "
@@ -97,12 +98,12 @@ def _upload_files(folder: str, names: list[str], prefix: str) -> str:
 
 def readers(dataset: dict[str, Any], settings: Settings) -> list[str]:
     """The buckets that the tuning service must be able to read, and the command that lets its service agent."""
-    own = [uri[5:].partition("/")[0] for uri in (settings.output, settings.uri_prefix) if uri.startswith("gs://")]
+    own = filter(None, map(bucket_of, (settings.output, settings.uri_prefix)))
     buckets = sorted({*own, *dataset["buckets"]})
     if not buckets:
         return []
     shown, more = buckets[:_BUCKETS], len(buckets) - _BUCKETS
-    named = " ".join(shlex.quote(f"gs://{bucket}") for bucket in shown)
+    named = " ".join(shlex.quote(bucket_uri(bucket)) for bucket in shown)
     if dataset.get("more_buckets"):
         rest = f" and over {more:,} more, of which manifest.json names the first {len(dataset['buckets']):,}"
     else:
@@ -146,7 +147,11 @@ def _joining(dataset: dict[str, Any], settings: Settings) -> list[str]:
     those rows twice whose images were mended.
     """
     first, _, name = settings.input[0].rpartition("/")
-    if len(settings.input) > 1 or f"/{name}" != _REJECTED or is_local(first) != is_local(settings.output):
+    if (
+        len(settings.input) > 1
+        or f"/{name}" != _REJECTED
+        or abilities(first).has_paths != abilities(settings.output).has_paths
+    ):
         return []
     try:
         before = json.loads(store_for(first).read(f"{first}/{MANIFEST}")[0])["dataset"]
@@ -165,7 +170,7 @@ def _joining(dataset: dict[str, Any], settings: Settings) -> list[str]:
             f"It is not joined to {first}: one file is not enough for both. Give each of them a tuning job of its own."
         ]
     whole, names = sibling(first, "whole"), [name for name, (lines, _) in pairs.items() if lines]
-    if is_local(first):
+    if abilities(first).has_paths:
         joined = [f"cat {shlex.join([f'{one}/{name}' for one in (first, settings.output)])} > " for name in names]
         targets = [shlex.quote(f"{whole}/{name}") for name in names]
         commands = [" && ".join([f"mkdir -p {shlex.quote(whole)}", *map(str.__add__, joined, targets)])]
@@ -206,4 +211,4 @@ def sibling(folder: str, word: str) -> str:
     >>> sibling("gs://bucket/data", "replayed"), sibling("gs://bucket", "replayed"), sibling("/data/out", "replayed")
     ('gs://bucket/data-replayed', 'gs://bucket/replayed', '/data/out-replayed')
     """
-    return f"{folder}/{word}" if re.fullmatch("gs://[^/]+", folder) else f"{folder}-{word}"
+    return f"{folder}/{word}" if is_whole_bucket(folder) else f"{folder}-{word}"

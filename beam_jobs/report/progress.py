@@ -13,7 +13,7 @@ from typing import TextIO
 from beam_jobs.console import write
 from beam_jobs.report.screen import count
 from transforms.core.output_names import WORK
-from transforms.storage.api import is_local
+from transforms.storage import abilities
 
 _FIRST, _PAUSE = 3.0, 5.0  # seconds
 
@@ -49,7 +49,7 @@ class Progress:
     def __init__(self, folder: str, *, hidden: bool, out: TextIO) -> None:
         self._folder, self._out = folder, out
         self._stop = threading.Event()
-        hidden = hidden or not is_local(folder)
+        hidden = hidden or not abilities(folder).has_paths
         self._thread = None if hidden else threading.Thread(target=self._tell, daemon=True)
 
     def __enter__(self) -> Progress:

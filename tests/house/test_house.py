@@ -197,6 +197,49 @@ def test_only_the_steps_and_jobs_know_beam() -> None:
     assert set(BEAM_FILES) <= know
 
 
+SCHEME = re.compile(r"(?:\(\?:)?gs:|://$")  # what a text is held against to tell its scheme
+ADDRESSES = "beam_jobs.engines"  # of engines, which no store reads
+TELLS = ("startswith", "removeprefix", "match", "fullmatch", "search", "compile", "partition", "split")
+
+
+def scheme_tests(tree: ast.AST) -> Iterator[int]:
+    """The lines in which code asks a text, rather than its store, where it lies."""
+
+    def names_a_scheme(*nodes: ast.AST) -> bool:
+        inner = [part.value for node in nodes for part in ast.walk(node) if isinstance(part, ast.Constant)]
+        return any(isinstance(value, str) and SCHEME.match(value) for value in inner)
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and names_a_scheme(node.left, *node.comparators):
+            yield node.lineno
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in TELLS:
+            if names_a_scheme(*node.args) and ast.unparse(node.args[0]) != "'://'":  # to part a URI tests nothing
+                yield node.lineno
+        elif isinstance(node, ast.ImportFrom) and "is_local" in {alias.name for alias in node.names}:
+            yield node.lineno
+
+
+def test_the_walk_over_schemes_sees_every_form() -> None:
+    asked = """
+from transforms.storage.uris import is_local
+uri.startswith("gs://")
+uri.startswith(("s3://", "gs://"))
+"://" in uri
+uri == "gs://"
+re.compile(rf"(?:gs://.+|{more})")
+uri.partition("://")
+print(f"expected gs://BUCKET, found {uri}")
+abilities(uri).has_paths
+"""
+    assert sorted(scheme_tests(ast.parse(asked))) == [2, 3, 4, 5, 6, 7]
+
+
+def test_only_storage_tells_schemes_apart() -> None:
+    """Whoever else wants to know asks what the store of a URI can do (transforms.storage.abilities)."""
+    outside = [path for module, path in MODULES.items() if not is_below(module, "transforms.storage", ADDRESSES)]
+    assert [f"{name_of(p)}:{line}" for p in outside for line in scheme_tests(ast.parse(p.read_bytes()))] == []
+
+
 def test_what_knows_neither_beam_nor_storage_asks_nothing_of_the_world() -> None:
     """No clock, no chance, no network; and of packages only those that compute."""
     known = {*sys.stdlib_module_names, "transforms", *PURE_PACKAGES}

@@ -21,7 +21,6 @@ from beam_jobs.commands.prepare import prepare
 from beam_jobs.job import Plan
 from beam_jobs.preflight import beam_options
 from beam_jobs.settings import parse
-from transforms.core.places import Places
 from transforms.core.records import ImageFacts
 from transforms.dataset.claim import Claim
 from transforms.dataset.receipts import Ledgers
@@ -32,6 +31,7 @@ from transforms.images.orders import Fitter, fit_image
 from transforms.storage import api, patiently, store_for, throttling
 from transforms.storage.api import Access, Changed, NotFound, Stat, StorageError
 from transforms.storage.gcs.store import GcsStore
+from transforms.storage.places import Places
 
 PHONE_EXIF = b"\xff\xe1\xff\xff" + b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0".ljust(65_533, b"\0")
 PROFILE = b"\xff\xe2\x0b\xb8" + b"ICC_PROFILE\0\x01\x01".ljust(2_998, b"\0")

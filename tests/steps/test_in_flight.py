@@ -17,7 +17,6 @@ from beam_jobs.graph import build
 from beam_jobs.job import Plan
 from beam_jobs.preflight import on_this_machine
 from beam_jobs.settings import parse
-from transforms.core.places import Places
 from transforms.core.reasons import ImageError
 from transforms.core.records import Block, Example, Extent, OpenBlock, Row
 from transforms.dataset.claim import Claim
@@ -27,6 +26,7 @@ from transforms.steps import open_block_coder
 from transforms.steps.open_block_coder import OpenBlockCoder, quiet_collector
 from transforms.storage.api import Changed
 from transforms.storage.local import LocalStore, open_regular, read_open
+from transforms.storage.places import Places
 
 ROW = Row("/data/rows.jsonl", 0, 1, b"{}")
 EXTENT = Extent("/data/rows.jsonl", "9-9", 5000, 1000, 5000)

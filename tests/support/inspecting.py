@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from transforms.core.places import Places
 from transforms.images.fit.policy import FitPolicy
 from transforms.images.inspection import Inspector
+from transforms.storage.places import Places
 
 
 def inspector(*folders: str) -> Inspector:

@@ -14,11 +14,12 @@ from typing import Any
 import pyarrow as pa
 
 from transforms.core.arrow_stream import stream
-from transforms.core.places import BUCKET, LONGEST, keep_buckets, split_gs
+from transforms.core.places import BUCKET, LONGEST, keep_buckets
 from transforms.core.records import OpenBlock
 from transforms.examples.gemini_rules import output_line
 from transforms.examples.rejected_rows import rejected_line
 from transforms.examples.splits import rank
+from transforms.storage.uris import bucket_of, bucket_uri, is_object
 
 SPLITS = ("train", "validation", "test")
 _CUT_URI = 2 * LONGEST  # characters of a source, with its folder; a longer one was not read
@@ -145,13 +146,13 @@ def words(indexes: Any, of: list[str]) -> pa.DictionaryArray:
 def buckets(opened: OpenBlock) -> list[str]:
     """The buckets that the lines of a block name, as far as `keep_buckets`: the tuning service must be able to read them."""
     found: set[str] = set()
-    latest = "gs:///"  # the folder of the bucket seen last, which the next URI most often begins with
+    latest = bucket_uri("/")  # the folder of the bucket seen last, which the next URI most often begins with
     for example in opened.examples:
         for image in example.images:
             uri = image["fileUri"]
-            if not uri.startswith(latest) and uri.startswith("gs://"):
-                bucket = split_gs(uri)[0]
-                latest = f"gs://{bucket}/"
+            if not uri.startswith(latest) and is_object(uri):
+                bucket = bucket_of(uri)
+                latest = f"{bucket_uri(bucket)}/"
                 if BUCKET.fullmatch(bucket):  # under --verify none it may be any text
                     found.add(bucket)
     keep_buckets(found, ())

@@ -20,8 +20,8 @@ from transforms.core.arrow_stream import table
 from transforms.core.records import Block, ImageFacts, Receipt
 from transforms.dataset import image_rows
 from transforms.dataset.receipts import Ledgers, digest_of, receipt_body
-from transforms.storage import Result, persistently, store_for
-from transforms.storage.api import Changed, NotFound, StorageError, Unavailable, is_local
+from transforms.storage import Result, abilities, persistently, store_for
+from transforms.storage.api import Changed, NotFound, StorageError, Unavailable
 from transforms.storage.parallel import overlapped
 
 _SPOILT = (errno.EIO, errno.EBADMSG)  # what a disk says of a sector that it cannot read
@@ -137,7 +137,7 @@ class Earlier:
     def _each(self, call: Any, uris: Iterable[str]) -> list[Any]:
         """A call for each URI, local ones in turn, others many at once."""
         listed = list(uris)
-        if all(map(is_local, listed)):
+        if all(abilities(uri).has_paths for uri in listed):
             return [call(uri) for uri in listed]
         return list(overlapped(lambda uri: persistently(call, uri), listed, self.threads))
 
@@ -157,7 +157,7 @@ class Earlier:
                 raise Damaged(source) from None
 
         parts = body["parts"]
-        if is_local(self.ledgers.folder) and is_local(self.night.folder):
+        if abilities(self.ledgers.folder).has_paths and abilities(self.night.folder).has_paths:
             for part in parts:
                 copy(part)
         else:

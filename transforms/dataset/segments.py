@@ -25,8 +25,8 @@ from transforms.dataset.claim import still_ours
 from transforms.dataset.seal_plan import GROUPS, Cuts, Plan, Summary
 from transforms.dataset.segment_lines import Lines, groups_of, lines_of, sizes_of, whole_sizes
 from transforms.examples.rejected_rows import number_rejected
-from transforms.storage import store_for
-from transforms.storage.api import USUAL, Access, Piece, crc32c, is_local
+from transforms.storage import abilities, store_for
+from transforms.storage.api import USUAL, Access, Piece, crc32c
 from transforms.storage.parallel import read_each
 
 pa.set_memory_pool(pa.system_memory_pool())  # the others keep what they once held: 55 MB more after a million lines
@@ -155,7 +155,7 @@ class SegmentWriter:
 
     def _composed(self, pieces: list[Piece], segment: int, name: str) -> tuple[Piece, ...]:
         """In Cloud Storage each segment joins its own pieces, side by side, so that the last join has few."""
-        if is_local(self.folder) or len(pieces) < 2:
+        if not abilities(self.folder).composes or len(pieces) < 2:
             return tuple(pieces)
         digest = blake2b(repr(pieces).encode(), digest_size=10).hexdigest()
         uri = f"{self.folder}/{WORK}/seal/{digest}.{segment}.{name}"

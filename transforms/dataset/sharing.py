@@ -22,8 +22,8 @@ from itertools import islice
 from typing import Any
 
 from transforms.dataset.claim import state_of_claim
-from transforms.storage import exists, read_existing, store_for
-from transforms.storage.api import Forbidden, NotAFile, NotFound, StorageError, is_local, join_uri
+from transforms.storage import abilities, exists, read_existing, store_for
+from transforms.storage.api import Forbidden, NotAFile, NotFound, StorageError, join_uri
 
 SHARED = "_tuneset-shared"
 _MANIFEST = "manifest.json"
@@ -47,7 +47,7 @@ class User:
 
 def place_of(folder: str) -> str:
     """The one spelling of a folder: local ones without links."""
-    return os.path.realpath(folder) if is_local(folder) else folder.rstrip("/")
+    return os.path.realpath(folder) if abilities(folder).has_paths else folder.rstrip("/")
 
 
 def is_shared(image_folder: str) -> bool:
@@ -117,7 +117,7 @@ def owner_of(image_folder: str, output: str) -> str:
 
 def _upwards(folder: str) -> Iterator[str]:
     """A folder and those around it, up to the bucket or the root."""
-    root = "/" if is_local(folder) else "/".join(folder.split("/")[:3])
+    root = "/" if abilities(folder).has_paths else "/".join(folder.split("/")[:3])
     while folder != root:
         yield folder
         folder = folder.rpartition("/")[0].rstrip("/") or "/"
@@ -155,12 +155,12 @@ def _manifest(folder: str) -> dict[str, Any]:
 
 
 def _user(output: str) -> User:
-    return User(place_of(output), socket.gethostname() if is_local(output) else "")
+    return User(place_of(output), socket.gethostname() if abilities(output).has_paths else "")
 
 
 def mark_of(image_folder: str, user: User) -> str:
     """Where a user's mark stands. Local paths of several machines may be equal, but not below one local folder of images."""
-    text = user.output if is_local(image_folder) else f"{user.host}\n{user.output}"
+    text = user.output if abilities(image_folder).has_paths else f"{user.host}\n{user.output}"
     digest = blake2b(text.encode(), digest_size=16, person=b"tuneset user").hexdigest()
     return f"{image_folder}/{SHARED}/{digest}{_USER}"
 
@@ -189,6 +189,6 @@ def state_of_user(user: User, image_folder: str) -> str:
         return "unsealed"
     # A disk that machines share is there if the folder around the output is.
     here = user.host in ("", socket.gethostname()) or (
-        is_local(image_folder) and os.path.isdir(os.path.dirname(user.output))
+        abilities(image_folder).has_paths and os.path.isdir(os.path.dirname(user.output))
     )
     return "gone" if here else "out of sight"

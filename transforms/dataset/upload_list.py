@@ -21,8 +21,8 @@ from transforms.core.places import uploaded_images
 from transforms.dataset.join import Joined
 from transforms.dataset.seal_plan import Plan
 from transforms.dataset.segments import SegmentWriter
-from transforms.storage import store_for
-from transforms.storage.api import crc32c, is_local
+from transforms.storage import abilities, store_for
+from transforms.storage.api import crc32c
 
 UPLOADS = (
     "upload-images.txt"  # beside the manifest: paths below the image folder, one a line, in the order of their names
@@ -72,7 +72,7 @@ class UploadLister:
 
     def _named_in(self, uri: str) -> Iterator[bytes]:
         """Names below the folder of uploaded images in a file of lines, as often as they stand there."""
-        if not is_local(self.image_folder):
+        if not abilities(self.image_folder).has_paths:
             return
         folder = jsonl.dumps({"": f"{uploaded_images(self.uri_prefix)}/"})[5:-2]  # as the lines spell it
         name = re.compile(b'"fileUri":"' + re.escape(folder) + rb'([0-9a-f]{32}\.[a-z0-9]{1,7})"')

@@ -22,7 +22,6 @@ from functools import lru_cache
 from typing import Any
 
 from transforms.core import jsonl
-from transforms.core.places import split_gs
 
 _FILTERS = ("json", "object")
 _PATH = re.compile(r"path(?:\.(?:parent|stem|name|[1-9]\d*))?")
@@ -157,8 +156,9 @@ def _inside(value: Any, steps: list[str]) -> Any:
 
 @lru_cache(maxsize=64)
 def _folders(folder: str) -> list[str]:
-    if folder.startswith("gs://"):
-        folder = split_gs(folder)[1]
+    _, scheme, named = folder.partition("://")
+    if scheme:  # the bucket is no folder
+        folder = named.partition("/")[2]
     return [name for name in folder.split("/") if name not in ("", ".")]
 
 

@@ -16,20 +16,20 @@ from functools import partial
 from itertools import chain, groupby
 from threading import BoundedSemaphore
 
-from transforms.core.places import Places
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
 from transforms.images.fit.policy import FitPolicy
 from transforms.images.headers.parse import NeedMore, parse
 from transforms.images.headers.structure import ends_well, walk
 from transforms.images.helper.pool import DecoderPool, shared_pool
-from transforms.storage import persistently, store_for
+from transforms.storage import abilities, persistently, store_for
 from transforms.storage.allowed_files import open_allowed, opened_folder
-from transforms.storage.api import Changed, Stat, StorageError, Unavailable, is_local
+from transforms.storage.api import Changed, Stat, StorageError, Unavailable
 from transforms.storage.compressed_members import unpacked
 from transforms.storage.local import read_open
 from transforms.storage.local_walk import translate
 from transforms.storage.parallel import overlapped
+from transforms.storage.places import Places
 
 # Bytes of the first read of an object. A phone's EXIF of 64 KiB and the tables after it lie within: with less they cost a third
 # request. Of a local file much less is read first, since a second read costs nothing.
@@ -98,8 +98,10 @@ class Inspector:
 
 def look_at(sources: Sequence[str], inspector: Inspector) -> tuple[bool, Iterator[ImageFacts]]:
     """Whether images are read from now on, and the facts of each; take them in the thread of the bundle."""
-    local = [source for source in sources if is_local(source)]
-    remote = [source for source in sources if not is_local(source)]
+    local: list[str] = []
+    remote: list[str] = []
+    for source in sources:
+        (local if abilities(source).has_paths else remote).append(source)
     reads = overlapped(lambda source: look(source, inspector), remote, inspector.threads)
     groups = groupby(local, posixpath.dirname)  # threads gain nothing on the page cache
     here = (facts for folder, group in groups for facts in _look_below(folder, list(group), inspector))
@@ -113,7 +115,7 @@ def look(source: str, inspector: Inspector) -> ImageFacts:
       Unavailable: Cloud Storage is away or refuses for our rate, and was asked again for minutes. That says nothing about
         the image, so it is no reason to reject it.
     """
-    if is_local(source):
+    if abilities(source).has_paths:
         return _look_local(source, inspector)
     try:
         for _ in range(2):

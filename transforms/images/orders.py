@@ -20,9 +20,9 @@ from transforms.images.fit.embedded_facts import read_facts
 from transforms.images.fit.policy import FitPolicy, FittedImage
 from transforms.images.inspection import Inspector, unpack
 from transforms.images.staging import content_name
-from transforms.storage import store_for
+from transforms.storage import abilities, store_for
 from transforms.storage.allowed_files import open_allowed
-from transforms.storage.api import Changed, NotAFile, NotFound, Stat, StorageError, Unavailable, is_local
+from transforms.storage.api import Changed, NotAFile, NotFound, Stat, StorageError, Unavailable
 from transforms.storage.local import read_open
 from transforms.storage.local_walk import translate
 
@@ -52,7 +52,8 @@ class Fitter:
     def order(self, facts: ImageFacts) -> FitOrder | None:
         """What has to be done about an image, if anything."""
         fit = self.inspector.must_fit(facts)
-        staged = self.stage if is_local(facts.uri) else self.copy or facts.encoding == "gzip"
+        there = abilities(facts.uri).readable_by_service
+        staged = self.copy or facts.encoding == "gzip" if there else self.stage
         if facts.reason or not (fit or staged):
             return None
         digest = blake2b(f"{facts.uri}\n{facts.generation}\n".encode(), digest_size=16, person=b"tuneset fit")
@@ -64,7 +65,7 @@ class Fitter:
 
     def publish(self, fitted: Fitted) -> str:
         """The fileUri of an image of the image folder, as it will be called after uploading."""
-        if self.uri_prefix and is_local(fitted.uri):
+        if self.uri_prefix and not abilities(fitted.uri).readable_by_service:
             return f"{uploaded_images(self.uri_prefix)}/{fitted.uri.rpartition('/')[2]}"
         return fitted.uri
 
@@ -87,7 +88,8 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
     made = None if order.stage else _made_before(order, fitter)
     if made:
         return made
-    if order.stage and not (is_local(facts.uri) or facts.encoding or is_local(fitter.image_folder)):
+    on_server = abilities(facts.uri).composes and abilities(fitter.image_folder).composes
+    if order.stage and on_server and not facts.encoding:
         return _copied(order, fitter)
     try:
         if order.stage:
@@ -105,12 +107,12 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
                 size=facts.size,
             )
     except (ImageError, StorageError) as error:  # of reading and decoding; a failed write below is an outage
-        if isinstance(error, Unavailable) and not is_local(facts.uri):
+        if isinstance(error, Unavailable) and not abilities(facts.uri).has_paths:
             raise  # says nothing about the image
         return Fitted(reason=error.reason, detail=str(error))
     uri = fitter.image_uri(name, image.type)
     size, shape, store = len(image.data), (image.width, image.height), store_for(uri)
-    if order.stage and is_local(uri) and is_local(facts.uri):
+    if order.stage and abilities(uri).has_paths and abilities(facts.uri).has_paths:
         if not _linked(facts, uri, name):
             store.replace(uri, image.data, "")  # puts another file in its place, and writes into none
     elif not store.create(uri, image.data, f"image/{image.type}"):
@@ -172,7 +174,7 @@ def _made_before(order: FitOrder, fitter: Fitter) -> Fitted | None:
 
 
 def _read_whole(facts: ImageFacts, fitter: Fitter) -> bytes:
-    if not is_local(facts.uri):
+    if not abilities(facts.uri).has_paths:
         data = store_for(facts.uri).read(facts.uri, generation=facts.generation)[0]
         return unpack(data) if facts.encoding == "gzip" else data
     descriptor = -1

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import chain, islice
 
-from transforms.core.places import plain_objects, plain_paths
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts, OpenBlock
 from transforms.dataset.previous import Earlier
 from transforms.examples.tally import drop_bad_images
 from transforms.images.inspection import Inspector, look_at
 from transforms.storage import patiently
+from transforms.storage.places import plain_objects, plain_paths
 
 
 def inspect_images(opened: OpenBlock, inspector: Inspector, earlier: Earlier | None = None) -> OpenBlock:
@@ -45,7 +45,7 @@ def begin_inspection(
 def resolve_images(opened: OpenBlock, inspector: Inspector) -> None:
     """Give every example its sources. One that cannot be resolved is noted as a fact under the URI as it was written."""
     places, facts = inspector.places, opened.facts
-    quick = "gs://" in places.folders
+    quick = places.any_bucket
     known: dict[tuple[str, str], str] = {}
     below: dict[str, str] = {}
 

@@ -17,6 +17,7 @@ from typing import Any
 from transforms.core.reasons import RowError
 from transforms.examples.recipe import FAULT
 from transforms.examples.splits import split_word
+from transforms.storage.uris import is_object
 
 COLUMNS = ("image", "ml_use", "label", "labels", "boxes")
 NEGATIVE = "NEGATIVE_IMAGE"  # the label of an image without objects, in the older format
@@ -26,13 +27,13 @@ _ML_USE = ("aiplatform.googleapis.com/ml_use", "ml_use")
 def is_automl_row(cells: Sequence[str]) -> bool:
     """Whether a record of CSV looks like AutoML's: gs:// in its first cell, or behind a word that names a split."""
     first, second = [*(cell.strip() for cell in cells[:2]), "", ""][:2]
-    if first.startswith("gs://"):
+    if is_object(first):
         return True
     try:
         split_word(first)
     except RowError:
         return False
-    return second.startswith("gs://")
+    return is_object(second)
 
 
 def is_automl_object(obj: dict[str, Any]) -> bool:
@@ -52,7 +53,7 @@ def cells_columns(cells: Sequence[str]) -> dict[str, Any]:
         RowError: bad_record, no gs:// where it must stand. A bad box is noted in the column `fault`.
     """
     use, rest = _without_use(cells)
-    if not rest or not rest[0].startswith("gs://"):
+    if not rest or not is_object(rest[0]):
         raise RowError(
             "bad_record", "neither the first nor the second cell begins with gs://: expected [ML_USE,]gs://IMAGE,LABEL"
         )
@@ -110,7 +111,7 @@ def _columns(uri: str, use: str, labels: list[str], boxes: list[dict[str, Any]] 
 
 def _without_use(cells: Sequence[str]) -> tuple[str, list[str]]:
     stripped = [cell.strip() for cell in cells]
-    if stripped and not stripped[0].startswith("gs://"):
+    if stripped and not is_object(stripped[0]):
         return stripped[0], stripped[1:]
     return "", stripped
 

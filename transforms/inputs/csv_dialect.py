@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
 from transforms.core.records import Dialect
+from transforms.storage.uris import ANY_OBJECT
 
 HEAD = 64 << 10  # bytes of a file that detection looks at
 BOM = codecs.BOM_UTF8
@@ -34,7 +35,7 @@ _IMAGE_NAMES = (
     "photo", "uri", "url", "gcs_uri", "path", "file",
 )  # fmt: skip
 _RECORDS = 20  # that are compared
-_IMAGE = re.compile(rf"(?:gs://.+|.+\.(?:{'|'.join(IMAGE_TYPES)}))", re.IGNORECASE)
+_IMAGE = re.compile(rf"(?:{ANY_OBJECT}|.+\.(?:{'|'.join(IMAGE_TYPES)}))", re.IGNORECASE)
 _JSONL, _TSV, _CSV = (".jsonl", ".ndjson"), (".tsv", ".tab"), (".csv",)
 
 

@@ -34,8 +34,8 @@ from transforms.inputs.parquet.blocks import used_columns
 from transforms.inputs.parquet.files import footer_of
 from transforms.inputs.parquet.schema import holds_bytes
 from transforms.inputs.patterns import first_files, is_folder, list_pattern, static_folder
-from transforms.storage import exists, store_for
-from transforms.storage.api import NotFound, Stat, is_local
+from transforms.storage import abilities, exists, store_for
+from transforms.storage.api import NotFound, Stat
 
 _TEMPLATES = ("prompt", "answer", "system", "image_column")
 _SPLIT_FOLDERS = ("train", "training", "validation", "validate", "val", "test")
@@ -183,7 +183,7 @@ class Look:
         start, hint = f"--input {self.pattern} finds no file to read", ""
         if self._left_out:
             hint = f"; left out what Tuneset wrote: {in_words(self._left_out)}"
-        elif is_local(self.pattern):
+        elif abilities(self.pattern).has_paths:
             if static_folder(self.pattern) != os.path.dirname(self.pattern) or os.path.exists(self.pattern):
                 other = next(list_pattern(self.pattern, without=(options.output,)), None)
                 hint = f"; {posixpath.basename(other.uri)} is none of them" if other else ""

@@ -13,7 +13,7 @@ from typing import Any
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, ImageFacts, OpenBlock, Record, Rejection
-from transforms.storage import store_for
+from transforms.storage import abilities, store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound
 
 _SIDECARS = (".txt", ".json")  # the later one counts
@@ -27,7 +27,7 @@ def image_record(uri: str, base: str, sidecar: Any = None) -> Record:
         sidecar: text, or the value of a JSON file; None without one.
     """
     path = uri[len(base) + 1 :]
-    if base.startswith("gs://") and (path.startswith("/") or posixpath.normpath(path) != path):
+    if abilities(base).literal_names and (path.startswith("/") or posixpath.normpath(path) != path):
         path = uri  # an object's name is literal, also with `//` in it; a path that is told from a folder is not
     columns: dict[str, Any] = {"image": path}
     if "/" not in uri[len(base) :].lstrip("/"):  # its class is then the folder that was given

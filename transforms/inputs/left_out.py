@@ -12,7 +12,8 @@ from transforms.core.records import Input
 from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.own_datasets import find_own_datasets, is_own_dataset
 from transforms.inputs.patterns import is_folder, is_glob, matches, static_folder
-from transforms.storage.api import is_local, join_uri
+from transforms.storage import abilities
+from transforms.storage.api import join_uri
 
 REWRITTEN = f"ab/{'0' * 32}.jpg"  # as an image in an image folder is named
 _WRITTEN = ("train.jsonl", "rejected.jsonl", "examples.parquet", REWRITTEN, f"images/{REWRITTEN}")
@@ -95,7 +96,7 @@ def _reads_below(pattern: str) -> bool:
 
 def _as_listed(root: str, folder: str) -> str:
     """A folder as a listing of `root` calls it, whatever links lead to either; "" if it does not lie below."""
-    if folder and is_local(root) and is_local(folder) and not inside(folder, root):
+    if folder and abilities(root).has_paths and abilities(folder).has_paths and not inside(folder, root):
         real, real_root = os.path.realpath(folder), os.path.realpath(root)
         folder = (
             join_uri(root, os.path.relpath(real, real_root)) if inside(real, real_root) and real != real_root else ""

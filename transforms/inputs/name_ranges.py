@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
-from transforms.storage.api import Store, is_local
+from transforms.storage import abilities
+from transforms.storage.api import Store
 
 RANGES = 64  # as many as are aimed at
 PAGE = 1000  # names
@@ -30,7 +31,7 @@ def cut_names(store: Store, folder: str, without: Collection[str] = ()) -> list[
     Args:
       without: folders whose names do not count: the cuts, and with them the blocks, are the same if there are none.
     """
-    if is_local(folder) or not folder.startswith("gs://"):
+    if not abilities(folder).lists_ranges:
         return [EVERYTHING]
     feeler = _Feeler(store, folder, without)
     level = [folder.rstrip("/") + "/"]

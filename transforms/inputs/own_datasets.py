@@ -16,8 +16,8 @@ from transforms.core import jsonl
 from transforms.core.output_names import CLAIM, MANIFEST, WORK
 from transforms.core.places import inside
 from transforms.core.reasons import RowError
-from transforms.storage import exists, store_for
-from transforms.storage.api import Forbidden, NotAFile, NotFound, Refused, is_local
+from transforms.storage import abilities, exists, store_for
+from transforms.storage.api import Forbidden, NotAFile, NotFound, Refused
 
 _LISTINGS, _FOLDERS = (
     20,
@@ -55,7 +55,7 @@ def find_own_datasets(folder: str, output: str) -> OwnDatasets:
     Args:
       output: of the run that is to come, which is not looked for. Folders whose names begin like its own are looked into first.
     """
-    search = _Search(output, _LOCAL if is_local(folder) else 1)
+    search = _Search(output, _LOCAL if abilities(folder).has_paths else 1)
     beside = posixpath.dirname(output)
     if beside != folder and inside(beside, folder):
         search.look_below([beside])
@@ -106,7 +106,7 @@ class _Search:
         return -len(posixpath.commonprefix([f"{folder}/", f"{self._output}/"]))
 
     def _each(self, folders: list[str]) -> list[bool]:
-        if not folders or is_local(folders[0]):
+        if not folders or abilities(folders[0]).has_paths:
             return [is_own_dataset(folder) for folder in folders]
         with ThreadPoolExecutor(_THREADS) as pool:
             return list(pool.map(is_own_dataset, folders))

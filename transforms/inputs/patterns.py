@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterator
 from transforms.core.places import inside
 from transforms.core.records import Input
 from transforms.inputs.cutting import SUFFIXES
-from transforms.storage import store_for
-from transforms.storage.api import Stat, is_local, join_uri
+from transforms.storage import abilities, store_for
+from transforms.storage.api import Stat, join_uri
 from transforms.storage.globs import compiled
 from transforms.storage.local_walk import globbed
 
@@ -27,12 +27,12 @@ def static_folder(pattern: str) -> str:
 
 
 def is_folder(pattern: str) -> bool:
-    return pattern.endswith("/") or (is_local(pattern) and os.path.isdir(pattern))
+    return pattern.endswith("/") or (abilities(pattern).has_paths and os.path.isdir(pattern))
 
 
 def is_glob(pattern: str) -> bool:
     """Whether a pattern stands for other names than its own; what is there locally under just that name is meant."""
-    return bool(_WILD.search(pattern)) and not (is_local(pattern) and os.path.lexists(pattern))
+    return bool(_WILD.search(pattern)) and not (abilities(pattern).has_paths and os.path.lexists(pattern))
 
 
 def _hidden(name: str) -> bool:
@@ -55,7 +55,7 @@ def list_pattern(pattern: str, start: str = "", end: str = "", without: Collecti
                 yield found
     elif not is_glob(pattern):
         yield store_for(pattern).stat(pattern)
-    elif is_local(pattern):
+    elif abilities(pattern).has_paths:
         yield from globbed(static_folder(pattern), pattern, without)
     else:
         matches = compiled(pattern).fullmatch
@@ -112,7 +112,7 @@ def absolute(pattern: str) -> str:
     """One spelling on every worker: gs:// as it is, local ones absolute."""
     if pattern.startswith("file://"):
         pattern = pattern[len("file://") :].removeprefix("localhost")
-    if not is_local(pattern):
+    if not abilities(pattern).has_paths:
         return pattern
     path = os.path.abspath(os.path.expanduser(pattern))
     return join_uri(path, "") if pattern.endswith("/") and os.path.isdir(path) else path

@@ -11,18 +11,38 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from transforms.storage import throttling
-from transforms.storage.api import NotFound, Stat, Store, Unavailable, is_local
+from transforms.storage.api import Abilities, NotFound, Stat, Store, Unavailable
+from transforms.storage.uris import scheme_of
 
 Result = TypeVar("Result")
 PAUSES = (1.0, 5.0)  # seconds
+
+_ABILITIES = {  # by scheme; of any other, as of what Beam has file systems for, nothing but listing and reading
+    "": Abilities(has_paths=True, creates_if_absent=True, holds_images=True),
+    "gs": Abilities(
+        has_buckets=True,
+        literal_names=True,
+        lists_ranges=True,
+        creates_if_absent=True,
+        composes=True,
+        holds_images=True,
+        readable_by_service=True,
+    ),
+}
+_READS_ALONE = Abilities()
 
 _stores: dict[str, Store] = {}
 _stores_lock = threading.Lock()
 
 
+def abilities(uri: str) -> Abilities:
+    """What the store of a URI's scheme can do; the store itself, and the packages that it needs, need not be there."""
+    return _ABILITIES.get(scheme_of(uri), _READS_ALONE)
+
+
 def store_for(uri: str) -> Store:
     """The store of a URI's scheme, one per process."""
-    scheme = "" if is_local(uri) else uri.split("://", 1)[0]
+    scheme = scheme_of(uri)
     store = _stores.get(scheme)
     if store is None:
         with _stores_lock:

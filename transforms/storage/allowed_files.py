@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 from transforms.core.places import inside
-from transforms.storage.api import NotAFile, Stat, is_local
+from transforms.storage.api import NotAFile, Stat
 from transforms.storage.local import open_regular
+from transforms.storage.uris import is_local
 
 
 @contextmanager

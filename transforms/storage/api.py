@@ -1,4 +1,4 @@
-"""What a store can do, and how it fails: one small contract for local paths, gs:// objects and what Beam can read.
+"""What a store is asked, what it can do, and how it fails: one contract for local paths, gs:// and what Beam can read.
 
     stat, list, read            what is there; a read can name the generation it expects
     create                      only if absent: the one primitive the commit protocol stands on
@@ -72,6 +72,30 @@ class Stat:
     size: int  # bytes
     generation: str
     encoding: str = ""  # Content-Encoding of a gs:// object: "gzip" if its bytes are stored compressed
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a store can do, beside listing and reading: what a job asks before it counts on a place.
+
+    has_paths: its names are paths of this machine, which the operating system opens, links and calls folders.
+    has_buckets: its objects lie in buckets, which are set up by themselves and let some accounts read.
+    literal_names: a name is taken as it stands, also with `//` or `..` in it.
+    lists_ranges: names from one on are listed without those before, so that many can list one folder.
+    creates_if_absent: a file is created only if there is none: a dataset can be written there.
+    composes: files are joined, and copied, where they lie, and no byte passes through this process.
+    holds_images: images that rows name are read from there.
+    readable_by_service: so does the tuning service of Gemini.
+    """
+
+    has_paths: bool = False
+    has_buckets: bool = False
+    literal_names: bool = False
+    lists_ranges: bool = False
+    creates_if_absent: bool = False
+    composes: bool = False
+    holds_images: bool = False
+    readable_by_service: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,7 +221,3 @@ def verified(read: tuple[bytes, Stat], size: int, checksum: int) -> Stat:
 
 def join_uri(folder: str, name: str) -> str:
     return folder.rstrip("/") + "/" + name if folder.rstrip("/") else "/" + name
-
-
-def is_local(uri: str) -> bool:
-    return "://" not in uri

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TypeVar
 
 from transforms.storage import store_for, throttling
-from transforms.storage.api import is_local
+from transforms.storage.uris import is_local
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

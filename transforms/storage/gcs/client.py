@@ -31,6 +31,7 @@ from transforms.storage.api import Forbidden, NoAccess, NotFound, Refused, Unava
 from transforms.storage.gcs.credentials import connected
 from transforms.storage.gcs.reads import Answer, body_of, exchange
 from transforms.storage.gcs.unreached import certificate_fault, resolve, unreached
+from transforms.storage.uris import is_object, split_bucket
 
 
 def _may_pass(error: Exception) -> bool:
@@ -61,9 +62,8 @@ def split_uri(uri: str) -> tuple[str, str]:
       NotFound: no bucket or object can have that name, so no request is made with it. "." and ".." must not reach a
         URL: HTTP clients resolve them, and another resource would be read.
     """
-    scheme, _, rest = uri.partition("://")
-    bucket, _, name = rest.partition("/")
-    if scheme != "gs" or not BUCKET.fullmatch(bucket):
+    bucket, name = split_bucket(uri)
+    if not is_object(uri) or not BUCKET.fullmatch(bucket):
         raise NotFound(f"{uri!r}: {bucket!r} is not a bucket's name (3 to 63 of a-z 0-9 _ -, or such parted by dots)")
     try:
         size = len(name.encode())

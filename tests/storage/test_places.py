@@ -19,12 +19,14 @@ from beam_jobs.job import places
 from beam_jobs.preflight import on_this_machine
 from beam_jobs.settings import parse
 from transforms import storage
-from transforms.core.places import LONGEST, Places, inside, normalise, plain_objects, plain_paths
+from transforms.core.places import LONGEST, inside
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
 from transforms.images.inspection import look, look_at
 from transforms.storage.allowed_files import open_allowed, opened_folder
-from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Stat, StorageError, Unavailable, is_local
+from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Stat, StorageError, Unavailable
+from transforms.storage.places import Places, normalise, plain_objects, plain_paths
+from transforms.storage.uris import is_local
 
 
 def why(uri: str, base: str, *folders: str) -> str:

@@ -1,0 +1,59 @@
+"""What a URI says by its text alone: the one place where schemes are told apart and the names of buckets are parsed."""
+
+from __future__ import annotations
+
+CLOUD = "gs://"  # what URIs of Cloud Storage begin with; alone it stands for every bucket
+ANY_OBJECT = f"{CLOUD}.+"  # as a pattern of the re module
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme of a URI; "" of a path of this machine."""
+    scheme, mark, _ = uri.partition("://")
+    return scheme if mark else ""
+
+
+def is_local(uri: str) -> bool:
+    return "://" not in uri
+
+
+def is_object(text: str) -> bool:
+    """Whether a text begins as what names an object of Cloud Storage, or a folder of them."""
+    return text.startswith(CLOUD)
+
+
+def split_bucket(uri: str) -> tuple[str, str]:
+    """A URI of Cloud Storage -> (bucket, name), either of which may be empty; nothing is checked.
+
+    >>> split_bucket("gs://bucket/a/b.jpg"), split_bucket("gs://bucket")
+    (('bucket', 'a/b.jpg'), ('bucket', ''))
+    """
+    bucket, _, name = uri[len(CLOUD) :].partition("/")
+    return bucket, name
+
+
+def bucket_of(uri: str) -> str:
+    """The name of the bucket that a URI names; "" if it names none, as a local path."""
+    return split_bucket(uri)[0] if is_object(uri) else ""
+
+
+def means_bucket(text: str) -> bool:
+    """Whether a text begins as if it named a bucket, well or not."""
+    return text[:3].lower() == CLOUD[:3]
+
+
+def lacks_bucket(text: str) -> bool:
+    """Whether a text begins as if it named a bucket, and names none.
+
+    >>> [lacks_bucket(text) for text in ("gs:/bucket", "GS://bucket", "gs:///a", "gs://bucket", "/gs:/a")]
+    [True, True, True, False, False]
+    """
+    return means_bucket(text) and not bucket_of(text)
+
+
+def is_whole_bucket(uri: str) -> bool:
+    """Whether a URI names a bucket and no folder in it."""
+    return bucket_of(uri) != "" and uri == bucket_uri(bucket_of(uri))
+
+
+def bucket_uri(bucket: str) -> str:
+    return CLOUD + bucket
