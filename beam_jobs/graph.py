@@ -13,13 +13,13 @@ from __future__ import annotations
 import os
 
 import apache_beam as beam
-from apache_beam.pvalue import AsSingleton
 
 from beam_jobs.job import Plan
+from transforms.core.records import Block
 from transforms.steps.clean_up import SweepBlocks
 from transforms.steps.compare import CompareNights
 from transforms.steps.finish import AssignSplits, CommitBlocks, PublishImages, SplitExamples
-from transforms.steps.fit import FitImages, HoldForFitting, TakeFitted
+from transforms.steps.fit import FitImages, HoldForFitting, TakeFitted, wait_for_images
 from transforms.steps.listing import ListBlocks
 from transforms.steps.seal import SealDataset
 from transforms.steps.skip import SkipCommitted
@@ -46,10 +46,10 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
     # Elsewhere a core has a process of its own; here one process has all cores.
     at_once, min_ram = (2, "4GB") if p.remote else ((os.cpu_count() or 1) + 1, "")
     fitted = orders | "Fit" >> FitImages(fitter=p.fitter, at_once=at_once, min_ram=min_ram)
-    all_fitted = fitted | "All images fitted" >> beam.CombineGlobally(beam.combiners.CountCombineFn())
+    all_fitted = fitted | "All images fitted" >> beam.FlatMap(lambda key: ()).with_output_types(tuple[str, Block])
     recalled = (
-        waiting
-        | "Wait for images" >> beam.Map(lambda block, _: block, AsSingleton(all_fitted))
+        (waiting, all_fitted)
+        | "Wait for images" >> wait_for_images()
         | "Read again" >> read
         | "Build again" >> make
         | "Recall" >> TakeFitted(fitter=p.fitter)

@@ -76,6 +76,7 @@ class Block:
     lines: int = 0  # physical lines of what the fault stands for
     dialect: Dialect | None = None  # of a table's range; None: whole files, each of which tells its own
     base: str = ""  # as its input's
+    folder: str = ""  # below which its parts and its receipt are put; "": the job's output folder
 
 
 @dataclass(slots=True)

@@ -69,7 +69,7 @@ class Earlier:
             if known != wanted or dict(zip(outputs, self._each(_size, outputs))) != outputs:
                 _recent.put(key, known)
                 return None
-        self._bring(body, key)
+        self._bring(body, block, key)
         return self.ledgers.adopt(body, block, key)
 
     def facts(self, block: Block, key: str) -> dict[str, ImageFacts]:
@@ -141,10 +141,11 @@ class Earlier:
             return [call(uri) for uri in listed]
         return list(overlapped(lambda uri: persistently(call, uri), listed, self.threads))
 
-    def _bring(self, body: dict[str, Any], key: str) -> None:
+    def _bring(self, body: dict[str, Any], block: Block, key: str) -> None:
         def copy(part: Sequence[Any]) -> None:
             kind, digest, size, _, checksum = part
-            source, target = (ledgers.path(key, f"{digest}.{kind}") for ledgers in (self.night, self.ledgers))
+            source = self.night.path(key, f"{digest}.{kind}")
+            target = self.ledgers.path(key, f"{digest}.{kind}", block.folder)
             store = store_for(source)
             try:
                 # Before it is copied: a damaged copy would stand under the name of what is made anew.

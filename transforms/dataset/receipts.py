@@ -45,20 +45,22 @@ class BlockKeys:
 
 @dataclass(frozen=True)
 class Ledgers:
-    """Where receipts of one run live: the output folder, and the epoch that orders the runs on it."""
+    """Where receipts of one run live: the output folder, unless a block names its own, and the epoch that orders the runs on it."""
 
     folder: str
     epoch: int
     run: str
     access: Access = USUAL  # sets itself up where it is unpickled, and so does whatever holds ledgers
 
-    def path(self, key: str, rest: str) -> str:
-        return f"{self.folder}/{WORK}/{key[:2]}/{key}.{rest}"
+    def path(self, key: str, rest: str, folder: str = "") -> str:
+        """The path of what a block leaves. folder: the block's, if it has one of its own."""
+        return f"{folder or self.folder}/{WORK}/{key[:2]}/{key}.{rest}"
 
     def find(self, block: Block, key: str) -> Receipt | None:
         """The receipt that counts for a block, if there is one."""
+        path = self.path(key, "receipt", block.folder)
         try:
-            data, _ = store_for(self.folder).read(self.path(key, "receipt"))
+            data, _ = store_for(path).read(path)
         except NotFound:
             return None
         return self._current(data, block, key)
@@ -70,12 +72,13 @@ class Ledgers:
           parts: (kind, bytes, lines); empty ones are not written.
           ids: what caps choose from, packed.
         """
-        store, block = store_for(self.folder), opened.block
+        block = opened.block
         written = []
         for kind, data, lines in parts:
             if lines:
                 digest = digest_of(data)
-                store.create(self.path(opened.key, f"{digest}.{kind}"), data)
+                path = self.path(opened.key, f"{digest}.{kind}", block.folder)
+                store_for(path).create(path, data)
                 written.append([kind, digest, len(data), lines, crc32c(data)])
         why: dict[str, int] = {}
         for rejection in opened.rejections:
@@ -104,7 +107,8 @@ class Ledgers:
         return self._put(body | {"run": self.run, "epoch": self.epoch, "reused": True}, block, key)
 
     def _put(self, body: dict[str, Any], block: Block, key: str) -> Receipt:
-        store, path, data = store_for(self.folder), self.path(key, "receipt"), jsonl.dumps(body)
+        path, data = self.path(key, "receipt", block.folder), jsonl.dumps(body)
+        store = store_for(path)
         for _ in range(_TRIES):
             if store.create(path, data):
                 return self._receipt(body, block, key)
@@ -128,7 +132,7 @@ class Ledgers:
             body["epoch"],
             body["heals"],
             tuple(
-                Part(kind, self.path(key, f"{digest}.{kind}"), size, lines, crc)
+                Part(kind, self.path(key, f"{digest}.{kind}", block.folder), size, lines, crc)
                 for kind, digest, size, lines, crc in body["parts"]
             ),
             tuple((source, lines) for source, lines in body["lines"]),

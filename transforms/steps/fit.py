@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.transforms.window import GlobalWindows
+from apache_beam.transforms.window import BoundedWindow
+from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.core.records import Block, FitOrder, Fitted, ImageFacts, OpenBlock
@@ -30,13 +32,13 @@ _TOGETHER = 8  # orders for each that is worked at once: only at their end does 
 
 @dataclass(kw_only=True)
 class HoldForFitting(beam.PTransform):
-    """OpenBlock -> (ready OpenBlocks, waiting Blocks, FitOrders)."""
+    """OpenBlock -> (ready OpenBlocks, waiting Blocks by key, FitOrders)."""
 
     fitter: Fitter
 
     def expand(
         self, blocks: beam.PCollection[OpenBlock]
-    ) -> tuple[beam.PCollection[OpenBlock], beam.PCollection[Block], beam.PCollection[FitOrder]]:
+    ) -> tuple[beam.PCollection[OpenBlock], beam.PCollection[tuple[str, Block]], beam.PCollection[FitOrder]]:
         held = blocks | "Hold" >> beam.ParDo(_Hold(self.fitter)).with_output_types(OpenBlock).with_outputs(
             "waiting", "orders", main="ready"
         )
@@ -57,7 +59,7 @@ class _Hold(beam.DoFn):
         if not orders:
             yield opened
             return
-        yield beam.pvalue.TaggedOutput("waiting", opened.block)
+        yield beam.pvalue.TaggedOutput("waiting", (opened.key, opened.block))
         for order in orders.values():
             yield beam.pvalue.TaggedOutput("orders", order)
 
@@ -72,20 +74,20 @@ def used_orders(opened: OpenBlock, fitter: Fitter) -> dict[str, FitOrder]:
     return orders
 
 
-def _facts_path(key: str, ledgers: Ledgers) -> str:
-    return ledgers.path(key, f"{ledgers.epoch}.facts")
+def _facts_path(opened: OpenBlock, ledgers: Ledgers) -> str:
+    return ledgers.path(opened.key, f"{ledgers.epoch}.facts", opened.block.folder)
 
 
 def store_facts(opened: OpenBlock, ledgers: Ledgers) -> dict[str, ImageFacts]:
     """Store what inspection found, unless another execution did -> what is stored."""
-    path, store = _facts_path(opened.key, ledgers), store_for(ledgers.folder)
-    if store.create(path, json.dumps([asdict(facts) for facts in opened.facts.values()]).encode()):
+    path = _facts_path(opened, ledgers)
+    if store_for(path).create(path, json.dumps([asdict(facts) for facts in opened.facts.values()]).encode()):
         return opened.facts
-    return load_facts(opened.key, ledgers)
+    return load_facts(opened, ledgers)
 
 
-def load_facts(key: str, ledgers: Ledgers) -> dict[str, ImageFacts]:
-    data, _ = read_existing(_facts_path(key, ledgers))
+def load_facts(opened: OpenBlock, ledgers: Ledgers) -> dict[str, ImageFacts]:
+    data, _ = read_existing(_facts_path(opened, ledgers))
     return {facts["uri"]: ImageFacts(**facts) for facts in json.loads(data)}
 
 
@@ -109,32 +111,50 @@ class FitImages(beam.PTransform):
             orders
             | "Key by image" >> beam.Map(lambda order: (order.key, order))
             | "Group equal images" >> beam.GroupByKey()  # (key, [FitOrder])
-            | "One of each" >> beam.MapTuple(lambda key, same: next(iter(same)))
+            | "One of each" >> beam.FlatMapTuple(lambda key, same: islice(same, 1))  # a late pane may be empty
             | "Spread images" >> beam.Reshuffle()
             | "Fit" >> (fit.with_resource_hints(min_ram=self.min_ram) if self.min_ram else fit)
         )
 
 
 class _Fit(beam.DoFn):
-    """Some orders of a bundle at once. (A bundle that is tried again finds the outcomes of those that were done.)"""
+    """Some orders of a bundle at once, of whatever windows. (A bundle that is tried again finds the outcomes of those done.)"""
 
     def __init__(self, fitter: Fitter, at_once: int) -> None:
         self._fitter, self._at_once = fitter, at_once
 
     def start_bundle(self) -> None:
-        self._held: list[FitOrder] = []
+        self._held: list[WindowedValue] = []
 
-    def process(self, order: FitOrder) -> Iterator[str]:
-        self._held.append(order)
+    def process(
+        self,
+        order: FitOrder,
+        timestamp: Timestamp = beam.DoFn.TimestampParam,
+        window: BoundedWindow = beam.DoFn.WindowParam,
+    ) -> Iterator[WindowedValue]:
+        self._held.append(WindowedValue(order, timestamp, (window,)))
         if len(self._held) >= _TOGETHER * self._at_once:
             yield from self._fit()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        yield from map(GlobalWindows.windowed_value, self._fit())
+        yield from self._fit()
 
-    def _fit(self) -> Iterator[str]:
+    def _fit(self) -> Iterator[WindowedValue]:
+        def fit(held: WindowedValue) -> WindowedValue:
+            return held.with_value(persistently(fit_image, held.value, self._fitter))
+
         orders, self._held = self._held, []
-        return overlapped(lambda order: persistently(fit_image, order, self._fitter), orders, self._at_once)
+        return overlapped(fit, orders, self._at_once)
+
+
+def wait_for_images() -> beam.PTransform:
+    """(waiting Blocks by key, what comes after all fitted images) -> the Blocks, once the images of their window are fitted.
+
+    A grouping hands on a window once the watermarks of all that flows into it have passed, so what comes of the images need
+    hold no element. (A side input would wait too, but Flink with checkpoints cannot take a snapshot of one.) It is chained of
+    Beam's own steps and not a class, so that the labels within it are Beam's.
+    """
+    return beam.Flatten() | beam.GroupByKey() | beam.FlatMapTuple(lambda key, blocks: blocks).with_output_types(Block)
 
 
 @dataclass(kw_only=True)
@@ -148,7 +168,7 @@ class TakeFitted(beam.PTransform):
 
 
 def take_fitted(opened: OpenBlock, fitter: Fitter) -> OpenBlock:
-    opened.facts = patiently(load_facts, opened.key, fitter.ledgers)
+    opened.facts = patiently(load_facts, opened, fitter.ledgers)
     resolve_images(opened, fitter.inspector)
     opened = drop_after_inspection(opened, fitter.inspector.on_bad_image)
     for source, order in used_orders(opened, fitter).items():

@@ -9,7 +9,9 @@ from itertools import chain
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.transforms.window import GlobalWindows
+from apache_beam.transforms.window import BoundedWindow
+from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.core.counters import NAMESPACE
 from transforms.core.places import is_text
@@ -75,19 +77,20 @@ class _ListFiles(beam.DoFn):
         self._inputs, self._cutter, self._output = options.inputs, options.cutter, options.output
 
     def start_bundle(self) -> None:
-        self._begun: deque[Iterator[Any]] = deque()
+        self._begun: deque[WindowedValue] = deque()  # of what ranges come to
 
-    def process(self, some: tuple[int, Input, Range]) -> Iterator[Any]:
-        self._begun.append(self.begin(some))
+    def process(
+        self,
+        some: tuple[int, Input, Range],
+        timestamp: Timestamp = beam.DoFn.TimestampParam,
+        window: BoundedWindow = beam.DoFn.WindowParam,
+    ) -> Iterator[Any]:
+        self._begun.append(WindowedValue(self.begin(some), timestamp, (window,)))
         if len(self._begun) > _AHEAD:
-            yield from self._begun.popleft()
+            yield from in_its_window(self._begun.popleft())
 
     def finish_bundle(self) -> Iterator[Any]:
-        for found in chain.from_iterable(self._begun):
-            if isinstance(found, beam.pvalue.TaggedOutput):
-                yield beam.pvalue.TaggedOutput(found.tag, GlobalWindows.windowed_value(found.value))
-            else:
-                yield GlobalWindows.windowed_value(found)
+        yield from chain.from_iterable(map(in_its_window, self._begun))
 
     def begin(self, some: tuple[int, Input, Range]) -> Iterator[Any]:
         """What a range comes to; its first names are asked for at once."""
@@ -110,6 +113,15 @@ class _ListFiles(beam.DoFn):
                 skipped.files += 1
             else:
                 yield found
+
+
+def in_its_window(begun: WindowedValue) -> Iterator[Any]:
+    """What a range comes to, each with the time and window that the range came in."""
+    for found in begun.value:
+        if isinstance(found, beam.pvalue.TaggedOutput):
+            yield beam.pvalue.TaggedOutput(found.tag, begun.with_value(found.value))
+        else:
+            yield begun.with_value(found)
 
 
 def listed_blocks(options: ListBlocks) -> Iterator[Block]:

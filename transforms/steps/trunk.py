@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
-from apache_beam.transforms.window import GlobalWindows
+from apache_beam.transforms.window import BoundedWindow
+from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.core.records import Block, OpenBlock
@@ -87,25 +88,34 @@ class InspectImages(beam.PTransform):
 
 
 class _Inspect(beam.DoFn):
-    """A block with reads under way is held until the next one's have begun: storage is never waited for at a block's end."""
+    """A block with reads under way is held until the next one's have begun: storage is never waited for at a block's end.
+
+    It goes on in the window that it came in, which need not be that of the next.
+    """
 
     def __init__(self, options: InspectImages) -> None:
         self._inspector, self._earlier = options.inspector, options.earlier
 
     def start_bundle(self) -> None:
-        self._held: list[Callable[[], OpenBlock]] = []
+        self._held: list[WindowedValue] = []  # of what finishes a block
 
-    def process(self, opened: OpenBlock) -> Iterator[OpenBlock]:
+    def process(
+        self,
+        opened: OpenBlock,
+        timestamp: Timestamp = beam.DoFn.TimestampParam,
+        window: BoundedWindow = beam.DoFn.WindowParam,
+    ) -> Iterator[OpenBlock | WindowedValue]:
         reading, finish = begin_inspection(opened, self._inspector, self._earlier)
         yield from self._finish()
         if reading:
-            self._held.append(finish)
+            self._held.append(WindowedValue(finish, timestamp, (window,)))
         else:
             yield finish()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        yield from map(GlobalWindows.windowed_value, self._finish())
+        yield from self._finish()
 
-    def _finish(self) -> Iterator[OpenBlock]:
+    def _finish(self) -> Iterator[WindowedValue]:
         while self._held:
-            yield self._held.pop()()
+            held = self._held.pop()
+            yield held.with_value(held.value())
