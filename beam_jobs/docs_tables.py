@@ -1,5 +1,6 @@
-"""The README's tables of options, counters, reasons and warnings, made from the code's: `python -m beam_jobs.docs_tables` rewrites
-them, and the files of dataflow_templates/ that are made from the same table of options.
+"""Rewrites what docs/ and dataflow_templates/ hold of the code's tables: `python -m beam_jobs.docs_tables`.
+
+The pages are docs/options.md, counters.md, reasons.md, warnings.md and dataflow.md, each with its table between two markers.
 
 Tests compare them with what is made here, so that neither can be changed alone.
 """
@@ -7,7 +8,7 @@ Tests compare them with what is made here, so that neither can be changed alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from beam_jobs.dataflow.templates import committed
@@ -19,7 +20,7 @@ from transforms.core.warning_codes import WARNINGS
 
 
 def tables() -> dict[str, str]:
-    """Markdown tables by the name of their markers: options, counters, reasons, warnings."""
+    """Markdown tables by the name of their page and markers: options, counters, reasons, warnings, dataflow."""
     options = ((o.group, f"`--{o.name}`", _values(o), _default(o), o.help) for o in OPTIONS)
     counters = ((f"`{c.name}`", c.unit, c.meaning) for c in COUNTERS.values())
     reasons = ((f"`{r.name}`", r.stage, r.owner, r.help) for r in REASONS.values())
@@ -29,11 +30,12 @@ def tables() -> dict[str, str]:
         "counters": _table(("counter", "of", "counts"), counters),
         "reasons": _table(("reason", "found while", "class", "what is wrong, and what to do"), reasons),
         "warnings": _table(("warning", "of", "what looks wrong", "what to do"), warnings),
+        "dataflow": _workers(),
     }
 
 
-def workers() -> dict[str, str]:
-    """The table of docs/dataflow.md: recommended workers, with the arithmetic of their memory."""
+def _workers() -> str:
+    """Recommended workers, with the arithmetic of their memory."""
     rows = (
         (
             f"`{m.name}`",
@@ -48,7 +50,7 @@ def workers() -> dict[str, str]:
         for m in MIXES.values()
     )
     heads = ("mix", "images", "machine", "threads", "disk", "largest fit", "needed at most", "there is")
-    return {"workers": _table(heads, rows)}
+    return _table(heads, rows)
 
 
 def _values(option: Option) -> str:
@@ -66,23 +68,28 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
-def fill(text: str, made: Mapping[str, str] | None = None) -> str:
-    """A Markdown text with each table made anew between its markers: <!-- options --> ... <!-- end of options -->.
+def fill(text: str, name: str, table: str) -> str:
+    """A page with its table made anew between its markers: <!-- options --> ... <!-- end of options -->.
 
     Raises:
-      ValueError: a table has no markers.
+      ValueError: the page does not have the markers exactly once.
     """
-    for name, table in (tables() if made is None else made).items():
-        between = re.compile(f"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-        text, found = between.subn(lambda marks, table=table: marks[1] + table + marks[2], text)  # type: ignore[misc]
-        if found != 1:
-            raise ValueError(f"the text has {found} places for the table of {name}, expected 1")
+    between = re.compile(f"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    text, places = between.subn(lambda marks: marks[1] + table + marks[2], text)
+    if places != 1:
+        raise ValueError(f"the page has {places} places for the table of {name}, expected 1")
     return text
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Rewrite the pages and the templates' files of this checkout."""
     root = Path(__file__).resolve().parents[1]
-    for paper, filled in ((root / "README.md", tables()), (root / "docs/dataflow.md", workers())):
-        paper.write_text(fill(paper.read_text(encoding="utf-8"), filled), encoding="utf-8")
-    for name, made in committed().items():
-        (root / name).write_text(made, encoding="utf-8")
+    for name, table in tables().items():
+        page = root / "docs" / f"{name}.md"
+        page.write_text(fill(page.read_text(encoding="utf-8"), name, table), encoding="utf-8")
+    for path, text in committed().items():
+        (root / path).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""The one table of options: argparse, the README's table and the templates' metadata all come from it.
+"""The one table of options: argparse, docs/options.md and the templates' metadata all come from it.
 
 Nothing else knows a flag's name, default or help. `settings.parse` turns argv into a checked, frozen `Settings`.
 """

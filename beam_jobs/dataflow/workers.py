@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from transforms.images.helper.memory_slots import BUDGET_SHARE
 from transforms.images.helper.pool import MEMORY_BYTES, OF_OTHERS
 
-PROCESS_GB = 0.4  # a worker process that reads blocks; the README's table says what was measured
+PROCESS_GB = 0.4  # a worker process that reads blocks; docs/benchmarks.md says what was measured
 HELPER_GB = 0.1  # a helper process before it decodes
 RUNNER_GB = 1.0  # Dataflow's own share of a worker: its harness and its logs
 

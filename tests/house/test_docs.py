@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_jobs.__main__ import main
 from beam_jobs.commands.sweep import parser as sweep_parser
 from beam_jobs.commands.template import parser as template_parser
-from beam_jobs.docs_tables import fill, tables, workers
+from beam_jobs.dataflow.workers import MIXES
+from beam_jobs.docs_tables import fill, tables
 from beam_jobs.options import OPTIONS
 from beam_jobs.settings import parse
 from transforms.core import VERSION
@@ -23,10 +25,10 @@ from transforms.core.reasons import REASONS
 from transforms.core.warning_codes import WARNINGS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAPERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
-    (ROOT / "docs").glob("*.md")
-)
+DOCS = ROOT / "docs"
+PAPERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(DOCS.glob("*.md"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+QUICK_START = (DOCS / "quick-start.md").read_text(encoding="utf-8")
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAPERS]
 
 OTHERS_FLAGS = {"check", "no", "read", "strict", "file", "repeat"}  # of ruff, gcloud, mypy, docker, the benchmarks
@@ -84,29 +86,46 @@ def commands() -> list[str]:
     return found
 
 
-def test_the_readme_holds_the_tables_of_the_code() -> None:
-    assert fill(README) == README, "run: python -m beam_jobs.docs_tables"
+@pytest.mark.parametrize("name", tables())
+def test_pages_hold_the_tables_of_the_code(name: str) -> None:
+    page = text_of(DOCS / f"{name}.md")
+    assert fill(page, name, tables()[name]) == page, "run: python -m beam_jobs.docs_tables"
+
+
+def test_tables_name_all_that_the_code_has() -> None:
     rows = {name: re.findall(r"^\| (?:[^|`]+\| )?`([^`]+)`", table, re.MULTILINE) for name, table in tables().items()}
     assert rows == {
         "options": [f"--{option.name}" for option in OPTIONS],
         "counters": list(COUNTERS),
         "reasons": list(REASONS),
         "warnings": list(WARNINGS),
+        "dataflow": list(MIXES),
     }
-
-
-def test_the_recommended_workers_are_those_of_the_code() -> None:
-    text = text_of(ROOT / "docs/dataflow.md")
-    assert fill(text, workers()) == text, "run: python -m beam_jobs.docs_tables"
 
 
 def test_a_table_without_its_markers_is_an_error() -> None:
     with pytest.raises(ValueError, match="0 places for the table of reasons"):
-        fill(README.replace("<!-- end of reasons -->", ""))
+        fill("<!-- reasons -->\n", "reasons", "")
 
 
 def test_the_readme_stays_short() -> None:
-    assert len(README.splitlines()) <= 440
+    assert len(README.splitlines()) <= 130
+    assert len(README) <= 9_000
+
+
+def test_the_index_names_every_page() -> None:
+    linked = re.findall(r"\]\(([\w-]+\.md)\)", text_of(DOCS / "README.md"))
+    assert sorted(linked) == sorted(page.name for page in DOCS.glob("*.md") if page.name != "README.md")
+
+
+def test_the_pictures_of_the_flow_are_those_that_the_script_makes() -> None:
+    made = runpy.run_path(str(DOCS / "make_flow.py"))["pictures"]()
+    assert made == {path.name: text_of(path) for path in (DOCS / "pictures").glob("*.svg")}, "run: docs/make_flow.py"
+
+
+def test_pictures_of_the_readme_are_there() -> None:
+    named = re.findall(r"docs/pictures/[\w.-]+", README)
+    assert sorted(named) == sorted(f"docs/pictures/{path.name}" for path in (DOCS / "pictures").iterdir())
 
 
 def test_help_names_each_option_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +150,7 @@ def test_make_targets_exist() -> None:
         for path in [*PAPERS, ROOT / ".ci/run"]
         for target in re.findall(r"(?:^|`)make ([a-z-]+)", text_of(path), re.MULTILINE)
     }
-    assert {("README.md", "demo"), ("README.md", "test"), ("README.md", "test-engines")} <= named
+    assert {("README.md", "demo"), ("quick-start.md", "test"), ("CONTRIBUTING.md", "test-engines")} <= named
     assert sorted(use for use in named if use[1] not in targets) == []
 
 
@@ -155,8 +174,8 @@ def test_help_of_a_subcommand_writes_nothing(
 
 @pytest.mark.parametrize("command", [c for c in commands() if "--input" in c])
 def test_commands_are_accepted(command: str) -> None:
-    expanded = re.sub(r"\$\([^)]*\)", "2026-11-29", command)  # as a shell does with $(date +%F)
-    words = shlex.split(re.sub(r"\bFOLDERS\b", "folders", expanded))[1:]
+    filled_in = command.replace("FOLDERS", "folders").replace("$(date +%F)", "2026-11-29")
+    words = shlex.split(filled_in)[1:]
     if words[0] == "template":
         assert words[1] == "launch"
         _, words[1:] = template_parser().parse_known_args(words[1:])
@@ -194,12 +213,13 @@ def test_no_flag_is_named_that_does_not_exist() -> None:
         {option.name for option in OPTIONS} | beam | OTHERS_FLAGS | benchmark_sizes() | template_flags() | sweep_flags()
     )
     flags = {(path.name, flag) for path in PAPERS for flag in re.findall(r"(?<![\w-])--([a-z_]+)\b", text_of(path))}
-    assert ("README.md", "verify") in flags
+    assert {("README.md", "verify"), ("options.md", "verify")} <= flags
     assert sorted(use for use in flags if use[1] not in known) == []
 
 
-def shown_demo() -> list[str]:
-    return next(block for block in blocks(README, "text") if block.startswith("Wrote demo/")).splitlines()
+def shown_demo(page: str, start: str) -> list[str]:
+    """Lines of the block in which a page shows the demo's screen, from its first words."""
+    return next(block for block in blocks(page, "text") if block.startswith(start)).splitlines()
 
 
 def comparable(text: str) -> str:
@@ -208,14 +228,21 @@ def comparable(text: str) -> str:
     return re.sub(r"\d+\.\d MB", "N MB", text)
 
 
-def test_the_demo_prints_what_the_readme_shows(
+def test_the_demo_prints_what_the_pages_show(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "demo"]) == 0
     actual = [comparable(line) for line in capsys.readouterr().out.replace(f"{tmp_path}/", "").splitlines()]
+    check_shown(shown_demo(QUICK_START, "Wrote demo/"), actual)
+    sealed = next(at for at, line in enumerate(actual) if line.startswith("Sealed "))
+    check_shown(shown_demo(README, "Sealed demo/"), actual[sealed:])
+
+
+def check_shown(shown: list[str], actual: list[str]) -> None:
+    """Compare what a page shows of a screen, with dots where it is shortened, with the screen."""
     at, gap = 0, False
-    for line in map(comparable, shown_demo()):
+    for line in map(comparable, shown):
         if line.strip() == "...":
             gap = True
             continue
