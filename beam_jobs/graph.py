@@ -31,7 +31,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
     p, s = plan, plan.settings
 
     listing = ListBlocks(inputs=p.inputs, cutter=p.cutter, output=s.output, access=p.access)
-    blocks, skipped = pipeline | "List" >> listing
+    blocks, tallies = pipeline | "List" >> listing
     done, todo, damaged = blocks | "Skip what is committed" >> SkipCommitted(
         ledgers=p.ledgers, key=p.keys, earlier=p.earlier
     )
@@ -59,7 +59,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
         (done, ready | "Finish ready" >> Finish(plan=p), recalled | "Finish recalled" >> Finish(plan=p))
         | "All receipts" >> beam.Flatten()
     )  # fmt: skip
-    inputs = [receipts, skipped]
+    inputs = [receipts, tallies]
     if p.earlier:
         inputs.append(
             (blocks, receipts, damaged) | "Compare nights" >> CompareNights(night=p.earlier.night, key=p.keys)

@@ -14,6 +14,7 @@ from beam_jobs.preflight import beam_options
 from beam_jobs.report import screen
 from beam_jobs.report.progress import stderr_alone
 from transforms.core.counters import COUNTERS
+from transforms.core.listing_tally import ListingTally
 from transforms.core.reasons import REASONS
 from transforms.core.records import Example, ImageFacts, OpenBlock, Rejection
 from transforms.dataset.block_files import SPLITS
@@ -166,10 +167,10 @@ def dry_run(plan: Plan) -> str:
     """Run the job without its writing -> the ledger, and what it would take."""
     with stderr_alone(plan.settings.verbose):
         pipeline = beam.Pipeline(options=beam_options(plan.settings))
-        blocks, skipped = pipeline | "List" >> listing_of(plan)
+        blocks, tallies = pipeline | "List" >> listing_of(plan)
         tally = blocks | "Try blocks" >> TryBlocks(trial=trial_of(plan))
         _ = tally | "Tell" >> beam.Map(_tell)
-        _ = skipped | "Add up skipped" >> beam.CombineGlobally(sum) | "Tell skipped" >> beam.Map(_tell_skipped)
+        _ = tallies | "Tell names" >> beam.Map(_tell_names)
         result = pipeline.run()
         result.wait_until_finish()
     counted = result.metrics().query(beam.metrics.MetricsFilter().with_namespace(_NAMESPACE))["counters"]
@@ -182,8 +183,8 @@ def _tell(tally: Counter[str]) -> None:
         beam.metrics.Metrics.counter(_NAMESPACE, name).inc(value)
 
 
-def _tell_skipped(number: int) -> None:
-    beam.metrics.Metrics.counter(_NAMESPACE, "files_skipped").inc(number)
+def _tell_names(tally: ListingTally) -> None:
+    _tell(tally.counters)
 
 
 def told(tally: Counter[str], plan: Plan) -> list[str]:

@@ -22,7 +22,16 @@ def sealed(manifest: dict[str, Any], settings: Settings) -> str:
     """The closing screen of a sealed run."""
     dataset, run = manifest["dataset"], manifest["run"]
     seconds = run["finished"] - run["started"]
-    lines = [f"Sealed {settings.output} in {seconds:.1f} s.", "", *tree(dataset), "", *ledger(dataset), *night(run), ""]
+    lines = [
+        f"Sealed {settings.output} in {seconds:.1f} s.",
+        "",
+        *tree(dataset),
+        "",
+        *ledger(dataset),
+        *endings(run),
+        *night(run),
+        "",
+    ]
     return "\n".join([*lines, *warnings(dataset), *next_steps(dataset, settings)])
 
 
@@ -81,6 +90,18 @@ def ledger(dataset: dict[str, Any]) -> list[str]:
     for reason, number in sorted(dataset["reasons"].items(), key=lambda item: (-item[1], item[0])):
         lines.append(f"    rejected {number:,} x {reason}: {REASONS[reason].help}")
     return lines
+
+
+def endings(run: dict[str, Any]) -> list[str]:
+    """The most frequent endings of what was listed and not read."""
+    return [
+        f"    left out {one['count']:,} x {_plain(one['ending'])}: {_plain(one['example'])}"
+        for one in run.get("left_out_endings", ())
+    ]
+
+
+def _plain(name: str) -> str:
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name[:200])
 
 
 def night(run: dict[str, Any]) -> list[str]:

@@ -24,11 +24,12 @@ from beam_jobs.commands.prepare import prepare
 from beam_jobs.job import Plan
 from beam_jobs.preflight import look_at_inputs, on_this_machine
 from beam_jobs.settings import parse
+from transforms.core.listing_tally import ListingTally
 from transforms.core.records import Block, Extent, Input
 from transforms.dataset.claim import Claim
 from transforms.dataset.receipts import Ledgers
 from transforms.inputs.folder import read_folder
-from transforms.inputs.packing import Skipped, pack_files, pack_images
+from transforms.inputs.packing import pack_files, pack_images
 from transforms.inputs.patterns import list_pattern
 from transforms.storage import store_for
 from transforms.storage.api import Stat
@@ -54,7 +55,9 @@ def test_the_class_is_the_folder_that_holds_the_image(
         f"{tmp_path}/in/{name}" for name in ("cat/a.PNG", "cat/b.jpg", "dog/é.jpeg", "root.jpg")
     ]
     assert {(r["source_line"], r["source_offset"]) for r in found["examples.parquet"]} == {(1, 0)}
-    assert counters(found)["files_skipped"] == 1 and counters(found)["files_read"] == 4
+    count = counters(found)
+    assert (count["names_listed"], count["pictures_taken"], count["files_read"], count["files_skipped"]) == (8, 4, 4, 4)
+    assert [count[f"left_out_{kind}"] for kind in ("hidden", "link", "sidecar", "system")] == [1, 1, 1, 1]
     said = capfd.readouterr().out.replace(str(tmp_path), ".")
     assert said.startswith(
         "./in: images, one a row (--input_format); answers are the names of their folders (--answer '{path.parent}')\n"
@@ -277,7 +280,7 @@ def keys_of(source: Path, *flags: str) -> list[str]:
     plan = plan_of(source, *flags)
     (input,) = plan.inputs
     wanted = (f for f in list_pattern(input.pattern) if f.uri.endswith(plan.cutter.suffixes("folder")))
-    return [plan.keys(block) for block in plan.cutter.pack(0, input, wanted, Skipped())]
+    return [plan.keys(block) for block in plan.cutter.pack(0, input, wanted, ListingTally())]
 
 
 def test_of_fifty_thousand_files_a_new_one_changes_one_block(tmp_path: Path) -> None:
@@ -315,11 +318,11 @@ def test_a_job_works_on_the_block_of_a_new_file_and_no_other(tmp_path: Path) -> 
 @given(st.sets(st.text(alphabet="ab.-x/", min_size=1, max_size=6), max_size=25), st.integers(1, 8))
 def test_packing_keeps_every_image_once_in_order_with_its_sidecars(stems: set[str], names: int) -> None:
     uris_of = sorted(f"/in/{stem}{ending}" for stem in stems for ending in (".jpg", ".txt"))
-    skipped = Skipped()
+    skipped = ListingTally()
     blocks = list(pack_images(0, (Stat(uri, 1, "1") for uri in uris_of), names, "/in", skipped))
     packed = [extent.uri for block in blocks for extent in block.extents]
     assert [uri for uri in packed if uri.endswith(".jpg")] == [uri for uri in uris_of if uri.endswith(".jpg")]
-    assert sorted(packed) == uris_of and skipped.files == 0
+    assert sorted(packed) == uris_of and skipped.counters["files_skipped"] == 0
     for block in blocks:
         pairs = [extent.uri for extent in block.extents]
         assert all(pairs[i + 1] == pairs[i][:-4] + ".txt" for i in range(0, len(pairs), 2))
@@ -355,16 +358,16 @@ ENDINGS = (".jpg", ".PNG", ".txt", ".json", ".TXT", "")
 )
 def test_packing_is_what_a_search_for_every_image_gives(parts: set[tuple[str, str]], names: int) -> None:
     files = [Stat(uri, 1, "1") for uri in sorted({f"/in/{stem}{ending}" for stem, ending in parts})]
-    skipped = Skipped()
+    skipped = ListingTally()
     blocks = [[extent.uri for extent in block.extents] for block in pack_images(0, files, names, "/in", skipped)]
     wanted, left_out = packed_by_search(files, names, "/in")
-    assert (blocks, skipped.files) == (wanted, len(left_out))
+    assert (blocks, skipped.counters["files_skipped"]) == (wanted, len(left_out))
 
 
 def test_images_with_one_beginning_are_not_searched_for_each_sidecar() -> None:
     """With a search for every image that took minutes."""
     uris_of = [f"/in/scan.{number:06}{ending}" for number in range(30_000) for ending in (".jpg", ".txt")]
-    blocks = pack_images(0, (Stat(uri, 1, "1") for uri in uris_of), 512, "/in", Skipped())
+    blocks = pack_images(0, (Stat(uri, 1, "1") for uri in uris_of), 512, "/in", ListingTally())
     assert [extent.uri for block in blocks for extent in block.extents] == uris_of
 
 
@@ -373,7 +376,7 @@ def test_names_that_are_chosen_so_that_none_ends_a_block_are_cut_all_the_same() 
         return int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "big") % 4 == 0
 
     files = [Stat(f"/in/{n:04}.jpg", 1, "1") for n in range(1000) if not ends(f"{n:04}.jpg")]
-    sizes = [len(block.extents) for block in pack_images(0, files, 4, "/in", Skipped())]
+    sizes = [len(block.extents) for block in pack_images(0, files, 4, "/in", ListingTally())]
     assert len(files) > 600 and max(sizes) == 128 and sum(sizes) == len(files)
 
 
@@ -389,7 +392,7 @@ def test_a_pack_of_empty_files_ends() -> None:
 def test_the_base_of_a_block_is_part_of_its_key(tmp_path: Path) -> None:
     put(tmp_path / "in/cat/a.jpg", jpeg())
     plan = plan_of(tmp_path / "in")
-    block = next(plan.cutter.pack(0, Input("x", "folder", "/a"), [Stat("/a/b/c.jpg", 1, "1")], Skipped()))
+    block = next(plan.cutter.pack(0, Input("x", "folder", "/a"), [Stat("/a/b/c.jpg", 1, "1")], ListingTally()))
     other = Block(block.order, block.extents, "folder", base="/a/b")
     assert plan.keys(block) != plan.keys(other)
 

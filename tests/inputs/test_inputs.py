@@ -178,7 +178,7 @@ def test_a_folder_gives_its_datasets_and_relative_paths_start_from_each(
     lines = [json.loads(line) for line in b"".join(bodies(found).values()).splitlines()]
     assert {uri for line in lines for uri in laws.uris(line)} == {f"{tmp_path}/in/a/x.png", f"{tmp_path}/in/b/x.png"}
     count = counters(found)
-    assert (count["files_read"], count["files_skipped"], count["examples_read"]) == (3, 4, 3)
+    assert (count["files_read"], count["files_skipped"], count["examples_read"]) == (3, 6, 3)
 
 
 def test_damaged_files_cost_only_themselves(run: Callable[..., laws.Folder], tmp_path: Path) -> None:

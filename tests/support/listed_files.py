@@ -20,5 +20,5 @@ def listed(patterns: tuple[str, ...], output: str = "/nowhere") -> tuple[list[st
             if isinstance(found, Block):
                 blocks.append(found)
             else:
-                skipped += found.value
+                skipped += found.value.counters["files_skipped"]
     return [e.uri for b in sorted(blocks, key=lambda b: b.order) for e in b.extents], skipped

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+LEFT_OUT = "left_out_"  # before a kind of name: its counter, and its warning
 NAMESPACE = "tuneset"  # of the Beam metrics: for watching; the manifest, computed from receipts, is the truth
 
 FATES = ("rejected", "dropped", "unused", "unverified", "resized", "converted", "recompressed", "untouched")
@@ -19,7 +20,28 @@ class Counter:
 
 _TABLE = (
     ("files_read", "files", "input files that rows came from"),
-    ("files_skipped", "files", "files of an input folder that are no dataset"),
+    (
+        "names_listed",
+        "names",
+        "names that the inputs list; each is taken, or left out by one of the next kinds but for the sum",
+    ),
+    ("files_taken", "files", "of them, files whose rows, or words beside an image, are read"),
+    ("pictures_taken", "files", "of them, images of a folder, which are rows"),
+    ("files_skipped", "files", "of them, all that is left out: the sum of the left_out_..."),
+    (
+        "left_out_system",
+        "files",
+        "left out: what a system keeps beside people's files (@eaDir, __MACOSX, Thumbs.db, ._x.jpg, ...)",
+    ),
+    ("left_out_hidden", "files", "left out: a dot before its name, or before that of a folder it lies in"),
+    ("left_out_link", "links", "left out: links to folders, or to nothing"),
+    ("left_out_unreadable", "names", "left out: no dataset can tell its name (no UTF-8), or its path is too long"),
+    ("left_out_table", "files", "left out: tables beside what is read"),
+    ("left_out_picture", "files", "left out: images beside tables or rows, which take only those that they name"),
+    ("left_out_sidecar", "files", "left out: .txt and .json that no template asks for, or without an image"),
+    ("left_out_almost_image", "files", "left out: an image's ending with something behind it (a.jpg_large, a.jpg?w=1)"),
+    ("left_out_no_ending", "files", "left out: a name without an ending"),
+    ("left_out_ending", "files", "left out: another ending"),
     ("examples_read", "examples", "rows: lines that are not blank, records of tables, images of folders"),
     ("examples_used", "examples", "of them, those that became output lines, or would have but for a cap"),
     ("examples_rejected", "examples", "of them, those written to rejected.jsonl"),
@@ -82,6 +104,13 @@ def broken_laws(counters: Mapping[str, int]) -> list[str]:
             + c("pieces_written")
             - c("examples_sampled_out")
             - c("validation_unused"),
+        ),
+        (
+            "names_listed = files_taken + pictures_taken + the names left out, by kind",
+            c("names_listed"),
+            c("files_taken")
+            + c("pictures_taken")
+            + sum(n for name, n in counters.items() if name.startswith(LEFT_OUT)),
         ),
     )
     return [f"{law}: {left} is not {right}" for law, left, right in laws if left != right]

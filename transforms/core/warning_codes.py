@@ -38,6 +38,17 @@ _TABLE = (
     ("images_rotated_tag", "reference", "to images with an EXIF rotation tag", "--upright rewrites them upright."),
     ("validation_unused", "line", "beyond --max_validation, in validation-unused.jsonl", ""),
     ("not_verified", "", "no image was looked at", "Leave --verify none out to look at them."),
+    # names that were listed and not read
+    ("left_out_system", "file", "of a system's own left out", ""),
+    ("left_out_hidden", "hidden file", "left out", ""),
+    ("left_out_link", "link", "to a folder, or to nothing, left out", "Name the folder that it leads to as one more --input."),
+    ("left_out_unreadable", "name", "left out: no UTF-8, or too long a path", "Rename what is to be read."),
+    ("left_out_table", "table", "beside what is read left out", "--input FILE reads it, or --input_format table all of them."),
+    ("left_out_picture", "picture", "beside tables or rows: only those that a row names are used", ""),
+    ("left_out_sidecar", "file", "beside images left out", "A template that names {sidecar} reads them."),
+    ("left_out_almost_image", "file", "with something behind an image's ending left out", "Rename those that are to be read."),
+    ("left_out_no_ending", "file", "without an ending left out", "Give those that are to be read the ending of their type."),
+    ("left_out_ending", "file", "with another ending left out", ""),
 )  # fmt: skip
 
 WARNINGS: dict[str, WarningCode] = {row[0]: WarningCode(*row) for row in _TABLE}

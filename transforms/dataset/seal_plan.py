@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
+from typing import Any
 
 from transforms.core.counters import broken_laws
+from transforms.core.listing_tally import ListingTally
 from transforms.core.places import keep_buckets
 from transforms.core.reasons import REASONS
 from transforms.core.records import Receipt, SortKey
@@ -139,6 +141,13 @@ class Plan:
     warnings: WarningCounts = field(default_factory=WarningCounts)
     lines: list[int] = field(default_factory=lambda: [0] * len(GROUPS))
     fault: str = ""  # why the dataset may not be sealed: then only rejected.jsonl is written
+    endings: list[dict[str, Any]] = field(default_factory=list)  # the most frequent of what was listed and not read
+
+    def take_listing(self, tally: ListingTally) -> None:
+        """Count what became of the names that the inputs list."""
+        self.counters.update(tally.counters)
+        self.warnings.update(tally.warnings.counts)
+        self.endings = tally.frequent_endings()
 
     def tables(self, stem: str) -> int:
         """How many numbered Parquet files `examples` or `images` has."""

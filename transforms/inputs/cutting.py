@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from transforms.core.listing_tally import ListingTally
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Input
@@ -19,7 +20,7 @@ from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
 from transforms.inputs.csv_dialect import HEAD, Wanted, dialect_of, first_records, kind_of
 from transforms.inputs.csv_record_ends import RecordEnds, cut_records
 from transforms.inputs.csv_table import TableReader
-from transforms.inputs.packing import SIDECARS, Skipped, pack_files, pack_images
+from transforms.inputs.packing import SIDECARS, pack_files, pack_images
 from transforms.inputs.parquet.blocks import parquet_blocks
 from transforms.storage import store_for
 from transforms.storage.api import USUAL, Access, Stat
@@ -58,13 +59,14 @@ class Cutter:
         """Endings of the files that are listed for a format."""
         return SUFFIXES[format] + (SIDECARS if format == "folder" and self._sidecars else ())
 
-    def pack(self, index: int, input: Input, files: Iterable[Stat], skipped: Skipped) -> Iterator[Block]:
-        """Files of an input, in order -> blocks. Sidecars without an image are counted as skipped."""
+    def pack(self, index: int, input: Input, files: Iterable[Stat], tally: ListingTally) -> Iterator[Block]:
+        """Files of an input, in order -> blocks; `tally` is told what became of each."""
         if input.format == "folder":
             names = max(self.block_bytes // _NAME_BYTES, 1)
-            yield from pack_images(index, files, names, input.base, skipped)
+            yield from pack_images(index, files, names, input.base, tally)
         else:
             for block in pack_files(index, files, self.block_bytes, input.format):
+                tally.counters["files_taken"] += len(block.extents)
                 yield replace(block, base=input.base) if input.base else block
 
     def cut(self, block: Block) -> Iterator[Block]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 
+from transforms.core.listing_tally import ListingTally
 from transforms.core.records import Block, Dialect, Extent
 from transforms.inputs.csv_dialect import kind_of
 from transforms.storage.api import Stat
@@ -20,13 +20,6 @@ from transforms.storage.compressed_members import is_gz
 SIDECARS = (".txt", ".json")
 _LONGEST = 32  # times as many names as a pack holds on average: of 10^14 packs, one comes to it by chance
 _FILES, _FILE_BYTES = 1000, 256  # files that a pack may hold: so many, or one for so many bytes of a block
-
-
-@dataclass
-class Skipped:
-    """Counts files that are listed and not read."""
-
-    files: int = 0
 
 
 def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str = "gemini") -> Iterator[Block]:
@@ -61,10 +54,11 @@ def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str 
         yield packed()
 
 
-def pack_images(index: int, files: Iterable[Stat], names: int, base: str, skipped: Skipped) -> Iterator[Block]:
+def pack_images(index: int, files: Iterable[Stat], names: int, base: str, tally: ListingTally) -> Iterator[Block]:
     """Images of a folder in order, each followed by its sidecars -> blocks that carry names and versions.
 
     A block ends where a name (below `base`, wherever that lies) says so, on average after `names` of them: one more file changes one.
+    Sidecars without an image are left out.
     """
     pack: list[Extent] = []
     held = 0
@@ -74,6 +68,7 @@ def pack_images(index: int, files: Iterable[Stat], names: int, base: str, skippe
         for image in images:
             pack.append(Extent(image.uri, image.generation, image.size, 0, image.size))
             held += 1
+            tally.counters["pictures_taken"] += 1
             if beside:
                 start = image.uri[: image.uri.rfind(".")]
                 for at in sorted(beside[start + ending] for ending in SIDECARS if start + ending in beside):
@@ -86,7 +81,11 @@ def pack_images(index: int, files: Iterable[Stat], names: int, base: str, skippe
         if beside:
             stems = {image.uri.rpartition(".")[0] for image in images}
             sidecars = (f.uri for f in stem if f.uri.lower().endswith(SIDECARS))
-            skipped.files += sum(uri.rpartition(".")[0] not in stems for uri in sidecars)
+            for uri in sidecars:
+                if uri.rpartition(".")[0] in stems:
+                    tally.counters["files_taken"] += 1
+                else:
+                    tally.leave_out("sidecar", uri)
     if pack:
         yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), "folder", base=base)
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Iterator
 from transforms.core.places import inside
 from transforms.core.records import Input
 from transforms.inputs.cutting import SUFFIXES
+from transforms.inputs.name_kinds import LINK, unread_place
 from transforms.storage import abilities, store_for
 from transforms.storage.api import Stat, join_uri
 from transforms.storage.globs import compiled
-from transforms.storage.local_walk import globbed
+from transforms.storage.local_walk import below, globbed
 
 _WILD = re.compile(r"[*?\[]")
 
@@ -35,42 +36,62 @@ def is_glob(pattern: str) -> bool:
     return bool(_WILD.search(pattern)) and not (abilities(pattern).has_paths and os.path.lexists(pattern))
 
 
-def _hidden(name: str) -> bool:
-    return any(part.startswith(".") for part in name.split("/"))
-
-
 def list_pattern(pattern: str, start: str = "", end: str = "", without: Collection[str] = ()) -> Iterator[Stat]:
-    """Files that a pattern matches, in the order of full names as bytes.
+    """Files that a pattern gives: those of `list_names` that are neither a system's, nor hidden, nor links to folders."""
+    for file, place in list_names(pattern, start, end, without):
+        if not place and file.generation != LINK:
+            yield file
+
+
+def list_names(
+    pattern: str, start: str = "", end: str = "", without: Collection[str] = ()
+) -> Iterator[tuple[Stat, str]]:
+    """Names that a pattern matches, in the order of full names as bytes, each with why its place is not read ("": it is).
 
     Between `start` and `end` alone, where names are cut (name_ranges.py). A file is itself; a glob matches as a shell does (`**` any
-    folders); a folder gives every file below it. A local folder with too long a path is told as a name with a slash at its end.
+    folders); a folder gives every name below it. A local folder with too long a path is told as a name with a slash at its end, and
+    so is a link to a folder, or to nothing, with LINK for its version.
 
     Args:
       without: folders whose files a folder or glob does not give.
     """
-    if is_folder(pattern):
+    if not is_folder(pattern) and not is_glob(pattern):
+        yield store_for(pattern).stat(pattern), ""
+        return
+    place_of = _unread_places(pattern)
+    for file in _all_names(pattern, start, end, without):
+        yield file, place_of(file.uri)
+
+
+def _all_names(pattern: str, start: str, end: str, without: Collection[str]) -> Iterator[Stat]:
+    if abilities(pattern).has_paths:
         folder = pattern.rstrip("/")
-        for found in store_for(pattern).list(folder, start=start, end=end, without=without):
-            if not _hidden(found.uri[len(folder) :].lstrip("/")):
-                yield found
-    elif not is_glob(pattern):
-        yield store_for(pattern).stat(pattern)
-    elif abilities(pattern).has_paths:
-        yield from globbed(static_folder(pattern), pattern, without)
-    else:
-        matches = compiled(pattern).fullmatch
-        for found in store_for(pattern).list(static_folder(pattern), start=start, end=end, without=without):
-            if matches(found.uri):
-                yield found
+        yield from (
+            below(folder, True, without, LINK)
+            if is_folder(pattern)
+            else globbed(static_folder(pattern), pattern, without)
+        )
+        return
+    listed = store_for(pattern).list(static_folder(pattern).rstrip("/"), start=start, end=end, without=without)
+    matches = None if is_folder(pattern) else compiled(pattern).fullmatch
+    yield from (file for file in listed if matches is None or matches(file.uri))
+
+
+def _unread_places(pattern: str) -> Callable[[str], str]:
+    """Tells why a name that a folder or glob matches is not read, by where it lies below that; "" if it may be read."""
+    root = len(static_folder(pattern).rstrip("/"))
+    folder = pattern.endswith("/") or not is_glob(pattern)
+    spelled = "" if folder else pattern[root:]
+    return lambda uri: unread_place(uri[root:].lstrip("/"), spelled, hidden=folder)
 
 
 def matches(pattern: str, uri: str, format: str = "gemini") -> bool:
     """Whether a pattern names a file, as a test of strings; what they stand for is not looked at."""
     if not pattern.endswith("/") and is_glob(pattern):
-        return compiled(pattern).fullmatch(uri) is not None
+        return compiled(pattern).fullmatch(uri) is not None and not _unread_places(pattern)(uri)
     folder = pattern.rstrip("/")
     return uri == pattern or (
-        inside(uri, folder) and is_dataset(uri, format) and not _hidden(uri[len(folder) :].lstrip("/"))
+        inside(uri, folder) and is_dataset(uri, format) and not unread_place(uri[len(folder) :].lstrip("/"))
     )
 
 

@@ -14,12 +14,12 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.core.counters import NAMESPACE
-from transforms.core.places import is_text
+from transforms.core.listing_tally import ListingTally
 from transforms.core.records import Block, Input
 from transforms.inputs.cutting import Cutter
+from transforms.inputs.name_kinds import ending_of, kind_of_unread
 from transforms.inputs.name_ranges import EVERYTHING, PAGE, Range, cut_names
-from transforms.inputs.packing import Skipped
-from transforms.inputs.patterns import gives, is_folder, is_glob, list_pattern, static_folder
+from transforms.inputs.patterns import gives, is_folder, is_glob, list_names, static_folder
 from transforms.storage import store_for
 from transforms.storage.api import USUAL, Access, Stat
 from transforms.storage.parallel import ahead
@@ -42,15 +42,15 @@ class ListBlocks(beam.PTransform):
     output: str
     access: Access = USUAL
 
-    def expand(self, root: beam.Pipeline) -> tuple[beam.PCollection[Block], beam.PCollection[int]]:
-        """-> (blocks, numbers of files skipped)."""
+    def expand(self, root: beam.Pipeline) -> tuple[beam.PCollection[Block], beam.PCollection[ListingTally]]:
+        """-> (blocks, what became of the names)."""
         listed = (
             root
             | "Patterns" >> beam.Create(list(enumerate(self.inputs)), reshuffle=False)
             | "Spread patterns" >> beam.Reshuffle()
             | "Cut names" >> beam.FlatMap(cut_input, self.output, self.access)
             | "Spread names" >> beam.Reshuffle()
-            | "List files" >> beam.ParDo(_ListFiles(self)).with_outputs("skipped", main="files")
+            | "List files" >> beam.ParDo(_ListFiles(self)).with_outputs("tallies", main="files")
         )
         blocks = (
             listed.files
@@ -58,7 +58,7 @@ class ListBlocks(beam.PTransform):
             | "Cut blocks" >> beam.FlatMap(self.cutter.cut)
             | "Spread blocks" >> beam.Reshuffle()
         )
-        return blocks, listed.skipped
+        return blocks, listed.tallies
 
 
 def cut_input(indexed: tuple[int, Input], output: str, access: Access) -> Iterator[tuple[int, Input, Range]]:
@@ -95,24 +95,28 @@ class _ListFiles(beam.DoFn):
     def begin(self, some: tuple[int, Input, Range]) -> Iterator[Any]:
         """What a range comes to; its first names are asked for at once."""
         index, input, _ = some
-        skipped = Skipped()
-        return self._packed(index, input, ahead(self._wanted(*some, skipped), PAGE + 1, _AHEAD), skipped)
+        tally = ListingTally()
+        return self._packed(index, input, ahead(self._wanted(*some, tally), PAGE + 1, _AHEAD), tally)
 
-    def _packed(self, index: int, input: Input, names: Iterator[Stat], skipped: Skipped) -> Iterator[Any]:
-        yield from self._cutter.pack(index, input, names, skipped)
-        if skipped.files:
-            beam.metrics.Metrics.counter(NAMESPACE, "files_skipped").inc(skipped.files)
-            yield beam.pvalue.TaggedOutput("skipped", skipped.files)
+    def _packed(self, index: int, input: Input, names: Iterator[Stat], tally: ListingTally) -> Iterator[Any]:
+        yield from self._cutter.pack(index, input, names, tally)
+        if tally.counters["files_skipped"]:
+            beam.metrics.Metrics.counter(NAMESPACE, "files_skipped").inc(tally.counters["files_skipped"])
+        if is_folder(input.pattern) or is_glob(input.pattern):
+            yield beam.pvalue.TaggedOutput("tallies", tally)
 
-    def _wanted(self, index: int, input: Input, names: Range, skipped: Skipped) -> Iterator[Stat]:
-        folder, suffixes = is_folder(input.pattern) or input.format == "folder", self._cutter.suffixes(input.format)
-        for found in list_pattern(input.pattern, *names, without=(*input.left_out, self._output)):
-            if any(gives(earlier, found.uri) for earlier in self._inputs[:index]):
+    def _wanted(self, index: int, input: Input, names: Range, tally: ListingTally) -> Iterator[Stat]:
+        by_ending = is_folder(input.pattern) or input.format == "folder"
+        suffixes = self._cutter.suffixes(input.format) if by_ending else ()
+        for file, place in list_names(input.pattern, *names, without=(*input.left_out, self._output)):
+            kind = place or kind_of_unread(file.uri, file.generation, input.format, suffixes)
+            if not kind and any(gives(earlier, file.uri) for earlier in self._inputs[:index]):
                 continue
-            if (folder and not found.uri.lower().endswith(suffixes)) or not is_text(found.uri) or found.uri[-1] == "/":
-                skipped.files += 1
+            tally.counters["names_listed"] += 1
+            if kind:
+                tally.leave_out(kind, file.uri, ending_of(file.uri) if kind in ("almost_image", "ending") else "")
             else:
-                yield found
+                yield file
 
 
 def in_its_window(begun: WindowedValue) -> Iterator[Any]:

@@ -17,6 +17,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsList, AsSingleton
 
+from transforms.core.listing_tally import ListingTally, added_up
 from transforms.core.output_names import FAILURE, MANIFEST, WORK
 from transforms.core.records import Receipt, SortKey
 from transforms.dataset import block_files, seal_plan
@@ -59,8 +60,8 @@ class SealDataset(beam.PTransform):
     uploads: UploadLister | None = None
 
     def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection[str]:
-        """Args: inputs: receipts, numbers of files skipped, and if there is an earlier night what CompareNights tells."""
-        receipts, skipped, *night = inputs
+        """Args: inputs: receipts, tallies of the names listed, and if there is an earlier night what CompareNights tells."""
+        receipts, tallies, *night = inputs
         root = receipts.pipeline | "Once" >> beam.Create([None], reshuffle=False)
         cuts = self._cuts(receipts)
         segments = receipts | "Segment" >> GroupSegments()
@@ -70,7 +71,7 @@ class SealDataset(beam.PTransform):
         summaries = segments | "Sum up" >> beam.Map(
             lambda *given: from_parts(self.writer.sum_up, *given), AsSingleton(cuts)
         )
-        plan = root | "Plan" >> beam.Map(self._plan, AsList(summaries), AsIter(skipped), AsSingleton(cuts))
+        plan = root | "Plan" >> beam.Map(self._plan, AsList(summaries), AsIter(tallies), AsSingleton(cuts))
         write = beam.FlatMap(lambda *given: from_parts(self._write, *given), AsSingleton(plan), AsSingleton(cuts))
         chunks = segments | "Write segments" >> write
         named = plan | "Name files" >> beam.FlatMap(file_names, self.writer.images, self.names)
@@ -107,7 +108,7 @@ class SealDataset(beam.PTransform):
             cuts = cuts | "Cut validation" >> beam.Map(cut, "validation", caps.validation, AsIter(smallest))
         return cuts
 
-    def _plan(self, _: None, summaries: list[Summary], skipped: Iterable[int], cuts: Cuts) -> Plan:
+    def _plan(self, _: None, summaries: list[Summary], tallies: Iterable[ListingTally], cuts: Cuts) -> Plan:
         plan = seal_plan.make_plan(
             summaries,
             max_lines=self.max_lines,
@@ -115,7 +116,7 @@ class SealDataset(beam.PTransform):
             sampled=cuts.sample < Cuts.sample,
             line_sizes=lambda table, group: self.writer.line_sizes(table, group, cuts),
         )
-        plan.counters["files_skipped"] = sum(skipped)
+        plan.take_listing(added_up(tallies))
         plan.fault = seal_plan.fault_of(plan, self.max_rejected_fraction, f"{self.writer.folder}/rejected.jsonl")
         return plan
 
@@ -128,7 +129,9 @@ class SealDataset(beam.PTransform):
         if plan.fault:
             store.replace(f"{folder}/{WORK}/{FAILURE}", json.dumps({"unsealed": plan.fault}).encode(), "")
             raise Unsealed(plan.fault)
-        run = self.run | {"finished": time.time()} | ({"night": night} if night else {})
+        run = (
+            self.run | {"finished": time.time(), "left_out_endings": plan.endings} | ({"night": night} if night else {})
+        )
         dataset = self.dataset | ({"upload_list": file_entry(uploads)} if uploads else {})
         body = manifest(files, plan, self.names, dataset, run)
         data = (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()

@@ -40,6 +40,7 @@ class _Rule(Protocol):
     """What of a folder is wanted."""
 
     links: bool  # whether a link to a folder may be entered
+    link: str  # version that links to folders, or to nothing, are told with; "": they are not told
 
     def names(self, state: State) -> list[str] | None:
         """The only names that can be wanted; None: any."""
@@ -48,9 +49,13 @@ class _Rule(Protocol):
     def takes(self, state: State, name: str) -> bool: ...
 
 
-def below(folder: str, deep: bool, without: Collection[str] = ()) -> Iterator[Stat]:
-    """Files below a folder (`deep`) or directly in it; links to folders are not followed, nor folders of `without` entered."""
-    return _walk(folder, State([0]), _Everything(deep), without)
+def below(folder: str, deep: bool, without: Collection[str] = (), link: str = "") -> Iterator[Stat]:
+    """Files below a folder (`deep`) or directly in it; links to folders are not followed, nor folders of `without` entered.
+
+    Args:
+      link: if it is given, a link to a folder, or to nothing, is told too: by its name with a slash at its end, and this version.
+    """
+    return _walk(folder, State([0]), _Everything(deep, link), without)
 
 
 def globbed(folder: str, pattern: str, without: Collection[str] = ()) -> Iterator[Stat]:
@@ -81,8 +86,8 @@ def folders_in(folder: str) -> list[str]:
 class _Everything:
     links = False
 
-    def __init__(self, deep: bool) -> None:
-        self._deep = deep
+    def __init__(self, deep: bool, link: str) -> None:
+        self._deep, self.link = deep, link
 
     def names(self, state: State) -> None:
         return None
@@ -97,7 +102,7 @@ class _Everything:
 class _Glob:
     """The parts of a pattern between slashes. A state holds those that the next name may stand for: no folder is entered twice."""
 
-    links = True
+    links, link = True, ""
 
     def __init__(self, pattern: str) -> None:
         self._parts = [part for part in pattern.split("/") if part]
@@ -158,16 +163,31 @@ def _entries(folder: str, state: State, rule: _Rule) -> Iterator[Stat | tuple[st
             if inner := rule.enters(state, name[:-1], link):
                 yield path, inner
         elif (takes := rule.takes(state, name)) or (link and rule.enters(state, name, link)):
-            try:
-                info = os.stat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                continue  # gone since, or a link that leads nowhere
-            except OSError as error:
-                if error.errno != errno.ELOOP:
-                    yield _too_long(error, path)
-                continue
-            if takes and stat_module.S_ISREG(info.st_mode):
-                yield Stat(path, info.st_size, generation_of(info))
+            yield from _told(path, takes, rule.link if link else "")
+
+
+def _told(path: str, takes: bool, link: str) -> Iterator[Stat]:
+    """What a walk tells of a name that is no folder to it.
+
+    Args:
+      takes: whether it is wanted if it is a file.
+      link: version that it is told with if it leads to a folder, or to nothing; "": it is not told then.
+    """
+    leads_astray = Stat(path + "/", 0, link)
+    try:
+        info = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):  # gone since, or a link that leads nowhere
+        yield from [leads_astray] if link else []
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            yield _too_long(error, path)
+        elif link:
+            yield leads_astray
+    else:
+        if takes and stat_module.S_ISREG(info.st_mode):
+            yield Stat(path, info.st_size, generation_of(info))
+        elif link and stat_module.S_ISDIR(info.st_mode):
+            yield leads_astray
 
 
 def _named(folder: str, names: list[str] | None, links: bool) -> list[tuple[str, str, bool]]:
