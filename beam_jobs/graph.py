@@ -96,7 +96,13 @@ class Finish(beam.PTransform):
             on_too_many_tokens=s.on_too_many_tokens,
             model=s.model,
         )
-        assign = AssignSplits(splits=s.fractions, seed=p.seed, split_by=s.split_by, split_column=s.split_column)
+        assign = AssignSplits(
+            splits=s.fractions,
+            seed=p.seed,
+            split_by=s.split_by,
+            split_column=s.split_column,
+            names=s.names_of_splits,
+        )
         return (
             blocks
             | "Split" >> split

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -63,7 +63,7 @@ class Plan:
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
         }
-        return BlockKeys(jsonl.canonical(shaping).decode())
+        return BlockKeys(jsonl.canonical(shaping).decode(), self.settings.names_of_splits)
 
     @property
     def seed(self) -> bytes:
@@ -98,7 +98,9 @@ class Plan:
     @property
     def tables(self) -> TableReader:
         s = self.settings
-        return TableReader(s.wanted, s.max_line_bytes, s.image_column, Stager(self.image_folder, self.access))
+        stager = Stager(self.image_folder, self.access)
+        answers = s.recipe.answers if s.recipe else ()
+        return TableReader(s.wanted, s.max_line_bytes, s.image_column, stager, answers, s.names_of_splits)
 
     @cached_property
     def inspector(self) -> Inspector:
@@ -151,13 +153,15 @@ class Plan:
         """What the manifest says of the dataset beside its files and counts: a function of inputs and options."""
         s = self.settings
         more = {"upload": self.uploads.mapping} if self.uploads else {}
+        if s.names_of_splits:
+            more["split_names"] = asdict(s.names_of_splits)
         return more | {
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
             "inputs": list(s.input),
             "formats": [input.format for input in self.inputs],
             "output": s.output,
-            "options": s.shaping() | {"shuffle_seed": s.shuffle_seed},
+            "options": s.shaping() | {"shuffle_seed": s.shuffle_seed, "split_names": s.split_names},
             "verified": s.verify != "none",
             "limits": s.profile.source,
         }

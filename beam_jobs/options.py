@@ -102,6 +102,8 @@ OPTIONS = (
     Option("split_by", _SPLIT, "", "column whose value decides the split, so that equal values stay together", "COLUMN",
            shapes=True),
     Option("split_column", _SPLIT, "", "column that names each row's split (train, validation, test)", "COLUMN", shapes=True),
+    Option("split_names", _SPLIT, "heed", "whether folders and files named after splits (train, valid, test, ...) decide, where no "
+           "column does", "WHETHER", ("heed", "ignore")),
     Option("seed", _SPLIT, "0", "text that keys ids, and so the splits", "TEXT", shapes=True),
     Option("max_validation", _SPLIT, -1, "examples in validation.jsonl; the others go to validation-unused.jsonl "
            "(-1: the profile's)", "N", shapes=True),

@@ -109,7 +109,7 @@ def look_at_inputs(settings: Settings) -> tuple[Settings, list[str]]:
         options, said = detect(options)
     except InputError as error:
         raise OptionError(str(error)) from None
-    told_by_files = ("image_column", "split_column", "upright", "left_out", "inputs")
+    told_by_files = ("image_column", "split_column", "upright", "left_out", "inputs", "names_of_splits")
     settings = dataclasses.replace(settings, **{name: getattr(options, name) for name in told_by_files})
     return settings, said + said_of_left_out(options) + warnings
 

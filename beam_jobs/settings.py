@@ -16,6 +16,7 @@ from transforms.core.limits import PROFILES, Profile
 from transforms.core.records import Input
 from transforms.examples.prompt_templates import TemplateError, parse_template
 from transforms.examples.recipe import Recipe
+from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits, parse_splits
 from transforms.inputs.csv_dialect import DELIMITERS, Wanted
 from transforms.inputs.options import InputOptions
@@ -61,6 +62,7 @@ class Settings:
     splits: str
     split_by: str
     split_column: str
+    split_names: str
     seed: str
     max_validation: int
     sample: str
@@ -82,6 +84,7 @@ class Settings:
     beam: tuple[str, ...] = field(default=())  # what follows is Beam's
     left_out: tuple[str, ...] = field(default=())  # folders that were found below inputs, and are none
     inputs: tuple[Input, ...] = field(default=())  # what `input` names, once it was looked at
+    names_of_splits: SplitNames = NO_NAMES  # that decide, once inputs were looked at
     asked: Mapping[str, Any] = field(default_factory=dict)  # `as_asked()` of the settings that were given
 
     @property
@@ -126,7 +129,7 @@ class Settings:
             "inputs": [pattern.rstrip("/") if abilities(pattern).has_paths else pattern for pattern in self.input],
             "input_format": self.input_format,
             "output": self.output,
-            "options": self.shaping() | {"shuffle_seed": self.shuffle_seed},
+            "options": self.shaping() | {"shuffle_seed": self.shuffle_seed, "split_names": self.split_names},
         }
         as_json: dict[str, Any] = json.loads(json.dumps(asked))
         return as_json

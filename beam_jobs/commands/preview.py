@@ -17,6 +17,7 @@ from transforms.core.counters import COUNTERS
 from transforms.core.listing_tally import ListingTally
 from transforms.core.reasons import REASONS
 from transforms.core.records import Example, ImageFacts, OpenBlock, Rejection
+from transforms.core.warning_codes import WARNINGS, Notice
 from transforms.dataset.block_files import SPLITS
 from transforms.steps.listing import ListBlocks, listed_blocks
 from transforms.steps.trial import (
@@ -27,6 +28,7 @@ from transforms.steps.trial import (
     SPLIT,
     SPLIT_BYTES,
     STAGE,
+    WARNING,
     WRITES,
     Trial,
     TryBlocks,
@@ -74,6 +76,7 @@ def trial_of(plan: Plan) -> Trial:
         splits=s.fractions,
         split_by=s.split_by,
         split_column=s.split_column,
+        split_names=s.names_of_splits,
     )
 
 
@@ -198,7 +201,8 @@ def told(tally: Counter[str], plan: Plan) -> list[str]:
     reasons = {name[len(REASON) :]: number for name, number in tally.items() if name.startswith(REASON)}
     for name, number in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
         lines.append(f"    rejected {number:,} x {name}: {REASONS[name].help}")
-    lines.append("")
+    warnings = {name.removeprefix(WARNING): number for name, number in tally.items() if name.startswith(WARNING)}
+    lines += ["", *(Notice(code, warnings[code]).line for code in WARNINGS if code in warnings)]
     for split in SPLITS:
         if tally[SPLIT + split]:
             lines.append(

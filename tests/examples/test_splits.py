@@ -96,13 +96,14 @@ def test_raising_validation_moves_none_out_of_it(all_ids: list[int], v: int, mor
     ("word", "split"),
     [("train", "train"), ("TRAINING", "train"), (" Train ", "train"), ("val", "validation"), ("VALIDATE", "validation"),
      ("Validation", "validation"), ("test", "test"), ("TEST", "test"), ("", None), ("  ", None), (None, None),
-     ("UNASSIGNED", None)],
+     ("UNASSIGNED", None), ("valid", "validation"), ("Dev", "validation"), ("development", "validation"), ("eval", "test"),
+     ("evaluation", "test"), ("testing", "test"), ("tst", "test"), ("trn", "train"), ("train2017", "train")],
 )  # fmt: skip
 def test_words_of_a_split_column(word: Any, split: str | None) -> None:
     assert split_word(word) == split
 
 
-@pytest.mark.parametrize("word", ["dev", "holdout", "0", 0, 1, True, ["train"], {"train": 1}, 0.5, "tests"])
+@pytest.mark.parametrize("word", ["train_test", "holdout", "0", 0, 1, True, ["train"], {"train": 1}, 0.5, "tests"])
 def test_unknown_words_are_refused(word: Any) -> None:
     with pytest.raises(RowError) as caught:
         split_word(word)

@@ -53,6 +53,7 @@ _TABLE = (
     ("validation_unused", "examples", "lines beyond --max_validation, in validation-unused.jsonl"),
     ("examples_written", "examples", "lines of train, validation and test"),
     ("split_group_missing", "examples", "examples without the --split_by column, split by their own id"),
+    ("split_named", "examples", "examples whose split a name of a folder or file decides (--split_names)"),
     (
         "images_seen",
         "references",

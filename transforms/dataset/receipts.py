@@ -22,6 +22,7 @@ from transforms.core.output_names import WORK
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, OpenBlock, Part, Receipt
 from transforms.dataset import block_files
+from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.storage import Result, patiently, read_existing, store_for
 from transforms.storage.api import USUAL, Access, Changed, NotFound, Unavailable, crc32c
 
@@ -30,15 +31,22 @@ _TRIES = 20  # at a receipt that other runs replace meanwhile
 
 @dataclass(frozen=True)
 class BlockKeys:
-    """Names blocks. `shaping` holds every option that can change a byte, and the tool's and codecs' versions."""
+    """Names blocks.
+
+    shaping: every option that can change a byte, and the tool's and codecs' versions. names: those that decide splits.
+    """
 
     shaping: str
+    names: SplitNames = NO_NAMES
 
     def __call__(self, block: Block) -> str:
         digest = blake2b(self.shaping.encode(), digest_size=16, person=b"tuneset block")
         for e in block.extents:
             digest.update(f"\n{block.format} {e.generation} {e.start} {e.end} {block.raw is not None} ".encode())
             digest.update(os.fsencode(e.uri))
+            if decider := self.names.key_of(e.uri):
+                # A sibling that names another split may arrive, and then what was committed before holds no more.
+                digest.update(b"\nsplit " + os.fsencode(decider))
         digest.update(block.base.encode())
         return digest.hexdigest()
 

@@ -54,6 +54,13 @@ class Recipe:
         names = (*self.images, *self.splits, *(name for template in templates for name in template.names))
         return tuple(dict.fromkeys(name for name in names if not is_path(name)))
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Columns of the answer alone, which a test may be published without."""
+        templates = (t for t in (self.prompt, self.system) if t)
+        others = {*self.images, *self.splits, *(name for template in templates for name in template.names)}
+        return tuple(name for name in (self.answer.names if self.answer else ()) if name not in others)
+
     def example(self, row: Record, base: str, *, seed: bytes, check_types: Collection[str] | None) -> Example:
         """One row as an example.
 

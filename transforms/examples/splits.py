@@ -14,16 +14,12 @@ from typing import Any
 
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
+from transforms.examples.split_names import split_of_name
 
 IDS = 1 << 64  # ids are below it
 NAMES = ("train", "validation", "test")
 
-_WORDS: dict[str, str | None] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "validate", "validation"), "validation"),
-    "test": "test",
-    **dict.fromkeys(("", "unassigned"), None),
-}
+_BY_HASH = ("", "unassigned")  # in a column
 
 
 @dataclass(frozen=True)
@@ -112,9 +108,12 @@ def split_word(word: Any) -> str | None:
     ('train', 'validation', None, None)
     """
     key = "" if word is None else word.strip().lower() if isinstance(word, str) else repr(word)
-    if key not in _WORDS:
+    if key in _BY_HASH:
+        return None
+    split = split_of_name(key) if isinstance(word, str) else ""
+    if not split:
         raise RowError("unknown_split", f"{key[:80]!r} names no split: train, validation, test or empty")
-    return _WORDS[key]
+    return split
 
 
 def rank(id: int) -> int:

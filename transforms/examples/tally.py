@@ -13,6 +13,7 @@ from transforms.core.reasons import REASONS, RowError
 from transforms.core.records import Example, OpenBlock, Rejection
 from transforms.examples.gemini_rules import drop_images
 from transforms.examples.pieces import split_contents
+from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits, group_hash, split_word
 from transforms.examples.tokens import estimate_tokens
 
@@ -116,7 +117,10 @@ def close_ledger(opened: OpenBlock) -> None:
     counters["files_read"] = sum(extent.start == 0 for extent in opened.block.extents)
 
 
-def assign_splits(opened: OpenBlock, splits: Splits, seed: bytes, split_by: str, split_column: str) -> OpenBlock:
+def assign_splits(
+    opened: OpenBlock, splits: Splits, seed: bytes, split_by: str, split_column: str, names: SplitNames = NO_NAMES
+) -> OpenBlock:
+    """Give every example its split: by a column's word, by names of folders and files, else by the hash of its id or group."""
     kept = []
     for example in opened.examples:
         number = example.id
@@ -130,7 +134,21 @@ def assign_splits(opened: OpenBlock, splits: Splits, seed: bytes, split_by: str,
         except RowError as error:
             reject(opened, example, error, "assign")
             continue
-        example.split = named or splits.assign(number)
+        by_hash = splits.assign(number)
+        if names:
+            named = _split_by_names(opened, example, names, by_hash)
+        example.split = named or by_hash
         kept.append(example)
     opened.examples = kept
     return opened
+
+
+def _split_by_names(opened: OpenBlock, example: Example, names: SplitNames, by_hash: str) -> str:
+    """The split that names decide for an example, which is counted; "" if they do not."""
+    split, among = names.of_row(example.row.source, example.sources[0] if example.sources else "")
+    if split:
+        opened.counters["split_named"] += 1
+    elif among:
+        opened.warnings.add("split_unnamed", example.row.source)
+    # Where nobody named a validation, it is taken from train, and test stays whole.
+    return by_hash if split == "train" and by_hash == "validation" and not names.validation else split

@@ -107,6 +107,12 @@ def check_columns(names: Sequence[str], columns: Sequence[str], what: str) -> No
             raise RowError("missing_column", f"there is no column {column!r}; {what} {shown(names)}")
 
 
+def lacks_answer(fault: str, answers: Sequence[str]) -> bool:
+    """Whether a fault of `check_columns`, or its detail, is of a column of the answer."""
+    detail = fault.removeprefix("missing_column: ")
+    return any(detail.startswith(f"there is no column {column!r};") for column in answers)
+
+
 def shown(names: Sequence[str]) -> str:
     return ", ".join(repr(name[:40]) for name in names[:20]) + (", ..." if len(names) > 20 else "") or "nothing"
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, OpenBlock, Record, Rejection, Row
+from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.inputs.automl import cells_columns
 from transforms.inputs.automl_boxes import GROUPED, read_grouped
-from transforms.inputs.csv_dialect import BOM, HEAD, Wanted, dialect_of
+from transforms.inputs.csv_dialect import BOM, HEAD, Wanted, dialect_of, lacks_answer
 from transforms.inputs.csv_record_ends import RecordEnds
 from transforms.inputs.parquet.blocks import parquet_columns
 from transforms.inputs.parquet.values import Stage
@@ -29,19 +30,22 @@ class TableReader:
     """Reads blocks of CSV and Parquet files.
 
     wanted: what options say of the files. max_line_bytes: a longer record is rejected by its offset. images: columns whose bytes
-    are images, which `stage` takes.
+    are images, which `stage` takes. answers: columns of the answer, which a file whose name says test (`names`) may lack: it is then
+    left out.
     """
 
     wanted: Wanted
     max_line_bytes: int
     images: tuple[str, ...]
     stage: Stage
+    answers: tuple[str, ...] = ()
+    names: SplitNames = NO_NAMES
 
     def read(self, block: Block, key: Callable[[Block], str]) -> OpenBlock:
         opened = OpenBlock(block, key(block))
         for extent in block.extents:
             if block.fault:
-                reject_extent(opened, extent, block.fault, block.lines)
+                self._reject_file(opened, extent, block.fault, block.lines)
                 continue
             if block.dialect and block.dialect.kind == "parquet":
                 self._read_parquet(opened, block)
@@ -57,11 +61,19 @@ class TableReader:
                 try:
                     dialect = dialect_of(extent.uri, data[:HEAD], self.wanted, block.format)
                 except RowError as error:
-                    reject_extent(opened, extent, f"{error.reason}: {error.detail}", data.count(b"\n") + 1)
+                    self._reject_file(opened, extent, f"{error.reason}: {error.detail}", data.count(b"\n") + 1)
                     continue
             self.read_csv(opened, extent, data, dialect)
         opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
         return opened
+
+    def _reject_file(self, opened: OpenBlock, extent: Extent, fault: str, lines: int) -> None:
+        """Reject all that an extent holds, unless it is of a test that was published without its answers."""
+        if lacks_answer(fault, self.answers) and self.names.of_file(extent.uri) == "test":
+            opened.warnings.add("test_without_answers", extent.uri)
+            opened.lines.append((extent.uri, max(lines, 1)))
+        else:
+            reject_extent(opened, extent, fault, lines)
 
     def _read_parquet(self, opened: OpenBlock, block: Block) -> None:
         extent, names = block.extents[0], block.dialect.names if block.dialect else ()

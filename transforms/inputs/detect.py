@@ -10,11 +10,11 @@ import os
 import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent, Input
-from transforms.examples.splits import split_word
 from transforms.inputs.automl import COLUMNS, has_box, is_automl_object, is_automl_row
 from transforms.inputs.csv_dialect import (
     Wanted,
@@ -24,6 +24,7 @@ from transforms.inputs.csv_dialect import (
     first_records,
     image_column_of,
     kind_of,
+    lacks_answer,
     no_text,
     shown,
 )
@@ -33,12 +34,12 @@ from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.parquet.blocks import used_columns
 from transforms.inputs.parquet.files import footer_of
 from transforms.inputs.parquet.schema import holds_bytes
-from transforms.inputs.patterns import first_files, is_folder, list_pattern, static_folder
-from transforms.storage import abilities, exists, store_for
+from transforms.inputs.patterns import first_files, is_dataset, is_folder, list_pattern, static_folder
+from transforms.inputs.split_survey import split_folders_of, survey_splits
+from transforms.storage import abilities, exists
 from transforms.storage.api import NotFound, Stat
 
 _TEMPLATES = ("prompt", "answer", "system", "image_column")
-_SPLIT_FOLDERS = ("train", "training", "validation", "validate", "val", "test")
 _IMAGE = "bytes.png"  # stands for the bytes of an image
 _LOOKED_AT = 100  # lines of JSON
 _MANY = 10_000  # files of a folder of images, among which no dataset was found
@@ -57,11 +58,13 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
             f"--{given[0]} is for rows of tables and folders, but {options.input[0]} holds Gemini's rows: leave it out, or "
             "name another --input_format"
         )
-    options, split = split_folders(options, looks)
     formats = {look.format for look in looks}
     if "automl" in formats <= {"automl", "gemini"} and not (options.split_by or options.split_column):
         options = replace(options, split_column="ml_use")
-        split.append("ml_use decides the split where it is given (--split_column ml_use)")
+        split = ["ml_use decides the split where it is given (--split_column ml_use)"]
+    else:
+        names, split = survey_splits(options, rows=formats != {"folder"})
+        options = replace(options, names_of_splits=names)
     if not options.upright and any(look.boxes(options) for look in looks):
         options = replace(options, upright=True)
         split.append(
@@ -71,7 +74,7 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
         options = look.fill(options)
     options = replace(options, inputs=tuple(look.input for look in looks))
     if all(look.format == "gemini" for look in looks):
-        return options, unknown_columns(options, looks)
+        return options, split + unknown_columns(options, looks)
     return options, [look.said for look in looks] + split + unknown_columns(options, looks)
 
 
@@ -91,10 +94,8 @@ def look_at(pattern: str, options: InputOptions) -> list[Look]:
     look = Look(pattern, options)
     if look.format != "folder" or not is_folder(pattern):
         return [look]
-    places = split_places(look.base, options)
-    tables = [
-        Look(uri, replace(options, input_format="table")) for uri in metadata_files([look.base, *places.values()])
-    ]
+    folders = [look.base, *split_folders_of(look.base, options)]
+    tables = [Look(uri, replace(options, input_format="table")) for uri in metadata_files(folders)]
     for table in tables:
         table.base = look.base
     return tables or [look]
@@ -105,33 +106,12 @@ def metadata_files(folders: Iterable[str]) -> list[str]:
     return [uri for folder in folders for kind in ("csv", "jsonl") if exists(uri := f"{folder}/metadata.{kind}")]
 
 
-def split_places(folder: str, options: InputOptions) -> dict[str, str]:
-    """Where folders of a split may lie, by name: a dataset may be called `test` too."""
-    places = {name: f"{folder}/{name}" for name in _SPLIT_FOLDERS}
-    return {name: place for name, place in places.items() if place not in (options.output, *options.left_out)}
-
-
-def split_folders(options: InputOptions, looks: list[Look]) -> tuple[InputOptions, list[str]]:
-    """Let folders called train, validation, test decide the split, if all inputs have them and no option decides it."""
-    if options.split_by or options.split_column or not all(look.base for look in looks):
-        return options, []
-    there: dict[str, None] = {}
-    for base in dict.fromkeys(look.base for look in looks):
-        places = split_places(base, options)
-        names = [name for name, place in places.items() if next(store_for(base).list(place), None)]
-        if len({split_word(name) for name in names}) < 2:
-            return options, []
-        there.update(dict.fromkeys(names))
-    return replace(options, split_column="path.1"), [
-        f"folders {', '.join(there)} decide the split (--split_column path.1)"
-    ]
-
-
 class Look:
     """What one input is. `said` tells a person, with the options that override it."""
 
     def __init__(self, pattern: str, options: InputOptions) -> None:
         self.pattern, self.replay, self.base = pattern, False, ""
+        self._passed_over: list[str] = []
         self._left_out = left_out_of(pattern, options.left_out)
         self._templates = bool(options.prompt or options.answer or options.image_column)
         named, file = self._first(options)
@@ -256,7 +236,12 @@ class Look:
           InputError: what it needs is not given, or is not there.
         """
         if self.format == "table":
-            return self._table(options)
+            try:
+                return self._table(options)
+            except InputError as error:
+                if not self._passes_over_test(options, error):
+                    raise
+            return self.fill(options) if self._extent.uri not in self._passed_over else options
         if self.format == "automl":
             self._check_recipe(options, "AutoML's rows", COLUMNS, "AutoML's rows have")
             answer = "{boxes|json}" if self.boxes(options) else "{labels}"
@@ -267,6 +252,21 @@ class Look:
             self._check_recipe(options, "images", ("image", "sidecar"), has)
             self.said += "" if options.answer else "; answers are the names of their folders (--answer '{path.parent}')"
         return options
+
+    def _passes_over_test(self, options: InputOptions, error: InputError) -> bool:
+        """Whether the file is a test without answers, which is left out; if so, the input's first other file takes its place."""
+        uri, answers = self._extent.uri, options.recipe.answers if options.recipe else ()
+        detail = str(error).removeprefix(f"{uri}: ")
+        if not lacks_answer(detail, answers) or options.names_of_splits.of_file(uri) != "test":
+            return False
+        self._passed_over.append(uri)
+        self.said = f"{uri}: a test without the column of the answer, left out"
+        for file in islice(list_pattern(self.pattern, without=(*self._left_out, options.output)), _MANY):
+            if is_dataset(file.uri, "table") and options.names_of_splits.of_file(file.uri) != "test":
+                self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
+                self._head = head_of(self._extent)
+                break
+        return True
 
     def _check_recipe(self, options: InputOptions, what: str, columns: Sequence[str], there_are: str) -> None:
         """Of rows whose columns are always the same."""

@@ -8,6 +8,7 @@ from functools import cached_property
 from transforms.core.records import Input
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.recipe import Recipe
+from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.inputs.csv_dialect import DELIMITERS, Wanted
 
 
@@ -33,9 +34,11 @@ class InputOptions:
     previous: str
     split_by: str
     split_column: str
+    split_names: str
     upright: bool
     left_out: tuple[str, ...] = ()  # folders below an input that Tuneset wrote
     inputs: tuple[Input, ...] = ()  # what `input` names, once it was looked at
+    names_of_splits: SplitNames = NO_NAMES  # that decide, once inputs were looked at
 
     @cached_property
     def recipe(self) -> Recipe | None:

@@ -12,6 +12,7 @@ from transforms.core.limits import PROFILES
 from transforms.core.records import OpenBlock, Receipt
 from transforms.dataset import block_files
 from transforms.dataset.receipts import Ledgers
+from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits
 from transforms.examples.tally import assign_splits, close_ledger, split_examples
 from transforms.images.orders import Fitter
@@ -49,16 +50,17 @@ class SplitExamples(beam.PTransform):
 
 @dataclass(kw_only=True)
 class AssignSplits(beam.PTransform):
-    """By the example's id, or by a column's value (`split_by`), or as a column says (`split_column`)."""
+    """By the example's id, or by a column's value (`split_by`), or as a column (`split_column`) or names of its files say."""
 
     splits: Splits
     seed: bytes
     split_by: str = ""
     split_column: str = ""
+    names: SplitNames = NO_NAMES
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
         return blocks | "Assign" >> beam.Map(
-            assign_splits, self.splits, self.seed, self.split_by, self.split_column
+            assign_splits, self.splits, self.seed, self.split_by, self.split_column, self.names
         ).with_output_types(OpenBlock)
 
 

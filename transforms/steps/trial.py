@@ -16,6 +16,7 @@ from transforms.core.records import Block, FitOrder, ImageFacts, OpenBlock
 from transforms.dataset.block_files import SPLITS
 from transforms.examples.gemini_rules import output_line
 from transforms.examples.recipe import Recipe
+from transforms.examples.split_names import SplitNames
 from transforms.examples.splits import Splits
 from transforms.examples.tally import assign_splits, close_ledger, split_examples
 from transforms.images.inspection import HEAD, Inspector, look_at_bytes
@@ -27,7 +28,8 @@ from transforms.inputs.lines import read_block
 from transforms.inputs.rows import build_examples
 from transforms.storage import patiently
 
-REASON, SPLIT, SPLIT_BYTES, WRITES, READS = "reason ", "lines ", "bytes ", "writes", "reads"  # of a tally's names
+REASON, WARNING, SPLIT, SPLIT_BYTES = "reason ", "warning ", "lines ", "bytes "  # of a tally's names
+WRITES, READS = "writes", "reads"
 REWRITE, REWRITE_BYTES, STAGE = "images to rewrite", "bytes to rewrite", "images to stage"
 
 
@@ -64,6 +66,7 @@ class Trial:
     splits: Splits
     split_by: str
     split_column: str
+    split_names: SplitNames
 
     def open(self, block: Block, most: int | None = None) -> OpenBlock:
         """A block as far as it goes without writing.
@@ -81,7 +84,7 @@ class Trial:
         opened = drop_after_inspection(patiently(inspect_images, opened, inspector), inspector.on_bad_image)
         may_split, reject_tokens = self.on_too_many_images == "split", self.on_too_many_tokens == "reject"
         opened = split_examples(opened, self.max_images, may_split, reject_tokens, self.profile)
-        opened = assign_splits(opened, self.splits, self.seed, self.split_by, self.split_column)
+        opened = assign_splits(opened, self.splits, self.seed, self.split_by, self.split_column, self.split_names)
         close_ledger(opened)
         return opened
 
@@ -95,6 +98,7 @@ class Trial:
         """The ledger of a block, and what it would take."""
         told = Counter(opened.counters)
         told.update(REASON + rejection.reason for rejection in opened.rejections)
+        told.update({WARNING + code: number for code, (number, _) in opened.warnings.counts.items()})
         unverified = self.fitter.inspector.verify == "none"
         for example in opened.examples:
             for contents in example.pieces:
