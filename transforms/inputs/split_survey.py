@@ -18,8 +18,8 @@ from transforms.inputs.cutting import SUFFIXES
 from transforms.inputs.name_ranges import after
 from transforms.inputs.options import InputOptions
 from transforms.inputs.patterns import is_folder, is_glob, static_folder
-from transforms.storage import store_for
-from transforms.storage.api import Forbidden, NotAFile, NotFound, is_local
+from transforms.storage import abilities, store_for
+from transforms.storage.api import Forbidden, NotAFile, NotFound
 from transforms.storage.globs import compiled
 
 _NAMES, _REQUESTS = 1000, 20  # that are looked at of an input
@@ -191,7 +191,7 @@ def _files_of_rows(folder: str, requests: int, without: Iterable[str]) -> tuple[
     After a page of names that begin with one word, those that begin otherwise are asked for: 10,000 shards of train hide no test.
     """
     rows: list[str] = []
-    start, used, local = "", 0, is_local(folder)
+    start, used, local = "", 0, abilities(folder).has_paths
     while used < requests and len(rows) < _NAMES:
         page = _NAMES * _REQUESTS if local else _PAGE
         try:
