@@ -197,6 +197,38 @@ def test_names_of_classes_stand_for_their_numbers(run: Run, tmp_path: Path) -> N
     assert [r["reason"] for r in rejections(found)] == ["empty_answer"] * 2
 
 
+def test_names_of_classes_at_any_depth(run: Run, tmp_path: Path) -> None:
+    put(tmp_path / "i.jpg", jpeg())
+    label = {"names": ["cat", "dog"], "_type": "ClassLabel"}
+    box = {"kind": label, "area": {"dtype": "int64", "_type": "Value"}}
+    features = {
+        "many": {"feature": label, "_type": "Sequence"},
+        "older": [label],
+        "one": box,
+        "structs": [box],
+        "lists": {"feature": box, "_type": "Sequence"},  # stored as a struct of lists
+    }
+    columns = {
+        "image": ["i.jpg"],
+        "many": [[1, 0, -1]],
+        "older": [[0]],
+        "one": [{"kind": 1, "area": 1}],
+        "structs": [[{"kind": 0, "area": 0}, {"kind": 1, "area": 1}]],
+        "lists": [{"kind": [1, 9], "area": [1, 0]}],
+    }
+    table = pa.table(columns).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, tmp_path / "t.parquet")
+    found = run(tmp_path / "t.parquet", "--prompt", "x", "--answer", "{many,older,one,structs,lists|object}")
+    (line,) = lines(found)
+    assert json.loads(texts(line)[1]) == {
+        "many": ["dog", "cat", None],
+        "older": ["cat"],
+        "one": {"kind": "dog", "area": 1},
+        "structs": [{"kind": "cat", "area": 0}, {"kind": "dog", "area": 1}],
+        "lists": {"kind": ["dog", 9], "area": [1, 0]},
+    }
+
+
 def test_what_is_damaged_is_one_rejection(run: Run, tmp_path: Path) -> None:
     columns = {"id": list(range(100)), "image": ["i.jpg"] * 100, "label": ["x"] * 100}
     put(tmp_path / "in/i.jpg", jpeg())

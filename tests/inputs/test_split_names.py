@@ -15,6 +15,7 @@ from laws import counters, lines, rejections, uris
 from transforms.core.records import Block, Extent
 from transforms.dataset.receipts import BlockKeys
 from transforms.examples.split_names import SPLIT_WORDS, Level, SplitNames, split_of_name
+from transforms.storage import store_for
 
 Run = Callable[..., laws.Folder]
 ASK = ("--prompt", "What is it?", "--answer", "{label}")
@@ -207,3 +208,20 @@ def test_a_sibling_that_arrives_is_as_in_a_full_run(run: Run, tmp_path: Path) ->
     assert {split: len(names) for split, names in placed(whole).items()} == {"train": 20, "validation": 10}
     assert placed(nightly) == placed(whole)
     assert nightly["examples.parquet"] == whole["examples.parquet"]
+
+
+def test_names_decide_on_cloud_storage(run: Run, bucket: str) -> None:
+    store = store_for(bucket)
+    for number in range(150):
+        store.create(
+            f"{bucket}/in/data/train-{number:05}.csv", b"image,label\n" + f"{bucket}/x.jpg,{number}\n".encode()
+        )
+    for name in ("validation-0.csv", "test-0.csv"):  # behind more than a page of train
+        store.create(f"{bucket}/in/data/{name}", b"image,label\n" + f"{bucket}/x.jpg,{name[0]}\n".encode())
+    found = run(f"{bucket}/in/data/*.csv", *ASK, "--verify", "none")
+    assert found["manifest.json"]["splits"] == {"train": 150, "validation": 1, "test": 1}
+
+    for name in ("a/Train/cat/1.jpg", "a/val/cat/2.jpg", "b/testing/3.jpg"):
+        store.create(f"{bucket}/pictures/{name}", jpeg())
+    found = run(f"{bucket}/pictures/", "--prompt", "x", "--verify", "none", output="pictures")
+    assert found["manifest.json"]["splits"] == {"train": 1, "validation": 1, "test": 1}

@@ -21,8 +21,8 @@ from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect
 from transforms.inputs.csv_dialect import check_columns
 from transforms.inputs.parquet.files import DAMAGE, IN_PIECES, damaged, footer_of, open_parquet, row_bytes
-from transforms.inputs.parquet.row_sizes import PIECE, is_texts, runs
-from transforms.inputs.parquet.schema import Names, check_type
+from transforms.inputs.parquet.row_sizes import PIECE, Names, is_texts, runs
+from transforms.inputs.parquet.schema import check_type
 from transforms.inputs.parquet.values import Stage, columns_of, text_sizes
 
 _MOST_ROWS = 4096  # of a block

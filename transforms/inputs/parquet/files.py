@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent
 from transforms.inputs.parquet.footer_depth import schema_depth
-from transforms.inputs.parquet.row_sizes import is_binary, is_texts
+from transforms.inputs.parquet.row_sizes import Labels, is_binary, is_texts
 from transforms.inputs.parquet.schema import class_names, holds_bytes
 from transforms.storage import store_for
 
@@ -91,7 +91,7 @@ class Footer:
             raise damaged(error) from None
 
     @cached_property
-    def classes(self) -> dict[str, list[str]]:
+    def classes(self) -> dict[str, Labels]:
         """Names of the classes of columns.
 
         Raises:

@@ -5,10 +5,14 @@ A text of a dictionary counts in each row that names it, for each of them become
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+# Names of classes: of the numbers of a column or of the items of its lists, or of fields of the structs in it.
+Labels = list[str] | dict[str, "Labels"]
+Names = Mapping[str, Labels]  # by column
 
 PIECE = 8 << 20  # bytes of text that become Python objects together
 _ITEM = 3  # bytes that JSON needs for an item of a list or a field of an object beside its value
@@ -51,11 +55,8 @@ def row_sizes(column: pa.Array, files: bool = True) -> pa.Array:
             name = len(kind.field(index).name.encode()) + _ITEM
             total = pc.add(total, pc.add(row_sizes(column.field(index), files), name))
         return total
-    if pa.types.is_fixed_size_list(kind):
-        width, first = kind.list_size, column.offset * kind.list_size
-        return _sums(column.values, pa.array([first + width * i for i in range(len(column) + 1)], pa.int64()), files)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_map(kind):
-        return _sums(column.values, pc.cast(column.offsets, pa.int64()), files) if len(column) else _each(0, 0)
+    if is_listed(kind):
+        return _sums(column, lambda items: pc.add(row_sizes(items, files), _ITEM))
     try:
         width = max(kind.bit_width // 8, 1)
     except ValueError:
@@ -67,13 +68,47 @@ def _each(size: int, rows: int) -> pa.Array:
     return pa.repeat(pa.scalar(size, pa.int64()), rows)
 
 
-def _sums(values: pa.Array, offsets: pa.Array, files: bool) -> pa.Array:
-    """Of each list the sizes of its items, given where each begins among the values, and the last one ends."""
+def is_listed(kind: pa.DataType) -> bool:
+    """Whether values of a type are lists of some kind, or maps."""
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(lists or pa.types.is_map(kind))
+
+
+def _sums(column: pa.Array, sizes_of: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Of each list of a column the sizes of its items."""
+    if not len(column):
+        return _each(0, 0)
+    if pa.types.is_fixed_size_list(column.type):
+        width, start = column.type.list_size, column.offset * column.type.list_size
+        offsets = pa.array([start + width * row for row in range(len(column) + 1)], pa.int64())
+    else:
+        offsets = pc.cast(column.offsets, pa.int64())
     first = offsets[0].as_py()
-    items = pc.add(row_sizes(values.slice(first, offsets[-1].as_py() - first), files), _ITEM)
+    items = sizes_of(column.values.slice(first, offsets[-1].as_py() - first))
     before = pa.concat_arrays([_each(0, 1), pc.cumulative_sum(items)])
     at = pc.take(before, pc.subtract(offsets, first))
     return pc.subtract(at.slice(1), at.slice(0, len(at) - 1))
+
+
+def label_sizes(column: pa.Array, labels: Labels) -> pa.Array:
+    """Bytes of the names that the integers of a column stand for, at whatever depth they lie in it."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return label_sizes(column.storage, labels)
+    if is_listed(kind) and not pa.types.is_map(kind):
+        return _sums(column, lambda items: label_sizes(items, labels))
+    if isinstance(labels, dict):
+        total = _each(0, len(column))
+        for name in labels.keys() & ({field.name for field in kind} if pa.types.is_struct(kind) else set()):
+            total = pc.add(total, label_sizes(column.field(kind.get_field_index(name)), labels[name]))
+        return total
+    return name_sizes(column, labels) if has_classes(kind) else _each(0, len(column))
+
+
+def has_classes(kind: pa.DataType) -> bool:
+    """Whether values of a type may stand for names of classes."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))
 
 
 def name_sizes(column: pa.Array, names: list[str]) -> pa.Array:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 
 from transforms.core.places import is_text
 from transforms.core.reasons import RowError
-from transforms.inputs.parquet.row_sizes import is_binary
-
-Names = Mapping[str, list[str]]  # column -> names of its classes
+from transforms.inputs.parquet.row_sizes import Labels, is_binary
 
 MAX_DEPTH = 100  # of a column's type: Arrow and json follow nesting by recursion
 _MOST_METADATA = 16 << 20  # bytes of Hugging Face's metadata that are parsed
 
 
-def class_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
-    """Names of the classes of each ClassLabel column, as Hugging Face's `datasets` writes them into a schema's metadata.
+def class_names(metadata: Mapping[bytes, bytes]) -> dict[str, Labels]:
+    """Names of the classes of each column that is or holds a ClassLabel, by the metadata that Hugging Face's `datasets` writes.
 
     Raises:
         RowError: corrupt_parquet, the metadata is too long to be parsed.
@@ -29,16 +28,24 @@ def class_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
         raise RowError("corrupt_parquet", detail)
     try:
         features = json.loads(told)["info"]["features"]
-        labels = {
-            name: feature["names"]
-            for name, feature in features.items()
-            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and isinstance(feature["names"], list)
-        }
+        return {name: labels for name, feature in features.items() if (labels := _labels(feature))}
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return {}
-    return {
-        name: names for name, names in labels.items() if all(isinstance(told, str) and is_text(told) for told in names)
-    }
+
+
+def _labels(feature: Any) -> Labels:
+    """Names of the classes in a feature, whose lists are passed over: a list of structs may be stored as a struct of lists."""
+    if isinstance(feature, list):
+        return _labels(feature[0]) if len(feature) == 1 else []
+    if not isinstance(feature, dict):
+        return []
+    kind = feature.get("_type")
+    if kind == "ClassLabel":
+        names = feature.get("names")
+        return names if isinstance(names, list) and all(isinstance(one, str) and is_text(one) for one in names) else []
+    if isinstance(kind, str):
+        return _labels(feature.get("feature"))
+    return {name: labels for name, inner in feature.items() if (labels := _labels(inner))}
 
 
 def check_type(name: str, kind: pa.DataType, depth: int = 1) -> None:
@@ -75,8 +82,3 @@ def holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         return any(field.name == "bytes" and is_binary(field.type) for field in kind)
     return is_binary(kind)
-
-
-def has_classes(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))

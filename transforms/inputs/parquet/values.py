@@ -1,7 +1,8 @@
 """What a Parquet file's values are as JSON: Arrow batches -> columns of JSON values. Image bytes are taken out on the way.
 
 Dates and times become ISO texts, to the microsecond; decimals texts, maps objects, NaN null, binary texts if they are UTF-8. Integers
-of a column that Hugging Face's metadata calls a ClassLabel become their names. A cell that is no value costs its own row alone.
+that Hugging Face's metadata calls a ClassLabel become their names, at whatever depth of a column. A cell that is no value costs its
+own row alone.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ import pyarrow.compute as pc
 
 from transforms.core.reasons import RowError
 from transforms.examples.recipe import STAGED
-from transforms.inputs.parquet.row_sizes import name_sizes, row_sizes
-from transforms.inputs.parquet.schema import Names, has_classes
+from transforms.inputs.parquet.row_sizes import Labels, Names, has_classes, label_sizes, row_sizes
 
 Stage = Callable[[bytes], tuple[str, str]]  # an image's bytes -> where it is now, and the digest of its content
 
@@ -74,9 +74,11 @@ def text_sizes(batch: pa.RecordBatch, images: frozenset[str], names: Names) -> p
     """Bytes of text in each row of a batch: what counts against the longest line. Numbers alone are not counted."""
     total = pa.repeat(pa.scalar(0, pa.int64()), len(batch))
     for field, column in zip(batch.schema, batch.columns):
+        if field.name in names:
+            total = pc.add(total, label_sizes(column, names[field.name]))
         if field.name in names and has_classes(field.type):
-            total = pc.add(total, name_sizes(column, names[field.name]))
-        elif field.type.num_fields or not pa.types.is_primitive(field.type):
+            continue
+        if field.type.num_fields or not pa.types.is_primitive(field.type):
             total = pc.add(total, row_sizes(column, field.name not in images))
     return total
 
@@ -95,19 +97,19 @@ def columns_of(
     found: dict[str, list[Any]] = {}
     for field, column in zip(batch.schema, batch.columns):
         if field.name not in images:
-            labels = names.get(field.name) if has_classes(field.type) else None
-            found[field.name] = _values(field.name, as_told(column), labels, faults)
+            found[field.name] = _values(field.name, as_told(column), names.get(field.name), faults)
     for name in batch.schema.names:
         if name in images:  # last, so that no image of a row is staged that is not used
             found[name] = _staged(name, batch.column(name), stage, faults)
     return [found[name] for name in batch.schema.names], faults
 
 
-def _values(name: str, column: pa.Array, labels: list[str] | None, faults: dict[int, RowError]) -> list[Any]:
+def _values(name: str, column: pa.Array, labels: Labels | None, faults: dict[int, RowError]) -> list[Any]:
     plain = is_plain(column.type)
 
     def told(value: Any) -> Any:
-        return _class(value, labels) if labels is not None else value if plain else json_value(value)
+        value = value if plain else json_value(value)
+        return value if labels is None else _with_names(value, labels)
 
     try:
         values = column.to_pylist()
@@ -154,9 +156,16 @@ def image_value(value: Any, stage: Stage) -> Any:
     return {"path": uri, STAGED: content}
 
 
-def _class(value: Any, names: list[str]) -> Any:
-    known = isinstance(value, int) and 0 <= value < len(names)
-    return names[value] if known else None if value == -1 else value
+def _with_names(value: Any, labels: Labels) -> Any:
+    """A JSON value with names of classes in place of their numbers, at whatever depth; -1 is null."""
+    if isinstance(value, list):
+        return [_with_names(item, labels) for item in value]
+    if isinstance(labels, dict):
+        if not isinstance(value, dict):
+            return value
+        return {name: _with_names(item, labels[name]) if name in labels else item for name, item in value.items()}
+    known = isinstance(value, int) and 0 <= value < len(labels)
+    return labels[value] if known else None if value == -1 and labels else value
 
 
 def json_value(value: Any) -> Any:
