@@ -13,6 +13,7 @@ from beam_jobs.option_values import reader_of
 from beam_jobs.options import OptionError, Parser
 from beam_jobs.report import console
 from transforms.core.output_names import CLAIM
+from transforms.core.reasons import JobStopped
 from transforms.dataset.claim import Claimed, release_claim, take_claim
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.sharing import (
@@ -111,7 +112,7 @@ def sweep(argv: Sequence[str]) -> int:
         return FAILED
 
 
-class AtWork(Exception):
+class AtWork(JobStopped):
     """A run may count on any image of the folder."""
 
 

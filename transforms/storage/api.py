@@ -19,8 +19,10 @@ from typing import Protocol
 
 import google_crc32c
 
+from transforms.core.reasons import TunesetError
 
-class StorageError(Exception):
+
+class StorageError(TunesetError):
     """Storage could not do it. `reason` is the image reason that an inspection gives for it."""
 
     reason = "image_timeout"
@@ -54,7 +56,7 @@ class Changed(StorageError):
     reason = "image_changed"
 
 
-class NoAccess(Exception):
+class NoAccess(TunesetError):
     """Storage can be asked nothing. Not a StorageError: it says nothing about an object, and no later read will do better."""
 
 
