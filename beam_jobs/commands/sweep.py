@@ -30,7 +30,7 @@ from transforms.dataset.sharing import (
 from transforms.dataset.sweep import UsedImages
 from transforms.inputs.patterns import absolute
 from transforms.storage import abilities, store_for
-from transforms.storage.api import NoAccess, NotFound, Stat, StorageError, Unavailable, reach
+from transforms.storage.api import NoAccess, NotFound, Stat, StorageError, Unavailable, set_billing_project
 from transforms.storage.parallel import overlapped
 
 DONE, FAILED, WRONG = 0, 1, 2
@@ -85,7 +85,7 @@ def sweep(argv: Sequence[str]) -> int:
     except OptionError as error:
         console.complain(str(error))
         return WRONG
-    reach(options.user_project)
+    set_billing_project(options.user_project)
     run = uuid.uuid4().hex[:12]
     try:
         if not is_shared(folder):

@@ -50,7 +50,7 @@ class Ledgers:
     folder: str
     epoch: int
     run: str
-    access: Access = USUAL  # sets itself up where it is unpickled, and so does whatever holds ledgers
+    access: Access = USUAL  # for the steps that hold ledgers
 
     def path(self, key: str, rest: str) -> str:
         return f"{self.folder}/{WORK}/{key[:2]}/{key}.{rest}"
