@@ -21,6 +21,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from beam_jobs.options import OptionError
+from transforms.core.reasons import JobStopped
 
 PATIENCE = 10.0  # seconds that a server may take to be there, as one that was started just now
 _PAUSE = 0.5  # seconds
@@ -28,7 +29,7 @@ _FLINK_PORT = 8081
 _MAGIC = ("[local]", "[auto]", "[collection]")  # masters of Flink that no address names
 
 
-class NoEngine(Exception):
+class NoEngine(JobStopped):
     """No engine answers. The text says where it was looked for and what to do."""
 
 

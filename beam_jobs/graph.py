@@ -36,10 +36,13 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
         ledgers=p.ledgers, key=p.keys, earlier=p.earlier
     )
 
-    read = ReadRows(key=p.keys, tables=p.tables)
+    read = ReadRows(key=p.keys, tables=p.tables, access=p.access)
     make = BuildExamples(seed=p.seed, check_types=p.check_types, sample_below=p.sample_below, recipe=s.recipe)
     opened = (
-        todo | "Read" >> read | "Build" >> make | "Inspect" >> InspectImages(inspector=p.inspector, earlier=p.earlier)
+        todo
+        | "Read" >> read
+        | "Build" >> make
+        | "Inspect" >> InspectImages(inspector=p.inspector, earlier=p.earlier, access=p.access)
     )
     ready, waiting, orders = opened | "Hold" >> HoldForFitting(fitter=p.fitter)
 

@@ -93,12 +93,12 @@ class Plan:
     @property
     def cutter(self) -> Cutter:
         s = self.settings
-        return Cutter(s.block_bytes, s.max_line_bytes, s.wanted, self.access, s.image_column)
+        return Cutter(s.block_bytes, s.max_line_bytes, s.wanted, s.image_column)
 
     @property
     def tables(self) -> TableReader:
         s = self.settings
-        stager = Stager(self.image_folder, self.access)
+        stager = Stager(self.image_folder)
         answers = s.recipe.answers if s.recipe else ()
         return TableReader(s.wanted, s.max_line_bytes, s.image_column, stager, answers, s.names_of_splits)
 

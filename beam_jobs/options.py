@@ -14,11 +14,12 @@ from typing import Any, NoReturn
 from beam_jobs import console
 from beam_jobs.option_values import CRLF, LISTS, reader_of, shown, word
 from transforms.core.limits import PROFILES
+from transforms.core.reasons import WrongRequest
 from transforms.images.fit.policy import CHOICES
 from transforms.inputs.csv_dialect import ENCODINGS
 
 
-class OptionError(ValueError):
+class OptionError(WrongRequest):
     """A wrong option: exit status 2. The text says what was found, what was expected and what to do."""
 
 

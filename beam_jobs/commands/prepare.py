@@ -44,7 +44,7 @@ from transforms.dataset.claim import Answer, Claim, Claimed, Job, hand_over_clai
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.sweep import owned_files, remove_dataset, sweep_folder
 from transforms.storage import exists, store_for
-from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable, reach
+from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable, set_billing_project
 
 SEALED, FAILED, WRONG = 0, 1, 2
 
@@ -56,7 +56,7 @@ def prepare(argv: Sequence[str]) -> int:
         settings = on_this_machine(parse(argv))
         set_up_log(settings.verbose)
         check_beam_options(settings)
-        reach(settings.user_project)
+        set_billing_project(settings.user_project)
         FileSystems.set_options(beam_options(settings))  # of schemes that Beam reads
         remote = is_remote(settings)
         check_folders(settings, remote)

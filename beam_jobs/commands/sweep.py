@@ -13,6 +13,7 @@ from beam_jobs import console
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OptionError, Parser
 from transforms.core.output_names import CLAIM
+from transforms.core.reasons import JobStopped
 from transforms.dataset.claim import Claimed, release_claim, take_claim
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.sharing import (
@@ -29,7 +30,7 @@ from transforms.dataset.sharing import (
 from transforms.dataset.sweep import UsedImages
 from transforms.inputs.patterns import absolute
 from transforms.storage import abilities, store_for
-from transforms.storage.api import NoAccess, NotFound, Stat, StorageError, Unavailable, reach
+from transforms.storage.api import NoAccess, NotFound, Stat, StorageError, Unavailable, set_billing_project
 from transforms.storage.parallel import overlapped
 
 DONE, FAILED, WRONG = 0, 1, 2
@@ -84,7 +85,7 @@ def sweep(argv: Sequence[str]) -> int:
     except OptionError as error:
         console.complain(str(error))
         return WRONG
-    reach(options.user_project)
+    set_billing_project(options.user_project)
     run = uuid.uuid4().hex[:12]
     try:
         if not is_shared(folder):
@@ -111,7 +112,7 @@ def sweep(argv: Sequence[str]) -> int:
         return FAILED
 
 
-class AtWork(Exception):
+class AtWork(JobStopped):
     """A run may count on any image of the folder."""
 
 

@@ -240,6 +240,29 @@ def test_only_storage_tells_schemes_apart() -> None:
     assert [f"{name_of(p)}:{line}" for p in outside for line in scheme_tests(ast.parse(p.read_bytes()))] == []
 
 
+def drawn_errors() -> dict[str, str]:
+    """The tree in the docstring of core/reasons.py: class -> the class above it."""
+    above: list[str] = ["Exception"]
+    drawn: dict[str, str] = {}
+    text = str(ast.get_docstring(ast.parse(MODULES["transforms.core.reasons"].read_bytes())))
+    for edge, names in re.findall(r"^    ([│├└─ ]*)([A-Z]\w+(?:, [A-Z]\w+)*)", text, re.MULTILINE):
+        del above[len(edge) // 4 + 1 :]
+        drawn.update(dict.fromkeys(names.split(", "), above[-1]))
+        above.append(names)
+    return drawn
+
+
+def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
+    classes = [
+        n for path in MODULES.values() for n in ast.walk(ast.parse(path.read_bytes())) if isinstance(n, ast.ClassDef)
+    ]
+    bases = {node.name: ast.unparse(node.bases[0]) for node in classes if node.bases}
+    drawn, signals = drawn_errors(), {"Damaged", "NeedMore", "Died"}
+    errors = {name: base for name, base in bases.items() if base in {*drawn, "Exception", "ValueError", "OSError"}}
+    assert {name: base for name, base in errors.items() if name not in signals} == drawn
+    assert signals <= errors.keys()
+
+
 def test_what_knows_neither_beam_nor_storage_asks_nothing_of_the_world() -> None:
     """No clock, no chance, no network; and of packages only those that compute."""
     known = {*sys.stdlib_module_names, "transforms", *PURE_PACKAGES}

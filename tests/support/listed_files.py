@@ -6,7 +6,6 @@ from transforms.core.records import Block, Input
 from transforms.inputs.csv_dialect import Wanted
 from transforms.inputs.cutting import Cutter
 from transforms.steps import listing
-from transforms.storage.api import USUAL
 
 
 def listed(patterns: tuple[str, ...], output: str = "/nowhere") -> tuple[list[str], int]:
@@ -14,7 +13,7 @@ def listed(patterns: tuple[str, ...], output: str = "/nowhere") -> tuple[list[st
     blocks: list[Block] = []
     skipped = 0
     inputs = tuple(map(Input, patterns))
-    for some in (some for indexed in enumerate(inputs) for some in listing.cut_input(indexed, output, USUAL)):
+    for some in (some for indexed in enumerate(inputs) for some in listing.cut_input(indexed, output)):
         options = listing.ListBlocks(inputs=inputs, cutter=Cutter(1000, 1000, Wanted()), output=output)
         for found in listing._ListFiles(options).begin(some):
             if isinstance(found, Block):

@@ -2,6 +2,31 @@
 
 Class says whose move it is: `yours` (the row or file is at fault: mend it, then replay rejected.jsonl), `missing` (storage
 did not give it: it may heal by itself, so a later run tries again) and `ours` (a decoder failed: report it).
+
+All exceptions of the product are one tree, too. The text of each is for a person:
+
+    TunesetError
+    ├── RowError (also a ValueError)       a row breaks a rule: it is rejected
+    │   └── ImageError                     an image of it cannot be used
+    ├── StorageError                       storage could not do it; `reason` says what that makes of an image
+    │   ├── NotFound, Forbidden, Refused, NotAFile, Changed
+    │   ├── Unavailable                    no answer: the call is made again, then the job fails
+    │   └── DamagedMark                    nobody knows whose images these are
+    ├── NoAccess                           storage can be asked nothing at all
+    │   ├── NoCredentials
+    │   └── Untrusted                      the certificate of whoever answers cannot be verified
+    ├── WrongRequest (also a ValueError)   a person asked for what cannot be: exit status 2
+    │   ├── OptionError                    of the command line
+    │   ├── InputError                     of files that an option names
+    │   └── TemplateError                  of a template that an option gives
+    └── JobStopped                         a job may not go on, or may not seal: exit status 1
+        ├── Claimed                        another live job has the folder
+        ├── Unsealed                       the dataset may not be sealed
+        ├── AtWork                         a run may count on any image of the folder
+        └── NoEngine                       no engine of Beam answers
+
+Three more are signals inside a module and its callers, which no person sees: Damaged (a part of an earlier night: the block is worked
+anew), NeedMore (a header goes on behind what was read) and Died (a helper process: the image is tried again).
 """
 
 from __future__ import annotations
@@ -17,7 +42,19 @@ class Reason:
     help: str  # what was wrong and what to do, one sentence
 
 
-class RowError(ValueError):
+class TunesetError(Exception):
+    """The root of all that Tuneset raises for a person to read."""
+
+
+class WrongRequest(TunesetError, ValueError):
+    """A person asked for what cannot be. The text says what was found, what was expected and what to do."""
+
+
+class JobStopped(TunesetError):
+    """A job may not go on, or may not seal its dataset, though nothing is wrong with a row or with storage."""
+
+
+class RowError(TunesetError, ValueError):
     """A row that breaks a rule. `reason` is a name of REASONS; the text says what was found and expected."""
 
     def __init__(self, reason: str, detail: str, image: str = "") -> None:

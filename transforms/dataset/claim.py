@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transforms.core.output_names import CLAIM
+from transforms.core.reasons import JobStopped
 from transforms.storage import store_for
 from transforms.storage.api import NotFound, StorageError
 
@@ -35,7 +36,7 @@ _FIELDS = {
 Job = Mapping[str, str]  # a job elsewhere, as the launcher tells it: service, id and where it runs
 
 
-class Claimed(Exception):
+class Claimed(JobStopped):
     """Another live job has the folder. The text says whose it is and what to do."""
 
 

@@ -58,7 +58,7 @@ class Ledgers:
     folder: str
     epoch: int
     run: str
-    access: Access = USUAL  # sets itself up where it is unpickled, and so does whatever holds ledgers
+    access: Access = USUAL  # for the steps that hold ledgers
 
     def path(self, key: str, rest: str, folder: str = "") -> str:
         """The path of what a block leaves. folder: the block's, if it has one of its own."""

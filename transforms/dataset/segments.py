@@ -18,6 +18,7 @@ import pyarrow as pa
 from transforms.core.arrow_stream import table
 from transforms.core.output_names import WORK
 from transforms.core.places import keep_buckets
+from transforms.core.reasons import JobStopped
 from transforms.core.records import Part, Receipt
 from transforms.dataset import seal_plan
 from transforms.dataset.block_files import EXAMPLES_FILE, words
@@ -34,7 +35,7 @@ _ROW_GROUP = 64 << 10  # rows of a table that are held at once: a segment may be
 JSONL = "application/json-lines"
 
 
-class Unsealed(Exception):
+class Unsealed(JobStopped):
     """The job ran to its end, but the dataset may not be sealed. The text is for a person."""
 
 

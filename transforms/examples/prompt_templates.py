@@ -22,13 +22,14 @@ from functools import lru_cache
 from typing import Any
 
 from transforms.core import jsonl
+from transforms.core.reasons import WrongRequest
 
 _FILTERS = ("json", "object")
 _PATH = re.compile(r"path(?:\.(?:parent|stem|name|[1-9]\d*))?")
 _NAME = re.compile(r'\s*(?:"([^"]+)"|([^{}|,"]*[^{}|,"\s]))\s*')
 
 
-class TemplateError(ValueError):
+class TemplateError(WrongRequest):
     """A template that cannot be read. The text says where and what was expected."""
 
 

@@ -8,7 +8,6 @@ from hashlib import blake2b
 from transforms.core.reasons import ImageError
 from transforms.images.headers.parse import NeedMore, parse
 from transforms.storage import store_for
-from transforms.storage.api import Access
 
 _SUFFIX = {"jpeg": ".jpg"}
 
@@ -32,11 +31,10 @@ def staged_uri(folder: str, data: bytes) -> tuple[str, str, str]:
 class Stager:
     """Stages images into a folder.
 
-    folder: of rewritten images too. access: of the job.
+    folder: of rewritten images too.
     """
 
     folder: str
-    access: Access
 
     def __call__(self, data: bytes) -> tuple[str, str]:
         """-> (where the image is now, the name of its content)."""

@@ -23,7 +23,7 @@ from transforms.inputs.csv_table import TableReader
 from transforms.inputs.packing import SIDECARS, pack_files, pack_images
 from transforms.inputs.parquet.blocks import parquet_blocks
 from transforms.storage import store_for
-from transforms.storage.api import USUAL, Access, Stat
+from transforms.storage.api import Stat
 from transforms.storage.compressed_members import decompressed, is_gz
 
 _LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
@@ -48,7 +48,6 @@ class Cutter:
     block_bytes: int
     max_line_bytes: int
     wanted: Wanted
-    access: Access = USUAL
     images: tuple[str, ...] = ()  # columns of a table's images
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from transforms.core.reasons import WrongRequest
 from transforms.core.records import Input
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.recipe import Recipe
@@ -12,7 +13,7 @@ from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.inputs.csv_dialect import DELIMITERS, Wanted
 
 
-class InputError(ValueError):
+class InputError(WrongRequest):
     """An input is not there, or is not what options say. The text says what was found, what was expected and what to do."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 
 from transforms.dataset.sweep import sweep_folder
+from transforms.steps.billing import billed
 from transforms.storage import patiently
 from transforms.storage.api import USUAL, Access
 
@@ -21,7 +22,7 @@ class SweepBlocks(beam.PTransform):
     access: Access = USUAL
 
     def expand(self, sealed: beam.PCollection[str]) -> beam.PCollection[None]:
-        return sealed | "Sealed" >> beam.Reshuffle() | "Sweep" >> beam.Map(self._sweep)
+        return sealed | "Sealed" >> beam.Reshuffle() | "Sweep" >> beam.Map(billed(self.access, self._sweep))
 
     def _sweep(self, _: str) -> None:
         patiently(sweep_folder, self.folder, self.run, self.keep_blocks)

@@ -16,6 +16,7 @@ from apache_beam.pvalue import AsIter, AsList
 from transforms.core.output_names import WORK
 from transforms.core.records import Block, Receipt
 from transforms.dataset.receipts import BlockKeys, Ledgers, receipt_body
+from transforms.steps.billing import billed
 from transforms.storage import patiently, store_for
 from transforms.storage.api import StorageError, Unavailable
 
@@ -45,13 +46,15 @@ class CompareNights(beam.PTransform):
             receipts.pipeline
             | "Folders of receipts" >> beam.Create(folders, reshuffle=False)
             | "Spread folders" >> beam.Reshuffle()
-            | "Earlier keys" >> beam.FlatMap(lambda folder: patiently(keys_below, self.night, folder))
+            | "Earlier keys"
+            >> beam.FlatMap(billed(self.night.access, lambda folder: patiently(keys_below, self.night, folder)))
         )  # (key, None)
         tonight = blocks | "Tonight's files" >> beam.Map(lambda block: (self.key(block), files_of(block)))
         compared = (
             {"tonight": tonight, "before": before}
             | "By key" >> beam.CoGroupByKey()  # (key, {"tonight": [files], "before": [None]})
-            | "One night's blocks" >> beam.FlatMap(self._files).with_outputs("same", main="either")
+            | "One night's blocks"
+            >> beam.FlatMap(billed(self.night.access, self._files)).with_outputs("same", main="either")
         )
         changes = (
             compared.either  # (uri, ("before" | "tonight", generation))

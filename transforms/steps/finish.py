@@ -17,6 +17,7 @@ from transforms.examples.splits import Splits
 from transforms.examples.tally import assign_splits, close_ledger, split_examples
 from transforms.images.orders import Fitter
 from transforms.images.publishing import publish_images
+from transforms.steps.billing import billed
 from transforms.storage import patiently
 
 _LOG = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class CommitBlocks(beam.PTransform):
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[Receipt]:
         return (
             blocks
-            | "Commit" >> beam.Map(commit_block, self.ledgers, self.caps)
+            | "Commit" >> beam.Map(billed(self.ledgers.access, commit_block), self.ledgers, self.caps)
             | "Count what is committed" >> beam.Map(count)
         )
 

@@ -24,6 +24,7 @@ from transforms.dataset.receipts import Ledgers
 from transforms.examples.tally import drop_bad_images
 from transforms.images.orders import Fitter, fit_image
 from transforms.images.sources import drop_after_inspection, resolve_images
+from transforms.steps.billing import StorageDoFn, billed
 from transforms.storage import patiently, persistently, read_existing, store_for
 from transforms.storage.parallel import overlapped
 
@@ -45,8 +46,9 @@ class HoldForFitting(beam.PTransform):
         return held.ready, held.waiting, held.orders
 
 
-class _Hold(beam.DoFn):
+class _Hold(StorageDoFn):
     def __init__(self, fitter: Fitter) -> None:
+        super().__init__(fitter.ledgers.access)
         self._fitter = fitter
 
     def process(self, opened: OpenBlock) -> Iterator[Any]:
@@ -117,10 +119,11 @@ class FitImages(beam.PTransform):
         )
 
 
-class _Fit(beam.DoFn):
+class _Fit(StorageDoFn):
     """Some orders of a bundle at once, of whatever windows. (A bundle that is tried again finds the outcomes of those done.)"""
 
     def __init__(self, fitter: Fitter, at_once: int) -> None:
+        super().__init__(fitter.ledgers.access)
         self._fitter, self._at_once = fitter, at_once
 
     def start_bundle(self) -> None:
@@ -164,7 +167,9 @@ class TakeFitted(beam.PTransform):
     fitter: Fitter
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
-        return blocks | "Take fitted images" >> beam.Map(take_fitted, self.fitter).with_output_types(OpenBlock)
+        return blocks | "Take fitted images" >> beam.Map(
+            billed(self.fitter.ledgers.access, take_fitted), self.fitter
+        ).with_output_types(OpenBlock)
 
 
 def take_fitted(opened: OpenBlock, fitter: Fitter) -> OpenBlock:

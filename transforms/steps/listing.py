@@ -20,6 +20,7 @@ from transforms.inputs.cutting import Cutter
 from transforms.inputs.name_kinds import ending_of, kind_of_unread
 from transforms.inputs.name_ranges import EVERYTHING, PAGE, Range, cut_names
 from transforms.inputs.patterns import gives, is_folder, is_glob, list_names, static_folder
+from transforms.steps.billing import StorageDoFn, billed
 from transforms.storage import store_for
 from transforms.storage.api import USUAL, Access, Stat
 from transforms.storage.parallel import ahead
@@ -48,20 +49,20 @@ class ListBlocks(beam.PTransform):
             root
             | "Patterns" >> beam.Create(list(enumerate(self.inputs)), reshuffle=False)
             | "Spread patterns" >> beam.Reshuffle()
-            | "Cut names" >> beam.FlatMap(cut_input, self.output, self.access)
+            | "Cut names" >> beam.FlatMap(billed(self.access, cut_input), self.output)
             | "Spread names" >> beam.Reshuffle()
             | "List files" >> beam.ParDo(_ListFiles(self)).with_outputs("tallies", main="files")
         )
         blocks = (
             listed.files
             | "Spread files" >> beam.Reshuffle()
-            | "Cut blocks" >> beam.FlatMap(self.cutter.cut)
+            | "Cut blocks" >> beam.FlatMap(billed(self.access, self.cutter.cut))
             | "Spread blocks" >> beam.Reshuffle()
         )
         return blocks, listed.tallies
 
 
-def cut_input(indexed: tuple[int, Input], output: str, access: Access) -> Iterator[tuple[int, Input, Range]]:
+def cut_input(indexed: tuple[int, Input], output: str) -> Iterator[tuple[int, Input, Range]]:
     """An input -> ranges of its names that many workers list at once."""
     index, input = indexed
     many = is_folder(input.pattern) or is_glob(input.pattern)
@@ -70,10 +71,11 @@ def cut_input(indexed: tuple[int, Input], output: str, access: Access) -> Iterat
         yield index, input, names
 
 
-class _ListFiles(beam.DoFn):
+class _ListFiles(StorageDoFn):
     """Ranges of names -> blocks of whole files. While one range is packed, the names of the next ones are under way."""
 
     def __init__(self, options: ListBlocks) -> None:
+        super().__init__(options.access)
         self._inputs, self._cutter, self._output = options.inputs, options.cutter, options.output
 
     def start_bundle(self) -> None:

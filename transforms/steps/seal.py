@@ -30,6 +30,7 @@ from transforms.dataset.segments import Chunk, SegmentWriter, Unsealed
 from transforms.dataset.shuffle import scatter, sort_bucket, without_lines
 from transforms.dataset.upload_list import UploadLister
 from transforms.examples.splits import rank
+from transforms.steps.billing import billed
 from transforms.storage import patiently, read_existing, store_for
 
 
@@ -62,6 +63,7 @@ class SealDataset(beam.PTransform):
     def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection[str]:
         """Args: inputs: receipts, tallies of the names listed, and if there is an earlier night what CompareNights tells."""
         receipts, tallies, *night = inputs
+        access = self.writer.access
         root = receipts.pipeline | "Once" >> beam.Create([None], reshuffle=False)
         cuts = self._cuts(receipts)
         segments = receipts | "Segment" >> GroupSegments()
@@ -69,24 +71,30 @@ class SealDataset(beam.PTransform):
             shuffle = ShuffleLines(writer=self.writer, seed=self.shuffle_seed)
             segments = (receipts, segments) | "Shuffle" >> shuffle | "Segment again" >> GroupSegments()
         summaries = segments | "Sum up" >> beam.Map(
-            lambda *given: from_parts(self.writer.sum_up, *given), AsSingleton(cuts)
+            billed(access, lambda *given: from_parts(self.writer.sum_up, *given)), AsSingleton(cuts)
         )
-        plan = root | "Plan" >> beam.Map(self._plan, AsList(summaries), AsIter(tallies), AsSingleton(cuts))
-        write = beam.FlatMap(lambda *given: from_parts(self._write, *given), AsSingleton(plan), AsSingleton(cuts))
+        plan = root | "Plan" >> beam.Map(
+            billed(access, self._plan), AsList(summaries), AsIter(tallies), AsSingleton(cuts)
+        )
+        write = beam.FlatMap(
+            billed(access, lambda *given: from_parts(self._write, *given)), AsSingleton(plan), AsSingleton(cuts)
+        )
         chunks = segments | "Write segments" >> write
         named = plan | "Name files" >> beam.FlatMap(file_names, self.writer.images, self.names)
         files = (
             (chunks, named)
             | "All chunks" >> beam.Flatten()  # (file key, Chunk)
             | "Group files" >> beam.GroupByKey()
-            | "Join files" >> beam.Map(lambda grouped: from_parts(join_chunks, grouped, self.writer))
+            | "Join files" >> beam.Map(billed(access, lambda grouped: from_parts(join_chunks, grouped, self.writer)))
         )
         more = {"night": AsSingleton(night[0])} if night else {}
         if lister := self.uploads:
-            write_list = beam.Map(lambda *given: patiently(lister.write, *given), AsList(files), AsSingleton(plan))
+            write_list = beam.Map(
+                billed(access, lambda *given: patiently(lister.write, *given)), AsList(files), AsSingleton(plan)
+            )
             more["uploads"] = AsSingleton(root | "List uploads" >> write_list)
         return root | "Write manifest" >> beam.Map(
-            lambda *given, **more: patiently(partial(self._manifest, **more), *given),
+            billed(access, lambda *given, **more: patiently(partial(self._manifest, **more), *given)),
             AsList(files),
             AsSingleton(plan),
             **more,
@@ -207,12 +215,15 @@ class ShuffleLines(beam.PTransform):
 
     def expand(self, inputs: tuple[beam.PCollection[Receipt], beam.PCollection]) -> beam.PCollection[Receipt]:
         receipts, segments = inputs
-        summaries = segments | "Sum up for shuffling" >> beam.Map(self.writer.sum_up, Cuts())
+        summaries = segments | "Sum up for shuffling" >> beam.Map(
+            billed(self.writer.access, self.writer.sum_up), Cuts()
+        )
         shuffled = (
             segments
-            | "Scatter" >> beam.FlatMap(scatter, self.writer, self.seed.encode(), AsList(summaries))
+            | "Scatter"
+            >> beam.FlatMap(billed(self.writer.access, scatter), self.writer, self.seed.encode(), AsList(summaries))
             | "Group buckets" >> beam.GroupByKey()  # (bucket, [(segment, object)])
-            | "Sort buckets" >> beam.Map(sort_bucket, self.writer)
+            | "Sort buckets" >> beam.Map(billed(self.writer.access, sort_bucket), self.writer)
         )
         others = receipts | "All but lines" >> beam.Map(without_lines)
         return (shuffled, others) | "Shuffled and others" >> beam.Flatten()

@@ -11,6 +11,7 @@ import apache_beam as beam
 from transforms.core.records import Block, Receipt
 from transforms.dataset.previous import Damaged, Earlier
 from transforms.dataset.receipts import BlockKeys, Ledgers
+from transforms.steps.billing import StorageDoFn
 from transforms.steps.finish import count
 from transforms.storage import patiently
 
@@ -33,8 +34,9 @@ class SkipCommitted(beam.PTransform):
         return found.done | "Count what is done" >> beam.Map(count), found.open, found.damaged
 
 
-class _Find(beam.DoFn):
+class _Find(StorageDoFn):
     def __init__(self, options: SkipCommitted) -> None:
+        super().__init__(options.ledgers.access)
         self._ledgers, self._key, self._earlier = options.ledgers, options.key, options.earlier
 
     def process(self, block: Block) -> Iterator[Any]:

@@ -26,6 +26,7 @@ from transforms.images.staging import staged_uri
 from transforms.inputs.csv_table import TableReader
 from transforms.inputs.lines import read_block
 from transforms.inputs.rows import build_examples
+from transforms.steps.billing import StorageDoFn
 from transforms.storage import patiently
 
 REASON, WARNING, SPLIT, SPLIT_BYTES = "reason ", "warning ", "lines ", "bytes "  # of a tally's names
@@ -131,8 +132,9 @@ class TryBlocks(beam.PTransform):
         return (tried.tallies, images) | "All tallies" >> beam.Flatten() | "Add up" >> beam.CombineGlobally(_Sum())
 
 
-class _Try(beam.DoFn):
+class _Try(StorageDoFn):
     def __init__(self, trial: Trial) -> None:
+        super().__init__(trial.fitter.ledgers.access)
         self._trial = trial
 
     def process(self, block: Block) -> Iterator[object]:

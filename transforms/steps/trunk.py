@@ -18,8 +18,10 @@ from transforms.images.sources import begin_inspection
 from transforms.inputs.csv_table import TableReader
 from transforms.inputs.lines import read_block
 from transforms.inputs.rows import build_examples
+from transforms.steps.billing import StorageDoFn
 from transforms.steps.open_block_coder import quiet_collector
 from transforms.storage import patiently
+from transforms.storage.api import USUAL, Access
 
 
 @dataclass(kw_only=True)
@@ -33,16 +35,19 @@ class ReadRows(beam.PTransform):
 
     key: Callable[[Block], str]
     tables: TableReader
+    access: Access = USUAL
 
     def expand(self, blocks: beam.PCollection[Block]) -> beam.PCollection[OpenBlock]:
         return blocks | "Read rows" >> beam.ParDo(_ReadRows(self)).with_output_types(OpenBlock)
 
 
-class _ReadRows(beam.DoFn):
+class _ReadRows(StorageDoFn):
     def __init__(self, options: ReadRows) -> None:
+        super().__init__(options.access)
         self._key, self._tables = options.key, options.tables
 
     def setup(self) -> None:
+        super().setup()
         quiet_collector()
 
     def process(self, block: Block) -> Iterator[OpenBlock]:
@@ -82,18 +87,20 @@ class InspectImages(beam.PTransform):
 
     inspector: Inspector
     earlier: Earlier | None = None
+    access: Access = USUAL
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
         return blocks | "Inspect" >> beam.ParDo(_Inspect(self)).with_output_types(OpenBlock)
 
 
-class _Inspect(beam.DoFn):
+class _Inspect(StorageDoFn):
     """A block with reads under way is held until the next one's have begun: storage is never waited for at a block's end.
 
     It goes on in the window that it came in, which need not be that of the next.
     """
 
     def __init__(self, options: InspectImages) -> None:
+        super().__init__(options.access)
         self._inspector, self._earlier = options.inspector, options.earlier
 
     def start_bundle(self) -> None:

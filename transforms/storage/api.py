@@ -13,14 +13,16 @@ A local "generation" is SIZE-MTIME_NS. Other schemes are read through Beam's Fil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import google_crc32c
 
+from transforms.core.reasons import TunesetError
 
-class StorageError(Exception):
+
+class StorageError(TunesetError):
     """Storage could not do it. `reason` is the image reason that an inspection gives for it."""
 
     reason = "image_timeout"
@@ -54,7 +56,7 @@ class Changed(StorageError):
     reason = "image_changed"
 
 
-class NoAccess(Exception):
+class NoAccess(TunesetError):
     """Storage can be asked nothing. Not a StorageError: it says nothing about an object, and no later read will do better."""
 
 
@@ -100,18 +102,12 @@ class Abilities:
 
 @dataclass(frozen=True)
 class Access:
-    """How this job reaches storage, beside credentials.
-
-    A process has one store per scheme, and those ask `access()`. A copy that is unpickled in another process sets it there, so
-    steps that open storage carry one.
+    """How a job reaches storage, beside credentials. Steps carry it, and set it in their process (steps/billing.py).
 
     user_project: that is billed for requests to requester-pays buckets.
     """
 
     user_project: str = ""
-
-    def __reduce__(self) -> tuple[Callable[[str], Access], tuple[str]]:
-        return reach, (self.user_project,)
 
 
 USUAL = Access()
@@ -119,14 +115,15 @@ _access = USUAL
 
 
 def access() -> Access:
+    """How this process reaches storage: its stores ask for every request."""
     return _access
 
 
-def reach(user_project: str = "") -> Access:
-    """Let this process reach storage so from now on."""
+def set_billing_project(user_project: str) -> None:
+    """Set the project that requester-pays buckets bill for the requests of this process; "": none."""
     global _access
-    _access = Access(user_project)
-    return _access
+    if user_project != _access.user_project:
+        _access = Access(user_project)
 
 
 @dataclass(frozen=True, slots=True)
