@@ -9,7 +9,7 @@ recall    waiting blocks, once every order has its outcome -> OpenBlock with sto
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -79,10 +79,15 @@ class FitImages(beam.PTransform):
             orders
             | "Key by image" >> beam.Map(lambda order: (order.key, order))
             | "Group equal images" >> beam.GroupByKey()  # (key, [FitOrder])
-            | "One of each" >> beam.FlatMapTuple(lambda key, same: islice(same, 1))  # a late pane may be empty
+            | "One of each" >> beam.FlatMapTuple(first_of)
             | "Spread images" >> beam.Reshuffle()
             | "Fit" >> (fit.with_resource_hints(min_ram=self.min_ram) if self.min_ram else fit)
         )
+
+
+def first_of(key: str, same: Iterable[FitOrder]) -> Iterable[FitOrder]:
+    """One of equal orders; none of the empty panes that some engines send when a window is closed."""
+    return islice(same, 1)
 
 
 class _Fit(beam.DoFn):
