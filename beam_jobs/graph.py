@@ -1,21 +1,25 @@
 """The floor plan: how the rooms are joined. Read from top to bottom it is the product.
 
-    patterns -> blocks -+-> committed before ------------------------------------------+
-                        +-> read -> build -> inspect -+-> ready ---> finish ---------- +-> seal -> sweep
-                                                      +-> wait --+                     |
-                                                      +-> fit ---+-> recall -> finish -+
+    front    patterns -> blocks -+-> committed before -------------------------------------------+
+    trunk                        +-> read -> build -> inspect -> hold -+-> ready ----> finish ---+-> all receipts
+                                                                       +-> wait ---+             |
+                                                                       +-> fit ----+-> recall -> finish
+    seal     all receipts -> dataset -> sweep
 
 finish = split -> assign -> publish -> commit. Only descriptors, orders and receipts cross a shuffle; rows and images never do.
+`--dry_run` runs front and trunk with a writer that writes nothing, `--preview` calls the same steps for one block after another.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import apache_beam as beam
 
 from beam_jobs.job import Plan
-from transforms.core.records import Block
+from transforms.core.records import Block, FitOrder, OpenBlock, Receipt
 from transforms.steps.clean_up import SweepBlocks
 from transforms.steps.compare import CompareNights
 from transforms.steps.finish import AssignSplits, CommitBlocks, PublishImages, SplitExamples
@@ -24,50 +28,138 @@ from transforms.steps.listing import ListBlocks
 from transforms.steps.seal import SealDataset
 from transforms.steps.skip import SkipCommitted
 from transforms.steps.trunk import BuildExamples, InspectImages, ReadRows
+from transforms.steps.writer import StorageWriter, Writer
 
 
 def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
     """Lay out the batch job -> the manifest's URI, once the dataset is sealed."""
-    p, s = plan, plan.settings
-
-    listing = ListBlocks(inputs=p.inputs, cutter=p.cutter, output=s.output, access=p.access)
-    blocks, tallies = pipeline | "List" >> listing
+    p = plan
+    blocks, tallies = pipeline | "List" >> front(p)
     done, todo, damaged = blocks | "Skip what is committed" >> SkipCommitted(
         ledgers=p.ledgers, key=p.keys, earlier=p.earlier
     )
-
-    read = ReadRows(key=p.keys, tables=p.tables, access=p.access)
-    make = BuildExamples(seed=p.seed, check_types=p.check_types, sample_below=p.sample_below, recipe=s.recipe)
-    opened = (
-        todo
-        | "Read" >> read
-        | "Build" >> make
-        | "Inspect" >> InspectImages(inspector=p.inspector, earlier=p.earlier, access=p.access)
-    )
-    ready, waiting, orders = opened | "Hold" >> HoldForFitting(fitter=p.fitter)
-
-    # Elsewhere a core has a process of its own; here one process has all cores.
-    at_once, min_ram = (2, "4GB") if p.remote else ((os.cpu_count() or 1) + 1, "")
-    fitted = orders | "Fit" >> FitImages(fitter=p.fitter, at_once=at_once, min_ram=min_ram)
-    all_fitted = fitted | "All images fitted" >> beam.FlatMap(lambda key: ()).with_output_types(tuple[str, Block])
-    recalled = (
-        (waiting, all_fitted)
-        | "Wait for images" >> wait_for_images()
-        | "Read again" >> read
-        | "Build again" >> make
-        | "Recall" >> TakeFitted(fitter=p.fitter)
-    )
-
-    receipts = (
-        (done, ready | "Finish ready" >> Finish(plan=p), recalled | "Finish recalled" >> Finish(plan=p))
-        | "All receipts" >> beam.Flatten()
-    )  # fmt: skip
+    worked = trunk(todo, trunk_steps(p, StorageWriter(p.fitter, p.caps)))
+    receipts = (done, *worked.receipts) | "All receipts" >> beam.Flatten()
     inputs = [receipts, tallies]
     if p.earlier:
         inputs.append(
             (blocks, receipts, damaged) | "Compare nights" >> CompareNights(night=p.earlier.night, key=p.keys)
         )
-    sealed = tuple(inputs) | "Seal" >> SealDataset(
+    sealed = tuple(inputs) | "Seal" >> seal(p)
+    sweep = SweepBlocks(
+        folder=p.settings.output, run=p.ledgers.run, keep_blocks=p.settings.keep_blocks, access=p.access
+    )
+    _ = sealed | "Clean up" >> sweep
+    return sealed
+
+
+def front(plan: Plan) -> ListBlocks:
+    """Patterns -> (blocks, tallies of the names listed)."""
+    return ListBlocks(inputs=plan.inputs, cutter=plan.cutter, output=plan.settings.output, access=plan.access)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrunkSteps:
+    """The steps of the trunk, each with its options, in the order in which a block takes them.
+
+    fit is taken by orders; recall, by blocks that had to wait for them, after they are read and built again.
+    """
+
+    read: ReadRows
+    build: BuildExamples
+    inspect: InspectImages
+    hold: HoldForFitting
+    fit: FitImages
+    recall: TakeFitted
+    split: SplitExamples
+    assign: AssignSplits
+    publish: PublishImages
+    commit: CommitBlocks
+
+
+def trunk_steps(plan: Plan, writer: Writer) -> TrunkSteps:
+    """The only place where options are handed to the trunk.
+
+    Args:
+      writer: StorageWriter of a job, TrialWriter of a dry run or a preview.
+    """
+    p, s = plan, plan.settings
+    # Elsewhere a core has a process of its own; here one process has all cores.
+    at_once, min_ram = (2, "4GB") if p.remote else ((os.cpu_count() or 1) + 1, "")
+    return TrunkSteps(
+        read=ReadRows(key=p.keys, tables=p.tables, writer=writer),
+        build=BuildExamples(seed=p.seed, check_types=p.check_types, sample_below=p.sample_below, recipe=s.recipe),
+        inspect=InspectImages(inspector=p.inspector, earlier=p.earlier, access=p.access),
+        hold=HoldForFitting(writer=writer),
+        fit=FitImages(writer=writer, at_once=at_once, min_ram=min_ram),
+        recall=TakeFitted(fitter=p.fitter),
+        split=SplitExamples(
+            max_images=s.max_images,
+            on_too_many_images=s.on_too_many_images,
+            on_too_many_tokens=s.on_too_many_tokens,
+            model=s.model,
+        ),
+        assign=AssignSplits(
+            splits=s.fractions,
+            seed=p.seed,
+            split_by=s.split_by,
+            split_column=s.split_column,
+            names=s.names_of_splits,
+        ),
+        publish=PublishImages(fitter=p.fitter, warn_types=s.profile.warn_types),
+        commit=CommitBlocks(writer=writer),
+    )
+
+
+class Worked(NamedTuple):
+    """What comes out of the trunk.
+
+    receipts: of blocks that were ready, and of those that had to wait. fitted: each distinct order, once it has its outcome.
+    """
+
+    receipts: tuple[beam.PCollection[Receipt], beam.PCollection[Receipt]]
+    fitted: beam.PCollection[FitOrder]
+
+
+def trunk(blocks: beam.PCollection[Block], steps: TrunkSteps) -> Worked:
+    """Work blocks up to their receipts, in whatever windows they are: none waits for another's."""
+    opened = blocks | "Read" >> steps.read | "Build" >> steps.build | "Inspect" >> steps.inspect
+    ready, waiting, orders = opened | "Hold" >> steps.hold
+    fitted = orders | "Fit" >> steps.fit
+    all_fitted = fitted | "All images fitted" >> beam.FlatMap(lambda order: ()).with_output_types(tuple[str, Block])
+    recalled = (
+        (waiting, all_fitted)
+        | "Wait for images" >> wait_for_images()
+        | "Read again" >> steps.read
+        | "Build again" >> steps.build
+        | "Recall" >> steps.recall
+    )
+    receipts = (ready | "Finish ready" >> Finish(steps), recalled | "Finish recalled" >> Finish(steps))
+    return Worked(receipts, fitted)
+
+
+class Finish(beam.PTransform):
+    """OpenBlock -> Receipt. Applied to each branch by itself: to merge them first would make their rows travel."""
+
+    def __init__(self, steps: TrunkSteps) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[Receipt]:
+        steps = self._steps
+        return (
+            blocks
+            | "Split" >> steps.split
+            | "Assign" >> steps.assign
+            | "Publish" >> steps.publish
+            | "Commit" >> steps.commit
+        )
+
+
+def seal(plan: Plan) -> SealDataset:
+    """Receipts, and tallies of the names listed -> the manifest's URI."""
+    p, s = plan, plan.settings
+    return SealDataset(
         writer=p.writer,
         caps=p.caps,
         names=s.fractions.names,
@@ -79,37 +171,3 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
         run=p.run,
         uploads=p.uploads,
     )
-    sweep = SweepBlocks(folder=s.output, run=p.ledgers.run, keep_blocks=s.keep_blocks, access=p.access)
-    _ = sealed | "Clean up" >> sweep
-    return sealed
-
-
-class Finish(beam.PTransform):
-    """OpenBlock -> Receipt. Applied to each branch by itself: to merge them first would make their rows travel."""
-
-    def __init__(self, *, plan: Plan) -> None:
-        super().__init__()
-        self._plan = plan
-
-    def expand(self, blocks: beam.PCollection) -> beam.PCollection:
-        p, s = self._plan, self._plan.settings
-        split = SplitExamples(
-            max_images=s.max_images,
-            on_too_many_images=s.on_too_many_images,
-            on_too_many_tokens=s.on_too_many_tokens,
-            model=s.model,
-        )
-        assign = AssignSplits(
-            splits=s.fractions,
-            seed=p.seed,
-            split_by=s.split_by,
-            split_column=s.split_column,
-            names=s.names_of_splits,
-        )
-        return (
-            blocks
-            | "Split" >> split
-            | "Assign" >> assign
-            | "Publish" >> PublishImages(fitter=p.fitter, warn_types=s.profile.warn_types)
-            | "Commit" >> CommitBlocks(ledgers=p.ledgers, caps=p.caps)
-        )

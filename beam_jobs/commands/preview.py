@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
 
 from beam_jobs import console
+from beam_jobs.graph import TrunkSteps, front, trunk, trunk_steps
 from beam_jobs.job import Plan
 from beam_jobs.preflight import beam_options
 from beam_jobs.report import screen
@@ -16,10 +18,10 @@ from beam_jobs.report.progress import stderr_alone
 from transforms.core.counters import COUNTERS
 from transforms.core.listing_tally import ListingTally
 from transforms.core.reasons import REASONS
-from transforms.core.records import Example, ImageFacts, OpenBlock, Rejection
+from transforms.core.records import Block, Example, ImageFacts, OpenBlock, Rejection
 from transforms.core.warning_codes import WARNINGS, Notice
 from transforms.dataset.block_files import SPLITS
-from transforms.steps.listing import ListBlocks, listed_blocks
+from transforms.steps.listing import listed_blocks
 from transforms.steps.trial import (
     READS,
     REASON,
@@ -30,8 +32,8 @@ from transforms.steps.trial import (
     STAGE,
     WARNING,
     WRITES,
-    Trial,
-    TryBlocks,
+    TallyTrial,
+    TrialWriter,
 )
 
 _NAMESPACE = "tuneset.dry_run"
@@ -41,6 +43,7 @@ _PARTS = 50  # of an example that are shown
 
 def run_trial(plan: Plan) -> int:
     """-> exit status: 0, or 1 if storage or a worker failed, or a person had enough."""
+    plan = replace(plan, settings=replace(plan.settings, previous=""))  # a trial works every block
     try:
         if plan.settings.preview:
             for text in preview(plan):
@@ -59,29 +62,8 @@ def run_trial(plan: Plan) -> int:
     return console.printed(0)
 
 
-def trial_of(plan: Plan) -> Trial:
-    s = plan.settings
-    return Trial(
-        key=plan.keys,
-        tables=plan.tables,
-        recipe=s.recipe,
-        fitter=plan.fitter,
-        profile=s.profile,
-        seed=plan.seed,
-        check_types=plan.check_types,
-        sample_below=plan.sample_below,
-        max_images=s.max_images,
-        on_too_many_images=s.on_too_many_images,
-        on_too_many_tokens=s.on_too_many_tokens,
-        splits=s.fractions,
-        split_by=s.split_by,
-        split_column=s.split_column,
-        split_names=s.names_of_splits,
-    )
-
-
-def listing_of(plan: Plan) -> ListBlocks:
-    return ListBlocks(inputs=plan.inputs, cutter=plan.cutter, output=plan.settings.output, access=plan.access)
+def trial_steps(plan: Plan) -> TrunkSteps:
+    return trunk_steps(plan, TrialWriter(plan.fitter))
 
 
 # Preview
@@ -89,10 +71,10 @@ def listing_of(plan: Plan) -> ListBlocks:
 
 def preview(plan: Plan) -> Iterator[str]:
     """The first examples, and the rows before them that are rejected, as texts."""
-    trial, left, before = trial_of(plan), plan.settings.preview, Counter[str]()
+    steps, left, before = trial_steps(plan), plan.settings.preview, Counter[str]()
     rejected = 0
-    for block in listed_blocks(listing_of(plan)):
-        opened = trial.open(block, 8 * left + 16)  # some may be rejected
+    for block in listed_blocks(front(plan)):
+        opened = open_block(block, steps, 8 * left + 16)  # some may be rejected
         place = {source: number for number, (source, _) in enumerate(opened.lines)}
         shown: list[Example | Rejection] = [*opened.examples, *opened.rejections]
         for item in sorted(shown, key=lambda one: (place[one.row.source], one.row.offset)):
@@ -105,7 +87,7 @@ def preview(plan: Plan) -> Iterator[str]:
                     yield _rejection(item, line)
             else:
                 left -= 1
-                yield _example(item, line, opened, trial)
+                yield _example(item, line, opened)
         for source, lines in opened.lines:
             before[source] += lines
         if left <= 0:
@@ -116,19 +98,31 @@ def preview(plan: Plan) -> Iterator[str]:
     yield f"{found}, and {screen.count(rejected, 'rejected row')} {where}{more}. Nothing was written."
 
 
+def open_block(block: Block, steps: TrunkSteps, most: int) -> OpenBlock:
+    """A block as the trunk's steps make it, up to where its images would be published.
+
+    Args:
+      most: examples whose images are looked at; the others are left out.
+    """
+    opened = steps.build.call(steps.read.call(block))
+    opened.examples = opened.examples[:most]
+    opened, _ = steps.hold.writer.hold(steps.inspect.call(opened))
+    return steps.assign.call(steps.split.call(opened))
+
+
 def _rejection(rejection: Rejection, line: int) -> str:
     reason = REASONS[rejection.reason]
     head = f"rejected  {rejection.row.source}, line {line:,}: {reason.name} ({reason.owner})"
     return f"{head}\n  {_plain(rejection.detail)}\n"
 
 
-def _example(example: Example, line: int, opened: OpenBlock, trial: Trial) -> str:
+def _example(example: Example, line: int, opened: OpenBlock) -> str:
     pieces = f", split into {len(example.pieces)}" if len(example.pieces) > 1 else ""
     texts = [f"{example.split}  {example.row.source}, line {line:,}  id {example.id:016x}{pieces}"]
     system = example.head.get("systemInstruction")
     if system:
         texts += _said("system", "\n".join(part["text"] for part in system["parts"]))
-    orders, left = trial.orders(opened), _PARTS
+    left = _PARTS
     sources = {id(image): source for image, source in zip(example.images, example.sources)}
     for number, contents in enumerate(example.pieces, 1):
         if pieces and left > 0:
@@ -139,7 +133,7 @@ def _example(example: Example, line: int, opened: OpenBlock, trial: Trial) -> st
                     texts += _said(turn["role"], part["text"])
                     continue
                 source = sources[id(part["fileData"])]
-                texts += _said(turn["role"], f"[{source}] {_fate(opened.facts.get(source), source in orders)}")
+                texts += _said(turn["role"], f"[{source}] {_fate(opened.facts.get(source), source in opened.fitted)}")
             left -= len(turn["parts"])
     if left < 0:
         texts.append(f"  ... and {screen.count(-left, 'part')} more")
@@ -167,11 +161,13 @@ def _plain(text: str) -> str:
 
 
 def dry_run(plan: Plan) -> str:
-    """Run the job without its writing -> the ledger, and what it would take."""
+    """Run front and trunk with a writer that writes nothing -> the ledger, and what the job would take."""
     with stderr_alone(plan.settings.verbose):
         pipeline = beam.Pipeline(options=beam_options(plan.settings))
-        blocks, tallies = pipeline | "List" >> listing_of(plan)
-        tally = blocks | "Try blocks" >> TryBlocks(trial=trial_of(plan))
+        blocks, tallies = pipeline | "List" >> front(plan)
+        worked = trunk(blocks, trial_steps(plan))
+        receipts = worked.receipts | "All receipts" >> beam.Flatten()
+        tally = (receipts, worked.fitted) | "Tally" >> TallyTrial()
         _ = tally | "Tell" >> beam.Map(_tell)
         _ = tallies | "Tell names" >> beam.Map(_tell_names)
         result = pipeline.run()

@@ -53,9 +53,9 @@ from transforms.inputs.packing import pack_files
 from transforms.inputs.patterns import list_pattern
 from transforms.inputs.rows import build_examples
 from transforms.steps import fit as fit_step
-from transforms.steps.finish import commit_block
 from transforms.steps.fit import take_fitted
 from transforms.steps.seal import SealDataset
+from transforms.steps.writer import StorageWriter, commit_block
 from transforms.storage.api import NotFound, Piece, StorageError, Unavailable, crc32c
 from transforms.storage.local import LocalStore
 
@@ -86,7 +86,7 @@ class Run:
 
     def hold(self, opened: OpenBlock) -> tuple[OpenBlock | None, list[FitOrder]]:
         """-> (the block if it is ready, the orders if it waits)."""
-        found = list(fit_step._Hold(self.plan.fitter).process(opened))
+        found = list(fit_step._Hold(StorageWriter(self.plan.fitter, self.plan.caps)).process(opened))
         ready = [one for one in found if isinstance(one, OpenBlock)]
         return (ready[0] if ready else None), [one.value for one in found if getattr(one, "tag", "") == "orders"]
 

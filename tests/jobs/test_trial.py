@@ -45,7 +45,7 @@ def world(folder: Path) -> Path:
         f"3,{many},ten",
         "4,nope.jpg,cat",
         "5,1.jpg",
-        "6,2.jpg,last",
+        "6,2.jpg,la\x1b[31mst",
     ]
     return Path(put(folder / "t.csv", "\n".join(lines).encode()))
 
@@ -54,12 +54,12 @@ ASK = ("--prompt", "What is {id}?", "--answer", "{label}", "--max_images", "4", 
 
 
 def test_a_preview_shows_examples_and_their_fates(told: Told, tmp_path: Path) -> None:
-    said = told(world(tmp_path / "in"), *ASK, "--system", "Be\nbrief.\x1b[31m", "--preview", "4")
+    said = told(world(tmp_path / "in"), *ASK, "--system", "Be\nbrief.", "--preview", "4")
     body = re.sub(r"id [0-9a-f]{16}", "id ID", said.split("\n\n", 1)[1])
     images = "".join("  user    [./in/1.jpg] jpeg, 64 x 48, 2,150 bytes: as it is\n" for _ in range(3))
     piece = "  user    What is 3?\n  model   ten\n"
     first = images.replace("in/1.jpg] jpeg, 64 x 48, 2,150", "in/0.jpg] jpeg, 64 x 48, 2,108", 1)
-    system = "  system  Be\n          brief.\\x1b[31m\n"
+    system = "  system  Be\n          brief.\n"
     tokens = [int(found.replace(",", "")) for found in re.findall(r"an estimated ([\d,]+) tokens", body)]
     body = re.sub(r"an estimated [\d,]+ tokens", "N tokens", body)
     assert len(tokens) == 3 and all(tokens)
@@ -75,7 +75,7 @@ def test_a_preview_shows_examples_and_their_fates(told: Told, tmp_path: Path) ->
         "rejected  ./in/t.csv, line 5: image_not_found (missing)\n  ./in/nope.jpg does not exist\n\n"
         "rejected  ./in/t.csv, line 6: bad_record (yours)\n  the record has 2 cells, the header 3\n\n"
         f"train  ./in/t.csv, line 7  id ID\n{system}"
-        "  user    [./in/2.jpg] jpeg, 64 x 48, 2,141 bytes: as it is\n  user    What is 6?\n  model   last\n\n"
+        "  user    [./in/2.jpg] jpeg, 64 x 48, 2,141 bytes: as it is\n  user    What is 6?\n  model   la\\x1b[31mst\n\n"
         "4 examples, and 2 rejected rows before the last of them. Nothing was written.\n"
     )
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import apache_beam as beam
 
 from transforms.core.counters import COUNTERS, NAMESPACE
 from transforms.core.limits import PROFILES
 from transforms.core.records import OpenBlock, Receipt
-from transforms.dataset import block_files
-from transforms.dataset.receipts import Ledgers
 from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits
-from transforms.examples.tally import assign_splits, close_ledger, split_examples
+from transforms.examples.tally import assign_splits, split_examples
 from transforms.images.orders import Fitter
 from transforms.images.publishing import publish_images
 from transforms.steps.billing import billed
-from transforms.storage import patiently
-
-_LOG = logging.getLogger(__name__)
+from transforms.steps.writer import Writer
 
 
 @dataclass(kw_only=True)
@@ -40,13 +37,17 @@ class SplitExamples(beam.PTransform):
     model: str
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
-        return blocks | "Split" >> beam.Map(
+        return blocks | "Split" >> beam.Map(self.call).with_output_types(OpenBlock)
+
+    @property
+    def call(self) -> Callable[[OpenBlock], OpenBlock]:
+        return partial(
             split_examples,
-            self.max_images,
-            self.on_too_many_images == "split",
-            self.on_too_many_tokens == "reject",
-            PROFILES[self.model],
-        ).with_output_types(OpenBlock)
+            max_images=self.max_images,
+            may_split=self.on_too_many_images == "split",
+            reject_tokens=self.on_too_many_tokens == "reject",
+            profile=PROFILES[self.model],
+        )
 
 
 @dataclass(kw_only=True)
@@ -60,9 +61,18 @@ class AssignSplits(beam.PTransform):
     names: SplitNames = NO_NAMES
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
-        return blocks | "Assign" >> beam.Map(
-            assign_splits, self.splits, self.seed, self.split_by, self.split_column, self.names
-        ).with_output_types(OpenBlock)
+        return blocks | "Assign" >> beam.Map(self.call).with_output_types(OpenBlock)
+
+    @property
+    def call(self) -> Callable[[OpenBlock], OpenBlock]:
+        return partial(
+            assign_splits,
+            splits=self.splits,
+            seed=self.seed,
+            split_by=self.split_by,
+            split_column=self.split_column,
+            names=self.names,
+        )
 
 
 @dataclass(kw_only=True)
@@ -81,28 +91,14 @@ class CommitBlocks(beam.PTransform):
     """OpenBlock -> Receipt, as it stands in storage.
 
     Args:
-      ledgers: where.
-      caps: what ids a receipt must carry (block_files.packed_ids).
+      writer: commits.
     """
 
-    ledgers: Ledgers
-    caps: block_files.Caps
+    writer: Writer
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[Receipt]:
-        return (
-            blocks
-            | "Commit" >> beam.Map(billed(self.ledgers.access, commit_block), self.ledgers, self.caps)
-            | "Count what is committed" >> beam.Map(count)
-        )
-
-
-def commit_block(opened: OpenBlock, ledgers: Ledgers, caps: block_files.Caps) -> Receipt:
-    close_ledger(opened)
-    parts = list(block_files.parts(opened))
-    receipt = patiently(ledgers.commit, opened, parts, block_files.packed_ids(opened, caps))
-    first, lines = opened.block.extents[0], sum(part.lines for part in receipt.parts if part.kind in block_files.SPLITS)
-    _LOG.debug("%s from %d: %d lines, %d rejected", first.uri, first.start, lines, len(opened.rejections))
-    return receipt
+        commit = billed(self.writer.access, self.writer.commit)
+        return blocks | "Commit" >> beam.Map(commit) | "Count what is committed" >> beam.Map(count)
 
 
 def count(receipt: Receipt) -> Receipt:

@@ -9,8 +9,8 @@ recall    waiting blocks, once every order has its outcome -> OpenBlock with sto
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -19,13 +19,13 @@ from apache_beam.transforms.window import BoundedWindow
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.core.records import Block, FitOrder, Fitted, ImageFacts, OpenBlock
-from transforms.dataset.receipts import Ledgers
+from transforms.core.records import Block, FitOrder, Fitted, OpenBlock
 from transforms.examples.tally import drop_bad_images
-from transforms.images.orders import Fitter, fit_image
+from transforms.images.orders import Fitter
 from transforms.images.sources import drop_after_inspection, resolve_images
 from transforms.steps.billing import StorageDoFn, billed
-from transforms.storage import patiently, persistently, read_existing, store_for
+from transforms.steps.writer import Writer, load_facts, used_orders
+from transforms.storage import patiently, read_existing
 from transforms.storage.parallel import overlapped
 
 _TOGETHER = 8  # orders for each that is worked at once: only at their end does one wait for another
@@ -35,96 +35,69 @@ _TOGETHER = 8  # orders for each that is worked at once: only at their end does 
 class HoldForFitting(beam.PTransform):
     """OpenBlock -> (ready OpenBlocks, waiting Blocks by key, FitOrders)."""
 
-    fitter: Fitter
+    writer: Writer
 
     def expand(
         self, blocks: beam.PCollection[OpenBlock]
     ) -> tuple[beam.PCollection[OpenBlock], beam.PCollection[tuple[str, Block]], beam.PCollection[FitOrder]]:
-        held = blocks | "Hold" >> beam.ParDo(_Hold(self.fitter)).with_output_types(OpenBlock).with_outputs(
+        held = blocks | "Hold" >> beam.ParDo(_Hold(self.writer)).with_output_types(OpenBlock).with_outputs(
             "waiting", "orders", main="ready"
         )
         return held.ready, held.waiting, held.orders
 
 
 class _Hold(StorageDoFn):
-    def __init__(self, fitter: Fitter) -> None:
-        super().__init__(fitter.ledgers.access)
-        self._fitter = fitter
+    def __init__(self, writer: Writer) -> None:
+        super().__init__(writer.access)
+        self._writer = writer
 
     def process(self, opened: OpenBlock) -> Iterator[Any]:
-        fitter = self._fitter
-        wanted = any(fitter.order(facts) for facts in opened.facts.values())
-        if wanted:
-            opened.facts = patiently(store_facts, opened, fitter.ledgers)
-        opened = drop_after_inspection(opened, fitter.inspector.on_bad_image)
-        orders = used_orders(opened, fitter) if wanted else {}
-        if not orders:
+        opened, orders = self._writer.hold(opened)
+        if orders.keys() <= opened.fitted.keys():
             yield opened
-            return
-        yield beam.pvalue.TaggedOutput("waiting", (opened.key, opened.block))
+        else:
+            yield beam.pvalue.TaggedOutput("waiting", (opened.key, opened.block))
         for order in orders.values():
             yield beam.pvalue.TaggedOutput("orders", order)
 
 
-def used_orders(opened: OpenBlock, fitter: Fitter) -> dict[str, FitOrder]:
-    """The orders of the images that examples still use, by source: nothing else is worth a decode."""
-    orders: dict[str, FitOrder] = {}
-    for example in opened.examples:
-        for source in example.sources:
-            if source in opened.facts and source not in orders and (order := fitter.order(opened.facts[source])):
-                orders[source] = order
-    return orders
-
-
-def _facts_path(opened: OpenBlock, ledgers: Ledgers) -> str:
-    return ledgers.path(opened.key, f"{ledgers.epoch}.facts", opened.block.folder)
-
-
-def store_facts(opened: OpenBlock, ledgers: Ledgers) -> dict[str, ImageFacts]:
-    """Store what inspection found, unless another execution did -> what is stored."""
-    path = _facts_path(opened, ledgers)
-    if store_for(path).create(path, json.dumps([asdict(facts) for facts in opened.facts.values()]).encode()):
-        return opened.facts
-    return load_facts(opened, ledgers)
-
-
-def load_facts(opened: OpenBlock, ledgers: Ledgers) -> dict[str, ImageFacts]:
-    data, _ = read_existing(_facts_path(opened, ledgers))
-    return {facts["uri"]: ImageFacts(**facts) for facts in json.loads(data)}
-
-
 @dataclass(kw_only=True)
 class FitImages(beam.PTransform):
-    """FitOrders -> keys of the orders that have their outcome in storage, each distinct one worked once.
+    """FitOrders -> the orders that have their outcome, each distinct one worked once.
 
     Args:
-      fitter: policy and places.
+      writer: sees to the outcomes.
       at_once: orders that a process works side by side: while one is decoded another is read or written.
       min_ram: resource hint of the stage, such as "4GB"; "" on this machine, where a hint only doubles the worker processes.
     """
 
-    fitter: Fitter
+    writer: Writer
     at_once: int
     min_ram: str
 
-    def expand(self, orders: beam.PCollection[FitOrder]) -> beam.PCollection[str]:
-        fit = beam.ParDo(_Fit(self.fitter, self.at_once)).with_output_types(str)
+    def expand(self, orders: beam.PCollection[FitOrder]) -> beam.PCollection[FitOrder]:
+        fit = beam.ParDo(_Fit(self.writer, self.at_once)).with_output_types(FitOrder)
         return (
             orders
             | "Key by image" >> beam.Map(lambda order: (order.key, order))
             | "Group equal images" >> beam.GroupByKey()  # (key, [FitOrder])
-            | "One of each" >> beam.FlatMapTuple(lambda key, same: islice(same, 1))  # a late pane may be empty
+            | "One of each" >> beam.FlatMapTuple(first_of)
             | "Spread images" >> beam.Reshuffle()
             | "Fit" >> (fit.with_resource_hints(min_ram=self.min_ram) if self.min_ram else fit)
         )
 
 
+def first_of(key: str, same: Iterable[FitOrder]) -> Iterable[FitOrder]:
+    """One of equal orders; none of the empty panes that some engines send when a window is closed."""
+    return islice(same, 1)
+
+
 class _Fit(StorageDoFn):
     """Some orders of a bundle at once, of whatever windows. (A bundle that is tried again finds the outcomes of those done.)"""
 
-    def __init__(self, fitter: Fitter, at_once: int) -> None:
-        super().__init__(fitter.ledgers.access)
-        self._fitter, self._at_once = fitter, at_once
+    def __init__(self, writer: Writer, at_once: int) -> None:
+        super().__init__(writer.access)
+        self._writer, self._at_once = writer, at_once
 
     def start_bundle(self) -> None:
         self._held: list[WindowedValue] = []
@@ -144,7 +117,8 @@ class _Fit(StorageDoFn):
 
     def _fit(self) -> Iterator[WindowedValue]:
         def fit(held: WindowedValue) -> WindowedValue:
-            return held.with_value(persistently(fit_image, held.value, self._fitter))
+            self._writer.fit(held.value)
+            return held
 
         orders, self._held = self._held, []
         return overlapped(fit, orders, self._at_once)

@@ -1,4 +1,4 @@
-"""Try blocks: Block -> what would become of it, and nothing is written. Everything is done but the rewriting of images.
+"""The writer of a trial: the trunk runs as in the job, and nothing is written. Its receipts tell what blocks would come to.
 
 Images that stand in rows are looked at in memory. What would be rewritten is counted as such: how, only the attempt tells.
 """
@@ -6,28 +6,23 @@ Images that stand in rows are looked at in memory. What would be rewritten is co
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import apache_beam as beam
 
-from transforms.core.limits import Profile
-from transforms.core.records import Block, FitOrder, ImageFacts, OpenBlock
-from transforms.dataset.block_files import SPLITS
-from transforms.examples.gemini_rules import output_line
-from transforms.examples.recipe import Recipe
-from transforms.examples.split_names import SplitNames
-from transforms.examples.splits import Splits
-from transforms.examples.tally import assign_splits, close_ledger, split_examples
+from transforms.core.records import Block, FitOrder, Fitted, ImageFacts, OpenBlock, Part, Receipt
+from transforms.dataset import block_files
+from transforms.examples.tally import close_ledger
 from transforms.images.inspection import HEAD, Inspector, look_at_bytes
 from transforms.images.orders import Fitter
-from transforms.images.sources import drop_after_inspection, inspect_images
+from transforms.images.sources import drop_after_inspection
 from transforms.images.staging import staged_uri
 from transforms.inputs.csv_table import TableReader
 from transforms.inputs.lines import read_block
-from transforms.inputs.rows import build_examples
-from transforms.steps.billing import StorageDoFn
+from transforms.steps.writer import Orders, used_orders
 from transforms.storage import patiently
+from transforms.storage.api import Access
 
 REASON, WARNING, SPLIT, SPLIT_BYTES = "reason ", "warning ", "lines ", "bytes "  # of a tally's names
 WRITES, READS = "writes", "reads"
@@ -49,108 +44,85 @@ class _Looking:
         return uri, name
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """What blocks are tried with: the same parts as those of the job."""
+@dataclass(frozen=True)
+class TrialWriter:
+    """Writes nothing: no block waits for images, and its receipts stand nowhere."""
 
-    key: Callable[[Block], str]
-    tables: TableReader
-    recipe: Recipe | None
     fitter: Fitter
-    profile: Profile
-    seed: bytes
-    check_types: tuple[str, ...] | None
-    sample_below: int
-    max_images: int
-    on_too_many_images: str
-    on_too_many_tokens: str
-    splits: Splits
-    split_by: str
-    split_column: str
-    split_names: SplitNames
 
-    def open(self, block: Block, most: int | None = None) -> OpenBlock:
-        """A block as far as it goes without writing.
+    @property
+    def access(self) -> Access:
+        return self.fitter.ledgers.access
 
-        Args:
-          most: examples whose images are looked at; the others are left out.
-        """
-        inspector = self.fitter.inspector
-        looking = _Looking(self.fitter.image_folder, inspector)
-        tables = replace(self.tables, stage=looking)
-        opened = patiently(read_block, block, self.key, tables)
-        opened = build_examples(opened, self.seed, self.check_types, self.sample_below, self.recipe)
-        opened.examples = opened.examples[:most]
+    def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
+        looking = _Looking(self.fitter.image_folder, self.fitter.inspector)
+        opened = patiently(read_block, block, key, replace(tables, stage=looking))
         opened.facts.update(looking.facts)
-        opened = drop_after_inspection(patiently(inspect_images, opened, inspector), inspector.on_bad_image)
-        may_split, reject_tokens = self.on_too_many_images == "split", self.on_too_many_tokens == "reject"
-        opened = split_examples(opened, self.max_images, may_split, reject_tokens, self.profile)
-        opened = assign_splits(opened, self.splits, self.seed, self.split_by, self.split_column, self.split_names)
-        close_ledger(opened)
         return opened
 
-    def orders(self, opened: OpenBlock) -> dict[str, FitOrder]:
-        """What would have to be done about images, by source."""
-        sources = dict.fromkeys(source for example in opened.examples for source in example.sources)
-        facts = ((source, opened.facts[source]) for source in sources if source in opened.facts)
-        return {source: order for source, found in facts if (order := self.fitter.order(found))}
+    def hold(self, opened: OpenBlock) -> tuple[OpenBlock, Orders]:
+        opened = drop_after_inspection(opened, self.fitter.inspector.on_bad_image)
+        orders = used_orders(opened, self.fitter)
+        for source, order in orders.items():
+            opened.fitted[source] = self._promised(order)
+        return opened, orders
 
-    def tally(self, opened: OpenBlock, orders: dict[str, FitOrder]) -> Counter[str]:
-        """The ledger of a block, and what it would take."""
-        told = Counter(opened.counters)
-        told.update(REASON + rejection.reason for rejection in opened.rejections)
-        told.update({WARNING + code: number for code, (number, _) in opened.warnings.counts.items()})
-        unverified = self.fitter.inspector.verify == "none"
-        for example in opened.examples:
-            for contents in example.pieces:
-                told[SPLIT + example.split] += 1
-                told[SPLIT_BYTES + example.split] += len(output_line(example, contents))
-            for source in example.sources:
-                order = orders.get(source)
-                fate = "unverified" if unverified else "rewritten" if order and not order.stage else "untouched"
-                told[f"images_{fate}"] += 1
-        told["examples_written"] = sum(told[SPLIT + split] for split in SPLITS)
+    def _promised(self, order: FitOrder) -> Fitted:
+        """In place of an outcome. How long a rewritten image is, and of which type, is not known: most are JPEG."""
+        facts = order.facts
+        kind, size, fate = (facts.type, facts.size, "untouched") if order.stage else ("jpeg", 0, "rewritten")
+        return Fitted(self.fitter.image_uri(order.key, kind), kind, size, facts.width, facts.height, fate)
+
+    def fit(self, order: FitOrder) -> None:
+        pass
+
+    def commit(self, opened: OpenBlock) -> Receipt:
+        """The receipt that a job would put, if nothing about a rewritten image hindered it, and requests as two counters more."""
+        close_ledger(opened)
+        parts = [Part(kind, "", len(data), lines, 0) for kind, data, lines in block_files.parts(opened) if lines]
         looked = [facts for facts in opened.facts.values() if facts.size]
-        told[READS] += len(opened.block.extents) + sum(1 + (facts.size > HEAD) for facts in looked)
-        told[WRITES] += 4 + bool(orders) + bool(opened.rejections)
-        return told
-
-
-@dataclass(kw_only=True)
-class TryBlocks(beam.PTransform):
-    """Blocks -> one tally of them all, as a Counter."""
-
-    trial: Trial
-
-    def expand(self, blocks: beam.PCollection[Block]) -> beam.PCollection[Counter]:
-        tried = blocks | "Try" >> beam.ParDo(_Try(self.trial)).with_outputs("orders", main="tallies")
-        images = (
-            tried.orders
-            | "Equal images once" >> beam.CombinePerKey(max)  # (key, (bytes, whether it is only staged))
-            | "Tally images" >> beam.Map(tally_image)
+        counters = opened.counters
+        counters[READS] = len(opened.block.extents) + sum(1 + (facts.size > HEAD) for facts in looked)
+        counters[WRITES] = len(parts) + bool(opened.fitted) + 1  # its facts, and the receipt
+        reasons = Counter(rejection.reason for rejection in opened.rejections)
+        return Receipt(
+            key=opened.key,
+            order=opened.block.order,
+            epoch=0,
+            heals=False,
+            parts=tuple(parts),
+            lines=tuple(opened.lines),
+            counters=tuple(counters.items()),
+            reasons=tuple(reasons.items()),
+            warnings=tuple((code, *counted) for code, counted in opened.warnings.counts.items()),
         )
-        return (tried.tallies, images) | "All tallies" >> beam.Flatten() | "Add up" >> beam.CombineGlobally(_Sum())
 
 
-class _Try(StorageDoFn):
-    def __init__(self, trial: Trial) -> None:
-        super().__init__(trial.fitter.ledgers.access)
-        self._trial = trial
+class TallyTrial(beam.PTransform):
+    """(Receipts, each distinct FitOrder) of a trial's trunk -> one tally of them all, as a Counter."""
 
-    def process(self, block: Block) -> Iterator[object]:
-        opened = self._trial.open(block)
-        orders = self._trial.orders(opened)
-        yield self._trial.tally(opened, orders)
-        for order in orders.values():
-            yield beam.pvalue.TaggedOutput("orders", (order.key, (order.facts.size, order.stage)))
+    def expand(self, inputs: tuple[beam.PCollection[Receipt], beam.PCollection[FitOrder]]) -> beam.PCollection[Counter]:
+        receipts, orders = inputs
+        blocks = receipts | "Tally blocks" >> beam.Map(tally_block)
+        images = orders | "Tally images" >> beam.Map(tally_image)
+        return (blocks, images) | "All tallies" >> beam.Flatten() | "Add up" >> beam.CombineGlobally(_Sum())
 
 
-def tally_image(keyed: tuple[str, tuple[int, bool]]) -> Counter[str]:
+def tally_block(receipt: Receipt) -> Counter[str]:
+    """The ledger of a block, and what it would take."""
+    tally = Counter(dict(receipt.counters))
+    tally.update({REASON + reason: number for reason, number in receipt.reasons})
+    tally.update({WARNING + code: number for code, number, _ in receipt.warnings})
+    for part in receipt.parts:
+        if part.kind in block_files.SPLITS:
+            tally.update({SPLIT + part.kind: part.lines, SPLIT_BYTES + part.kind: part.size})
+    return tally
+
+
+def tally_image(order: FitOrder) -> Counter[str]:
     """What one distinct image would take: itself read, and written with its outcome."""
-    size, stage = keyed[1]
-    told = Counter({READS: 1, WRITES: 2})
-    told.update({STAGE: 1} if stage else {REWRITE: 1, REWRITE_BYTES: size})
-    return told
+    work = {STAGE: 1} if order.stage else {REWRITE: 1, REWRITE_BYTES: order.facts.size}
+    return Counter({READS: 1, WRITES: 2} | work)
 
 
 class _Sum(beam.CombineFn):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import apache_beam as beam
 from apache_beam.transforms.window import BoundedWindow
@@ -14,13 +15,12 @@ from transforms.core.records import Block, OpenBlock
 from transforms.dataset.previous import Earlier
 from transforms.examples.recipe import Recipe
 from transforms.images.inspection import Inspector
-from transforms.images.sources import begin_inspection
+from transforms.images.sources import begin_inspection, inspect_images
 from transforms.inputs.csv_table import TableReader
-from transforms.inputs.lines import read_block
 from transforms.inputs.rows import build_examples
 from transforms.steps.billing import StorageDoFn
 from transforms.steps.open_block_coder import quiet_collector
-from transforms.storage import patiently
+from transforms.steps.writer import Writer
 from transforms.storage.api import USUAL, Access
 
 
@@ -31,27 +31,32 @@ class ReadRows(beam.PTransform):
     Args:
       key: names a block (receipts.BlockKeys).
       tables: reads blocks that are no lines; its `max_line_bytes` holds for lines too.
+      writer: stages images that stand in rows.
     """
 
     key: Callable[[Block], str]
     tables: TableReader
-    access: Access = USUAL
+    writer: Writer
 
     def expand(self, blocks: beam.PCollection[Block]) -> beam.PCollection[OpenBlock]:
-        return blocks | "Read rows" >> beam.ParDo(_ReadRows(self)).with_output_types(OpenBlock)
+        return blocks | "Read rows" >> beam.ParDo(_ReadRows(self.writer.access, self.call)).with_output_types(OpenBlock)
+
+    @property
+    def call(self) -> Callable[[Block], OpenBlock]:
+        return partial(self.writer.read, key=self.key, tables=self.tables)
 
 
 class _ReadRows(StorageDoFn):
-    def __init__(self, options: ReadRows) -> None:
-        super().__init__(options.access)
-        self._key, self._tables = options.key, options.tables
+    def __init__(self, access: Access, read: Callable[[Block], OpenBlock]) -> None:
+        super().__init__(access)
+        self._read = read
 
     def setup(self) -> None:
         super().setup()
         quiet_collector()
 
     def process(self, block: Block) -> Iterator[OpenBlock]:
-        yield patiently(read_block, block, self._key, self._tables)
+        yield self._read(block)
 
 
 @dataclass(kw_only=True)
@@ -71,9 +76,17 @@ class BuildExamples(beam.PTransform):
     recipe: Recipe | None = None
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
-        return blocks | "Build" >> beam.Map(
-            build_examples, self.seed, self.check_types, self.sample_below, self.recipe
-        ).with_output_types(OpenBlock)
+        return blocks | "Build" >> beam.Map(self.call).with_output_types(OpenBlock)
+
+    @property
+    def call(self) -> Callable[[OpenBlock], OpenBlock]:
+        return partial(
+            build_examples,
+            seed=self.seed,
+            check_types=self.check_types,
+            sample_below=self.sample_below,
+            recipe=self.recipe,
+        )
 
 
 @dataclass(kw_only=True)
@@ -91,6 +104,10 @@ class InspectImages(beam.PTransform):
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
         return blocks | "Inspect" >> beam.ParDo(_Inspect(self)).with_output_types(OpenBlock)
+
+    @property
+    def call(self) -> Callable[[OpenBlock], OpenBlock]:
+        return partial(inspect_images, inspector=self.inspector, earlier=self.earlier)
 
 
 class _Inspect(StorageDoFn):

@@ -1,0 +1,118 @@
+"""What the trunk writes, and who writes it: a job's writer puts it into storage, a trial's (trial.py) writes nothing.
+
+The steps do not know which of them they have, so a trial runs every other line of the trunk, with the same options.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+from transforms.core.records import Block, FitOrder, ImageFacts, OpenBlock, Receipt
+from transforms.dataset import block_files
+from transforms.dataset.receipts import Ledgers
+from transforms.examples.tally import close_ledger
+from transforms.images.orders import Fitter, fit_image
+from transforms.images.sources import drop_after_inspection
+from transforms.inputs.csv_table import TableReader
+from transforms.inputs.lines import read_block
+from transforms.storage import patiently, persistently, read_existing, store_for
+from transforms.storage.api import Access
+
+_LOG = logging.getLogger(__name__)
+
+Orders = dict[str, FitOrder]  # by source
+
+
+class Writer(Protocol):
+    """The four places of the trunk that write."""
+
+    @property
+    def access(self) -> Access:
+        """How its steps reach storage."""
+
+    def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
+        """The rows of a block; images that stand in them are staged."""
+
+    def hold(self, opened: OpenBlock) -> tuple[OpenBlock, Orders]:
+        """A block without its unusable images -> what has to be done about the others.
+
+        The block has to wait for those orders whose source it has no outcome of in `fitted`.
+        """
+
+    def fit(self, order: FitOrder) -> None:
+        """See to it that an order has its outcome."""
+
+    def commit(self, opened: OpenBlock) -> Receipt:
+        """What a finished block came to."""
+
+
+@dataclass(frozen=True)
+class StorageWriter:
+    """Writes into storage; what storage then says is what counts.
+
+    fitter: policy and places of images, and where receipts are. caps: what ids a receipt must carry (block_files.packed_ids).
+    """
+
+    fitter: Fitter
+    caps: block_files.Caps
+
+    @property
+    def access(self) -> Access:
+        return self.fitter.ledgers.access
+
+    def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
+        return patiently(read_block, block, key, tables)
+
+    def hold(self, opened: OpenBlock) -> tuple[OpenBlock, Orders]:
+        fitter = self.fitter
+        wanted = any(fitter.order(facts) for facts in opened.facts.values())
+        if wanted:
+            opened.facts = patiently(store_facts, opened, fitter.ledgers)
+        opened = drop_after_inspection(opened, fitter.inspector.on_bad_image)
+        return opened, used_orders(opened, fitter) if wanted else {}
+
+    def fit(self, order: FitOrder) -> None:
+        persistently(fit_image, order, self.fitter)
+
+    def commit(self, opened: OpenBlock) -> Receipt:
+        return commit_block(opened, self.fitter.ledgers, self.caps)
+
+
+def used_orders(opened: OpenBlock, fitter: Fitter) -> Orders:
+    """The orders of the images that examples still use: nothing else is worth a decode."""
+    orders: Orders = {}
+    for example in opened.examples:
+        for source in example.sources:
+            if source in opened.facts and source not in orders and (order := fitter.order(opened.facts[source])):
+                orders[source] = order
+    return orders
+
+
+def _facts_path(opened: OpenBlock, ledgers: Ledgers) -> str:
+    return ledgers.path(opened.key, f"{ledgers.epoch}.facts", opened.block.folder)
+
+
+def store_facts(opened: OpenBlock, ledgers: Ledgers) -> dict[str, ImageFacts]:
+    """Store what inspection found, unless another execution did -> what is stored."""
+    path = _facts_path(opened, ledgers)
+    if store_for(path).create(path, json.dumps([asdict(facts) for facts in opened.facts.values()]).encode()):
+        return opened.facts
+    return load_facts(opened, ledgers)
+
+
+def load_facts(opened: OpenBlock, ledgers: Ledgers) -> dict[str, ImageFacts]:
+    data, _ = read_existing(_facts_path(opened, ledgers))
+    return {facts["uri"]: ImageFacts(**facts) for facts in json.loads(data)}
+
+
+def commit_block(opened: OpenBlock, ledgers: Ledgers, caps: block_files.Caps) -> Receipt:
+    close_ledger(opened)
+    parts = list(block_files.parts(opened))
+    receipt = patiently(ledgers.commit, opened, parts, block_files.packed_ids(opened, caps))
+    first, lines = opened.block.extents[0], sum(part.lines for part in receipt.parts if part.kind in block_files.SPLITS)
+    _LOG.debug("%s from %d: %d lines, %d rejected", first.uri, first.start, lines, len(opened.rejections))
+    return receipt
