@@ -9,8 +9,10 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
+from beam_jobs.command_parser import Parser
+from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.option_values import reader_of
-from beam_jobs.options import OptionError, Parser
+from beam_jobs.options import OptionError
 from beam_jobs.report import console
 from transforms.core.output_names import CLAIM
 from transforms.dataset.claim import Claimed, release_claim, take_claim
@@ -32,7 +34,6 @@ from transforms.storage import store_for
 from transforms.storage.api import NoAccess, NotFound, Stat, StorageError, Unavailable, is_local, reach
 from transforms.storage.parallel import overlapped
 
-DONE, FAILED, WRONG = 0, 1, 2
 _AT_ONCE = 32  # datasets asked after
 
 
@@ -79,8 +80,6 @@ def sweep(argv: Sequence[str]) -> int:
         folder, datasets = places(options.image_folder, options.datasets)
         if not options.min_age_hours >= 0:
             raise OptionError(f"--min_age_hours {options.min_age_hours:g}: expected 0 or more")
-    except SystemExit:  # of --help
-        return console.printed(DONE)
     except OptionError as error:
         console.complain(str(error))
         return WRONG
