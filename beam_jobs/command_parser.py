@@ -23,16 +23,17 @@ class Parser(argparse.ArgumentParser):
     listed.
     """
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, **settings)
+    def __init__(self, add_help: bool = True, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, add_help=False, **settings)
         self.given: dict[str, Any] = {}  # the value of each single option that was met, by its name in the namespace
         self.register("action", None, _StoreOnce)
         self.register("action", "store", _StoreOnce)
         self.register("action", "add_up", _AddUp)
-        self.register("action", "help", _Help)
         self.register("type", None, word)
         self.register("type", int, lambda text: int(word(text)))
         self.register("type", float, lambda text: float(word(text)))
+        if add_help:
+            self.add_argument("-h", "--help", action=_Help, nargs=0, default=argparse.SUPPRESS, help="show this help")
 
     def add_subparsers(self, **settings: Any) -> Any:
         """As argparse's; the words of an action are read by its own parser, and not by this one before."""
@@ -91,9 +92,6 @@ class _AddUp(argparse.Action):
 
 class _Help(argparse.Action):
     """Ends the reading of a command line with the parser's help."""
-
-    def __init__(self, option_strings: list[str], dest: str, default: str, help: str) -> None:
-        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=default, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
         raise TextAsked(parser.format_help())
