@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from beam_jobs import console
 from beam_jobs.command_parser import Parser, TextAsked
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.options import OptionError
-from beam_jobs.report import console
 from beam_jobs.signals import stops_as_interrupts
 from transforms.core import VERSION
 

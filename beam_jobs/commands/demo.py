@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from beam_jobs import console
 from beam_jobs.command_parser import Parser
 from beam_jobs.commands.prepare import prepare
 from beam_jobs.exit_status import FAILED, WRONG
 from beam_jobs.option_values import local_folder
 from beam_jobs.options import OptionError
-from beam_jobs.report import console
 from beam_jobs.sample.rows import write_sample
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError
 
+from beam_jobs import console
 from beam_jobs.command_parser import Parser
 from beam_jobs.dataflow.launch import as_curl, as_gcloud, plan_launch, send
 from beam_jobs.dataflow.templates import FOLDER, TEMPLATES, Template, dockerfile, metadata, spec, text
@@ -22,7 +23,6 @@ from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OptionError
 from beam_jobs.preflight import check_beam_options
-from beam_jobs.report import console
 from beam_jobs.settings import parse
 from transforms.storage import store_for
 from transforms.storage.api import NoAccess, StorageError
