@@ -99,7 +99,7 @@ def access() -> Access:
 
 
 def reach(user_project: str = "") -> Access:
-    """Let this process reach storage so from now on."""
+    """Set the project that requester-pays buckets bill, for this process."""
     global _access
     _access = Access(user_project)
     return _access
