@@ -2,66 +2,90 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from beam_jobs import console
+from beam_jobs.command_parser import Parser, TextAsked
+from beam_jobs.exit_status import DONE, FAILED, WRONG
+from beam_jobs.options import OptionError
 from beam_jobs.signals import stops_as_interrupts
 from transforms.core import VERSION
 
-_USAGE = """usage: tuneset COMMAND [options]
+COMMANDS = {
+    "prepare": "make a Gemini image-tuning dataset of rows and images",
+    "demo": "write the embedded sample to a folder and prepare it",
+    "sweep": "list or remove images of a shared folder that no dataset names",
+    "template": "print, build or launch a Dataflow template",
+}
 
-  prepare   make a Gemini image-tuning dataset of rows and images
-  demo      write the embedded sample to a folder and prepare it
-  sweep     list or remove images of a shared folder that no dataset names
-  template  print, build or launch a Dataflow template
 
-`tuneset COMMAND --help` tells about each, `tuneset --version` the version.
-"""
+class _Command(Parser):
+    """A subparser that leaves a command's words to the command: only what is run is imported, and Beam takes seconds."""
+
+    def parse_known_args(self, args: Iterable[str], namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
+        return argparse.Namespace(words=list(args)), []
+
+
+class _Version(argparse.Action):
+    """Ends the reading of a command line with the version."""
+
+    def __call__(self, *given: object) -> None:
+        raise TextAsked(f"tuneset {VERSION}\n")
+
+
+def parser() -> Parser:
+    """The parser of `tuneset COMMAND ...`."""
+    top = Parser(
+        prog="tuneset",
+        description="Make datasets of images and rows that Gemini supervised fine-tuning accepts.",
+        epilog="`tuneset COMMAND --help` tells about each.",
+    )
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Command)
+    for name, what in COMMANDS.items():
+        commands.add_parser(name, help=what)
+    return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command -> exit status: 0 done, 1 failed, 2 wrong options."""
-    command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
         with stops_as_interrupts():
-            return _run(command, rest)
+            return _run(["--help"] if words in ([], ["help"]) else words)
+    except TextAsked as asked:
+        console.say(str(asked), end="")
+        return console.printed(DONE)
+    except OptionError as error:
+        console.complain(str(error))
+        return WRONG
     except KeyboardInterrupt:  # before a job began, or where there is nothing to go on with
         console.complain("interrupted.")
-        return 1
+        return FAILED
 
 
-def _run(command: str, rest: list[str]) -> int:
-    if command == "prepare":
-        if "--help" in rest or "-h" in rest:
-            from beam_jobs.options import parser
-
-            console.say(parser().format_help(), end="")
-            return console.printed(0)
+def _run(words: list[str]) -> int:
+    """Read the command's name, and hand it its words -> exit status."""
+    given = parser().parse_args(words)
+    if given.command == "prepare":
         from beam_jobs.commands.prepare import prepare
 
-        return prepare(rest)
-    if command == "template":
-        from beam_jobs.commands.template import template
-
-        return template(rest)
-    if command == "sweep":
-        from beam_jobs.commands.sweep import sweep
-
-        return sweep(rest)
-    if command == "demo":
+        return prepare(given.words)
+    if given.command == "demo":
         from beam_jobs.commands.demo import demo
 
-        return demo(rest)
-    if command == "--version":
-        console.say(f"tuneset {VERSION}")
-        return console.printed(0)
-    if command in ("--help", "-h", "help"):
-        console.say(_USAGE, end="")
-        return console.printed(0)
-    console.complain(f"there is no command {command!r}, only prepare, demo, sweep and template.")
-    return 2
+        return demo(given.words)
+    if given.command == "sweep":
+        from beam_jobs.commands.sweep import sweep
+
+        return sweep(given.words)
+    from beam_jobs.commands.template import template
+
+    return template(given.words)
 
 
 def command_line() -> None:
@@ -76,7 +100,7 @@ def command_line() -> None:
         if not lacking:
             raise
         console.complain(lacking)
-        status = 1
+        status = FAILED
     console.flush()
     if "--verbose" not in sys.argv:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

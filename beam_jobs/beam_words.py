@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_jobs.command_parser import Parser
 from beam_jobs.option_values import check_printable, filled, readable_place, reader_of, shown
-from beam_jobs.options import OptionError, Parser
+from beam_jobs.options import OptionError
 from transforms.storage.uris import means_bucket
 
 # Kinds of Beam's options; the values of others are texts.

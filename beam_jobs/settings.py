@@ -3,84 +3,28 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 from beam_jobs.beam_words import beam_words
-from beam_jobs.option_values import shown
-from beam_jobs.options import OPTIONS, OptionError, parser
+from beam_jobs.command_parser import prepare_parser
+from beam_jobs.options import OPTIONS, OptionError, Options
 from transforms.core.limits import PROFILES, Profile
 from transforms.core.records import Input
-from transforms.examples.prompt_templates import TemplateError, parse_template
 from transforms.examples.recipe import Recipe
 from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits, parse_splits
-from transforms.inputs.csv_dialect import DELIMITERS, Wanted
+from transforms.inputs.csv_dialect import Wanted
 from transforms.inputs.options import InputOptions
 from transforms.storage import abilities
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Checked options of one run, with what follows from them. Field names are the options'."""
+class Settings(Options):
+    """Checked options of one run, with what follows from them."""
 
-    input: tuple[str, ...]
-    input_format: str
-    prompt: str
-    answer: str
-    system: str
-    image_column: tuple[str, ...]
-    delimiter: str
-    header: str
-    encoding: str
-    max_line_bytes: int
-    allow_prefix: tuple[str, ...]
-    output: str
-    image_folder: str
-    uri_prefix: str
-    stage: str
-    overwrite: bool
-    model: str
-    max_images: int
-    max_image_bytes: int
-    types: tuple[str, ...]
-    verify: str
-    on_bad_image: str
-    oversize: str
-    min_quality: int
-    max_side: int
-    max_pixels: int
-    alpha: str
-    animation: str
-    effort: str
-    upright: bool
-    on_too_many_images: str
-    on_too_many_tokens: str
-    splits: str
-    split_by: str
-    split_column: str
-    split_names: str
-    seed: str
-    max_validation: int
-    sample: str
-    shuffle_seed: str
-    max_rejected_fraction: float
-    block_bytes: int
-    threads: int
-    decode_memory: int
-    previous: str
-    require_previous: bool
-    trust_uris: bool
-    user_project: str
-    preview: int
-    dry_run: bool
-    take_over: bool
-    keep_blocks: bool
-    no_wait: bool
-    verbose: bool
     beam: tuple[str, ...] = field(default=())  # what follows is Beam's
     left_out: tuple[str, ...] = field(default=())  # folders that were found below inputs, and are none
     inputs: tuple[Input, ...] = field(default=())  # what `input` names, once it was looked at
@@ -153,7 +97,7 @@ def parse(argv: Sequence[str]) -> Settings:
     Raises:
       OptionError: an option is missing, unknown or wrong.
     """
-    known, beam = parser().parse_known_args(list(argv))
+    known, beam = prepare_parser().parse_known_args(list(argv))
     values = vars(known)
     if values["preview"] or values["dry_run"]:
         values["output"] = values["output"] or "dataset"  # nothing is written there
@@ -175,46 +119,19 @@ def parse(argv: Sequence[str]) -> Settings:
 
 
 def check(settings: Settings) -> None:
-    """Values that argparse cannot judge.
+    """Values that argparse cannot judge: each by itself, as the table says, then those that mean something to each other.
 
     Raises:
       OptionError: with what was found and what was expected.
     """
-    for check_some in (
-        _check_numbers,
-        _check_places,
-        _check_rows,
-        _check_running,
-        _check_images,
-        _check_looking,
-        _check_splits,
-    ):
+    for option in OPTIONS:
+        option.judge(getattr(settings, option.name))
+    for check_some in (_check_places, _check_running, _check_images, _check_looking, _check_splits):
         check_some(settings)
-
-
-def _check_numbers(settings: Settings) -> None:
-    """The least that numbers may be."""
-    for name, least in (
-        ("max_images", 1),
-        ("max_image_bytes", 1024),
-        ("block_bytes", 1024),
-        ("max_line_bytes", 1024),
-        ("threads", 1),
-        ("max_side", 1),
-        ("max_pixels", 1),
-        ("max_validation", 0),
-    ):
-        if getattr(settings, name) < least:
-            raise OptionError(f"--{name} {getattr(settings, name)}: expected at least {least}")
 
 
 def _check_places(settings: Settings) -> None:
     """Folders and prefixes."""
-    for prefix in settings.allow_prefix:
-        if not abilities(prefix.removeprefix("file://")).holds_images:
-            raise OptionError(
-                f"--allow_prefix {prefix}: expected folders and gs:// prefixes; nothing else is ever read"
-            )
     if settings.trust_uris and not settings.previous:
         raise OptionError(
             "--trust_uris says something of images that an earlier night looked at: it needs --previous FOLDER"
@@ -226,43 +143,12 @@ def _check_places(settings: Settings) -> None:
             "--previous needs --image_folder FOLDER, the same every night: rewritten images would lie in each night's own "
             "folder otherwise, and no block of one night could be used in another"
         )
-    if settings.uri_prefix and not abilities(settings.uri_prefix).readable_by_service:
-        raise OptionError(f"--uri_prefix {settings.uri_prefix}: expected gs://BUCKET/FOLDER")
     if settings.uri_prefix and abilities(settings.output).readable_by_service:
         raise OptionError("--uri_prefix is for a local --output; a gs:// output names its images as they are")
-    if re.search(r"[*?#\[\]]", settings.uri_prefix):
-        raise OptionError(
-            f"--uri_prefix {settings.uri_prefix}: gcloud takes *, ?, #, [ and ] for patterns: choose another"
-        )
-
-
-def _check_rows(settings: Settings) -> None:
-    """How rows are read, and what they become."""
-    for name in ("prompt", "answer", "system"):
-        try:
-            parse_template(getattr(settings, name))
-        except TemplateError as error:
-            raise OptionError(f"--{name} {getattr(settings, name)}: {error}") from None
-    if settings.delimiter not in ("auto", *DELIMITERS) and (
-        len(settings.delimiter) != 1 or not settings.delimiter.isascii() or settings.delimiter in '"\r\n'
-    ):
-        raise OptionError(
-            f"--delimiter {shown(settings.delimiter)}: expected one ASCII character, or {', '.join(DELIMITERS)}"
-        )
 
 
 def _check_running(settings: Settings) -> None:
     """How the job runs, and when it ends."""
-    if settings.threads > 256:
-        raise OptionError(
-            f"--threads {settings.threads}: expected at most 256, for that many connections are kept open"
-        )
-    if not 0 <= settings.max_rejected_fraction <= 1:
-        raise OptionError(f"--max_rejected_fraction {settings.max_rejected_fraction}: expected a number from 0 to 1")
-    if settings.decode_memory < 0:
-        raise OptionError(f"--decode_memory {settings.decode_memory}: expected megabytes, or 0 for 400 a core")
-    if settings.preview < 0:
-        raise OptionError(f"--preview {settings.preview}: expected a number of examples")
     if settings.preview and settings.dry_run:
         raise OptionError("--preview and --dry_run: give one of them")
     if settings.dry_run and settings.no_wait:
@@ -271,14 +157,8 @@ def _check_running(settings: Settings) -> None:
 
 def _check_images(settings: Settings) -> None:
     """What becomes of images."""
-    if not 1 <= settings.min_quality <= 95:
-        raise OptionError(f"--min_quality {settings.min_quality}: expected a JPEG quality from 1 to 95")
     if settings.max_side != settings.profile.longest_side and settings.oversize != "resize":
         raise OptionError(f"--max_side {settings.max_side} is for --oversize resize: add it, or leave --max_side out")
-    known = ("png", "jpeg", "webp", "heic", "heif")
-    for name in settings.types:
-        if name not in known:
-            raise OptionError(f"--types {name}: expected some of {', '.join(known)}")
     if not {"jpeg", "png"} & set(settings.types):
         raise OptionError("--types must hold jpeg or png: images are rewritten as one of them")
 
@@ -304,25 +184,6 @@ def _check_looking(settings: Settings) -> None:
 
 
 def _check_splits(settings: Settings) -> None:
-    """Which split an example belongs to, and which are kept."""
-    try:
-        parse_splits(settings.splits)
-    except ValueError as error:
-        raise OptionError(str(error)) from None
-    for name in ("seed", "shuffle_seed"):
-        if len(getattr(settings, name).encode()) > 64:
-            raise OptionError(f"--{name}: expected at most 64 bytes, since it keys a hash")
+    """Which split an example belongs to."""
     if settings.split_by and settings.split_column:
         raise OptionError("--split_by and --split_column decide the same thing: give one of them")
-    if settings.split_by in ("image", "images"):
-        raise OptionError(
-            "--split_by image needs a view of all examples at once, which is not there yet: name a column"
-        )
-    if settings.sample:
-        try:
-            good = float(settings.sample) > 0 and ("." not in settings.sample or float(settings.sample) <= 1)
-            good = good and ("." in settings.sample or settings.sample.isdigit())
-        except ValueError:
-            good = False
-        if not good:
-            raise OptionError(f"--sample {settings.sample}: expected a count such as 100 or a fraction such as 0.01")

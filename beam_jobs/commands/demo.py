@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from beam_jobs import console
-from beam_jobs.commands.prepare import FAILED, SEALED, WRONG, prepare
+from beam_jobs.command_parser import Parser
+from beam_jobs.commands.prepare import prepare
+from beam_jobs.exit_status import FAILED, WRONG
 from beam_jobs.option_values import local_folder
-from beam_jobs.options import OptionError, Parser
+from beam_jobs.options import OptionError
 from beam_jobs.sample.rows import write_sample
 
 
@@ -35,8 +37,6 @@ def demo(argv: Sequence[str]) -> int:
     try:
         folder = Path(parser().parse_args(argv).folder)
         rows = write_sample(folder / "raw")
-    except SystemExit:  # of --help
-        return console.printed(SEALED)
     except OptionError as error:
         console.complain(str(error))
         return WRONG

@@ -17,6 +17,7 @@ from beam_jobs import console
 from beam_jobs.commands.preview import run_trial
 from beam_jobs.dataflow.remote_job import ask_after, job_of
 from beam_jobs.engines import NoEngine, check_engine
+from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.graph import build
 from beam_jobs.image_folders import check_image_folder, settle_image_folder
 from beam_jobs.job import Plan
@@ -46,8 +47,6 @@ from transforms.dataset.sweep import owned_files, remove_dataset, sweep_folder
 from transforms.storage import exists, store_for
 from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable, set_billing_project
 
-SEALED, FAILED, WRONG = 0, 1, 2
-
 
 def prepare(argv: Sequence[str]) -> int:
     """Run the batch job -> exit status: 0 sealed (or submitted, with --no_wait), 1 failed, 2 wrong options."""
@@ -64,7 +63,7 @@ def prepare(argv: Sequence[str]) -> int:
         trial = bool(settings.preview or settings.dry_run)
         if not trial and (manifest := asked_before(settings)):
             console.say(screen.sealed_before(manifest, settings))
-            return SEALED
+            return DONE
         check_engine(runner_of(settings), beam_options(settings))
         settings, told = look_at_inputs(settings)
         check_image_folder(Plan(settings, Claim("", 0, False), remote))
@@ -85,7 +84,7 @@ def prepare(argv: Sequence[str]) -> int:
         return WRONG
     if manifest is not None:
         console.say(screen.sealed_before(manifest, settings))
-        return SEALED
+        return DONE
     if told:
         console.say("\n".join([*told, ""]))
     return run_claimed(settings, remote)
@@ -171,7 +170,7 @@ def run_job(plan: Plan, note_submission: Callable[[Job], None]) -> int:
             note_submission({} if template else job_of(result, settings))
         if settings.no_wait or template:
             console.say(screen.submitted(result, settings, template))
-            return SEALED
+            return DONE
         try:
             result.wait_until_finish()
         except KeyboardInterrupt:
@@ -188,7 +187,7 @@ def run_job(plan: Plan, note_submission: Callable[[Job], None]) -> int:
                 release_claim(settings.output, plan.claim.run)  # if it is there still
     manifest = json.loads(store_for(settings.output).read(f"{settings.output}/{MANIFEST}")[0])
     console.say(screen.sealed(manifest, settings))
-    return SEALED
+    return DONE
 
 
 def failed(error: BaseException, plan: Plan) -> int:
@@ -211,7 +210,7 @@ def failed(error: BaseException, plan: Plan) -> int:
                 ]
         elif sealed_by == run:
             console.complain(f"sealed {settings.output}. Only what came after that failed: {screen.cause(error)}")
-            return SEALED
+            return DONE
         else:  # whatever the error was, this is what led to it
             reason = f"Another job took {settings.output} over; this one leaves it as it is."
     except (StorageError, ValueError, LookupError, TypeError):

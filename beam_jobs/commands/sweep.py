@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 from beam_jobs import console
+from beam_jobs.command_parser import Parser
+from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.option_values import reader_of
-from beam_jobs.options import OptionError, Parser
+from beam_jobs.options import OptionError
 from transforms.core.output_names import CLAIM
 from transforms.core.reasons import JobStopped
 from transforms.dataset.claim import Claimed, release_claim, take_claim
@@ -33,7 +35,6 @@ from transforms.storage import abilities, store_for
 from transforms.storage.api import NoAccess, NotFound, Stat, StorageError, Unavailable, set_billing_project
 from transforms.storage.parallel import overlapped
 
-DONE, FAILED, WRONG = 0, 1, 2
 _AT_ONCE = 32  # datasets asked after
 
 
@@ -80,8 +81,6 @@ def sweep(argv: Sequence[str]) -> int:
         folder, datasets = places(options.image_folder, options.datasets)
         if not options.min_age_hours >= 0:
             raise OptionError(f"--min_age_hours {options.min_age_hours:g}: expected 0 or more")
-    except SystemExit:  # of --help
-        return console.printed(DONE)
     except OptionError as error:
         console.complain(str(error))
         return WRONG

@@ -15,17 +15,17 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError
 
 from beam_jobs import console
+from beam_jobs.command_parser import Parser
 from beam_jobs.dataflow.launch import as_curl, as_gcloud, plan_launch, send
 from beam_jobs.dataflow.templates import FOLDER, TEMPLATES, Template, dockerfile, metadata, spec, text
 from beam_jobs.dataflow.workers import MIXES
+from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.option_values import reader_of
-from beam_jobs.options import OptionError, Parser
+from beam_jobs.options import OptionError
 from beam_jobs.preflight import check_beam_options
 from beam_jobs.settings import parse
 from transforms.storage import store_for
 from transforms.storage.api import NoAccess, StorageError
-
-_DONE, _FAILED, _WRONG = 0, 1, 2
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,15 +88,13 @@ def template(argv: Sequence[str]) -> int:
             return build(TEMPLATES[known.name], known)
         else:
             return launch(TEMPLATES[known.name], known, others)
-        return console.printed(_DONE)
-    except SystemExit:  # of --help
-        return console.printed(_DONE)
+        return console.printed(DONE)
     except OptionError as error:
         console.complain(str(error))
-        return _WRONG
+        return WRONG
     except (StorageError, NoAccess, GoogleAuthError, GoogleAPICallError) as error:
         console.complain(str(error))
-        return _FAILED
+        return FAILED
 
 
 def write_spec(template: Template, image: str, uri: str) -> int:
@@ -104,10 +102,10 @@ def write_spec(template: Template, image: str, uri: str) -> int:
     made = text(spec(template, image))
     if not uri:
         console.say(made, end="")
-        return console.printed(_DONE)
+        return console.printed(DONE)
     store_for(uri).replace(uri, made.encode(), "")
     console.say(f"Wrote {uri}")
-    return _DONE
+    return DONE
 
 
 def build(template: Template, known: argparse.Namespace) -> int:
@@ -123,7 +121,7 @@ def build(template: Template, known: argparse.Namespace) -> int:
     if known.print_only:
         again = ["tuneset", "template", "spec", "--name", template.name, "--image", known.image, "--spec", known.spec]
         console.say(shlex.join(again))
-        return console.printed(_DONE)
+        return console.printed(DONE)
     try:
         status = subprocess.run(command, check=False).returncode
     except FileNotFoundError:
@@ -132,7 +130,7 @@ def build(template: Template, known: argparse.Namespace) -> int:
         ) from None
     if status:
         console.complain(f"gcloud ended with status {status}; no spec was written")
-        return _FAILED
+        return FAILED
     return write_spec(template, known.image, known.spec)
 
 
@@ -150,12 +148,12 @@ def launch(template: Template, known: argparse.Namespace, others: Sequence[str])
     )
     console.say(f"The same with gcloud:\n\n  {as_gcloud(planned)}\n\nand with curl:\n\n  {as_curl(planned)}\n")
     if known.print_only:
-        return console.printed(_DONE)
+        return console.printed(DONE)
     job = send(planned)
     if known.validate_only:
         console.say("The service would accept it. Nothing was started.")
-        return _DONE
+        return DONE
     console.say(
         f"Launched {planned.parameter['jobName']} as job {job}. {settings.output}/manifest.json appears once it is sealed."
     )
-    return _DONE
+    return DONE

@@ -341,7 +341,6 @@ def test_sweep_refuses_what_it_cannot_know(nights: Nights, capsys: pytest.Captur
     assert (status, listed) == (2, set()) and "is not a sealed dataset" in said
     assert swept(capsys, nights, "--datasets", f"{nights.root}/none", "--min_age_hours", "-1")[0] == 2
     assert swept(capsys, nights)[0] == 2
-    assert swept(capsys, nights, "--help")[0] == 0
 
 
 def test_sweep_leaves_images_whose_name_ends_in_zeros(tmp_path: Path) -> None:

@@ -128,8 +128,16 @@ def test_pictures_of_the_readme_are_there() -> None:
     assert sorted(named) == sorted(f"docs/pictures/{path.name}" for path in (DOCS / "pictures").iterdir())
 
 
-def test_help_names_each_option_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_the_options_that_most_people_need(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", "--help"]) == 0
+    shown = capsys.readouterr().out
+    named = re.findall(r"^  --(\w+)", shown, re.MULTILINE)
+    assert named == [option.name for option in OPTIONS if option.common] and 10 <= len(named) <= 14
+    assert "--help all shows every one. Exit status: 0 sealed, 1 failed" in " ".join(shown.split())
+
+
+def test_help_names_each_option_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "--help", "all"]) == 0
     shown = capsys.readouterr().out
     entries = {}  # without white space, as lines are also broken behind hyphens
     for entry in re.split(r"\n(?=  --)", shown.partition("\ninput:")[2])[1:]:
@@ -156,7 +164,7 @@ def test_make_targets_exist() -> None:
 
 def test_subcommands_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    known = re.findall(r"^  ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
+    known = re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
     assert known == ["prepare", "demo", "sweep", "template"]
     assert {shlex.split(command)[1] for command in commands()} == set(known)
     assert main(["nonsense"]) == 2
@@ -174,8 +182,8 @@ def test_help_of_a_subcommand_writes_nothing(
 
 @pytest.mark.parametrize("command", [c for c in commands() if "--input" in c])
 def test_commands_are_accepted(command: str) -> None:
-    filled_in = command.replace("FOLDERS", "folders").replace("$(date +%F)", "2026-11-29")
-    words = shlex.split(filled_in)[1:]
+    expanded = re.sub(r"\$\([^)]*\)", "2026-11-29", command)  # as a shell does with $(date +%F)
+    words = shlex.split(re.sub(r"\bFOLDERS\b", "folders", expanded))[1:]
     if words[0] == "template":
         assert words[1] == "launch"
         _, words[1:] = template_parser().parse_known_args(words[1:])
@@ -210,7 +218,13 @@ def sweep_flags() -> set[str]:
 def test_no_flag_is_named_that_does_not_exist() -> None:
     beam = set(PipelineOptions().get_all_options())
     known = (
-        {option.name for option in OPTIONS} | beam | OTHERS_FLAGS | benchmark_sizes() | template_flags() | sweep_flags()
+        {option.name for option in OPTIONS}
+        | beam
+        | OTHERS_FLAGS
+        | {"help", "version"}
+        | benchmark_sizes()
+        | template_flags()
+        | sweep_flags()
     )
     flags = {(path.name, flag) for path in PAPERS for flag in re.findall(r"(?<![\w-])--([a-z_]+)\b", text_of(path))}
     assert {("README.md", "verify"), ("options.md", "verify")} <= flags

@@ -118,7 +118,7 @@ def test_hyphens_in_names_stand_for_underscores() -> None:
 
 
 def test_hyphens_in_other_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "is not a sealed dataset" in refused(
+    assert "is not a shared folder" in refused(
         capsys, "sweep", "--image-folder=.", "--datasets=none", "--min-age-hours=1"
     )
     assert main(["template", "build", "--image=i:1", "--spec=/s", "--project=p-1", "--print-only"]) == 0

@@ -86,7 +86,7 @@ def test_help_fits_a_terminal(command: str, monkeypatch: pytest.MonkeyPatch, cap
 @pytest.mark.parametrize(
     "command, said",
     [
-        ("Prepare", "there is no command 'Prepare', only prepare, demo, sweep and template"),
+        ("Prepare", "argument COMMAND: invalid choice: 'Prepare'"),
         ("template print --help", "argument ACTION: invalid choice: 'print'"),
         ("template build", "`tuneset template build --help` lists the options"),
         ("template spec --image i --foo", "--foo is no option of `tuneset template spec`"),
@@ -134,7 +134,7 @@ def test_a_wrong_command_is_told_and_touches_nothing(here: Path, capfd: Told, co
 
 def test_splits_that_do_not_add_up_are_named_once(here: Path, capfd: Told) -> None:
     assert main(["prepare", "--input", "rows.jsonl", "--output", "out", "--splits", "train=0.9,validation=0.2"]) == 2
-    assert paragraph(capfd) == "tuneset: --splits 'train=0.9,validation=0.2': the fractions add up to 1.1, not 1"
+    assert paragraph(capfd) == "tuneset: --splits train=0.9,validation=0.2: the fractions add up to 1.1, not 1"
 
 
 # Wrong inputs

@@ -167,7 +167,7 @@ def test_images_in_rows_are_looked_at_in_memory(told: Told, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "flags, said",
     [
-        (("--preview", "-1"), "--preview -1: expected a number of examples"),
+        (("--preview", "-1"), "--preview -1: expected at least 0"),
         (("--preview", "1", "--dry_run"), "--preview and --dry_run: give one of them"),
         (("--dry_run", "--no_wait"), "--dry_run has its answer at the end: leave --no_wait out"),
     ],

@@ -51,22 +51,22 @@ def parse_splits(text: str) -> Splits:
     for item in text.split(","):
         name, equals, number = (piece.strip() for piece in item.partition("="))
         if not equals:
-            raise ValueError(f"--splits {text!r}: {item.strip()!r} is not NAME=FRACTION, such as train=0.9")
+            raise ValueError(f"{item.strip()!r} is not NAME=FRACTION, such as train=0.9")
         if name not in NAMES:
-            raise ValueError(f"--splits {text!r}: there is no split {name!r}, only {', '.join(NAMES)}")
+            raise ValueError(f"there is no split {name!r}, only {', '.join(NAMES)}")
         if name in fractions:
-            raise ValueError(f"--splits {text!r}: {name} stands twice")
+            raise ValueError(f"{name} stands twice")
         try:
             fractions[name] = float(number)
         except ValueError:
-            raise ValueError(f"--splits {text!r}: {name}={number} is not a number") from None
+            raise ValueError(f"{name}={number} is not a number") from None
         if not 0 <= fractions[name] <= 1:
-            raise ValueError(f"--splits {text!r}: {name}={number} is not between 0 and 1")
+            raise ValueError(f"{name}={number} is not between 0 and 1")
     if not fractions.get("train"):
-        raise ValueError(f"--splits {text!r}: train must be named and above 0")
+        raise ValueError("train must be named and above 0")
     total = math.fsum(fractions.values())
     if abs(total - 1) > 1e-9:
-        raise ValueError(f"--splits {text!r}: the fractions add up to {total:.12g}, not 1")
+        raise ValueError(f"the fractions add up to {total:.12g}, not 1")
     validation, test = fractions.get("validation", 0.0), fractions.get("test", 0.0)
     # Scaling by a power of two is exact, so the thresholds are the same on every machine.
     return Splits(

@@ -1,6 +1,6 @@
-"""What Beam and Python have to know about OpenBlocks, of which each holds some ten thousand objects.
+"""A coder and settings of the garbage collector for OpenBlocks, each of which holds some ten thousand objects.
 
-They stay inside one fused stage, so both of these are about work that nobody asked for: half of a run's time, when measured.
+OpenBlocks stay inside one fused stage. Without these two, estimates of their size and the cyclic collector took half of a run's time.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Open local images: a path below an allowed folder -> a descriptor of a file that lies there, whatever links led to it.
 
-What was opened is asked where it lies, for a name may lead elsewhere by the time it is opened. Many images of one folder are opened
-from the descriptor of that folder, which is asked once:
+The opened descriptor's real path is checked, not the name: between a check of a name and its use the name may come to lead elsewhere.
+Many images of one folder are opened from the descriptor of that folder, which is checked once:
 
-- The descriptor goes on to stand for the folder that was asked. A link put in the folder's place, or in that of one above it, is
+- The descriptor goes on to stand for the folder that was checked. A link put in the folder's place, or in that of one above it, is
   not followed any more.
-- From there a single name is opened, and not if it is a link (O_NOFOLLOW). A link is opened by its whole path, and asked.
+- From there a single name is opened, and not if it is a link (O_NOFOLLOW). A link is opened by its whole path, and checked.
 - So a file is an entry of a folder that lay in an allowed one. Who can move that folder meanwhile, or put files of elsewhere into
   it, can do so to the file itself between any check and the reading after it: nothing is gained by the longer time.
 """

@@ -15,8 +15,8 @@ _DOUBLED = {"**/": ("(?:.*/)?", "(?:.*?/)??"), "**": (".*", ".*?")}  # as long a
 def compiled(pattern: str) -> re.Pattern[str]:
     """A glob as a regular expression: `*`, `?` and `[...]` stop at a slash, a doubled star does not.
 
-    Where a later star can stand for all that an earlier one gives up, the earlier one stands for as little as can be, once and
-    for all; else each star would be tried at every length of the one before.
+    Catastrophic backtracking is avoided: where a later star can match all that an earlier one leaves, the earlier one becomes an
+    atomic lazy group. Otherwise each star would be tried at every length of the one before.
     """
     parts: list[tuple[str, list[str]]] = [("", [])]  # (doubled star, tokens up to the next one)
     for token in _TOKEN.findall(pattern):

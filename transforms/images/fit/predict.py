@@ -1,9 +1,9 @@
 """Predict what a picture takes from some tiles of it. (picture, tiles) -> bytes and distortion at any setting; rejects nothing.
 
 108 tiles spread over the picture are laid out as one mosaic of some 2 % of its pixels (a small picture is its own mosaic,
-and then nothing is guessed). What the mosaic takes at a setting, times the ratio of the areas, is what the picture takes. Of a
-picture that was a 4:4:4 or grey JPEG the true size at one setting is known, the one it came with: what the tiles are wrong by
-there, they are wrong by, very nearly, at the others. (Subsampled colour is not the same again once it was decoded.)
+and then nothing is guessed). What the mosaic takes at a setting, times the ratio of the areas, is what the picture takes. The
+prediction is calibrated with the source's own size where the source is a 4:4:4 or grey JPEG: the ratio of true to predicted bytes at
+its own setting holds, very nearly, at the others. (Subsampled colour is not the same again once it was decoded.)
 
 The subsampling is chosen by what it costs on the tiles: each is taken to the highest quality that fits, and the one
 whose decoded tiles differ least from the picture wins. Red text on white loses its shape at 4:2:0; a grainy photograph spends
@@ -45,7 +45,7 @@ class Sample:
     tiles: Image.Image
     pixels: int
     samplings: Sequence[str] = SAMPLINGS
-    factor: float = _EDGES  # what the tiles are wrong by, as far as it is known
+    factor: float = _EDGES  # the ratio of true to predicted bytes, as far as it is known
     slope: float = _SLOPE
     _coded: dict[Setting, bytes] = field(default_factory=dict)
 

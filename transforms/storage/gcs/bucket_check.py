@@ -1,7 +1,7 @@
-"""What a bucket is set up to do to what a job writes there: gs:// folder -> why it cannot work, and what it will cost.
+"""Check a bucket's settings (retention, holds, soft delete, class) before writing: gs:// folder -> why it cannot work, what it costs.
 
-A job makes, replaces, composes and deletes many objects on the way, all in the bucket of its output. Looking takes one request, and
-a permission (storage.buckets.get) that writing does not: without it nothing is said.
+A job makes, replaces, composes and deletes many objects on the way, all in the bucket of its output. The check takes one request and
+a permission (storage.buckets.get) that writing does not need: without the permission nothing is reported.
 """
 
 from __future__ import annotations
