@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 def billed(access: Access, call: Callable[..., Result]) -> Callable[..., Result]:
-    """The same call for `beam.Map` and `beam.FlatMap`, with its type hints; the project is set before each."""
+    """The same call for `beam.Map` and `beam.FlatMap`; the project is set before each."""
 
     @wraps(call)
     def with_project(*args: Any, **kwargs: Any) -> Result:

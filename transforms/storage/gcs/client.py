@@ -2,6 +2,9 @@
 
 Retried for up to 60 s with growing pauses: 408, 429, 5xx and broken connections (what the library itself takes for
 transient). With STORAGE_EMULATOR_HOST the client goes there, without credentials and without looking for any.
+
+These names of libraries are private, and setup.py caps google-cloud-storage for their sake: its `retry._should_retry`, `Client._http`
+and `Client._bucket_metadata_cache`; google-auth's `AuthorizedSession._auth_request`; urllib3's `_get_conn` and `_put_conn` of a pool.
 """
 
 from __future__ import annotations
