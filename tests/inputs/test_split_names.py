@@ -225,3 +225,15 @@ def test_names_decide_on_cloud_storage(run: Run, bucket: str) -> None:
         store.create(f"{bucket}/pictures/{name}", jpeg())
     found = run(f"{bucket}/pictures/", "--prompt", "x", "--verify", "none", output="pictures")
     assert found["manifest.json"]["splits"] == {"train": 1, "validation": 1, "test": 1}
+
+
+def test_a_replayed_row_keeps_its_split(run: Run, tmp_path: Path) -> None:
+    pictures(tmp_path / "in", "train/1.jpg", "val/2.jpg", "test/3.jpg")
+    for name in ("val/4.jpg", "test/5.jpg"):
+        put(tmp_path / "in" / name, b"no picture")
+    flags = ("--prompt", "x", "--answer", "y", "--max_rejected_fraction", "1")
+    first = run(tmp_path / "in", *flags)
+    assert [one["split"] for one in rejections(first)] == ["test", "validation"]
+    pictures(tmp_path / "in", "val/4.jpg", "test/5.jpg")
+    replayed = run(tmp_path / "out/rejected.jsonl", *flags, "--allow_prefix", str(tmp_path), output="replayed")
+    assert placed(replayed) == {"validation": {"val/4.jpg"}, "test": {"test/5.jpg"}}

@@ -115,7 +115,7 @@ class Example:
     tokens: Sequence[int] = ()  # estimated, of each piece
     text_bytes: int = -1  # of the texts of `contents`, in UTF-8; -1: not counted, or a part holds more
     base: str = ""  # folder that relative image paths are resolved against
-    split: str = ""
+    split: str = ""  # before it is assigned: that of a replayed row
     pieces: Sequence[list[dict[str, Any]]] = ()  # contents of each piece, one if it was not split
 
 
@@ -200,6 +200,7 @@ class Rejection:
     detail: str
     image: str = ""
     base: str = ""
+    split: str = ""  # that names of its folders and files decided, which a replay cannot see
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ def rejected_line(rejection: Rejection, format: str = "gemini") -> bytes:
         "base": rejection.base,
         "format": row.format if isinstance(row, Record) else format,
     }
+    if rejection.split:
+        body["split"] = rejection.split
     if isinstance(row, Record) and not row.raw:
         return jsonl.dumps(body | {"row": row.columns}) + b"\n"
     try:

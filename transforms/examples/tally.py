@@ -21,7 +21,9 @@ from transforms.examples.tokens import estimate_tokens
 def reject(opened: OpenBlock, example: Example, error: RowError, stage: str = "") -> None:
     """Put an example aside: none of its images is used any more."""
     stage = stage or REASONS[error.reason].stage
-    opened.rejections.append(Rejection(example.row, stage, error.reason, error.detail, error.image, example.base))
+    opened.rejections.append(
+        Rejection(example.row, stage, error.reason, error.detail, error.image, example.base, example.split)
+    )
     for source in example.sources:
         note_fate(opened, source, "unused")
 
@@ -121,6 +123,10 @@ def assign_splits(
     opened: OpenBlock, splits: Splits, seed: bytes, split_by: str, split_column: str, names: SplitNames = NO_NAMES
 ) -> OpenBlock:
     """Give every example its split: by a column's word, by names of folders and files, else by the hash of its id or group."""
+    if names:
+        for rejection in opened.rejections:
+            split, _ = names.of_row(rejection.row.source, rejection.image)
+            rejection.split = split if split != "train" or names.validation else ""
     kept = []
     for example in opened.examples:
         number = example.id
@@ -137,6 +143,8 @@ def assign_splits(
         by_hash = splits.assign(number)
         if names:
             named = _split_by_names(opened, example, names, by_hash)
+        elif not (split_by or split_column):
+            named = example.split
         example.split = named or by_hash
         kept.append(example)
     opened.examples = kept

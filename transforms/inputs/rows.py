@@ -18,6 +18,7 @@ from transforms.core.records import FORMATS, Example, OpenBlock, Record, Rejecti
 from transforms.examples.gemini_rules import parse_example
 from transforms.examples.recipe import Recipe
 from transforms.examples.rejected_rows import REJECTED, folder_of
+from transforms.examples.splits import NAMES as SPLITS
 from transforms.examples.splits import rank
 from transforms.inputs.automl import is_automl_object, object_columns
 
@@ -129,9 +130,13 @@ def example_of(row: Row, *, seed: bytes, check_types: Collection[str] | None, re
     parsed = jsonl.loads_canonical(row.raw)
     if "tuneset" not in parsed[0]:
         return parse_example(row, seed=seed, check_types=check_types, parsed=parsed)
+    split = parsed[0].get("split")
     row, base = unwrap(row)
     if not isinstance(row, Record):
-        return parse_example(row, seed=seed, check_types=check_types, base=base)
-    if recipe is None:
+        example = parse_example(row, seed=seed, check_types=check_types, base=base)
+    elif recipe is None:
         raise RowError("other_format", f"the row is of a {row.format}: replay it with its --prompt and --answer")
-    return recipe.example(row, base, seed=seed, check_types=check_types)
+    else:
+        example = recipe.example(row, base, seed=seed, check_types=check_types)
+    example.split = split if isinstance(split, str) and split in SPLITS else ""
+    return example
