@@ -14,6 +14,7 @@ from beam_jobs.option_values import shown
 from beam_jobs.options import OPTIONS, OptionError, parser
 from transforms.core.limits import PROFILES, Profile
 from transforms.core.records import Input
+from transforms.core.warning_codes import Notice
 from transforms.examples.prompt_templates import TemplateError, parse_template
 from transforms.examples.recipe import Recipe
 from transforms.examples.splits import Splits, parse_splits
@@ -81,6 +82,7 @@ class Settings:
     verbose: bool
     beam: tuple[str, ...] = field(default=())  # what follows is Beam's
     left_out: tuple[str, ...] = field(default=())  # folders that were found below inputs, and are none
+    notices: tuple[Notice, ...] = field(default=())  # what looking at the inputs found
     inputs: tuple[Input, ...] = field(default=())  # what `input` names, once it was looked at
     asked: Mapping[str, Any] = field(default_factory=dict)  # `as_asked()` of the settings that were given
 

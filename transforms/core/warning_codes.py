@@ -38,6 +38,11 @@ _TABLE = (
     ("images_rotated_tag", "reference", "to images with an EXIF rotation tag", "--upright rewrites them upright."),
     ("validation_unused", "line", "beyond --max_validation, in validation-unused.jsonl", ""),
     ("not_verified", "", "no image was looked at", "Leave --verify none out to look at them."),
+    # what a look before the work found
+    ("images_without_metadata", "", "images lie in folders without a metadata file, and templates name columns: they are left out",
+     "Give them a row in a metadata file."),
+    ("metadata_not_sought", "", "there are too many folders to look for metadata files in all of them",
+     "One metadata file in the folder that is given may name all images."),
     # names that were listed and not read
     ("left_out_system", "file", "of a system's own left out", ""),
     ("left_out_hidden", "hidden file", "left out", ""),

@@ -40,6 +40,8 @@ class BlockKeys:
             digest.update(f"\n{block.format} {e.generation} {e.start} {e.end} {block.raw is not None} ".encode())
             digest.update(os.fsencode(e.uri))
         digest.update(block.base.encode())
+        for folder in block.nearer:
+            digest.update(f"\n{folder}".encode())
         return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from transforms.core.records import Input
+from transforms.core.warning_codes import Notice
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.recipe import Recipe
 from transforms.inputs.csv_dialect import DELIMITERS, Wanted
@@ -34,6 +35,7 @@ class InputOptions:
     split_by: str
     split_column: str
     upright: bool
+    notices: tuple[Notice, ...] = ()  # what looking at the inputs found
     left_out: tuple[str, ...] = ()  # folders below an input that Tuneset wrote
     inputs: tuple[Input, ...] = ()  # what `input` names, once it was looked at
 
