@@ -20,6 +20,7 @@ from transforms.inputs.detect import detect
 from transforms.inputs.left_out import REWRITTEN, find_left_out, said_of_left_out
 from transforms.inputs.options import InputError
 from transforms.inputs.patterns import absolute, matches, static_folder
+from transforms.inputs.survey import survey
 from transforms.storage.api import is_local
 from transforms.storage.gcs.bucket_check import look_at_bucket
 
@@ -108,6 +109,7 @@ def look_at_inputs(settings: Settings) -> tuple[Settings, list[str]]:
     try:
         options, warnings = find_left_out(settings.of_inputs)
         options, said = detect(options)
+        options = dataclasses.replace(options, notices=(*options.notices, *survey(options)))
     except InputError as error:
         raise OptionError(str(error)) from None
     told_by_files = ("image_column", "split_column", "upright", "left_out", "inputs", "notices")

@@ -15,6 +15,7 @@ from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent, Input
 from transforms.core.warning_codes import Notice
+from transforms.examples.prompt_templates import is_path, parse_template
 from transforms.examples.splits import split_word
 from transforms.inputs.automl import COLUMNS, has_box, is_automl_object, is_automl_row
 from transforms.inputs.csv_dialect import (
@@ -33,7 +34,7 @@ from transforms.inputs.left_out import in_words, left_out_of
 from transforms.inputs.metadata_files import find_metadata, is_metadata
 from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.parquet.blocks import used_columns
-from transforms.inputs.parquet.files import footer_of
+from transforms.inputs.parquet.files import Footer, footer_of
 from transforms.inputs.parquet.schema import holds_bytes
 from transforms.inputs.patterns import first_files, first_image, is_folder, list_pattern, rows_on_top, static_folder
 from transforms.storage import store_for
@@ -318,6 +319,8 @@ class Look:
                 options = replace(options, image_column=(named,))
             assert options.recipe
             check_columns(names, options.recipe.columns, "the columns are")
+            if kind_of(uri, self._head) == "parquet":
+                check_folders_of_bytes(footer_of(self._extent), options)
         except RowError as error:
             raise InputError(f"{uri}: {error.detail}") from None
         self.said += f"; images in {shown(options.image_column)} (--image_column)"
@@ -350,6 +353,22 @@ class Look:
             f"(--header), {dialect.encoding} (--encoding)"
         )
         return list(dialect.names), dict(zip(dialect.names, rows[0] if rows else ()))
+
+
+def check_folders_of_bytes(footer: Footer, options: InputOptions) -> None:
+    """Raises RowError (missing_column) where a template asks for the path of images that stand in the file itself."""
+    bulky = footer.bulky(footer.schema.names, options.image_column)
+    if all(footer.only_names(column) for column in bulky):
+        return
+    others = [name for name in footer.schema.names if name not in options.image_column]
+    for option in ("prompt", "answer", "system"):
+        template = parse_template(getattr(options, option))
+        if asked := next((name for name in template.names if is_path(name) and name not in others), ""):
+            raise RowError(
+                "missing_column",
+                f"--{option} asks for {{{asked}}}, but the images stand in the file itself, and have no folder: name a column, "
+                f"as --{option} '{{{others[-1] if others else 'label'}}}'; the columns are {shown(footer.schema.names)}",
+            )
 
 
 # Formats whose files a folder gives when it is read in one.
