@@ -20,7 +20,7 @@ from transforms.inputs.detect import detect
 from transforms.inputs.left_out import REWRITTEN, find_left_out, said_of_left_out
 from transforms.inputs.options import InputError
 from transforms.inputs.patterns import absolute, matches, static_folder
-from transforms.inputs.survey import survey
+from transforms.inputs.survey.checks import survey
 from transforms.storage.api import is_local
 from transforms.storage.gcs.bucket_check import look_at_bucket
 

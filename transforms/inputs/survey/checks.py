@@ -14,7 +14,7 @@ from transforms.core.warning_codes import Notice
 from transforms.examples.prompt_templates import Template, is_path, parse_template
 from transforms.inputs.csv_dialect import is_image_name
 from transforms.inputs.options import InputOptions
-from transforms.inputs.survey_sample import Sample, SampleRow, sample_of
+from transforms.inputs.survey.sample import Sample, SampleRow, sample_of
 
 _FEW = 3  # answers, of which fewer may be equal by chance
 _FOLDER_ANSWER = parse_template("{path.parent}")
@@ -74,8 +74,8 @@ def is_technical(name: str) -> bool:
     [False, False, False, False, False, False]
     """
     lower = name.strip().lower()
-    words = re.split(r"[-_. ]+", re.sub(r"\d+$", "", lower))
-    if lower in _TECHNICAL or all(word in _TECHNICAL for word in words if word) or _PART_WORDS.fullmatch(lower):
+    words = [word for word in re.split(r"[-_. ]+", re.sub(r"\d+$", "", lower)) if word]
+    if lower in _TECHNICAL or (words and all(word in _TECHNICAL for word in words)) or _PART_WORDS.fullmatch(lower):
         return True
     return bool(_DATE.fullmatch(lower) or _HASH.fullmatch(lower)) or is_image_name(lower)
 
