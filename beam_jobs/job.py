@@ -176,6 +176,7 @@ class Plan:
             "resumed": self.claim.resumed,
             "started": time.time(),
             "left_out": left_out,
+            "warnings": [notice.as_json() for notice in self.settings.notices],
             "asked": self.settings.asked,
         }
 

@@ -15,10 +15,12 @@ from apache_beam.runners.runner import create_runner
 from beam_jobs.options import OPTIONS, OptionError
 from beam_jobs.settings import Settings
 from transforms.core.places import inside, is_text
+from transforms.core.warning_codes import as_lines
 from transforms.inputs.detect import detect
 from transforms.inputs.left_out import REWRITTEN, find_left_out, said_of_left_out
 from transforms.inputs.options import InputError
 from transforms.inputs.patterns import absolute, matches, static_folder
+from transforms.inputs.survey.checks import survey
 from transforms.storage import abilities
 from transforms.storage.gcs.bucket_check import look_at_bucket
 
@@ -107,11 +109,12 @@ def look_at_inputs(settings: Settings) -> tuple[Settings, list[str]]:
     try:
         options, warnings = find_left_out(settings.of_inputs)
         options, said = detect(options)
+        options = dataclasses.replace(options, notices=(*options.notices, *survey(options)))
     except InputError as error:
         raise OptionError(str(error)) from None
-    told_by_files = ("image_column", "split_column", "upright", "left_out", "inputs", "names_of_splits")
+    told_by_files = ("image_column", "split_column", "upright", "left_out", "inputs", "names_of_splits", "notices")
     settings = dataclasses.replace(settings, **{name: getattr(options, name) for name in told_by_files})
-    return settings, said + said_of_left_out(options) + warnings
+    return settings, said + said_of_left_out(options) + warnings + as_lines(options.notices)
 
 
 def check_folders(settings: Settings, remote: bool) -> None:

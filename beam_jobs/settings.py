@@ -13,6 +13,7 @@ from beam_jobs.command_parser import prepare_parser
 from beam_jobs.options import OPTIONS, OptionError, Options
 from transforms.core.limits import PROFILES, Profile
 from transforms.core.records import Input
+from transforms.core.warning_codes import Notice
 from transforms.examples.recipe import Recipe
 from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits, parse_splits
@@ -27,6 +28,7 @@ class Settings(Options):
 
     beam: tuple[str, ...] = field(default=())  # what follows is Beam's
     left_out: tuple[str, ...] = field(default=())  # folders that were found below inputs, and are none
+    notices: tuple[Notice, ...] = field(default=())  # what looking at the inputs found
     inputs: tuple[Input, ...] = field(default=())  # what `input` names, once it was looked at
     names_of_splits: SplitNames = NO_NAMES  # that decide, once inputs were looked at
     asked: Mapping[str, Any] = field(default_factory=dict)  # `as_asked()` of the settings that were given

@@ -96,6 +96,7 @@ _TABLE = (
      "`--verify none` looks at no file."),
     ("image_in_model_turn", "rules", "yours", "Images stand in user turns only."),
     ("no_image", "rules", "yours", "The row of a table names no image in any --image_column."),
+    ("nearer_metadata", "rules", "yours", "A metadata file nearer to the image speaks for it, not this row: remove one of the two."),
     ("bad_image_value", "rules", "yours", "A column of images holds neither paths nor URIs."),
     ("bad_box", "rules", "yours", "A box of AutoML's object detection is not four numbers from 0 to 1 with a label."),
     ("empty_answer", "rules", "yours", "The --answer is blank for this row: there is nothing to learn."),

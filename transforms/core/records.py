@@ -34,6 +34,9 @@ class Input:
     format: str = "gemini"
     base: str = ""  # folder that its images' paths are told from; "": that of the file a row stands in
     left_out: tuple[str, ...] = ()  # folders below it that are not read
+    nearer: tuple[
+        str, ...
+    ] = ()  # of a metadata file: folders below its own with one of theirs, which speaks for their images
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Block:
     dialect: Dialect | None = None  # of a table's range; None: whole files, each of which tells its own
     base: str = ""  # as its input's
     folder: str = ""  # below which its parts and its receipt are put; "": the job's output folder
+    nearer: tuple[str, ...] = ()  # as its input's
 
 
 @dataclass(slots=True)

@@ -42,6 +42,18 @@ _TABLE = (
     ("images_rotated_tag", "reference", "to images with an EXIF rotation tag", "--upright rewrites them upright."),
     ("validation_unused", "line", "beyond --max_validation, in validation-unused.jsonl", ""),
     ("not_verified", "", "no image was looked at", "Leave --verify none out to look at them."),
+    # what a look before the work found
+    ("images_without_metadata", "", "images lie in folders without a metadata file, and templates name columns: they are left out",
+     "Give them a row in a metadata file."),
+    ("answers_equal", "", "all answers that were looked at are equal", "--answer takes a column in braces, or '{path.1}'."),
+    ("answers_technical", "", "answers are names of folders that say no class",
+     "Another folder of the path may be the class: --answer '{path.1}', '{path.2}', ..."),
+    ("template_literal", "", "a template without a place equals a column", "Braces make it a place."),
+    ("images_unused", "", "a column holds images, and no option names it", "--image_column takes several columns."),
+    ("tables_unread", "table", "beside the images that nothing reads",
+     "Name the file as --input; metadata.csv is the name of a table that is found."),
+    ("metadata_not_sought", "", "there are too many folders to look for metadata files in all of them",
+     "One metadata file in the folder that is given may name all images."),
     # names that were listed and not read
     ("left_out_system", "file", "of a system's own left out", ""),
     ("left_out_hidden", "hidden file", "left out", ""),

@@ -48,6 +48,8 @@ class BlockKeys:
                 # A sibling that names another split may arrive, and then what was committed before holds no more.
                 digest.update(b"\nsplit " + os.fsencode(decider))
         digest.update(block.base.encode())
+        for folder in block.nearer:
+            digest.update(f"\n{folder}".encode())
         return digest.hexdigest()
 
 

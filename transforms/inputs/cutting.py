@@ -66,7 +66,7 @@ class Cutter:
         else:
             for block in pack_files(index, files, self.block_bytes, input.format):
                 tally.counters["files_taken"] += len(block.extents)
-                yield replace(block, base=input.base) if input.base else block
+                yield replace(block, base=input.base, nearer=input.nearer) if input.base else block
 
     def cut(self, block: Block) -> Iterator[Block]:
         """A whole file -> the blocks of its ranges; a pack of small files as it is."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent, Input
+from transforms.core.warning_codes import Notice
+from transforms.examples.prompt_templates import is_path, parse_template
 from transforms.inputs.automl import COLUMNS, has_box, is_automl_object, is_automl_row
 from transforms.inputs.csv_dialect import (
     Wanted,
@@ -30,18 +32,29 @@ from transforms.inputs.csv_dialect import (
 )
 from transforms.inputs.cutting import SUFFIXES, head_of
 from transforms.inputs.left_out import in_words, left_out_of
+from transforms.inputs.metadata_files import find_metadata, is_metadata
 from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.parquet.blocks import used_columns
-from transforms.inputs.parquet.files import footer_of
+from transforms.inputs.parquet.files import Footer, footer_of
 from transforms.inputs.parquet.schema import holds_bytes
-from transforms.inputs.patterns import first_files, is_dataset, is_folder, list_pattern, static_folder
-from transforms.inputs.split_survey import split_folders_of, survey_splits
-from transforms.storage import abilities, exists
+from transforms.inputs.patterns import (
+    first_files,
+    first_image,
+    is_dataset,
+    is_folder,
+    list_pattern,
+    rows_on_top,
+    static_folder,
+)
+from transforms.inputs.split_survey import survey_splits
+from transforms.storage import abilities
 from transforms.storage.api import NotFound, Stat
 
 _TEMPLATES = ("prompt", "answer", "system", "image_column")
 _IMAGE = "bytes.png"  # stands for the bytes of an image
 _LOOKED_AT = 100  # lines of JSON
+_LOOKED_FOR_IMAGES = 1000  # names, to find an image that no metadata file stands above
+_SAID = 5  # metadata files of a folder that are told
 _MANY = 10_000  # files of a folder of images, among which no dataset was found
 
 
@@ -72,10 +85,14 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
         )
     for look in looks:
         options = look.fill(options)
-    options = replace(options, inputs=tuple(look.input for look in looks))
+    notices = tuple(notice for look in looks for notice in look.notices)
+    options = replace(options, inputs=tuple(look.input for look in looks), notices=(*options.notices, *notices))
     if all(look.format == "gemini" for look in looks):
         return options, split + unknown_columns(options, looks)
-    return options, [look.said for look in looks] + split + unknown_columns(options, looks)
+    told = [look.said for look in looks if not look.quiet]
+    if len(told) < len(looks):
+        told.append(f"and {len(looks) - len(told):,} more metadata files")
+    return options, told + split + unknown_columns(options, looks)
 
 
 def unknown_columns(options: InputOptions, looks: list[Look]) -> list[str]:
@@ -90,20 +107,32 @@ def unknown_columns(options: InputOptions, looks: list[Look]) -> list[str]:
 
 
 def look_at(pattern: str, options: InputOptions) -> list[Look]:
-    """An input as what it is; a folder of images with metadata beside them is the tables that these are."""
+    """An input as what it is; a folder of images with metadata files is the tables that these are, and the images beside them."""
     look = Look(pattern, options)
     if look.format != "folder" or not is_folder(pattern):
         return [look]
-    folders = [look.base, *split_folders_of(look.base, options)]
-    tables = [Look(uri, replace(options, input_format="table")) for uri in metadata_files(folders)]
+    metadata = find_metadata(look.base, (*look.left_out, options.output))
+    if not metadata.whole:
+        look.notices.append(Notice("metadata_not_sought", example=pattern))
+    if not metadata.uris:
+        return [look]
+
+    tables = [Look(uri, replace(options, input_format="table")) for uri in metadata.uris]
     for table in tables:
-        table.base = look.base
-    return tables or [look]
-
-
-def metadata_files(folders: Iterable[str]) -> list[str]:
-    """Hugging Face's convention: metadata.csv or .jsonl in a folder of images, or in each of its folders of a split."""
-    return [uri for folder in folders for kind in ("csv", "jsonl") if exists(uri := f"{folder}/metadata.{kind}")]
+        table.base, table.nearer = look.base, metadata.nearer(table.pattern)
+    for table in tables[_SAID:]:
+        table.quiet = True
+    tables[0].notices = look.notices
+    look.left_out += metadata.folders
+    image = first_image(pattern, (*look.left_out, options.output), _LOOKED_FOR_IMAGES)
+    if not image:
+        return tables
+    columns = set(options.recipe.columns if options.recipe else ()) - set(options.image_column)
+    if columns <= {"image", "sidecar"}:
+        look.beside_tables = True
+        return [*tables, look]
+    look.notices.append(Notice("images_without_metadata", example=image))
+    return tables
 
 
 class Look:
@@ -112,7 +141,11 @@ class Look:
     def __init__(self, pattern: str, options: InputOptions) -> None:
         self.pattern, self.replay, self.base = pattern, False, ""
         self._passed_over: list[str] = []
-        self._left_out = left_out_of(pattern, options.left_out)
+        self.left_out = left_out_of(pattern, options.left_out)
+        self.nearer: tuple[str, ...] = ()
+        self.notices: list[Notice] = []
+        self.quiet = False  # one of many, of which the first are told
+        self.beside_tables = False  # images that no metadata file speaks for: what templates ask for was looked at
         self._templates = bool(options.prompt or options.answer or options.image_column)
         named, file = self._first(options)
         self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
@@ -129,7 +162,7 @@ class Look:
 
     @property
     def input(self) -> Input:
-        return Input(self.pattern, self.format, self.base, self._left_out)
+        return Input(self.pattern, self.format, self.base, self.left_out, self.nearer)
 
     def _first(self, options: InputOptions) -> tuple[str, Stat]:
         """The format, as far as names tell it, and the first file of it."""
@@ -139,11 +172,14 @@ class Look:
         def enough(found: dict[str, Stat], number: int) -> bool:
             if named != "auto":
                 return bool(found) if not folder else any(name in found for name in _GIVEN_BY[named])
-            rows = any(name in found and not _is_metadata(found[name].uri) for name in lines)
+            rows = any(name in found and not is_metadata(found[name].uri) for name in lines)
             return not folder or rows or ("folder" in found and number > _MANY)
 
         try:
-            found = first_files(self.pattern, (*self._left_out, options.output), enough)
+            wanted = lines if named == "auto" else _GIVEN_BY[named]
+            found = rows_on_top(self.pattern) if folder and named != "folder" else {}
+            if not any(name in found for name in wanted):
+                found = first_files(self.pattern, (*self.left_out, options.output), enough)
         except NotFound:
             found = {}
         if named != "auto":
@@ -152,7 +188,7 @@ class Look:
             if file:
                 return named, file
         elif found:
-            if "folder" in found and all(_is_metadata(f.uri) for name, f in found.items() if name != "folder"):
+            if "folder" in found and all(is_metadata(f.uri) for name, f in found.items() if name != "folder"):
                 return "folder", found["folder"]
             name = next((name for name in found if name in ("gemini", "table")), next(iter(found)))
             return ("folder" if name == "folder" else "auto"), found[name]
@@ -161,8 +197,8 @@ class Look:
     def _nothing(self, named: str, options: InputOptions) -> str:
         """What is said of an input without a file to read."""
         start, hint = f"--input {self.pattern} finds no file to read", ""
-        if self._left_out:
-            hint = f"; left out what Tuneset wrote: {in_words(self._left_out)}"
+        if self.left_out:
+            hint = f"; left out what Tuneset wrote: {in_words(self.left_out)}"
         elif abilities(self.pattern).has_paths:
             if static_folder(self.pattern) != os.path.dirname(self.pattern) or os.path.exists(self.pattern):
                 other = next(list_pattern(self.pattern, without=(options.output,)), None)
@@ -249,7 +285,8 @@ class Look:
             self.said += "" if options.answer else f"; answers are --answer '{answer}'"
         if self.format == "folder":
             has = "an image of a folder has path, sidecar and"
-            self._check_recipe(options, "images", ("image", "sidecar"), has)
+            if not self.beside_tables:
+                self._check_recipe(options, "images", ("image", "sidecar"), has)
             self.said += "" if options.answer else "; answers are the names of their folders (--answer '{path.parent}')"
         return options
 
@@ -261,7 +298,7 @@ class Look:
             return False
         self._passed_over.append(uri)
         self.said = f"{uri}: a test without the column of the answer, left out"
-        for file in islice(list_pattern(self.pattern, without=(*self._left_out, options.output)), _MANY):
+        for file in islice(list_pattern(self.pattern, without=(*self.left_out, options.output)), _MANY):
             if is_dataset(file.uri, "table") and options.names_of_splits.of_file(file.uri) != "test":
                 self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
                 self._head = head_of(self._extent)
@@ -288,9 +325,12 @@ class Look:
                         "--prompt 'What is this?' --answer '{" + (names[-1] if names else "label") + "}'"
                     )
             if not options.image_column:
-                options = replace(options, image_column=(image_column_of(names, values),))
+                named = "file_name" if self.base and "file_name" in names else image_column_of(names, values)
+                options = replace(options, image_column=(named,))
             assert options.recipe
             check_columns(names, options.recipe.columns, "the columns are")
+            if kind_of(uri, self._head) == "parquet":
+                check_folders_of_bytes(footer_of(self._extent), options)
         except RowError as error:
             raise InputError(f"{uri}: {error.detail}") from None
         self.said += f"; images in {shown(options.image_column)} (--image_column)"
@@ -325,9 +365,21 @@ class Look:
         return list(dialect.names), dict(zip(dialect.names, rows[0] if rows else ()))
 
 
+def check_folders_of_bytes(footer: Footer, options: InputOptions) -> None:
+    """Raises RowError (missing_column) where a template asks for the path of images that stand in the file itself."""
+    bulky = footer.bulky(footer.schema.names, options.image_column)
+    if all(footer.only_names(column) for column in bulky):
+        return
+    others = [name for name in footer.schema.names if name not in options.image_column]
+    for option in ("prompt", "answer", "system"):
+        template = parse_template(getattr(options, option))
+        if asked := next((name for name in template.names if is_path(name) and name not in others), ""):
+            raise RowError(
+                "missing_column",
+                f"--{option} asks for {{{asked}}}, but the images stand in the file itself, and have no folder: name a column, "
+                f"as --{option} '{{{others[-1] if others else 'label'}}}'; the columns are {shown(footer.schema.names)}",
+            )
+
+
 # Formats whose files a folder gives when it is read in one.
 _GIVEN_BY = {"gemini": ("gemini",), "automl": ("gemini", "table"), "table": ("gemini", "table"), "folder": ("folder",)}
-
-
-def _is_metadata(uri: str) -> bool:
-    return uri.rpartition("/")[2] in ("metadata.csv", "metadata.jsonl")

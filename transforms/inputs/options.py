@@ -7,6 +7,7 @@ from functools import cached_property
 
 from transforms.core.reasons import WrongRequest
 from transforms.core.records import Input
+from transforms.core.warning_codes import Notice
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.recipe import Recipe
 from transforms.examples.split_names import NO_NAMES, SplitNames
@@ -37,6 +38,7 @@ class InputOptions:
     split_column: str
     split_names: str
     upright: bool
+    notices: tuple[Notice, ...] = ()  # what looking at the inputs found
     left_out: tuple[str, ...] = ()  # folders below an input that Tuneset wrote
     inputs: tuple[Input, ...] = ()  # what `input` names, once it was looked at
     names_of_splits: SplitNames = NO_NAMES  # that decide, once inputs were looked at

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
 
 from transforms.core.places import inside
 from transforms.core.records import Input
 from transforms.inputs.cutting import SUFFIXES
+from transforms.inputs.metadata_files import is_metadata
 from transforms.inputs.name_kinds import LINK, unread_place
 from transforms.storage import abilities, store_for
 from transforms.storage.api import Stat, join_uri
 from transforms.storage.globs import compiled
 from transforms.storage.local_walk import below, globbed
 
+_TOP_NAMES = 20_000  # of an object store's folder, a thousand a request
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -127,6 +131,34 @@ def first_files(
         if enough(found, number):
             break
     return found
+
+
+def rows_on_top(folder: str) -> dict[str, Stat]:
+    """The first file of rows of each format directly in a folder, whatever images sort before it; metadata files do not count."""
+    root, names = folder.rstrip("/"), list[str]()
+    rows: dict[str, Stat] = {}
+    files: Iterable[Stat]
+    if abilities(folder).has_paths:
+        with contextlib.suppress(OSError):  # a listing of all names says what is wrong with the folder
+            names = [f"{root}/{name}" for name in sorted(os.listdir(folder), key=os.fsencode)]
+        wanted = (name for name in names if is_dataset(name, "table") and os.path.isfile(name))
+        files = (store_for(folder).stat(name) for name in wanted)
+    else:
+        files = islice(store_for(folder).list(root, deep=False), _TOP_NAMES)
+    for file in files:
+        if (
+            is_dataset(file.uri, "table")
+            and not is_metadata(file.uri)
+            and not unread_place(file.uri[len(root) :].lstrip("/"))
+        ):
+            rows.setdefault("gemini" if is_dataset(file.uri) else "table", file)
+    return rows
+
+
+def first_image(pattern: str, without: Collection[str], most: int) -> str:
+    """The first image that a folder gives, among some names; "" if there is none."""
+    names = islice(list_pattern(pattern, without=without), most)
+    return next((file.uri for file in names if is_dataset(file.uri, "folder")), "")
 
 
 def absolute(pattern: str) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Collection
 from typing import Any
 
 from transforms.core import jsonl
-from transforms.core.reasons import REASONS, RowError
+from transforms.core.places import FolderSet
+from transforms.core.reasons import REASONS, ImageError, RowError
 from transforms.core.records import FORMATS, Example, OpenBlock, Record, Rejection, Row
 from transforms.examples.gemini_rules import parse_example
 from transforms.examples.recipe import Recipe
@@ -21,6 +22,7 @@ from transforms.examples.rejected_rows import REJECTED, folder_of
 from transforms.examples.splits import NAMES as SPLITS
 from transforms.examples.splits import rank
 from transforms.inputs.automl import is_automl_object, object_columns
+from transforms.storage.places import normalise
 
 
 def record_of(row: Row, format: str, obj: dict[str, Any] | None = None) -> Record:
@@ -98,6 +100,8 @@ def build_examples(
                     row = recipe.rebased(row, folder_of(row.source), moved_to)
                 base = row.base or folder_of(row.source)
                 example = recipe.example(row, base, seed=seed, check_types=check_types)
+                if opened.block.nearer:
+                    check_nearest(example, base, opened.block.nearer)
         except RowError as error:
             base = getattr(row, "base", "") or folder_of(row.source)
             with contextlib.suppress(RowError):
@@ -115,6 +119,15 @@ def build_examples(
     counters["images_seen"] += images
     opened.rows = []
     return opened
+
+
+def check_nearest(example: Example, base: str, nearer: Collection[str]) -> None:
+    """Raises RowError (nearer_metadata) for an image in a folder whose own metadata file speaks for it."""
+    folders = FolderSet(nearer)
+    for image in example.images:
+        with contextlib.suppress(ImageError):  # told when images are looked at
+            if folder := folders.holding(normalise(image["fileUri"], base)):
+                raise RowError("nearer_metadata", f"{folder} has a metadata file of its own", image["fileUri"])
 
 
 def example_of(row: Row, *, seed: bytes, check_types: Collection[str] | None, recipe: Recipe | None = None) -> Example:

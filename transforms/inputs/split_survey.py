@@ -86,12 +86,6 @@ def survey_splits(options: InputOptions, rows: bool) -> tuple[SplitNames, list[s
     return _decided(tuple(levels), deciding, every, lines)
 
 
-def split_folders_of(folder: str, options: InputOptions) -> list[str]:
-    """Folders directly below one whose names speak of a split, but for what Tuneset wrote."""
-    children, _ = _children(folder, _REQUESTS, (options.output, *options.left_out))
-    return [child for child in children if split_of_name(posixpath.basename(child))]
-
-
 def _decided(
     levels: tuple[Level, ...], files: Iterable[str], names: Iterable[str], lines: list[str]
 ) -> tuple[SplitNames, list[str]]:

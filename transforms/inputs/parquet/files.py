@@ -117,6 +117,17 @@ class Footer:
         wanted = set(images)
         return frozenset(name for name in columns if name in wanted and holds_bytes(self.schema.field(name).type))
 
+    def only_names(self, column: str) -> bool:
+        """Whether a column of images holds no bytes in any row, by what the footer counts."""
+        numbers = [
+            leaf.index for leaf in self._leaves if leaf.path.startswith(f"{column}.") and leaf.path.endswith("bytes")
+        ]
+        groups = range(self.metadata.num_row_groups)
+        chunks = [self.metadata.row_group(group).column(number) for group in groups for number in numbers]
+        return bool(numbers) and all(
+            chunk.statistics is not None and chunk.statistics.null_count == chunk.num_values for chunk in chunks
+        )
+
     def dictionaries(self, groups: Iterable[int], columns: Sequence[str]) -> list[str]:
         """Columns of texts that some of the row groups hold by a dictionary. Of nested ones Arrow cannot keep it."""
         leaves = [leaf for leaf in self.leaves(columns) if leaf.texts and leaf.path in columns]

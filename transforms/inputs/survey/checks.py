@@ -1,0 +1,142 @@
+"""A look before the work: the first rows of every input, as they would be answered -> Notices of what looks wrong.
+
+It never ends a job. CHECKS is the list of what is looked for: a check takes a sample of an input and the options, and gives Notices.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from transforms.core.media_types import IMAGE_TYPES
+from transforms.core.warning_codes import Notice
+from transforms.examples.prompt_templates import Template, is_path, parse_template
+from transforms.inputs.csv_dialect import is_image_name
+from transforms.inputs.options import InputOptions
+from transforms.inputs.survey.sample import Sample, SampleRow, sample_of
+
+_FEW = 3  # answers, of which fewer may be equal by chance
+_FOLDER_ANSWER = parse_template("{path.parent}")
+_TECHNICAL = frozenset(
+    (
+        "images", "image", "imgs", "img", "pictures", "picture", "pics", "photos", "photo", "frames", "crops", "thumbs", "thumbnails",
+        "data", "dataset", "datasets", "files", "raw", "original", "originals", "input", "inputs", "output", "source", "samples",
+        "labels", "annotations", "export", "exports", "download", "downloads", "upload", "uploads", "media", "assets", "static", "tmp",
+        "temp", "misc", "new folder", "untitled folder", "dcim", "camera", "100apple", "unsorted", "all", "jpegimages",
+        "train", "training", "validation", "validate", "valid", "val", "dev", "test", "testing", "eval", 
+        *IMAGE_TYPES,
+    )
+)  # fmt: skip
+_DATE = re.compile(r"(?:19|20)\d\d(?:[-_. ]?(?:0[1-9]|1[0-2])(?:[-_. ]?(?:0[1-9]|[12]\d|3[01])(?:[-_. T].*)?)?)?")
+_HASH = re.compile(r"[0-9a-f]{2}|(?=[^0-9]*[0-9])[0-9a-f]{8,}|[0-9a-f]{8}-[0-9a-f-]{27}|\d{4,}", re.IGNORECASE)
+_PART_WORDS = re.compile(r"(?:part|shard|batch|chunk|folder|dir|split)[-_ ]?\d*", re.IGNORECASE)
+
+Check = Callable[[Sample, InputOptions], Iterable[Notice]]
+
+
+def survey(options: InputOptions) -> list[Notice]:
+    """What looks wrong about the inputs; `options` know what each of them is."""
+    notices: dict[tuple[str, str], Notice] = {}
+    for input in options.inputs:
+        sample = sample_of(input, options)
+        for notice in (notice for check in CHECKS for notice in check(sample, options)):
+            notices.setdefault((notice.code, notice.detail), notice)
+    return list(notices.values())
+
+
+def equal_answers(sample: Sample, options: InputOptions) -> Iterator[Notice]:
+    answers = _answers(sample, options)
+    if len(answers) >= _FEW and len(set(answers)) == 1:
+        number = len(answers)
+        yield Notice("answers_equal", number, answers[0], f"all {number:,} answers that were looked at are equal")
+
+
+def technical_answers(sample: Sample, options: InputOptions) -> Iterator[Notice]:
+    """Answers told by a path that no person gave to a class."""
+    template = _answer_template(sample, options)
+    if not template or not any(map(is_path, template.names)):
+        return
+    answers = _answers(sample, options)
+    technical = Counter(answer for answer in answers if is_technical(answer))
+    if technical:
+        example, _ = min(technical.items(), key=lambda item: (-item[1], item[0]))
+        said = f"{sum(technical.values()):,} of {len(answers):,} answers that were looked at are names of folders that say no class"
+        yield Notice("answers_technical", sum(technical.values()), example, said)
+
+
+def is_technical(name: str) -> bool:
+    """Whether a folder is called by what it technically is, by a date, a number or a hash, and not by a class.
+
+    >>> [is_technical(name) for name in ("Images", "train2017", "2023-05", "eb", "9f86d081884c", "0001", "IMG_0.jpg", "part-3")]
+    [True, True, True, True, True, True, True, True]
+    >>> [is_technical(name) for name in ("cat", "beef", "facade", "7", "red wine", "trainer")]
+    [False, False, False, False, False, False]
+    """
+    lower = name.strip().lower()
+    words = [word for word in re.split(r"[-_. ]+", re.sub(r"\d+$", "", lower)) if word]
+    if lower in _TECHNICAL or (words and all(word in _TECHNICAL for word in words)) or _PART_WORDS.fullmatch(lower):
+        return True
+    return bool(_DATE.fullmatch(lower) or _HASH.fullmatch(lower)) or is_image_name(lower)
+
+
+def literal_templates(sample: Sample, options: InputOptions) -> Iterator[Notice]:
+    """Templates without a place that are called as a column is."""
+    columns = {name for row in sample.rows for name in row.columns} | {"path", "path.parent", "sidecar"}
+    for option in ("prompt", "answer", "system"):
+        text = getattr(options, option).strip()
+        if text in columns and not parse_template(text).names:
+            said = f"--{option} {text} is that word for every row, and the input has something of this name"
+            yield Notice("template_literal", example=f"--{option} '{{{text}}}'", detail=said)
+
+
+def unused_images(sample: Sample, options: InputOptions) -> Iterator[Notice]:
+    """Columns that hold names of images and that no option names."""
+    if sample.input.format != "table":
+        return
+    used = {name.split(".")[0] for name in options.wanted.columns}
+    for column in dict.fromkeys(name for row in sample.rows for name in row.columns if name not in used):
+        values = [value for row in sample.rows if (value := row.columns.get(column)) not in (None, "", [])]
+        if values and sum(map(_holds_image, values)) * 2 > len(values):
+            yield Notice("images_unused", example=column, detail="a column holds images, and no option names it")
+
+
+def unread_tables(sample: Sample, options: InputOptions) -> Iterator[Notice]:
+    if sample.tables:
+        yield Notice("tables_unread", len(sample.tables), min(sample.tables))
+
+
+CHECKS: tuple[Check, ...] = (equal_answers, technical_answers, literal_templates, unused_images, unread_tables)
+
+
+def _answer_template(sample: Sample, options: InputOptions) -> Template | None:
+    if options.recipe and options.recipe.answer:
+        return options.recipe.answer
+    return _FOLDER_ANSWER if sample.input.format == "folder" else None
+
+
+def _answers(sample: Sample, options: InputOptions) -> list[str]:
+    """What the rows would be answered, as far as no sidecar is asked for."""
+    template = _answer_template(sample, options)
+    if sample.input.format == "gemini":
+        return [answer for row in sample.rows if (answer := _answer_of_gemini(row))]
+    if not template or any(name.split(".")[0] == "sidecar" for name in template.names):
+        return []
+    answers = (template.render(row.columns, row.path) for row in sample.rows)
+    return [answer for answer in answers if answer.strip()]
+
+
+def _answer_of_gemini(row: SampleRow) -> str:
+    """The text that a row of Gemini's ends with; "" if it has none."""
+    contents = row.columns.get("contents")
+    turn = contents[-1] if isinstance(contents, list) and contents else None
+    parts = turn.get("parts") if isinstance(turn, dict) else None
+    part = parts[-1] if isinstance(parts, list) and parts else None
+    text = part.get("text") if isinstance(part, dict) else None
+    return text if isinstance(text, str) else ""
+
+
+def _holds_image(value: object) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(map(_holds_image, value))
+    return is_image_name(value)
