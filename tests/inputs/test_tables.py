@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import laws
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from folders import assert_equal_folders, jpeg, png, put, write_lines
 from hypothesis import given, settings
@@ -517,3 +519,18 @@ def test_many_workers_and_small_blocks_give_the_same_folder(tmp_path: Path) -> N
         assert prepare(["--input", source, "--output", f"{tmp_path}/out", "--overwrite", *ASK, *extra]) == 0
         folders.append(laws.sealed(tmp_path / "out"))
     assert_equal_folders(*folders, same_blocks=False)
+
+
+def test_folders_tell_columns_as_hive_does(run: Run, tmp_path: Path) -> None:
+    put(tmp_path / "i.jpg", jpeg())
+    image = str(tmp_path / "i.jpg")
+    for value in ("cat", "red%20dog", "__HIVE_DEFAULT_PARTITION__"):
+        folder = tmp_path / f"in/label={value}"
+        put(folder / "a.csv", f"image,n\n{image},1\n".encode())
+        write_lines(folder / "b.jsonl", [{"image": image, "n": 2}])
+        pq.write_table(pa.table({"image": [image], "n": [3]}), folder / "part-0.parquet")
+    flags = ("--prompt", "{n}", "--answer", "{label}", "--allow_prefix", str(tmp_path), "--max_rejected_fraction", "1")
+    found = run(tmp_path / "in", *flags, "--splits", "train=1")
+    assert sorted(texts(line) for line in lines(found)) == [[n, label] for n in "123" for label in ("cat", "red dog")]
+    assert [(one["reason"], one["row"]["label"]) for one in rejections(found)] == [("empty_answer", None)] * 3
+    assert len(lines(run(tmp_path / "in/*/*.parquet", *flags, "--splits", "train=1", output="globbed"))) == 2

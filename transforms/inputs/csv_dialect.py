@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
 from transforms.core.records import Dialect
+from transforms.inputs.hive_columns import not_in_folders
 from transforms.storage.uris import ANY_OBJECT
 
 HEAD = 64 << 10  # bytes of a file that detection looks at
@@ -89,10 +90,10 @@ def dialect_of(uri: str, head: bytes, wanted: Wanted, format: str = "table") -> 
     delimiter = wanted.delimiter or _delimiter(uri, head, wanted)
     if format == "automl":  # no header, and rows of any length
         return Dialect("csv", wanted.delimiter or ",", wanted.encoding, header=False)
-    first = rows[0] if rows else []
-    header = wanted.header == "yes" or (wanted.header == "auto" and has_header(rows, wanted.columns))
+    first, columns = rows[0] if rows else [], not_in_folders(uri, wanted.columns)
+    header = wanted.header == "yes" or (wanted.header == "auto" and has_header(rows, columns))
     names = _named(first) if header else [str(i + 1) for i in range(len(first))]
-    check_columns(names, wanted.columns, "the header names" if header else "the file has no header, its columns are")
+    check_columns(names, columns, "the header names" if header else "the file has no header, its columns are")
     if header:
         twice = [name for name in wanted.columns if [cell.strip() for cell in first].count(name) > 1]
         if twice:

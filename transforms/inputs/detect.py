@@ -31,6 +31,7 @@ from transforms.inputs.csv_dialect import (
     shown,
 )
 from transforms.inputs.cutting import SUFFIXES, head_of
+from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.left_out import in_words, left_out_of
 from transforms.inputs.metadata_files import find_metadata, is_metadata
 from transforms.inputs.options import InputError, InputOptions
@@ -346,14 +347,16 @@ class Look:
         if kind_of(uri, self._head) == "parquet":
             self.said = f"{self.pattern}: a table (--input_format) in Parquet"
             schema = footer_of(self._extent).schema
-            used_columns(schema, wanted.columns)
-            return schema.names, {field.name: _IMAGE for field in schema if holds_bytes(field.type)}
+            used_columns(schema, wanted.columns, uri)
+            return [*schema.names, *hive_columns(uri)], {
+                field.name: _IMAGE for field in schema if holds_bytes(field.type)
+            }
         dialect = dialect_of(uri, self._head, wanted)
         start = f"{self.pattern}: a table (--input_format)"
         if dialect.kind == "jsonl":
             self.said = f"{start} of JSON lines"
             keys = self.first_keys()
-            return list(keys), keys
+            return [*keys, *hive_columns(uri)], keys
         if options.encoding == "auto":
             check_utf8(self._head)
         records = first_records(uri, self._head, replace(wanted, delimiter=dialect.delimiter))
@@ -362,7 +365,7 @@ class Look:
             f"{start} in CSV; delimiter {dialect.delimiter!r} (--delimiter), {'a' if dialect.header else 'no'} header "
             f"(--header), {dialect.encoding} (--encoding)"
         )
-        return list(dialect.names), dict(zip(dialect.names, rows[0] if rows else ()))
+        return [*dialect.names, *hive_columns(uri)], dict(zip(dialect.names, rows[0] if rows else ()))
 
 
 def check_folders_of_bytes(footer: Footer, options: InputOptions) -> None:

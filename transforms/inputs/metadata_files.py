@@ -98,7 +98,7 @@ def _each(folders: list[str]) -> list[list[str]]:
 
 def _metadata_in(folder: str) -> list[str]:
     """Metadata files directly in a folder; in Cloud Storage one request tells all of them."""
-    if folder.startswith("gs://"):
+    if not abilities(folder).has_paths:
         listed = store_for(folder).list(folder, deep=False, start=f"{folder}/metadata.", end=f"{folder}/metadata/")
         return [file.uri for file in listed if is_metadata(file.uri)]
     names = (f"{folder}/metadata{ending}" for ending in ENDINGS)

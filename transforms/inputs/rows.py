@@ -10,6 +10,7 @@ import base64
 import binascii
 import contextlib
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from transforms.core import jsonl
@@ -22,6 +23,7 @@ from transforms.examples.rejected_rows import REJECTED, folder_of
 from transforms.examples.splits import NAMES as SPLITS
 from transforms.examples.splits import rank
 from transforms.inputs.automl import is_automl_object, object_columns
+from transforms.inputs.hive_columns import hive_columns
 from transforms.storage.places import normalise
 
 
@@ -96,6 +98,8 @@ def build_examples(
             else:
                 row = row if isinstance(row, Record) else record_of(row, format)
                 assert recipe, "rows of a table and no recipe"
+                if format == "table" and "=" in row.source and (told := hive_columns(row.source)):
+                    row = replace(row, columns={**told, **row.columns}, raw=b"")
                 if moved_to and not row.base:
                     row = recipe.rebased(row, folder_of(row.source), moved_to)
                 base = row.base or folder_of(row.source)

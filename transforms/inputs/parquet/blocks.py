@@ -20,6 +20,7 @@ from transforms.core.arrow_stream import stream
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect
 from transforms.inputs.csv_dialect import check_columns
+from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.parquet.files import DAMAGE, IN_PIECES, damaged, footer_of, open_parquet, row_bytes
 from transforms.inputs.parquet.row_sizes import PIECE, Names, is_texts, runs
 from transforms.inputs.parquet.schema import check_type
@@ -35,13 +36,14 @@ _TOO_LONG = b"too long"  # key of a raw block's metadata: the rows whose text di
 Values = tuple[list[list[Any]], dict[int, RowError]]  # columns, and why some rows of them cannot be used
 
 
-def used_columns(schema: pa.Schema, wanted: tuple[str, ...]) -> list[str]:
-    """Names of the columns that are read: those that options name, or that hold a part that they name.
+def used_columns(schema: pa.Schema, wanted: tuple[str, ...], uri: str) -> list[str]:
+    """Names of the columns that are read: those that options name and no folder of the file tells, or that hold a part that they name.
 
     Raises:
       RowError: missing_column, too_deep or corrupt_parquet.
     """
     names = schema.names
+    wanted = tuple(name for name in wanted if name in names or name not in hive_columns(uri))
     check_columns(names, wanted, "the columns are")
     used = list(dict.fromkeys(name if name in names else name.split(".")[0] for name in wanted))
     for name in used:
@@ -61,7 +63,7 @@ def parquet_blocks(
     """
     extent, (index, name, _) = block.extents[0], block.order
     footer = footer_of(extent)
-    columns = used_columns(footer.schema, wanted)
+    columns = used_columns(footer.schema, wanted, extent.uri)
     bulky = bool(footer.bulky(columns, images))
     dialect = Dialect("parquet", names=tuple(columns), classes=any(column in footer.classes for column in columns))
 
