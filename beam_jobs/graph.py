@@ -37,7 +37,13 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
     )
 
     read = ReadRows(key=p.keys, tables=p.tables)
-    make = BuildExamples(seed=p.seed, check_types=p.check_types, sample_below=p.sample_below, recipe=s.recipe)
+    make = BuildExamples(
+        seed=p.seed,
+        check_types=p.check_types,
+        sample_below=p.sample_below,
+        recipe=s.recipe,
+        part_resolution=s.profile.part_resolution,
+    )
     opened = (
         todo | "Read" >> read | "Build" >> make | "Inspect" >> InspectImages(inspector=p.inspector, earlier=p.earlier)
     )

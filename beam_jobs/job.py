@@ -26,6 +26,7 @@ from transforms.images.staging import Stager
 from transforms.inputs.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.patterns import absolute, static_folder
+from transforms.inputs.registry import MEANINGS
 from transforms.storage.api import Access, is_local
 
 
@@ -183,5 +184,5 @@ def places(settings: Settings, remote: bool) -> Places:
         folders = ("gs://", *sorted(root.rstrip("/") or "/" for root in roots))
     if remote:
         folders = tuple(folder for folder in folders if not is_local(folder))
-    tables = any(input.format == "table" for input in settings.inputs)
+    tables = any(MEANINGS[input.format].may_hold_images for input in settings.inputs)
     return Places(folders, (settings.image_folder or f"{settings.output}/images") if tables else "")

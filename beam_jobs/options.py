@@ -16,6 +16,7 @@ from beam_jobs.report import console
 from transforms.core.limits import PROFILES
 from transforms.images.fit.policy import CHOICES
 from transforms.inputs.csv_dialect import ENCODINGS
+from transforms.inputs.registry import MEANINGS
 
 
 class OptionError(ValueError):
@@ -42,9 +43,8 @@ _IN, _OUT, _IMG, _SPLIT, _RUN = "input", "output", "images", "examples and split
 
 OPTIONS = (
     Option("input", _IN, None, "files, globs or folders, separated by commas; local or gs:// (required)", "PATTERNS"),
-    Option("input_format", _IN, "auto", "what the rows are; gemini: one tuning example a line, as JSON; folder: images; "
-           "table: CSV, TSV, JSON lines or Parquet with a column of images; automl: Vertex AutoML's CSV or JSON lines",
-           "FORMAT", ("auto", "gemini", "folder", "table", "automl")),
+    Option("input_format", _IN, "auto", "; ".join(["what the rows are", *(f"{m.name}: {m.help}" for m in MEANINGS.values())]),
+           "FORMAT", ("auto", *MEANINGS)),
     Option("prompt", _IN, "", "text asked of each row of a table or image of a folder: a template, in which {column} stands for a "
            "value", "TEMPLATE", shapes=True),
     Option("answer", _IN, "", "text to be learnt for each row: a template such as {column} or {a,b|object}", "TEMPLATE",

@@ -21,8 +21,6 @@ from typing import Any
 
 from transforms.core.warning_codes import WarningCounts
 
-FORMATS = ("gemini", "table", "folder", "automl")  # of rows
-
 SortKey = tuple[int, bytes, int]  # (pattern index, object name as UTF-8 bytes, start offset): the order of the dataset
 
 
@@ -56,7 +54,7 @@ class Extent:
 class Dialect:
     """How a file of a table is written."""
 
-    kind: str  # jsonl | csv | parquet
+    kind: str  # the name of its container (inputs/registry.py)
     delimiter: str = ","
     encoding: str = "utf-8"
     names: tuple[str, ...] = ()  # of the columns
@@ -70,7 +68,7 @@ class Block:
 
     order: SortKey
     extents: tuple[Extent, ...]
-    format: str  # gemini | table | folder | automl
+    format: str  # the name of its rows' meaning (inputs/registry.py), which block keys digest
     raw: bytes | None = None  # decompressed rows of a .gz, which cannot be ranged; offsets are in that text
     fault: str = ""  # "reason: detail" of a rejection that stands for the rest of the file
     lines: int = 0  # physical lines of what the fault stands for
@@ -93,7 +91,7 @@ class Record(Row):
     """One row of a table, a folder or AutoML: named values. `raw` is empty unless the row was a line of JSON."""
 
     columns: dict[str, Any]  # JSON values
-    format: str  # table | folder | automl
+    format: str  # as its block's
     base: str = ""  # folder that relative image paths are resolved against; "": that of `source`
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, OpenBlock, Record, Rejection, Row
-from transforms.inputs.automl import cells_columns
-from transforms.inputs.automl_boxes import GROUPED, read_grouped
+from transforms.inputs.automl_boxes import read_grouped
 from transforms.inputs.csv_dialect import BOM, HEAD, Wanted, dialect_of
 from transforms.inputs.csv_record_ends import RecordEnds
 from transforms.inputs.parquet.blocks import parquet_columns
 from transforms.inputs.parquet.values import Stage
+from transforms.inputs.registry import CONTAINERS, MEANINGS, CellsColumns
 from transforms.storage import store_for
 
 
@@ -43,14 +43,14 @@ class TableReader:
             if block.fault:
                 reject_extent(opened, extent, block.fault, block.lines)
                 continue
-            if block.dialect and block.dialect.kind == "parquet":
+            if block.dialect and CONTAINERS[block.dialect.kind].is_columnar:
                 self._read_parquet(opened, block)
                 continue
             data = block.raw
             if data is None:
                 data = store_for(extent.uri).read(extent.uri, extent.start, extent.end, extent.generation)[0]
             dialect = block.dialect
-            if dialect and dialect.kind == GROUPED:
+            if dialect and CONTAINERS[dialect.kind].is_gathered:
                 read_grouped(opened, extent, data)
                 continue
             if dialect is None:
@@ -159,6 +159,7 @@ class _Records:
 
     def _take(self, reader: Iterator[list[str]], data: bytes, first: int, ends: list[int]) -> None:
         source, format, names = self._source, self._format, self._dialect.names
+        cells_columns = MEANINGS[format].cells
         width, longest, append = len(names), self._longest, self._opened.rows.append
         csv.field_size_limit(sys.maxsize)  # the bytes of a record are limited, not those of a cell
         start, before = first, self.lines
@@ -170,9 +171,9 @@ class _Records:
                 self._reject(start, line - 1, b"", "line_too_long", detail)
             elif self.skip_first:
                 self.skip_first = not cells  # a blank line is no header
-            elif format == "automl":
+            elif cells_columns:
                 if any(cells):
-                    self._automl(start, line, data[start - first : end - first], cells)
+                    self._by_cells(cells_columns, start, line, data[start - first : end - first], cells)
             elif len(cells) == width:
                 if width > 1 or cells[0]:
                     append(Record(source, start, line, b"", dict(zip(names, cells)), format))
@@ -181,7 +182,8 @@ class _Records:
                 self._reject(start, line - 1, data[start - first : end - first].rstrip(b"\r\n"), "bad_record", detail)
             start = end
 
-    def _automl(self, start: int, line: int, raw: bytes, cells: list[str]) -> None:
+    def _by_cells(self, cells_columns: CellsColumns, start: int, line: int, raw: bytes, cells: list[str]) -> None:
+        """A record without a header, whose cells tell what they are."""
         try:
             columns = cells_columns(cells)
         except RowError as error:

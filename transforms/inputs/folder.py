@@ -13,6 +13,7 @@ from typing import Any
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, ImageFacts, OpenBlock, Record, Rejection
+from transforms.inputs.registry import IMAGES
 from transforms.storage import store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound
 
@@ -34,7 +35,7 @@ def image_record(uri: str, base: str, sidecar: Any = None) -> Record:
         columns["path.parent"] = posixpath.basename(base)
     if sidecar is not None:
         columns["sidecar"] = sidecar
-    return Record(uri, 0, 1, b"", columns, "folder", base)
+    return Record(uri, 0, 1, b"", columns, IMAGES.name, base)
 
 
 def sidecar_value(uri: str, data: bytes) -> Any:

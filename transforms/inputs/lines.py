@@ -12,6 +12,7 @@ from transforms.core.records import Block, Extent, OpenBlock, Rejection, Row
 from transforms.inputs.compressed_rows import AROUND_LINE, UTF16
 from transforms.inputs.csv_table import TableReader
 from transforms.inputs.folder import read_folder
+from transforms.inputs.registry import CONTAINERS, MEANINGS
 from transforms.storage import store_for
 
 _READ_ON, _READ_MOST = 1 << 14, 1 << 20  # bytes asked for, first and at most, to find the end of a block's last line
@@ -19,9 +20,10 @@ _READ_ON, _READ_MOST = 1 << 14, 1 << 20  # bytes asked for, first and at most, t
 
 def read_block(block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
     """The rows of a block, by whoever reads its format."""
-    if block.format == "gemini" or (block.dialect and block.dialect.kind == "jsonl"):
+    meaning = MEANINGS[block.format]
+    if meaning.only_lines or (block.dialect and CONTAINERS[block.dialect.kind].is_lines):
         return read_rows(block, key, tables.max_line_bytes)
-    if block.format == "folder":
+    if meaning.of_files:
         return read_folder(block, key, tables.max_line_bytes)
     return tables.read(block, key)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from transforms.core.places import inside
 from transforms.core.records import Input
-from transforms.inputs.cutting import SUFFIXES
+from transforms.inputs.registry import DEFAULT, MEANINGS
 from transforms.storage import store_for
 from transforms.storage.api import Stat, is_local, join_uri
 from transforms.storage.globs import compiled
@@ -64,7 +64,7 @@ def list_pattern(pattern: str, start: str = "", end: str = "", without: Collecti
                 yield found
 
 
-def matches(pattern: str, uri: str, format: str = "gemini") -> bool:
+def matches(pattern: str, uri: str, format: str = DEFAULT.name) -> bool:
     """Whether a pattern names a file, as a test of strings; what they stand for is not looked at."""
     if not pattern.endswith("/") and is_glob(pattern):
         return compiled(pattern).fullmatch(uri) is not None
@@ -80,23 +80,24 @@ def gives(input: Input, uri: str) -> bool:
     return not left_out and matches(input.pattern, uri, input.format)
 
 
-def is_dataset(uri: str, format: str = "gemini") -> bool:
+def is_dataset(uri: str, format: str = DEFAULT.name) -> bool:
     """Whether a folder that is read in a format gives this file."""
-    return uri.lower().endswith(SUFFIXES[format])
+    return uri.lower().endswith(MEANINGS[format].suffixes)
 
 
 def first_files(
-    pattern: str, without: Collection[str], enough: Callable[[dict[str, Stat], int], bool]
+    pattern: str, formats: Collection[str], without: Collection[str], enough: Callable[[dict[str, Stat], int], bool]
 ) -> dict[str, Stat]:
     """The first file of each format that a pattern gives, by format in the order they were found.
 
     Args:
+      formats: that are looked for; a file counts for the first that gives it.
       without: folders that are left out.
       enough: what was found and the number of files seen -> whether to stop looking.
     """
     found: dict[str, Stat] = {}
     for number, file in enumerate(list_pattern(pattern, without=without)):
-        for format in ("gemini", "table", "folder"):
+        for format in formats:
             if is_dataset(file.uri, format):
                 found.setdefault(format, file)
                 break

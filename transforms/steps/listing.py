@@ -18,6 +18,7 @@ from transforms.inputs.cutting import Cutter
 from transforms.inputs.name_ranges import EVERYTHING, PAGE, Range, cut_names
 from transforms.inputs.packing import Skipped
 from transforms.inputs.patterns import gives, is_folder, is_glob, list_pattern, static_folder
+from transforms.inputs.registry import MEANINGS
 from transforms.storage import store_for
 from transforms.storage.api import USUAL, Access, Stat
 from transforms.storage.parallel import ahead
@@ -102,7 +103,10 @@ class _ListFiles(beam.DoFn):
             yield beam.pvalue.TaggedOutput("skipped", skipped.files)
 
     def _wanted(self, index: int, input: Input, names: Range, skipped: Skipped) -> Iterator[Stat]:
-        folder, suffixes = is_folder(input.pattern) or input.format == "folder", self._cutter.suffixes(input.format)
+        folder, suffixes = (
+            is_folder(input.pattern) or MEANINGS[input.format].of_files,
+            self._cutter.suffixes(input.format),
+        )
         for found in list_pattern(input.pattern, *names, without=(*input.left_out, self._output)):
             if any(gives(earlier, found.uri) for earlier in self._inputs[:index]):
                 continue

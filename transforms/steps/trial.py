@@ -75,7 +75,8 @@ class Trial:
         looking = _Looking(self.fitter.image_folder, inspector)
         tables = replace(self.tables, stage=looking)
         opened = patiently(read_block, block, self.key, tables)
-        opened = build_examples(opened, self.seed, self.check_types, self.sample_below, self.recipe)
+        each = self.profile.part_resolution
+        opened = build_examples(opened, self.seed, self.check_types, self.sample_below, self.recipe, each)
         opened.examples = opened.examples[:most]
         opened.facts.update(looking.facts)
         opened = drop_after_inspection(patiently(inspect_images, opened, inspector), inspector.on_bad_image)

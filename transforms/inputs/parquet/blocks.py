@@ -24,6 +24,7 @@ from transforms.inputs.parquet.files import DAMAGE, IN_PIECES, damaged, footer_o
 from transforms.inputs.parquet.row_sizes import PIECE, is_texts, runs
 from transforms.inputs.parquet.schema import Names, check_type
 from transforms.inputs.parquet.values import Stage, columns_of, text_sizes
+from transforms.inputs.registry import PARQUET
 
 _MOST_ROWS = 4096  # of a block
 _IMAGES_AT_ONCE = 16  # rows whose images are in memory together, at most
@@ -63,7 +64,7 @@ def parquet_blocks(
     footer = footer_of(extent)
     columns = used_columns(footer.schema, wanted)
     bulky = bool(footer.bulky(columns, images))
-    dialect = Dialect("parquet", names=tuple(columns), classes=any(column in footer.classes for column in columns))
+    dialect = Dialect(PARQUET.name, names=tuple(columns), classes=any(column in footer.classes for column in columns))
 
     def made(start: int, end: int, raw: bytes | None = None) -> Block:
         part = replace(extent, start=start, end=end)
