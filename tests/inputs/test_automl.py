@@ -269,9 +269,8 @@ def test_a_file_with_more_text_than_a_worker_should_hold_is_one_rejection(
     text = "\n".join(detection_rows(100)).encode()
     monkeypatch.setattr(automl_boxes, "_MOST", len(text) - 1)
     (block,) = cut(tmp_path / name, gzip.compress(text) if name.endswith("gz") else text)
-    assert (
-        block.raw is None and block.fault.startswith("bad_record: over 1") and "part the file by images" in block.fault
-    )
+    assert block.raw is None and block.fault and block.fault.reason == "bad_record"
+    assert block.fault.detail.startswith("over 1") and "part the file by images" in block.fault.detail
     monkeypatch.setattr(automl_boxes, "_MOST", len(text))
     assert len(told(cut(tmp_path / name, gzip.compress(text) if name.endswith("gz") else text))) == 100
 

@@ -2,6 +2,7 @@
 
 Input                one of the patterns a job was given, and what it names
 Extent, Block        descriptors: the only things that cross a shuffle before a block is committed
+Fault                why the rest of a file cannot be used
 Dialect              how a table file is written
 Row, Record, Example one input line, or row of a table, and what it means
 Header, ImageFacts   what a file's bytes say, and what inspection settled about one reference
@@ -63,6 +64,14 @@ class Dialect:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """Why the rest of a file cannot be used: one rejection stands for it. `reason` is a name of REASONS."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """The unit that flows: one range of a file, or several small whole files; some 256 KB of rows."""
 
@@ -70,7 +79,7 @@ class Block:
     extents: tuple[Extent, ...]
     format: str  # the name of its rows' meaning (inputs/registry.py), which block keys digest
     raw: bytes | None = None  # decompressed rows of a .gz, which cannot be ranged; offsets are in that text
-    fault: str = ""  # "reason: detail" of a rejection that stands for the rest of the file
+    fault: Fault | None = None
     lines: int = 0  # physical lines of what the fault stands for
     dialect: Dialect | None = None  # of a table's range; None: whole files, each of which tells its own
     base: str = ""  # as its input's
@@ -192,7 +201,6 @@ class Rejection:
     """One row that was not used: written to rejected.jsonl, replayable as input."""
 
     row: Row
-    stage: str
     reason: str
     detail: str
     image: str = ""

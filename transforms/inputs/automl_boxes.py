@@ -142,7 +142,7 @@ def read_grouped(opened: OpenBlock, extent: Extent, data: bytes) -> None:
         told = jsonl.loads(line)
         if "reason" in told:
             row = Row(extent.uri, told["offset"], told["line"], told["raw"].encode("latin-1"))
-            opened.rejections.append(Rejection(row, "read", told["reason"], told["detail"]))
+            opened.rejections.append(Rejection(row, told["reason"], told["detail"]))
         else:
             record = Record(extent.uri, told["offset"], told["line"], b"", told["columns"], opened.block.format)
             opened.rows.append(record)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Dialect, Extent, OpenBlock, Record, Rejection, Row
+from transforms.core.records import Block, Dialect, Extent, Fault, OpenBlock, Record, Rejection, Row
 from transforms.inputs.automl_boxes import read_grouped
 from transforms.inputs.csv_dialect import BOM, HEAD, Wanted, dialect_of
 from transforms.inputs.csv_record_ends import RecordEnds
@@ -57,7 +57,7 @@ class TableReader:
                 try:
                     dialect = dialect_of(extent.uri, data[:HEAD], self.wanted, block.format)
                 except RowError as error:
-                    reject_extent(opened, extent, f"{error.reason}: {error.detail}", data.count(b"\n") + 1)
+                    reject_extent(opened, extent, Fault(error.reason, error.detail), data.count(b"\n") + 1)
                     continue
             self.read_csv(opened, extent, data, dialect)
         opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
@@ -72,7 +72,7 @@ class TableReader:
                     line = number - extent.start + 1
                     if fault := faults and faults.get(index):
                         row = Row(extent.uri, number, line, b"")
-                        opened.rejections.append(Rejection(row, "read", fault.reason, fault.detail))
+                        opened.rejections.append(Rejection(row, fault.reason, fault.detail))
                     else:
                         record = Record(extent.uri, number, line, b"", dict(zip(names, values)), block.format)
                         opened.rows.append(record)
@@ -82,7 +82,7 @@ class TableReader:
         except RowError as error:
             bad = Row(extent.uri, number, number - extent.start + 1, b"")
             detail = f"{error.detail} (rows {number + 1:,} to {extent.end:,} are left out)"
-            opened.rejections.append(Rejection(bad, "read", error.reason, detail))
+            opened.rejections.append(Rejection(bad, error.reason, detail))
         opened.lines.append((extent.uri, extent.end - extent.start))
 
     def read_csv(self, opened: OpenBlock, extent: Extent, data: bytes, dialect: Dialect) -> None:
@@ -103,17 +103,16 @@ class TableReader:
             detail = (
                 f'a quote (") is opened in line {records.lines + 1} of this block and not closed before the file ends'
             )
-            opened.rejections.append(Rejection(row, "read", "bad_record", detail))
+            opened.rejections.append(Rejection(row, "bad_record", detail))
             records.lines += row.raw.count(b"\n") + (not row.raw.endswith(b"\n"))
         else:
             records.read(data, first, ends)
         opened.lines.append((extent.uri, records.lines))
 
 
-def reject_extent(opened: OpenBlock, extent: Extent, fault: str, lines: int) -> None:
+def reject_extent(opened: OpenBlock, extent: Extent, fault: Fault, lines: int) -> None:
     """One rejection that stands for all that an extent holds."""
-    reason, _, detail = fault.partition(": ")
-    opened.rejections.append(Rejection(Row(extent.uri, extent.start, 1, b""), "read", reason, detail))
+    opened.rejections.append(Rejection(Row(extent.uri, extent.start, 1, b""), fault.reason, fault.detail))
     opened.lines.append((extent.uri, max(lines, 1)))
     opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
 
@@ -194,4 +193,4 @@ class _Records:
     def _reject(self, start: int, lines: int, raw: bytes, reason: str, detail: str) -> None:
         self.skip_first = False  # if it was the header, the next record is a row all the same
         row = Row(self._source, start, lines + 1, raw)
-        self._opened.rejections.append(Rejection(row, "read", reason, detail))
+        self._opened.rejections.append(Rejection(row, reason, detail))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Extent, Input
+from transforms.core.records import Block, Extent, Fault, Input
 from transforms.inputs.automl_boxes import grouped_blocks, not_endless
 from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
 from transforms.inputs.csv_dialect import HEAD, Wanted, dialect_of, first_records
@@ -81,7 +81,7 @@ class Cutter:
                 return
             dialect = dialect_of(extent.uri, head, self.wanted, block.format)
         except RowError as error:
-            yield replace(block, fault=f"{error.reason}: {error.detail}")
+            yield replace(block, fault=Fault(error.reason, error.detail))
             return
         whole = replace(block, dialect=dialect)
         is_box = MEANINGS[block.format].is_box
@@ -100,14 +100,14 @@ class Cutter:
         try:
             yield from grouped_blocks(block, ranges, lambda some: reader.read(some, _no_key), self.block_bytes)
         except RowError as error:
-            yield replace(block, fault=f"{error.reason}: {error.detail}")
+            yield replace(block, fault=Fault(error.reason, error.detail))
 
     def _csv_blocks(self, block: Block, gathered: bool = False) -> Iterator[Block]:
         """Args: gathered: one worker takes them all; they hold their bytes, as those of a .gz always do, and have an end."""
         assert block.dialect
         extent, (index, name, _), end = block.extents[0], block.order, 0
         packed = is_gz(extent)
-        faults: list[str] = []
+        faults: list[Fault] = []
         chunks = _before_fault(extent, faults) if packed else _chunks(extent)
         longest = self.max_line_bytes + AROUND_LINE
         for found in cut_records(
@@ -121,8 +121,8 @@ class Cutter:
             part = replace(extent, start=found.start, end=end)
             cut = replace(block, order=(index, name, found.start), extents=(part,))
             if not found.data:
-                detail = f"line_too_long: the record is longer than {self.max_line_bytes:,} bytes; is a quote missing?"
-                yield replace(cut, fault=detail, lines=found.lines)
+                detail = f"the record is longer than {self.max_line_bytes:,} bytes; is a quote missing?"
+                yield replace(cut, fault=Fault("line_too_long", detail), lines=found.lines)
             elif data:
                 yield replace(cut, raw=data) if packed or gathered else cut
         if faults:
@@ -144,12 +144,12 @@ def _chunks(extent: Extent) -> Iterator[bytes]:
         yield store.read(extent.uri, start, min(start + _SCAN, extent.size), extent.generation)[0]
 
 
-def _before_fault(extent: Extent, faults: list[str]) -> Iterator[bytes]:
+def _before_fault(extent: Extent, faults: list[Fault]) -> Iterator[bytes]:
     """The text of a .gz; damage ends it and is noted."""
     try:
         yield from decompressed(extent)
     except (zlib.error, EOFError) as error:
-        faults.append(f"corrupt_gzip: {error}")
+        faults.append(Fault("corrupt_gzip", str(error)))
 
 
 def head_of(extent: Extent) -> bytes:

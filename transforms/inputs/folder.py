@@ -71,7 +71,7 @@ def read_folder(block: Block, key: Callable[[Block], str], max_line_bytes: int) 
             sidecar = _read(beside, max_line_bytes, opened)
         except RowError as error:
             row = image_record(extent.uri, block.base)
-            opened.rejections.append(Rejection(row, "read", error.reason, error.detail, extent.uri, block.base))
+            opened.rejections.append(Rejection(row, error.reason, error.detail, extent.uri, block.base))
             continue
         opened.rows.append(image_record(extent.uri, block.base, sidecar))
     opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)

@@ -37,10 +37,11 @@ def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) ->
             data, first = _read_extent(extent, max_line_bytes)
         _cut_lines(opened, extent, data, first, max_line_bytes)
     if block.fault:
-        reason, _, detail = block.fault.partition(": ")
         extent, number = block.extents[-1], opened.lines[-1][1]
         number += not block.raw or block.raw.endswith(b"\n")  # else the last line is the damaged one
-        opened.rejections.append(Rejection(Row(extent.uri, extent.end, number, b""), "read", reason, detail))
+        opened.rejections.append(
+            Rejection(Row(extent.uri, extent.end, number, b""), block.fault.reason, block.fault.detail)
+        )
     opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
     return opened
 
@@ -79,7 +80,7 @@ def _cut_lines(opened: OpenBlock, extent: Extent, data: bytes, first: int, max_l
         elif data.startswith(UTF16):
             row = Row(source, 0, 1, b"")
             detail = "the file begins with a UTF-16 byte order mark; expected UTF-8"
-            opened.rejections.append(Rejection(row, "read", "utf16", detail))
+            opened.rejections.append(Rejection(row, "utf16", detail))
             opened.lines.append((source, 1))
             return
     lines = data.split(b"\n")
@@ -90,7 +91,7 @@ def _cut_lines(opened: OpenBlock, extent: Extent, data: bytes, first: int, max_l
         raw = line[:-1] if line.endswith(b"\r") else line
         if len(raw) > max_line_bytes:
             detail = f"the line is longer than {max_line_bytes:,} bytes"
-            opened.rejections.append(Rejection(Row(source, position, number, b""), "read", "line_too_long", detail))
+            opened.rejections.append(Rejection(Row(source, position, number, b""), "line_too_long", detail))
         elif raw and not raw.isspace():
             append(Row(source, position, number, raw))
         position += len(line) + 1

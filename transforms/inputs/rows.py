@@ -13,7 +13,7 @@ from collections.abc import Collection
 from typing import Any
 
 from transforms.core import jsonl
-from transforms.core.reasons import REASONS, RowError
+from transforms.core.reasons import RowError
 from transforms.core.records import Example, OpenBlock, Record, Rejection, Row
 from transforms.examples.gemini_rules import parse_example
 from transforms.examples.recipe import Recipe
@@ -112,8 +112,7 @@ def build_examples(
             base = getattr(row, "base", "") or folder_of(row.source)
             with contextlib.suppress(RowError):
                 row, base = unwrap(row)  # a replayed row is rejected as itself, not as the line it came in
-            stage = REASONS[error.reason].stage
-            opened.rejections.append(Rejection(row, stage, error.reason, error.detail, error.image, base))
+            opened.rejections.append(Rejection(row, error.reason, error.detail, error.image, base))
             continue
         images += len(example.images)
         if everything or rank(example.id) < sample_below:

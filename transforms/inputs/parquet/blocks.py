@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from transforms.core.arrow_stream import stream
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Dialect
+from transforms.core.records import Block, Dialect, Fault
 from transforms.inputs.csv_dialect import check_columns
 from transforms.inputs.parquet.files import DAMAGE, IN_PIECES, damaged, footer_of, open_parquet, row_bytes
 from transforms.inputs.parquet.row_sizes import PIECE, is_texts, runs
@@ -96,8 +96,8 @@ def parquet_blocks(
                     if first < end:
                         raise EOFError("the row group has fewer rows than its footer says")
                 except (*DAMAGE, RowError) as error:
-                    fault = error if isinstance(error, RowError) else damaged(error)
-                    yield replace(made(first, end), fault=f"{fault.reason}: {fault.detail}", lines=end - first)
+                    found = error if isinstance(error, RowError) else damaged(error)
+                    yield replace(made(first, end), fault=Fault(found.reason, found.detail), lines=end - first)
             start, held = end, 0
         else:
             held += size
