@@ -80,6 +80,7 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
         max_rejected_fraction=s.max_rejected_fraction,
         dataset=p.dataset,
         run=p.run,
+        by_class=p.by_class,
         uploads=p.uploads,
     )
     sweep = SweepBlocks(folder=s.output, run=p.ledgers.run, keep_blocks=s.keep_blocks, access=p.access)

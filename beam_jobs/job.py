@@ -162,6 +162,11 @@ class Plan:
         }
 
     @property
+    def by_class(self) -> bool:
+        """Whether the files of an input, and so its rows, stand in the order of their classes."""
+        return any(MEANINGS[input.format].of_files for input in self.inputs)
+
+    @property
     def run(self) -> dict[str, Any]:
         # What was left out is told here: it is no property of the dataset, which is the same without it.
         left_out = sorted({folder for input in self.inputs for folder in input.left_out})
