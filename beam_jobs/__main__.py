@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from beam_jobs.report import console
+from beam_jobs import console
 from beam_jobs.signals import stops_as_interrupts
 from transforms.core import VERSION
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from beam_jobs import console
 from beam_jobs.option_values import CRLF, LISTS, reader_of, shown, word
-from beam_jobs.report import console
 from transforms.core.limits import PROFILES
 from transforms.images.fit.policy import CHOICES
 from transforms.inputs.csv_dialect import ENCODINGS

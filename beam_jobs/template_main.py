@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from beam_jobs import console
 from beam_jobs.commands.prepare import WRONG, prepare
 from beam_jobs.dataflow.templates import TEMPLATES, Template
 from beam_jobs.option_values import shown
 from beam_jobs.options import OptionError
-from beam_jobs.report import console
 
 
 def run(name: str, argv: Sequence[str]) -> int:

@@ -142,7 +142,7 @@ def gemini_rows(folder: str, count: int, names: Sequence[str]) -> list[Any]:
         {"contents": [inline, {"role": "model", "parts": [{"text": "a"}]}]},
         {"contents": [{"role": "judge", "parts": [{"text": "a"}]}]},
         {"contents": [{"role": "user", "parts": [{"text": "no answer"}]}]},
-        gemini_row(4, [f"{folder}absent.jpg"]), gemini_row(5, ["https://host/a.jpg"]), gemini_row(6, ["/etc/hostname"]),
+        gemini_row(4, [f"{folder}absent.jpg"]), gemini_row(5, ["https://host.example/a.jpg"]), gemini_row(6, ["/etc/hostname"]),
     ]  # fmt: skip
     return [*rows, many, snake.encode(), turns, rows[0], b"  \t" + json.dumps(rows[1]).encode() + b"\r", *faulty]
 

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from beam_jobs import console
 from beam_jobs.commands.prepare import FAILED, SEALED, WRONG, prepare
 from beam_jobs.option_values import local_folder
 from beam_jobs.options import OptionError, Parser
-from beam_jobs.report import console
 from beam_jobs.sample.rows import write_sample
 
 

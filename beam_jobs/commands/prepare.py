@@ -13,6 +13,7 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.runners.runner import PipelineState
 
+from beam_jobs import console
 from beam_jobs.commands.preview import run_trial
 from beam_jobs.dataflow.remote_job import ask_after, job_of
 from beam_jobs.engines import NoEngine, check_engine
@@ -34,7 +35,7 @@ from beam_jobs.preflight import (
     runner_of,
     template_location,
 )
-from beam_jobs.report import console, screen
+from beam_jobs.report import screen
 from beam_jobs.report.progress import Progress, stderr_alone
 from beam_jobs.report.shortages import allow_files
 from beam_jobs.settings import Settings, parse

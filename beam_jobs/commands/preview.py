@@ -8,9 +8,10 @@ from typing import Any
 
 import apache_beam as beam
 
+from beam_jobs import console
 from beam_jobs.job import Plan
 from beam_jobs.preflight import beam_options
-from beam_jobs.report import console, screen
+from beam_jobs.report import screen
 from beam_jobs.report.progress import stderr_alone
 from transforms.core.counters import COUNTERS
 from transforms.core.reasons import REASONS

@@ -9,9 +9,9 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
+from beam_jobs import console
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OptionError, Parser
-from beam_jobs.report import console
 from transforms.core.output_names import CLAIM
 from transforms.dataset.claim import Claimed, release_claim, take_claim
 from transforms.dataset.heartbeat import Heartbeat

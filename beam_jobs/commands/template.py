@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError
 
+from beam_jobs import console
 from beam_jobs.dataflow.launch import as_curl, as_gcloud, plan_launch, send
 from beam_jobs.dataflow.templates import FOLDER, TEMPLATES, Template, dockerfile, metadata, spec, text
 from beam_jobs.dataflow.workers import MIXES
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OptionError, Parser
 from beam_jobs.preflight import check_beam_options
-from beam_jobs.report import console
 from beam_jobs.settings import parse
 from transforms.storage import store_for
 from transforms.storage.api import NoAccess, StorageError

@@ -12,6 +12,7 @@ import shlex
 from dataclasses import replace
 from typing import Any
 
+from beam_jobs.job import places
 from beam_jobs.settings import Settings
 from transforms.core.output_names import MANIFEST
 from transforms.storage import store_for
@@ -124,8 +125,6 @@ def _replay(dataset: dict[str, Any], settings: Settings) -> list[str]:
     """
     if not dataset["reasons"]:
         return []
-    from beam_jobs.job import places
-
     command = _again(
         settings,
         input=(f"{settings.output}{_REJECTED}",),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from typing import TextIO
 
-from beam_jobs.report.console import write
+from beam_jobs.console import write
 from beam_jobs.report.screen import count
 from transforms.core.output_names import WORK
 from transforms.storage.api import is_local

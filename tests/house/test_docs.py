@@ -155,7 +155,8 @@ def test_help_of_a_subcommand_writes_nothing(
 
 @pytest.mark.parametrize("command", [c for c in commands() if "--input" in c])
 def test_commands_are_accepted(command: str) -> None:
-    words = shlex.split(re.sub(r"\bFOLDERS\b", "folders", command))[1:]
+    expanded = re.sub(r"\$\([^)]*\)", "2026-11-29", command)  # as a shell does with $(date +%F)
+    words = shlex.split(re.sub(r"\bFOLDERS\b", "folders", expanded))[1:]
     if words[0] == "template":
         assert words[1] == "launch"
         _, words[1:] = template_parser().parse_known_args(words[1:])

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from folders import png, put, row, write_lines
 
+from beam_jobs import console
 from beam_jobs.__main__ import main
-from beam_jobs.report import console
 
 TUNESET = f"{sys.executable} -m beam_jobs"
 IMAGES = [f"{number % 256:02x}/{number:032x}.jpg" for number in range(2000)]  # their paths fill a pipe
