@@ -41,6 +41,8 @@ _TABLE = (
     ("images_warn_type", "reference", "to WebP, HEIC or HEIF, which not all tuning pages name", "--types jpeg,png converts them."),
     ("images_rotated_tag", "reference", "to images with an EXIF rotation tag", "--upright rewrites them upright."),
     ("validation_unused", "line", "beyond --max_validation, in validation-unused.jsonl", ""),
+    ("detail_dropped", "image", "of rows of OpenAI's lost the `detail`, on which the images of the row do not agree",
+     "--model gemini-3 keeps it for each image."),
     ("not_verified", "", "no image was looked at", "Leave --verify none out to look at them."),
     # what a look before the work found
     ("images_without_metadata", "", "images lie in folders without a metadata file, and templates name columns: they are left out",

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from transforms.core.records import Block, Extent
+from transforms.core.records import Block, Extent, Fault
 from transforms.storage.compressed_members import decompressed
 
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
@@ -23,10 +23,11 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
     """
     index, name, _ = block.order
     extent = block.extents[0]
-    held, start, skipping, fault = bytearray(), 0, False, ""
+    held, start, skipping = bytearray(), 0, False
+    fault: Fault | None = None
     sought = 0  # bytes of `held` that hold no line end
 
-    def raw(data: bytes, fault: str = "") -> Block:
+    def raw(data: bytes, fault: Fault | None = None) -> Block:
         part = Extent(extent.uri, extent.generation, extent.size, start, start + len(data))
         return replace(block, order=(index, name, start), extents=(part,), raw=data, fault=fault)
 
@@ -55,6 +56,6 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
                 held.clear()
                 sought, skipping = 0, True
     except (zlib.error, EOFError) as error:
-        fault = f"corrupt_gzip: {error}"
+        fault = Fault("corrupt_gzip", str(error))
     if held or fault:
         yield raw(bytes(held), fault)

@@ -11,29 +11,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from transforms.core.listing_tally import ListingTally
-from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Extent, Input
-from transforms.inputs.automl import has_box
-from transforms.inputs.automl_boxes import grouped_blocks, not_endless
+from transforms.core.records import Block, Extent, Fault, Input
 from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
-from transforms.inputs.csv_dialect import HEAD, Wanted, dialect_of, first_records, kind_of
+from transforms.inputs.csv_dialect import HEAD, Wanted, dialect_of, first_records
 from transforms.inputs.csv_record_ends import RecordEnds, cut_records
 from transforms.inputs.csv_table import TableReader
+from transforms.inputs.formats.automl_boxes import grouped_blocks, not_endless
 from transforms.inputs.packing import SIDECARS, pack_files, pack_images
 from transforms.inputs.parquet.blocks import parquet_blocks
+from transforms.inputs.registry import CONTAINERS, MEANINGS, container_of
 from transforms.storage import store_for
 from transforms.storage.api import Stat
 from transforms.storage.compressed_members import decompressed, is_gz
 
-_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
-_CELLS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab")
-SUFFIXES = {  # of the files that a folder gives, by format
-    "gemini": _LINES,
-    "automl": (*_LINES, *_CELLS),
-    "table": (*_LINES, *_CELLS, ".parquet"),
-    "folder": tuple(f".{name}" for name in IMAGE_TYPES),
-}
 _SCAN = 8 << 20  # bytes read at a time
 _NAME_BYTES = 512  # of a block, for each of a folder's images
 
@@ -56,11 +47,12 @@ class Cutter:
 
     def suffixes(self, format: str) -> tuple[str, ...]:
         """Endings of the files that are listed for a format."""
-        return SUFFIXES[format] + (SIDECARS if format == "folder" and self._sidecars else ())
+        meaning = MEANINGS[format]
+        return meaning.suffixes + (SIDECARS if meaning.of_files and self._sidecars else ())
 
     def pack(self, index: int, input: Input, files: Iterable[Stat], tally: ListingTally) -> Iterator[Block]:
         """Files of an input, in order -> blocks; `tally` is told what became of each."""
-        if input.format == "folder":
+        if MEANINGS[input.format].of_files:
             names = max(self.block_bytes // _NAME_BYTES, 1)
             yield from pack_images(index, files, names, input.base, tally)
         else:
@@ -70,9 +62,10 @@ class Cutter:
 
     def cut(self, block: Block) -> Iterator[Block]:
         """A whole file -> the blocks of its ranges; a pack of small files as it is."""
-        if block.format == "folder":
+        meaning = MEANINGS[block.format]
+        if meaning.of_files:
             yield block
-        elif block.format == "gemini":
+        elif meaning.only_lines:
             yield from cut_blocks(block, self.block_bytes, self.max_line_bytes)
         elif len(block.extents) > 1 or block.dialect:
             yield block
@@ -83,18 +76,19 @@ class Cutter:
         extent = block.extents[0]
         try:
             head = head_of(extent)
-            if kind_of(extent.uri, head) == "parquet":
+            if container_of(extent.uri, head).is_columnar:
                 limits = self.block_bytes, self.max_line_bytes
                 yield from parquet_blocks(block, *limits, self.wanted.columns, self.images)
                 return
             dialect = dialect_of(extent.uri, head, self.wanted, block.format)
         except RowError as error:
-            yield replace(block, fault=f"{error.reason}: {error.detail}")
+            yield replace(block, fault=Fault(error.reason, error.detail))
             return
         whole = replace(block, dialect=dialect)
-        if dialect.kind == "jsonl":
+        is_box = MEANINGS[block.format].is_box
+        if CONTAINERS[dialect.kind].is_lines:
             yield from cut_blocks(whole, self.block_bytes, self.max_line_bytes)
-        elif block.format == "automl" and any(map(has_box, first_records(extent.uri, head, self.wanted))):
+        elif is_box and any(map(is_box, first_records(extent.uri, head, self.wanted))):
             yield from self._detection_blocks(whole)
         elif extent.size <= self.block_bytes and not is_gz(extent):
             yield whole
@@ -107,14 +101,14 @@ class Cutter:
         try:
             yield from grouped_blocks(block, ranges, lambda some: reader.read(some, _no_key), self.block_bytes)
         except RowError as error:
-            yield replace(block, fault=f"{error.reason}: {error.detail}")
+            yield replace(block, fault=Fault(error.reason, error.detail))
 
     def _csv_blocks(self, block: Block, gathered: bool = False) -> Iterator[Block]:
         """Args: gathered: one worker takes them all; they hold their bytes, as those of a .gz always do, and have an end."""
         assert block.dialect
         extent, (index, name, _), end = block.extents[0], block.order, 0
         packed = is_gz(extent)
-        faults: list[str] = []
+        faults: list[Fault] = []
         chunks = _before_fault(extent, faults) if packed else _chunks(extent)
         longest = self.max_line_bytes + AROUND_LINE
         for found in cut_records(
@@ -128,8 +122,8 @@ class Cutter:
             part = replace(extent, start=found.start, end=end)
             cut = replace(block, order=(index, name, found.start), extents=(part,))
             if not found.data:
-                detail = f"line_too_long: the record is longer than {self.max_line_bytes:,} bytes; is a quote missing?"
-                yield replace(cut, fault=detail, lines=found.lines)
+                detail = f"the record is longer than {self.max_line_bytes:,} bytes; is a quote missing?"
+                yield replace(cut, fault=Fault("line_too_long", detail), lines=found.lines)
             elif data:
                 yield replace(cut, raw=data) if packed or gathered else cut
         if faults:
@@ -151,12 +145,12 @@ def _chunks(extent: Extent) -> Iterator[bytes]:
         yield store.read(extent.uri, start, min(start + _SCAN, extent.size), extent.generation)[0]
 
 
-def _before_fault(extent: Extent, faults: list[str]) -> Iterator[bytes]:
+def _before_fault(extent: Extent, faults: list[Fault]) -> Iterator[bytes]:
     """The text of a .gz; damage ends it and is noted."""
     try:
         yield from decompressed(extent)
     except (zlib.error, EOFError) as error:
-        faults.append(f"corrupt_gzip: {error}")
+        faults.append(Fault("corrupt_gzip", str(error)))
 
 
 def head_of(extent: Extent) -> bytes:

@@ -12,6 +12,7 @@ from transforms.core.records import Block, Extent, OpenBlock, Rejection, Row
 from transforms.inputs.compressed_rows import AROUND_LINE, UTF16
 from transforms.inputs.csv_table import TableReader
 from transforms.inputs.folder import read_folder
+from transforms.inputs.registry import CONTAINERS, MEANINGS
 from transforms.storage import store_for
 
 _READ_ON, _READ_MOST = 1 << 14, 1 << 20  # bytes asked for, first and at most, to find the end of a block's last line
@@ -19,9 +20,10 @@ _READ_ON, _READ_MOST = 1 << 14, 1 << 20  # bytes asked for, first and at most, t
 
 def read_block(block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
     """The rows of a block, by whoever reads its format."""
-    if block.format == "gemini" or (block.dialect and block.dialect.kind == "jsonl"):
+    meaning = MEANINGS[block.format]
+    if meaning.only_lines or (block.dialect and CONTAINERS[block.dialect.kind].is_lines):
         return read_rows(block, key, tables.max_line_bytes)
-    if block.format == "folder":
+    if meaning.of_files:
         return read_folder(block, key, tables.max_line_bytes)
     return tables.read(block, key)
 
@@ -35,10 +37,11 @@ def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) ->
             data, first = _read_extent(extent, max_line_bytes)
         _cut_lines(opened, extent, data, first, max_line_bytes)
     if block.fault:
-        reason, _, detail = block.fault.partition(": ")
         extent, number = block.extents[-1], opened.lines[-1][1]
         number += not block.raw or block.raw.endswith(b"\n")  # else the last line is the damaged one
-        opened.rejections.append(Rejection(Row(extent.uri, extent.end, number, b""), "read", reason, detail))
+        opened.rejections.append(
+            Rejection(Row(extent.uri, extent.end, number, b""), block.fault.reason, block.fault.detail)
+        )
     opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
     return opened
 
@@ -77,7 +80,7 @@ def _cut_lines(opened: OpenBlock, extent: Extent, data: bytes, first: int, max_l
         elif data.startswith(UTF16):
             row = Row(source, 0, 1, b"")
             detail = "the file begins with a UTF-16 byte order mark; expected UTF-8"
-            opened.rejections.append(Rejection(row, "read", "utf16", detail))
+            opened.rejections.append(Rejection(row, "utf16", detail))
             opened.lines.append((source, 1))
             return
     lines = data.split(b"\n")
@@ -88,7 +91,7 @@ def _cut_lines(opened: OpenBlock, extent: Extent, data: bytes, first: int, max_l
         raw = line[:-1] if line.endswith(b"\r") else line
         if len(raw) > max_line_bytes:
             detail = f"the line is longer than {max_line_bytes:,} bytes"
-            opened.rejections.append(Rejection(Row(source, position, number, b""), "read", "line_too_long", detail))
+            opened.rejections.append(Rejection(Row(source, position, number, b""), "line_too_long", detail))
         elif raw and not raw.isspace():
             append(Row(source, position, number, raw))
         position += len(line) + 1
