@@ -127,7 +127,9 @@ class Header:
     height: int
     orientation: int = 1  # EXIF 1..8
     frames: int = 1  # 0: more than one, not counted
-    least_bytes: int = field(default=0, repr=False, compare=False)  # no file that holds its pixels is shorter; 0: unknown
+    least_bytes: int = field(
+        default=0, repr=False, compare=False
+    )  # no file that holds its pixels is shorter; 0: unknown
 
 
 @dataclass(slots=True)

@@ -25,8 +25,10 @@ def publish_images(opened: OpenBlock, fitter: Fitter, warn_types: tuple[str, ...
                 counters["images_warn_type"] += 1
             if facts.type in RARE:
                 counters["images_rare_type"] += 1
-            if fate != "untouched":
-                counters["bytes_rewritten"] += fitted.size if fitted else 0
+            if fitted and fate != "untouched":
+                counters["bytes_rewritten"] += fitted.size
+                counters["images_frames_dropped"] += fitted.frames_dropped
+                counters["images_flat"] += fitted.flat
             elif facts.orientation != 1:
                 counters["images_rotated_tag"] += 1
             if fitted and fate == "untouched":

@@ -40,7 +40,9 @@ def with_end(jpeg: bytes) -> bytes:
         for candidate in dict.fromkeys((jpeg.rstrip(b"\xff"), jpeg[:end], jpeg[: end + 1])):
             if not candidate.endswith(b"\xff") and _decides_every_row(candidate):
                 return candidate + _END
-    raise ImageError("truncated_image", f"JPEG of {len(jpeg)} bytes without an end of image, and without all of its rows")
+    raise ImageError(
+        "truncated_image", f"JPEG of {len(jpeg)} bytes without an end of image, and without all of its rows"
+    )
 
 
 def _decides_every_row(jpeg: bytes) -> bool:

@@ -270,7 +270,9 @@ def scans_complete(data: bytes) -> bool:
         elif marker == 0xDA and segment and len(segment) >= 4 + 2 * segment[0]:
             first, last, low_bits = segment[1 + 2 * segment[0] :][:3]
             if not low_bits & 15:  # down to the last bit
-                done |= {(name, at) for name in segment[1 : 1 + 2 * segment[0] : 2] for at in range(first, min(last, 63) + 1)}
+                done |= {
+                    (name, at) for name in segment[1 : 1 + 2 * segment[0] : 2] for at in range(first, min(last, 63) + 1)
+                }
     return components > 0 and len(done) == 64 * components
 
 

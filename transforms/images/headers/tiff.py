@@ -133,7 +133,13 @@ def pages_of(head: bytes, size: int) -> Pages:
     listed = list(walk.pages())
     for page in listed:
         if page.is_raw or head[8:10] == b"CR" or head[8:12] == b"IIII":
-            name = "DNG" if _DNG_VERSION in page.tags else "CR2" if head[8:10] == b"CR" else "a TIFF of a camera's sensor data"
+            name = (
+                "DNG"
+                if _DNG_VERSION in page.tags
+                else "CR2"
+                if head[8:10] == b"CR"
+                else "a TIFF of a camera's sensor data"
+            )
             raise camera_raw(name)
     if not listed and walk.complete:
         raise broken("TIFF whose pages have no size: 0 x 0 pixels")
@@ -142,7 +148,9 @@ def pages_of(head: bytes, size: int) -> Pages:
 
 def camera_raw(name: str) -> ImageError:
     """The error for a camera's raw data."""
-    return ImageError("camera_raw", f"{name}: export it as JPEG, PNG or TIFF of 8 bits with the camera's program or a raw converter")
+    return ImageError(
+        "camera_raw", f"{name}: export it as JPEG, PNG or TIFF of 8 bits with the camera's program or a raw converter"
+    )
 
 
 def with_first_page(data: bytes, page: Page) -> bytes:
@@ -219,7 +227,11 @@ class _Walk:
         length, place = count * struct.calcsize(f"<{form}"), count_at + self.word
         if length > self.word:
             place = self._offset(place)
-            if tag == _SUB_DIRECTORIES and place + length <= self.size and not reach(self.head, self.size, place + length):
+            if (
+                tag == _SUB_DIRECTORIES
+                and place + length <= self.size
+                and not reach(self.head, self.size, place + length)
+            ):
                 self.complete = False
             if place + length > len(self.head):
                 return ()
