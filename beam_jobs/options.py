@@ -86,7 +86,8 @@ OPTIONS = (
     Option("min_quality", _IMG, 85, "JPEG quality (1 to 95) below which pixels are given up, or the image", "N", shapes=True),
     Option("max_side", _IMG, 0, "pixels of the longer side under --oversize resize (0: what the model itself scales down to)",
            "N", shapes=True),
-    Option("max_pixels", _IMG, 300_000_000, "pixels above which no image is used; of a rewritten animation its first frame counts", "N", shapes=True),
+    Option("max_pixels", _IMG, 300_000_000, "pixels above which no image is used; of an animation that is rewritten its first frame "
+           "counts", "N", shapes=True),
     Option("alpha", _IMG, "keep", "what becomes of transparency in a rewritten image; keep: it is a PNG, smaller if need be; "
            "flatten: laid on white", "POLICY", CHOICES["alpha"], shapes=True),
     Option("animation", _IMG, "first_frame", "what becomes of a rewritten image of several frames or pages; reject also rejects "

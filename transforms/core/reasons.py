@@ -84,7 +84,7 @@ _TABLE = (
     ("truncated_image", "inspect", "yours", "The file ends before its image does, or is too short for its pixels: copy it again from "
      "the source."),
     ("undecodable", "inspect", "yours", "The decoder cannot read the image."),
-    ("too_many_pixels", "inspect", "yours", "The header announces more pixels than --max_pixels (over all frames where all are decoded)."),
+    ("too_many_pixels", "inspect", "yours", "More pixels than --max_pixels, by its header (over all frames where all are decoded)."),
     ("too_large", "inspect", "yours", "The file is over the limit under --oversize reject, or over 1 GiB, which is not rewritten."),
     ("animated", "inspect", "yours", "The file holds more than one frame or page, under --animation reject."),
     ("cannot_fit", "fit", "yours", "No quality and size that --oversize, --min_quality and --alpha allow fits the byte limit."),

@@ -36,8 +36,9 @@ def with_end(jpeg: bytes) -> bytes:
         return jpeg
     if scans_complete(jpeg):
         end = len(jpeg.rstrip(_PADDING))
-        # Zeros at the end are padding, or the picture's own last codes: all of them, one byte, or none.
-        for candidate in dict.fromkeys((jpeg.rstrip(b"\xff"), jpeg[:end], jpeg[: end + 1])):
+        own = 2 if jpeg[end : end + 2] == b"\xff\0" else 1
+        # Zeros at the end are padding, or the picture's own last codes: all of them, the last byte, or none.
+        for candidate in dict.fromkeys((jpeg.rstrip(b"\xff"), jpeg[:end], jpeg[: end + own])):
             if not candidate.endswith(b"\xff") and _decides_every_row(candidate):
                 return candidate + _END
     raise ImageError(
