@@ -135,7 +135,11 @@ def test_dropped_frames_and_flat_pictures_are_counted(fit: Fit) -> None:
     flat = fit(encoded(deep, "TIFF"))
     plain = fit(encoded(photo(60, 40), "BMP"))
     names = ("images_frames_dropped", "images_flat", "images_converted")
-    assert [[one["counters"][name] for name in names] for one in (film, flat, plain)] == [[2, 0, 1], [0, 1, 1], [0, 0, 1]]
+    assert [[one["counters"][name] for name in names] for one in (film, flat, plain)] == [
+        [2, 0, 1],
+        [0, 1, 1],
+        [0, 0, 1],
+    ]
 
 
 def test_a_jpeg_without_its_end_is_rewritten_whole(fit: Fit) -> None:

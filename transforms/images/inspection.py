@@ -20,8 +20,9 @@ from transforms.core.places import Places
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
 from transforms.images.fit.policy import FitPolicy
+from transforms.images.headers.jpeg_scans import jpeg_ends
 from transforms.images.headers.parse import NeedMore, parse
-from transforms.images.headers.structure import ends_well, jpeg_ends, walk
+from transforms.images.headers.structure import ends_well, walk
 from transforms.images.helper.pool import DecoderPool, shared_pool
 from transforms.storage import persistently, store_for
 from transforms.storage.allowed_files import open_allowed, opened_folder

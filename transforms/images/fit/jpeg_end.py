@@ -14,7 +14,7 @@ from hashlib import blake2b
 from PIL import Image
 
 from transforms.core.reasons import ImageError
-from transforms.images.headers.structure import jpeg_ends, scans_complete
+from transforms.images.headers.jpeg_scans import jpeg_ends, scans_complete
 
 _END = b"\xff\xd9"
 _PADDING = b"\0\xff"

@@ -11,7 +11,7 @@ held against the whole file, so that no sound picture is refused. WebP, HEIC, AV
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 _DEFLATE = 1032  # bytes that one byte of deflate may become (RFC 1951)
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
@@ -60,15 +60,21 @@ def gif_bytes(width: int, height: int) -> int:
     return -(-width * height * 3 // 8192)
 
 
-def jpeg_bytes(width: int, height: int, components: Sequence[tuple[int, int]]) -> int:
-    """Of a JPEG whose components have these sampling factors, across and down, coded by Huffman; 0 if one is none.
+@lru_cache(maxsize=4096)  # a data set holds few sizes
+def jpeg_bytes(width: int, height: int, factors: bytes) -> int:
+    """Of a JPEG coded by Huffman.
 
-    >>> jpeg_bytes(64, 8, [(1, 1)]), jpeg_bytes(65, 8, [(1, 1)]), jpeg_bytes(64, 8, [(2, 2), (1, 1), (1, 1)])
+    Args:
+        factors: of each component a byte, as its frame header tells them: how often it is sampled across (upper half) and
+            down. If one is 0 there is no bound: 0.
+
+    >>> jpeg_bytes(64, 8, b"\\x11"), jpeg_bytes(65, 8, b"\\x11"), jpeg_bytes(64, 8, b"\\x22\\x11\\x11")
     (1, 2, 2)
     """
+    components = [(both >> 4, both & 15) for both in factors]
     if not all(across and down for across, down in components):
         return 0
-    most_across, most_down = (max(factors) for factors in zip(*components))
+    most_across, most_down = (max(one) for one in zip(*components))
     blocks = sum(
         -(-width * across // (8 * most_across)) * -(-height * down // (8 * most_down)) for across, down in components
     )

@@ -7,6 +7,16 @@ from transforms.core.reasons import ImageError
 FAR = 1 << 20  # bytes: a TIFF directory or HEIF meta box that ends beyond is not fetched, the size stays unknown
 
 
+def broken(detail: str) -> ImageError:
+    """The error for bytes that no decoder should accept."""
+    return ImageError("undecodable", detail)
+
+
+def short(detail: str) -> ImageError:
+    """The error for a file that ends before its image does."""
+    return ImageError("truncated_image", detail)
+
+
 class NeedMore(Exception):
     """The head ends before the header does, and the file goes on.
 

@@ -17,9 +17,9 @@ from transforms.core.reasons import ImageError
 from transforms.core.records import Header
 from transforms.images.headers import bounds, rare, tiff
 from transforms.images.headers.exif import exif_orientation
-from transforms.images.headers.head import FAR, NeedMore, reach, require
+from transforms.images.headers.head import FAR, NeedMore, broken, reach, require
 from transforms.images.headers.signatures import SEQUENCES, looks_like, raw_format, sniff
-from transforms.images.headers.structure import MAX_PARTS, boxes, broken, gif_blocks, primary_item
+from transforms.images.headers.structure import MAX_PARTS, boxes, gif_blocks, primary_item
 
 __all__ = ["FAR", "NeedMore", "parse"]
 
@@ -98,8 +98,7 @@ def _jpeg(head: bytes, size: int, type_: str) -> Header:
             height, width = head[pos + 5] << 8 | head[pos + 6], head[pos + 7] << 8 | head[pos + 8]
             least = 0
             if marker in _HUFFMAN and pos + 10 + 3 * components <= end:
-                factors = [(both >> 4, both & 15) for both in head[pos + 11 : pos + 10 + 3 * components : 3]]
-                least = bounds.jpeg_bytes(width, height, factors)
+                least = bounds.jpeg_bytes(width, height, head[pos + 11 : pos + 10 + 3 * components : 3])
             return Header(type_, width, height, orientation or 1, least_bytes=least)
         if length < 2 or marker < 0xC0 or 0xD8 <= marker <= 0xDA:
             raise broken(f"JPEG marker {marker:02X} of {length} bytes at byte {pos}, before a frame header")

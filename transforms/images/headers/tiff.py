@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from transforms.core.reasons import ImageError
 from transforms.images.headers import bounds
 from transforms.images.headers.exif import LENGTH, ORIENTATION, WIDTH, Order, entries_of
-from transforms.images.headers.head import reach, require
-from transforms.images.headers.structure import broken
+from transforms.images.headers.head import broken, reach, require
 
 _KIND, _OLD_KIND, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PAGE_NUMBER = 254, 255, 258, 259, 262, 277, 297
 _SUB_DIRECTORIES, _SAMPLE_FORMAT, _CFA_DIMENSIONS, _CFA_PATTERN, _DNG_VERSION = 330, 339, 33421, 33422, 50706
