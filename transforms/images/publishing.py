@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transforms.core.records import OpenBlock
+from transforms.core.records import Fitted, OpenBlock
 from transforms.examples.tally import note_fate
 from transforms.images.headers.rare import RARE
 from transforms.images.orders import Fitter
@@ -26,9 +26,7 @@ def publish_images(opened: OpenBlock, fitter: Fitter, warn_types: tuple[str, ...
             if facts.type in RARE:
                 counters["images_rare_type"] += 1
             if fitted and fate != "untouched":
-                counters["bytes_rewritten"] += fitted.size
-                counters["images_frames_dropped"] += fitted.frames_dropped
-                counters["images_flat"] += fitted.flat
+                _count_rewritten(opened, fitted)
             elif facts.orientation != 1:
                 counters["images_rotated_tag"] += 1
             if fitted and fate == "untouched":
@@ -41,6 +39,14 @@ def publish_images(opened: OpenBlock, fitter: Fitter, warn_types: tuple[str, ...
         counters["bytes_seen"] += references * facts_of[source].size
         counters["images_escalated"] += references * facts_of[source].escalated
     return opened
+
+
+def _count_rewritten(opened: OpenBlock, fitted: Fitted) -> None:
+    opened.counters["bytes_rewritten"] += fitted.size
+    if fitted.frames_dropped:
+        opened.counters["images_frames_dropped"] += fitted.frames_dropped
+    if fitted.flat:
+        opened.counters["images_flat"] += 1
 
 
 def _unverified(opened: OpenBlock) -> OpenBlock:
