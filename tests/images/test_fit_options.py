@@ -48,6 +48,13 @@ def see_through() -> Image.Image:
     return image
 
 
+def warned(found: dict[str, Any]) -> dict[str, int]:
+    """{code: how often} of the warnings that tell of an image."""
+    told = found["manifest.json"]["warnings"]
+    assert all(one["example"].endswith("/a.img") for one in told if one["example"])
+    return {one["code"]: one["count"] for one in told if one["example"]}
+
+
 @pytest.fixture
 def fit(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Fit:
     """Run a job over one image -> its row of images.parquet, or of rejected.jsonl; `file`: what the dataset names."""
@@ -64,7 +71,11 @@ def fit(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Fit:
             return rejections(found)[0]
         (seen,) = found["images.parquet"]
         files = list((output / "images").rglob("*.*"))
-        return seen | {"file": files[0].read_bytes() if files else data, "counters": counters(found)}
+        return seen | {
+            "file": files[0].read_bytes() if files else data,
+            "counters": counters(found),
+            "warnings": warned(found),
+        }
 
     return job
 

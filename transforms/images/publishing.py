@@ -26,7 +26,7 @@ def publish_images(opened: OpenBlock, fitter: Fitter, warn_types: tuple[str, ...
             if facts.type in RARE:
                 counters["images_rare_type"] += 1
             if fitted and fate != "untouched":
-                _count_rewritten(opened, fitted)
+                _count_rewritten(opened, source, fitted)
             elif facts.orientation != 1:
                 counters["images_rotated_tag"] += 1
             if fitted and fate == "untouched":
@@ -41,12 +41,12 @@ def publish_images(opened: OpenBlock, fitter: Fitter, warn_types: tuple[str, ...
     return opened
 
 
-def _count_rewritten(opened: OpenBlock, fitted: Fitted) -> None:
+def _count_rewritten(opened: OpenBlock, source: str, fitted: Fitted) -> None:
     opened.counters["bytes_rewritten"] += fitted.size
-    if fitted.frames_dropped:
-        opened.counters["images_frames_dropped"] += fitted.frames_dropped
-    if fitted.flat:
-        opened.counters["images_flat"] += 1
+    for code, number in (("images_frames_dropped", fitted.frames_dropped), ("images_flat", int(fitted.flat))):
+        if number:
+            opened.counters[code] += number
+            opened.warnings.add(code, source, number)
 
 
 def _unverified(opened: OpenBlock) -> OpenBlock:
