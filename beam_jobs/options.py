@@ -161,7 +161,7 @@ class Options:
         "pixels of the longer side under --oversize resize (0: what the model itself scales down to)",
         "N", shapes=True, check=at_least(1))
     max_pixels: int = option(_IMG, 300_000_000,
-        "pixels, over all frames, above which no image is decoded", "N", shapes=True, check=at_least(1))
+        "pixels of a frame above which an image is neither decoded nor used", "N", shapes=True, check=at_least(1))
     alpha: str = option(_IMG, "keep",
         "what becomes of transparency in a rewritten image; keep: it is a PNG, smaller if need be; flatten: laid on"
         " white", "POLICY", CHOICES["alpha"], shapes=True)

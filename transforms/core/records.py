@@ -132,6 +132,9 @@ class Header:
     height: int
     orientation: int = 1  # EXIF 1..8
     frames: int = 1  # 0: more than one, not counted
+    least_bytes: int = field(
+        default=0, repr=False, compare=False
+    )  # no file that holds its pixels is shorter; 0: unknown
 
 
 @dataclass(slots=True)
@@ -149,6 +152,7 @@ class ImageFacts:
     reason: str = ""
     detail: str = ""
     escalated: bool = False  # its end marker was missing, so it was read whole and decoded
+    end_missing: bool = False  # a JPEG with every row of its pixels but no end of image: it has to be rewritten
     encoding: str = ""  # "gzip": stored compressed by Content-Encoding; the other facts are of what it unpacks to
 
 
@@ -173,6 +177,8 @@ class Fitted:
     fate: str = ""  # resized converted recompressed untouched (staged)
     quality: int = 0  # 0: lossless
     scale: float = 1.0
+    frames_dropped: int = 0  # frames or pages of the source that are not in the image
+    flat: bool = False  # nearly one colour, and the source was not
     reason: str = ""
     detail: str = ""
 

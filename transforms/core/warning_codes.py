@@ -40,6 +40,10 @@ _TABLE = (
      "To use it, name it as an --input of its own with an --answer that it has."),
     ("images_warn_type", "reference", "to WebP, HEIC or HEIF, which not all tuning pages name", "--types jpeg,png converts them."),
     ("images_rotated_tag", "reference", "to images with an EXIF rotation tag", "--upright rewrites them upright."),
+    ("images_frames_dropped", "frame", "or pages of animations and documents were left out: of each file one is used",
+     "Export each page that is wanted as a file of its own; --animation reject leaves such files out."),
+    ("images_flat", "reference", "to images that are nearly one colour as they were rewritten, though their sources are not",
+     "Look at one; export it as PNG or JPEG of 8 bits without alpha."),
     ("validation_unused", "line", "beyond --max_validation, in validation-unused.jsonl", ""),
     ("not_verified", "", "no image was looked at", "Leave --verify none out to look at them."),
     # what a look before the work found
