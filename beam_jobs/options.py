@@ -58,6 +58,7 @@ OPTIONS = (
            ("auto", "yes", "no"), shapes=True),
     Option("encoding", _IN, "auto", "of CSV files; auto: UTF-8, and an error if the first rows are not", "NAME",
            ("auto", *ENCODINGS), shapes=True),
+    Option("keep_blanks", _IN, False, "keep the blanks around the cells of CSV, which are dropped otherwise", shapes=True),
     Option("max_line_bytes", _IN, 16_000_000, "bytes a line may have; a longer one is rejected without being read whole", "N",
            shapes=True),
     Option("allow_prefix", _IN, "", "folders and gs:// prefixes that images may be read from, separated by commas; "

@@ -35,6 +35,7 @@ class Settings:
     delimiter: str
     header: str
     encoding: str
+    keep_blanks: bool
     max_line_bytes: int
     allow_prefix: tuple[str, ...]
     output: str

@@ -61,6 +61,8 @@ class Dialect:
     encoding: str = "utf-8"
     names: tuple[str, ...] = ()  # of the columns
     header: bool = True  # whether the first record of a CSV file names them
+    quoted: bool = True  # whether a quote of CSV begins a quoted cell; else it is a letter
+    carriage_returns: bool = False  # whether lines of CSV end with CR alone
     classes: bool = False  # whether the footer of a Parquet file has names for numbers of these columns
 
 

@@ -40,6 +40,8 @@ class BlockKeys:
             digest.update(f"\n{block.format} {e.generation} {e.start} {e.end} {block.raw is not None} ".encode())
             digest.update(os.fsencode(e.uri))
         digest.update(block.base.encode())
+        if block.dialect and not block.dialect.quoted:  # decided by the whole file
+            digest.update(b"\nunquoted")
         return digest.hexdigest()
 
 

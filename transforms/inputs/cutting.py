@@ -16,7 +16,7 @@ from transforms.core.records import Block, Extent, Input
 from transforms.inputs.automl import has_box
 from transforms.inputs.automl_boxes import grouped_blocks, not_endless
 from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
-from transforms.inputs.csv_dialect import HEAD, Wanted, dialect_of, first_records, kind_of
+from transforms.inputs.csv_dialect import HEAD, Wanted, dialect_of, first_records, kind_of, with_newlines
 from transforms.inputs.csv_record_ends import RecordEnds, cut_records
 from transforms.inputs.csv_table import TableReader
 from transforms.inputs.packing import SIDECARS, Skipped, pack_files, pack_images
@@ -100,8 +100,12 @@ class Cutter:
         else:
             yield from self._csv_blocks(whole)
 
+    @property
+    def _reader(self) -> TableReader:
+        return TableReader(self.wanted, self.max_line_bytes, (), _no_images)
+
     def _detection_blocks(self, block: Block) -> Iterator[Block]:
-        reader = TableReader(self.wanted, self.max_line_bytes, (), _no_images)
+        reader = self._reader
         ranges = self._csv_blocks(block, gathered=True)
         try:
             yield from grouped_blocks(block, ranges, lambda some: reader.read(some, _no_key), self.block_bytes)
@@ -111,17 +115,19 @@ class Cutter:
     def _csv_blocks(self, block: Block, gathered: bool = False) -> Iterator[Block]:
         """Args: gathered: one worker takes them all; they hold their bytes, as those of a .gz always do, and have an end."""
         assert block.dialect
+        block = replace(block, dialect=self._reader.with_quotes_of(_text_of(block, []), block.dialect))
+        assert block.dialect
         extent, (index, name, _), end = block.extents[0], block.order, 0
         packed = is_gz(extent)
         faults: list[str] = []
-        chunks = _before_fault(extent, faults) if packed else _chunks(extent)
-        longest = self.max_line_bytes + AROUND_LINE
+        chunks = _text_of(block, faults)
+        longest, quoted = self.max_line_bytes + AROUND_LINE, block.dialect.quoted
         for found in cut_records(
-            not_endless(chunks) if gathered else chunks, block.dialect.delimiter, self.block_bytes, longest
+            not_endless(chunks) if gathered else chunks, block.dialect.delimiter, self.block_bytes, longest, quoted
         ):
             data, end = found.data, found.end
             if faults and data:  # the last record is the damaged one
-                ends = RecordEnds(block.dialect.delimiter).feed(data)
+                ends = RecordEnds(block.dialect.delimiter, quoted=quoted).feed(data)
                 data = data[: int(ends[-1]) if len(ends) else 0]
                 end = found.start + len(data)
             part = replace(extent, start=found.start, end=end)
@@ -142,6 +148,13 @@ def _no_images(data: bytes) -> tuple[str, str]:
 
 def _no_key(block: Block) -> str:
     return ""  # it is not committed
+
+
+def _text_of(block: Block, faults: list[str]) -> Iterator[bytes]:
+    """The text of a whole CSV file; damage of a compressed one ends it and is noted."""
+    extent = block.extents[0]
+    chunks = _before_fault(extent, faults) if is_gz(extent) else _chunks(extent)
+    return map(with_newlines, chunks) if block.dialect and block.dialect.carriage_returns else chunks
 
 
 def _chunks(extent: Extent) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ columns are held against those that options name.
 
 from __future__ import annotations
 
+import itertools
 import os
 import posixpath
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ from dataclasses import replace
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent, Input
+from transforms.core.warning_codes import Notice
 from transforms.examples.splits import split_word
 from transforms.inputs.automl import COLUMNS, has_box, is_automl_object, is_automl_row
 from transforms.inputs.csv_dialect import (
@@ -26,6 +28,7 @@ from transforms.inputs.csv_dialect import (
     kind_of,
     no_text,
     shown,
+    unused_images,
 )
 from transforms.inputs.cutting import SUFFIXES, head_of
 from transforms.inputs.left_out import in_words, left_out_of
@@ -72,7 +75,8 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
     options = replace(options, inputs=tuple(look.input for look in looks))
     if all(look.format == "gemini" for look in looks):
         return options, unknown_columns(options, looks)
-    return options, [look.said for look in looks] + split + unknown_columns(options, looks)
+    notices = [notice.line for look in looks for notice in look.notices]
+    return options, [look.said for look in looks] + split + notices + unknown_columns(options, looks)
 
 
 def unknown_columns(options: InputOptions, looks: list[Look]) -> list[str]:
@@ -132,6 +136,7 @@ class Look:
 
     def __init__(self, pattern: str, options: InputOptions) -> None:
         self.pattern, self.replay, self.base = pattern, False, ""
+        self.notices: list[Notice] = []
         self._left_out = left_out_of(pattern, options.left_out)
         self._templates = bool(options.prompt or options.answer or options.image_column)
         named, file = self._first(options)
@@ -294,6 +299,8 @@ class Look:
         except RowError as error:
             raise InputError(f"{uri}: {error.detail}") from None
         self.said += f"; images in {shown(options.image_column)} (--image_column)"
+        if others := unused_images(values, options.recipe.columns):
+            self.notices.append(Notice("images_not_used", len(others), uri, f"of images not used: {shown(others)}"))
         return options
 
     def _columns(self, uri: str, options: InputOptions) -> tuple[list[str], dict[str, object]]:
@@ -322,7 +329,8 @@ class Look:
             f"{start} in CSV; delimiter {dialect.delimiter!r} (--delimiter), {'a' if dialect.header else 'no'} header "
             f"(--header), {dialect.encoding} (--encoding)"
         )
-        return list(dialect.names), dict(zip(dialect.names, rows[0] if rows else ()))
+        columns = zip(dialect.names, itertools.zip_longest(*rows, fillvalue="")) if rows else ()
+        return list(dialect.names), {name: next(filter(str.strip, cells), "") for name, cells in columns}
 
 
 # Formats whose files a folder gives when it is read in one.
