@@ -18,6 +18,7 @@ from transforms.core.media_types import is_image_name
 from transforms.core.reasons import RowError
 from transforms.core.records import Dialect
 from transforms.inputs.csv_quotes import without_blanks
+from transforms.storage.packings import without_ending
 
 HEAD = 64 << 10  # bytes of a file that detection looks at
 BOM = codecs.BOM_UTF8
@@ -57,7 +58,7 @@ def kind_of(uri: str, head: bytes) -> str:
     >>> kind_of("a/B.CSV.gz", b""), kind_of("part-0", b'{"a": 1}'), kind_of("part-0", b"a,b")
     ('csv', 'jsonl', 'csv')
     """
-    name = uri.lower().removesuffix(".gz")
+    name = without_ending(uri)
     if name.endswith(".parquet") or head.startswith(b"PAR1"):
         return "parquet"
     if name.endswith(_JSONL):
@@ -201,7 +202,7 @@ def _delimiter(uri: str, head: bytes, wanted: Wanted) -> str:
         return wanted.delimiter
     if stated := _PREAMBLE.match(head)[1]:  # type: ignore[index]
         return stated.decode()
-    name = uri.lower().removesuffix(".gz")
+    name = without_ending(uri)
     if name.endswith(_TSV):
         return "\t"
     text, best, most = _head_text(head, wanted.encoding), ",", 1

@@ -18,13 +18,14 @@ from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, OpenBlock, Record, Rejection, Row
 from transforms.inputs.automl import cells_columns
 from transforms.inputs.automl_boxes import GROUPED, read_grouped
-from transforms.inputs.compressed_rows import AROUND_LINE
+from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE
 from transforms.inputs.csv_dialect import HEAD, Wanted, dialect_of, has_text, preamble_bytes, with_newlines
 from transforms.inputs.csv_quotes import merged_lines, quotes_balance, without_blanks
 from transforms.inputs.csv_record_ends import RecordEnds
 from transforms.inputs.parquet.blocks import parquet_columns
 from transforms.inputs.parquet.values import Stage
 from transforms.storage import store_for
+from transforms.storage.compressed_members import whole_text
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class TableReader:
             data = block.raw
             if data is None:
                 data = store_for(extent.uri).read(extent.uri, extent.start, extent.end, extent.generation)[0]
+                try:
+                    data = whole_text(extent, data, SMALL_FILE)
+                except RowError as error:
+                    reject_extent(opened, extent, f"{error.reason}: {error.detail}", 1)
+                    continue
             dialect = block.dialect
             if dialect and dialect.kind == GROUPED:
                 read_grouped(opened, extent, data)

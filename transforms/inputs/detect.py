@@ -206,7 +206,7 @@ class Look:
             "folder": "*.jpg, *.png and other images",
         }
         given = endings.get(named, "*.jsonl, *.csv, *.tsv, *.parquet, or images")
-        return f"{start} (of a folder: {given}, text also with .gz{hint})"
+        return f"{start} (of a folder: {given}, text also with .gz, .bz2, .xz or .zst{hint})"
 
     def _format(self, named: str, options: InputOptions) -> str:
         kind = kind_of(self._extent.uri, self._head)
@@ -308,7 +308,8 @@ class Look:
         wanted: Wanted = options.wanted
         if not self._head.strip():
             raise RowError(
-                "missing_column", "there is no row to tell the columns by: is the file empty, or its .gz damaged?"
+                "missing_column",
+                "there is no row to tell the columns by: is the file empty, or what it is compressed with damaged?",
             )
         if kind_of(uri, self._head) == "parquet":
             self.said = f"{self.pattern}: a table (--input_format) in Parquet"

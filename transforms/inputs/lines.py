@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, OpenBlock, Rejection, Row
-from transforms.inputs.compressed_rows import AROUND_LINE, UTF16
-from transforms.inputs.csv_table import TableReader
+from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE, UTF16
+from transforms.inputs.csv_table import TableReader, reject_extent
 from transforms.inputs.folder import read_folder
 from transforms.storage import store_for
+from transforms.storage.compressed_members import whole_text
 
 _READ_ON, _READ_MOST = 1 << 14, 1 << 20  # bytes asked for, first and at most, to find the end of a block's last line
 
@@ -33,6 +35,11 @@ def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) ->
             data, first = block.raw, extent.start
         else:
             data, first = _read_extent(extent, max_line_bytes)
+            try:
+                data = whole_text(extent, data, SMALL_FILE)
+            except RowError as error:
+                reject_extent(opened, extent, f"{error.reason}: {error.detail}", 1)
+                continue
         _cut_lines(opened, extent, data, first, max_line_bytes)
     if block.fault:
         reason, _, detail = block.fault.partition(": ")
