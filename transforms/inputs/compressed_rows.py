@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from transforms.core.records import Block, Extent
+from transforms.inputs.json_array import as_lines
 from transforms.storage.compressed_members import DAMAGE, decompressed, fault_of
 
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
@@ -31,7 +32,7 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
         return replace(block, order=(index, name, start), extents=(part,), raw=data, fault=fault)
 
     try:
-        for chunk in decompressed(extent):
+        for chunk in as_lines(decompressed(extent)):
             if skipping:  # the rest of a line that was too long
                 cut = chunk.find(b"\n") + 1
                 start += cut or len(chunk)

@@ -18,6 +18,7 @@ from transforms.core.media_types import is_image_name
 from transforms.core.reasons import RowError
 from transforms.core.records import Dialect
 from transforms.inputs.csv_quotes import without_blanks
+from transforms.inputs.json_array import is_array
 from transforms.storage.packings import without_ending
 
 HEAD = 64 << 10  # bytes of a file that detection looks at
@@ -65,7 +66,7 @@ def kind_of(uri: str, head: bytes) -> str:
         return "jsonl"
     if name.endswith((*_CSV, *_TSV)):
         return "csv"
-    return "jsonl" if head.removeprefix(BOM).lstrip().startswith(b"{") else "csv"
+    return "jsonl" if head.removeprefix(BOM).lstrip().startswith(b"{") or is_array(head) else "csv"
 
 
 def dialect_of(uri: str, head: bytes, wanted: Wanted, format: str = "table") -> Dialect:

@@ -18,6 +18,7 @@ from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
 from transforms.inputs.csv_dialect import HEAD, Wanted, dialect_of, first_records, kind_of, with_newlines
 from transforms.inputs.csv_record_ends import RecordEnds, cut_records
 from transforms.inputs.csv_table import TableReader
+from transforms.inputs.json_array import is_array
 from transforms.inputs.packing import SIDECARS, Skipped, pack_files, pack_images
 from transforms.inputs.parquet.blocks import parquet_blocks
 from transforms.storage import store_for
@@ -195,10 +196,10 @@ def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
     """A whole file of lines -> the blocks of its ranges; a pack of small files as it is."""
     first, head = block.extents[0], b""
     if first.size > block_bytes and not is_packed(first):
-        head = store_for(first.uri).read(first.uri, 0, 16, first.generation)[0]
+        head = store_for(first.uri).read(first.uri, 0, 64, first.generation)[0]
         first = replace(first, encoding=packing_of_bytes(head))
         block = replace(block, extents=(first,))
-    if is_packed(first):
+    if is_packed(first) or is_array(head):
         yield from raw_blocks(block, block_bytes, max_line_bytes)
     elif len(block.extents) > 1 or first.size <= block_bytes:
         yield block

@@ -31,6 +31,7 @@ from transforms.inputs.csv_dialect import (
     unused_images,
 )
 from transforms.inputs.cutting import SUFFIXES, head_of
+from transforms.inputs.json_array import head_lines
 from transforms.inputs.left_out import in_words, left_out_of
 from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.parquet.blocks import used_columns
@@ -247,7 +248,7 @@ class Look:
     def first_keys(self) -> dict[str, object]:
         """Keys of the first lines of JSON, in order, each with a value."""
         keys: dict[str, object] = {}
-        for line in self._head.split(b"\n")[:_LOOKED_AT]:
+        for line in head_lines(self._head).split(b"\n")[:_LOOKED_AT]:
             try:
                 keys = {**jsonl.loads(line), **keys}
             except RowError:

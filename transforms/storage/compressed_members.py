@@ -38,7 +38,8 @@ def is_packed(file: Stat | Extent) -> bool:
 
 def fault_of(file: Stat | Extent, error: Exception) -> str:
     """What is said of a damaged file, with its reason."""
-    return f"{'corrupt_gzip' if packing_of(file) == 'gzip' else 'corrupt_packing'}: {error}"
+    reason = "corrupt_gzip" if packing_of(file) == "gzip" else "corrupt_packing"
+    return f"{getattr(error, 'reason', '') or reason}: {error}"
 
 
 def unpacked(data: bytes, most: int) -> bytes:

@@ -20,7 +20,11 @@ ENDINGS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zst"}
 
 
 class Damaged(ValueError):
-    """A compressed file that ends early or cannot be decompressed; what came before was given."""
+    """A file that ends early or cannot be decompressed; what came before was given. `reason`: "" by how it is compressed."""
+
+    def __init__(self, detail: str, reason: str = "") -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 def packing_of_name(name: str) -> str:
