@@ -67,7 +67,7 @@ class _ArrayScan:
             at = int(self._escaped)
             rest = _REST.match(flat, at)
             assert rest
-            self._after_text(flat, rest)
+            self._after_text(flat[at:], rest)
             at = len(flat) if self._in_text else rest.end()
         for token in _TOKEN.finditer(flat, at):
             letter, place = flat[token.start()], token.start()
@@ -90,6 +90,6 @@ class _ArrayScan:
         return bytes(out)
 
     def _after_text(self, flat: bytes, text: re.Match[bytes]) -> None:
-        """Note whether a text goes on in the next chunk, and whether that begins with an escaped letter."""
+        """Note whether a text that stands in `flat` goes on in the next chunk, and whether that begins with an escaped letter."""
         self._in_text = not text[1]
         self._escaped = self._in_text and (len(flat) - len(flat.rstrip(b"\\"))) % 2 == 1
