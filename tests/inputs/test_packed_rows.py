@@ -79,7 +79,7 @@ def test_what_came_before_damage_is_used(tmp_path: Path, kind: str, data: bytes,
     packed = PACK[packing](data) + PACK[packing](data)[:-9]
     blocks = tried(put(tmp_path / f"t.{kind}.{packing}", packed), *ASK)
     # Arrow keeps up to 1,024 bytes to itself.
-    assert len(rows_of(blocks)) >= (240 if packing == "zst" else 300) and faults(blocks)[-1] == "corrupt_packing"
+    assert len(rows_of(blocks)) >= (240 if packing == "zst" else 300) and "corrupt_packing" in faults(blocks)
 
 
 def pieces(data: bytes, packing: str, size: int = 1 << 20, most: int = 1 << 16) -> list[bytes]:

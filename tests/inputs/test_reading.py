@@ -317,7 +317,7 @@ def test_a_damaged_gz_gives_the_lines_before_the_damage(chunk: int, monkeypatch:
 
 
 def test_what_is_no_gz_at_all_is_one_rejection_at_its_start() -> None:
-    for data in (b"{}\n{}\n", b"", b"\x1f\x8b"):
+    for data in (b"\0{}\n{}\n", b"", b"\x1f\x8b"):
         lines, faults = read_all({"mem://in/a.jsonl.gz": data}, 100)
         assert (lines, faults) == ([], [("mem://in/a.jsonl.gz", 1, 0, "corrupt_gzip")])
 
