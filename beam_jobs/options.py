@@ -114,6 +114,8 @@ class Options:
         "WHETHER", ("auto", "yes", "no"), shapes=True)
     encoding: str = option(_IN, "auto",
         "of CSV files; auto: UTF-8, and an error if the first rows are not", "NAME", ("auto", *ENCODINGS), shapes=True)
+    keep_blanks: bool = option(_IN, False,
+        "keep the blanks around the cells of CSV, which are dropped otherwise", shapes=True)
     max_line_bytes: int = option(_IN, 16_000_000,
         "bytes a line may have; a longer one is rejected without being read whole",
         "N", shapes=True, check=at_least(1024))

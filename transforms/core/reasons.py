@@ -71,6 +71,7 @@ _TABLE = (
     ("not_utf8", "read", "yours", "The line is not strict UTF-8: save the file as UTF-8."),
     ("utf16", "read", "yours", "The file starts with a UTF-16 mark: save it as UTF-8. Counted once for the whole file."),
     ("corrupt_gzip", "read", "yours", "The .gz file ends early or is damaged: what came before is used; copy it again."),
+    ("corrupt_packing", "read", "yours", "The compressed file ends early or is damaged: what came before is used; copy it again."),
     ("line_too_long", "read", "yours", "The line is longer than --max_line_bytes, so it was not read whole: is it really one line?"),
     ("not_json", "read", "yours", "The line is not JSON (NaN, 1e999 and lone surrogates are not JSON either)."),
     ("duplicate_key", "read", "yours", "An object names a key twice, so its meaning depends on the reader: remove one."),

@@ -48,7 +48,9 @@ class Extent:
     size: int  # of the whole file, in bytes
     start: int
     end: int
-    encoding: str = ""  # "gzip": stored compressed by Content-Encoding
+    encoding: str = (
+        ""  # "gzip": stored compressed by Content-Encoding; this, bz2, xz or zst: a row file's first bytes say so
+    )
 
     def __reduce__(self) -> tuple[type[Extent], tuple[str, str, int, int, int, str]]:
         """A block of a folder carries hundreds: without this, most of a shuffle is dataclasses telling their fields."""
@@ -64,6 +66,8 @@ class Dialect:
     encoding: str = "utf-8"
     names: tuple[str, ...] = ()  # of the columns
     header: bool = True  # whether the first record of a CSV file names them
+    quoted: bool = True  # whether a quote of CSV begins a quoted cell; else it is a letter
+    carriage_returns: bool = False  # whether lines of CSV end with CR alone
     classes: bool = False  # whether the footer of a Parquet file has names for numbers of these columns
 
 
@@ -74,7 +78,7 @@ class Block:
     order: SortKey
     extents: tuple[Extent, ...]
     format: str  # gemini | table | folder | automl
-    raw: bytes | None = None  # decompressed rows of a .gz, which cannot be ranged; offsets are in that text
+    raw: bytes | None = None  # decompressed rows of a file that cannot be ranged; offsets are in that text
     fault: str = ""  # "reason: detail" of a rejection that stands for the rest of the file
     lines: int = 0  # physical lines of what the fault stands for
     dialect: Dialect | None = None  # of a table's range; None: whole files, each of which tells its own
@@ -88,7 +92,7 @@ class Row:
     """One non-blank input line."""
 
     source: str  # URI of the file it stands in
-    offset: int  # of its first byte in that file (in the decompressed text for .gz)
+    offset: int  # of its first byte in that file (in the decompressed text, if it is compressed)
     line: int  # 1-based, counted from the start of the block's extent
     raw: bytes  # without the line end
 

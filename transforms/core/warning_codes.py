@@ -20,6 +20,12 @@ class WarningCode:
 
 
 _TABLE = (
+    # rows of tables
+    ("records_merged", "line", "would each be a record, but lie inside a quoted cell: is a quote missing, or one too many?",
+     "Mend the quotes there, or double those that are text."),
+    ("tsv_unquoted", "TSV file", "whose quotes do not balance: every quote in it was read as a letter", ""),
+    ("images_not_used", "column", "of images not used", "Name them with --image_column if they belong to the examples."),
+    ("blank_records", "record", "of empty cells only, read as blank lines", ""),
     # the finished dataset
     ("train_in_several_files", "file", "of training lines were needed, and a tuning job takes one of them",
      "Name one of them, or train in several jobs."),

@@ -15,7 +15,7 @@ from transforms.core.listing_tally import ListingTally
 from transforms.core.records import Block, Dialect, Extent
 from transforms.inputs.csv_dialect import kind_of
 from transforms.storage.api import Stat
-from transforms.storage.compressed_members import is_gz
+from transforms.storage.compressed_members import is_packed
 
 SIDECARS = (".txt", ".json")
 _LONGEST = 32  # times as many names as a pack holds on average: of 10^14 packs, one comes to it by chance
@@ -23,7 +23,7 @@ _FILES, _FILE_BYTES = 1000, 256  # files that a pack may hold: so many, or one f
 
 
 def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str = "gemini") -> Iterator[Block]:
-    """Files in order -> blocks: large ones, .gz and Parquet alone and uncut, small ones of a kind together up to `block_bytes`."""
+    """Files in order -> blocks: large, compressed and Parquet ones alone and uncut, small ones of a kind together, a block at most."""
     pack: list[Extent] = []
     size, kind, most = 0, "", max(_FILES, block_bytes // _FILE_BYTES)
 
@@ -35,7 +35,7 @@ def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str 
         extent = Extent(found.uri, found.generation, found.size, 0, found.size, found.encoding)
         its = "jsonl" if format == "gemini" else kind_of(found.uri, b"")
         known = format == "gemini" or "." in found.uri.rpartition("/")[2]
-        alone = found.size > block_bytes or is_gz(found) or its == "parquet" or not known
+        alone = found.size > block_bytes or is_packed(found) or its == "parquet" or not known
         if pack and (alone or size + found.size > block_bytes or its != kind):
             yield packed()
             pack, size = [], 0
