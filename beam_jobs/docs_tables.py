@@ -1,4 +1,4 @@
-"""The README's tables of options, counters, reasons and warnings, made from the code's: `python -m beam_jobs.docs_tables` rewrites
+"""The docs' tables of options, counters, reasons and warnings, made from the code's: `python -m beam_jobs.docs_tables` rewrites
 them, and the files of dataflow_templates/ that are made from the same table of options.
 
 Tests compare them with what is made here, so that neither can be changed alone.
@@ -19,17 +19,21 @@ from transforms.core.warning_codes import WARNINGS
 
 
 def tables() -> dict[str, str]:
-    """Markdown tables by the name of their markers: options, counters, reasons, warnings."""
+    """Markdown tables by the name of their markers: options, counters, reasons."""
     options = ((o.group, f"`--{o.name}`", _values(o), _default(o), o.help) for o in OPTIONS)
     counters = ((f"`{c.name}`", c.unit, c.meaning) for c in COUNTERS.values())
     reasons = ((f"`{r.name}`", r.stage, r.owner, r.help) for r in REASONS.values())
-    warnings = ((f"`{w.name}`", w.unit, w.meaning, w.hint) for w in WARNINGS.values())
     return {
         "options": _table(("for", "option", "value", "default", "meaning"), options),
         "counters": _table(("counter", "of", "counts"), counters),
         "reasons": _table(("reason", "found while", "class", "what is wrong, and what to do"), reasons),
-        "warnings": _table(("warning", "of", "what looks wrong", "what to do"), warnings),
     }
+
+
+def warnings() -> dict[str, str]:
+    """The table of docs/warnings.md."""
+    rows = ((f"`{w.name}`", w.unit, w.meaning, w.hint) for w in WARNINGS.values())
+    return {"warnings": _table(("warning", "of", "what looks wrong", "what to do"), rows)}
 
 
 def workers() -> dict[str, str]:
@@ -82,7 +86,11 @@ def fill(text: str, made: Mapping[str, str] | None = None) -> str:
 
 if __name__ == "__main__":
     root = Path(__file__).resolve().parents[1]
-    for paper, filled in ((root / "README.md", tables()), (root / "docs/dataflow.md", workers())):
+    for paper, filled in (
+        (root / "README.md", tables()),
+        (root / "docs/dataflow.md", workers()),
+        (root / "docs/warnings.md", warnings()),
+    ):
         paper.write_text(fill(paper.read_text(encoding="utf-8"), filled), encoding="utf-8")
     for name, made in committed().items():
         (root / name).write_text(made, encoding="utf-8")

@@ -14,7 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_jobs.__main__ import main
 from beam_jobs.commands.sweep import parser as sweep_parser
 from beam_jobs.commands.template import parser as template_parser
-from beam_jobs.docs_tables import fill, tables, workers
+from beam_jobs.docs_tables import fill, tables, warnings, workers
 from beam_jobs.options import OPTIONS
 from beam_jobs.settings import parse
 from transforms.core import VERSION
@@ -91,8 +91,13 @@ def test_the_readme_holds_the_tables_of_the_code() -> None:
         "options": [f"--{option.name}" for option in OPTIONS],
         "counters": list(COUNTERS),
         "reasons": list(REASONS),
-        "warnings": list(WARNINGS),
     }
+
+
+def test_the_warnings_are_those_of_the_code() -> None:
+    text = text_of(ROOT / "docs/warnings.md")
+    assert fill(text, warnings()) == text, "run: python -m beam_jobs.docs_tables"
+    assert re.findall(r"^\| `([^`]+)`", text, re.MULTILINE) == list(WARNINGS)
 
 
 def test_the_recommended_workers_are_those_of_the_code() -> None:
