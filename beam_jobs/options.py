@@ -114,6 +114,8 @@ class Options:
         "WHETHER", ("auto", "yes", "no"), shapes=True)
     encoding: str = option(_IN, "auto",
         "of CSV files; auto: UTF-8, and an error if the first rows are not", "NAME", ("auto", *ENCODINGS), shapes=True)
+    keep_blanks: bool = option(_IN, False,
+        "keep the blanks around the cells of CSV, which are dropped otherwise", shapes=True)
     max_line_bytes: int = option(_IN, 16_000_000,
         "bytes a line may have; a longer one is rejected without being read whole",
         "N", shapes=True, check=at_least(1024))
@@ -161,7 +163,7 @@ class Options:
         "pixels of the longer side under --oversize resize (0: what the model itself scales down to)",
         "N", shapes=True, check=at_least(1))
     max_pixels: int = option(_IMG, 300_000_000,
-        "pixels, over all frames, above which no image is decoded", "N", shapes=True, check=at_least(1))
+        "pixels of a frame above which an image is neither decoded nor used", "N", shapes=True, check=at_least(1))
     alpha: str = option(_IMG, "keep",
         "what becomes of transparency in a rewritten image; keep: it is a PNG, smaller if need be; flatten: laid on"
         " white", "POLICY", CHOICES["alpha"], shapes=True)

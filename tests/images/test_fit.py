@@ -166,8 +166,9 @@ def test_every_kind_of_pixels_keeps_its_colours(
     assert (fitted.width, fitted.height, fitted.quality, fitted.scale) == (WIDTH, HEIGHT, quality, 1.0)
     assert (fitted.encodes, fitted.fate) == (1, fate)
     assert (fitted.sampling != "") is (type_ == "jpeg" and mode == "RGB")
+    assert fitted.flat is (header_type == "tiff" and pixels == [(0,)] * 4)  # of all NaN: black, which is said
     assert read_facts(fitted.data[:65_536]) == {
-        "fate": fate, "height": HEIGHT, "quality": quality, "scale": 1.0, "source": "src",
+        **({"flat": 1} if fitted.flat else {}), "fate": fate, "height": HEIGHT, "quality": quality, "scale": 1.0, "source": "src",
         "source_bytes": len(data), "width": WIDTH, **({"sampling": fitted.sampling} if fitted.sampling else {}),
     }  # fmt: skip
 
@@ -323,11 +324,14 @@ def test_frames_are_counted_in_every_format(format: str, header_type: str) -> No
     data = encode(first, format, save_all=True, append_images=[second])
     if format != "HEIF":  # two pictures beside each other, which no header counts
         assert parse(data, len(data)).frames in (0, 2)
-    policy = FitPolicy(max_bytes=10**6, types=BOTH, max_pixels=2 * WIDTH * HEIGHT)
-    assert fit(data, policy, source="", header_type=header_type).width == WIDTH
+    policy = FitPolicy(max_bytes=10**6, types=BOTH, max_pixels=WIDTH * HEIGHT)  # of the one that is decoded
+    fitted = fit(data, policy, source="", header_type=header_type)
+    assert (fitted.width, fitted.frames_dropped) == (WIDTH, 1)
+    facts = read_facts(fitted.data)
+    assert facts is not None and facts["frames_dropped"] == 1
     for changed, reason in (
         ({"animation": "reject"}, "animated"),
-        ({"max_pixels": 2 * WIDTH * HEIGHT - 1}, "too_many_pixels"),
+        ({"max_pixels": WIDTH * HEIGHT - 1}, "too_many_pixels"),
     ):
         with pytest.raises(ImageError) as caught:
             fit(data, replace(policy, **changed), source="", header_type=header_type)

@@ -48,6 +48,13 @@ def see_through() -> Image.Image:
     return image
 
 
+def warned(found: dict[str, Any]) -> dict[str, int]:
+    """{code: how often} of the warnings that tell of an image."""
+    told = found["manifest.json"]["warnings"]
+    assert all(one["example"].endswith("/a.img") for one in told if one["example"])
+    return {one["code"]: one["count"] for one in told if one["example"]}
+
+
 @pytest.fixture
 def fit(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Fit:
     """Run a job over one image -> its row of images.parquet, or of rejected.jsonl; `file`: what the dataset names."""
@@ -64,7 +71,11 @@ def fit(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Fit:
             return rejections(found)[0]
         (seen,) = found["images.parquet"]
         files = list((output / "images").rglob("*.*"))
-        return seen | {"file": files[0].read_bytes() if files else data}
+        return seen | {
+            "file": files[0].read_bytes() if files else data,
+            "counters": counters(found),
+            "warnings": warned(found),
+        }
 
     return job
 
@@ -120,11 +131,34 @@ def test_max_pixels_is_inclusive(fit: Fit, most: int, reason: str) -> None:
     assert found.get("reason", "") == reason
 
 
-def test_frames_count_together(fit: Fit) -> None:
+def test_of_many_frames_the_first_alone_counts(fit: Fit) -> None:
     frames = [photo(60, 40).rotate(angle) for angle in (0, 90, 180)]
     film = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert fit(film, "--max_pixels", str(3 * 60 * 40))["fate"] == "converted"
-    assert fit(film, "--max_pixels", str(3 * 60 * 40 - 1))["reason"] == "too_many_pixels"
+    assert fit(film, "--max_pixels", str(60 * 40))["fate"] == "converted"
+    assert fit(film, "--max_pixels", str(60 * 40 - 1))["reason"] == "too_many_pixels"
+
+
+def test_dropped_frames_and_flat_pictures_are_counted(fit: Fit) -> None:
+    frames = [photo(60, 40).rotate(angle) for angle in (0, 90, 180)]
+    film = fit(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    deep = Image.new("I;16", (60, 40))
+    deep.frombytes(b"\x40\x9c\x80\x9d" * 1200)  # 40,000 and 40,320
+    flat = fit(encoded(deep, "TIFF"))
+    plain = fit(encoded(photo(60, 40), "BMP"))
+    names = ("images_frames_dropped", "images_flat", "images_converted")
+    assert [[one["counters"][name] for name in names] for one in (film, flat, plain)] == [
+        [2, 0, 1],
+        [0, 1, 1],
+        [0, 0, 1],
+    ]
+
+
+def test_a_jpeg_without_its_end_is_rewritten_whole(fit: Fit) -> None:
+    whole = encoded(photo(60, 40), "JPEG", quality=90)
+    mended = fit(whole[:-2])
+    assert (mended["fate"], mended["escalated"], opened(mended).size) == ("recompressed", True, (60, 40))
+    assert mended["file"].endswith(b"\xff\xd9") and whole[:-2] not in mended["file"]
+    assert fit(whole[:-200])["reason"] == "truncated_image"
 
 
 def test_alpha_is_kept_or_laid_on_white(fit: Fit) -> None:

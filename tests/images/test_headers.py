@@ -412,11 +412,13 @@ def test_tiff_directories_near_far_and_outside(order: str) -> None:
     assert parse(far, len(far)) == known  # nothing is far in a file that is there
     assert refusal(far[:HEAD], HEAD)[0] == "truncated_image"
     assert refusal(tiff(8)[:-1])[0] == "truncated_image"
-    paged = tiff(8)[:-4] + struct.pack(order + "I", 8)
+    looped = tiff(8)[:-4] + struct.pack(order + "I", 8)
+    paged = tiff(8)[:-4] + struct.pack(order + "I", 8 + length) + tiff(8)[8:]
     for value in (0, 9):
         odd = tiff(8).replace(struct.pack(order + "HHIH", 274, 3, 1, 8), struct.pack(order + "HHIH", 274, 3, 1, value))
         assert parse(odd, len(odd)) == Header("tiff", 70_000, 9)
-    assert parse(paged, len(paged)) == Header("tiff", 70_000, 9, 8, frames=0)
+    assert parse(looped, len(looped)) == known
+    assert parse(paged, len(paged)) == Header("tiff", 70_000, 9, 8, frames=2)
 
 
 def test_types_that_are_only_recognised() -> None:

@@ -266,7 +266,8 @@ def test_what_a_decoder_prints_is_not_taken_for_a_reply(tmp_path: Path) -> None:
     pool.close()
 
 
-TRUE = {"type": "png", "width": 1, "height": 1, "quality": 0, "sampling": "", "scale": 1.0, "encodes": 1, "fate": "x"}
+TRUE = {"type": "png", "width": 1, "height": 1, "quality": 0, "sampling": "", "scale": 1.0, "encodes": 1, "fate": "x",
+        "frames_dropped": 2, "flat": True}  # fmt: skip
 
 
 def answering(answer: str) -> DecoderPool:

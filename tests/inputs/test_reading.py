@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from folders import put
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from listed_files import listed
 
@@ -28,11 +28,13 @@ from transforms import storage
 from transforms.core.records import Block, Extent
 from transforms.inputs import compressed_rows
 from transforms.inputs.cutting import cut_blocks
+from transforms.inputs.json_array import is_array
 from transforms.inputs.lines import read_rows
 from transforms.inputs.packing import pack_files
 from transforms.inputs.patterns import absolute, first_files, list_pattern, matches, static_folder
 from transforms.storage import compressed_members
 from transforms.storage.api import Changed, NotFound, Stat
+from transforms.storage.packings import packing_of_bytes
 
 LONGEST = 16_000_000  # --max_line_bytes, unless a test is about it
 Line = tuple[str, int, int, bytes]  # source, line, offset, raw
@@ -151,6 +153,7 @@ def test_a_file_cut_anywhere_gives_the_lines_of_the_whole_file(data: bytes, bloc
 @settings(max_examples=200)
 @given(files=st.lists(TEXTS, min_size=1, max_size=12), block_bytes=st.integers(1, 120))
 def test_many_files_give_the_lines_of_each_in_the_order_of_names(files: list[bytes], block_bytes: int) -> None:
+    assume(not any(packing_of_bytes(file) or is_array(file) for file in files))
     objects = {f"mem://in/{number:03}.jsonl": data for number, data in enumerate(files)}
     wanted = [expected(uri, data) for uri, data in objects.items()]
     found = read_all(objects, block_bytes)
@@ -317,7 +320,7 @@ def test_a_damaged_gz_gives_the_lines_before_the_damage(chunk: int, monkeypatch:
 
 
 def test_what_is_no_gz_at_all_is_one_rejection_at_its_start() -> None:
-    for data in (b"{}\n{}\n", b"", b"\x1f\x8b"):
+    for data in (b"\0{}\n{}\n", b"", b"\x1f\x8b"):
         lines, faults = read_all({"mem://in/a.jsonl.gz": data}, 100)
         assert (lines, faults) == ([], [("mem://in/a.jsonl.gz", 1, 0, "corrupt_gzip")])
 
@@ -483,7 +486,7 @@ def test_a_file_that_two_patterns_name_is_read_once_where_the_first_stands(tree:
 def test_a_file_that_a_folder_skips_is_read_if_it_is_named(tree: Path) -> None:
     named = (str(tree), f"{tree}/b.txt", f"{tree}/.hidden.jsonl")
     files, skipped = listed(named)
-    assert (files[-2:], skipped) == ([f"{tree}/b.txt", f"{tree}/.hidden.jsonl"], 1)
+    assert (files[-2:], skipped) == ([f"{tree}/b.txt", f"{tree}/.hidden.jsonl"], 5)
     assert len(files) == len(set(files)) == 7
 
 

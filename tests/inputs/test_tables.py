@@ -19,16 +19,10 @@ from folders import assert_equal_folders, jpeg, png, put, write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import counters, lines, rejections, texts, uris
+from opening import tried
 
 from beam_jobs.commands.prepare import prepare
-from beam_jobs.commands.preview import listing_of, trial_of
-from beam_jobs.job import Plan
-from beam_jobs.preflight import look_at_inputs, on_this_machine
-from beam_jobs.settings import parse
-from transforms.core.records import OpenBlock
-from transforms.dataset.claim import Claim
 from transforms.inputs.csv_record_ends import RecordEnds, cut_records
-from transforms.steps.listing import listed_blocks
 
 ASK = ("--prompt", "What is {id}?", "--answer", "{label}", "--splits", "train=1")
 Run = Callable[..., laws.Folder]
@@ -63,13 +57,6 @@ def answers(found: laws.Folder) -> list[str]:
 
 def prompts(found: laws.Folder) -> list[str]:
     return [texts(line)[0] for line in lines(found)]
-
-
-def tried(source: str, *flags: str) -> list[OpenBlock]:
-    """The blocks of a job, each as far as it goes without Beam and without writing."""
-    settings, _ = look_at_inputs(on_this_machine(parse(["--input", source, "--output", f"{source}-out", *flags])))
-    plan = Plan(settings, Claim("", 0, False), False)
-    return [trial_of(plan).open(block) for block in listed_blocks(listing_of(plan))]
 
 
 # Where records end
@@ -129,7 +116,7 @@ def test_csv_with_line_ends_in_cells_is_the_same_at_any_block_size(run: Run, tmp
     world(tmp_path)
     rows = big_table(400)
     source = put(tmp_path / "t.csv", text_of(rows, quoting=quoting).encode())
-    ask = ("--prompt", "{id}: {note}", "--answer", "{label}", "--splits", "train=1")
+    ask = ("--prompt", "{id}: {note}", "--answer", "{label}", "--splits", "train=1", "--keep_blanks")
     whole = run(source, *ask, output="whole")
     assert prompts(whole) == [f"{row[0]}: {row[3]}" for row in rows[1:]]
     assert answers(whole) == [row[2] for row in rows[1:]]

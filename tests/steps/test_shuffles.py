@@ -18,7 +18,12 @@ from transforms.dataset.claim import take_claim
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = 8192
 # What each grouping carries, and its bytes at most: of one block, of one image, or of one whole job.
-OF_A_BLOCK = {"List/Spread blocks": 400, "Seal/Segment/Group segments": 1600, "Seal/Smallest ids": 400}
+OF_A_BLOCK = {
+    "List/Spread blocks": 400,
+    "Wait for images": 400,
+    "Seal/Segment/Group segments": 1600,
+    "Seal/Smallest ids": 400,
+}
 OF_AN_IMAGE = {"Fit/Group equal images": 400, "Fit/Spread images": 600}
 
 
@@ -42,6 +47,7 @@ def test_what_crosses_is_counted_in_blocks_and_images(crossed: tuple[int, int, d
     blocks, _, found = crossed
     assert {label: found[label].elements for label in OF_A_BLOCK if label != "Seal/Smallest ids"} == {
         "List/Spread blocks": blocks,
+        "Wait for images": blocks,  # each has an image to rewrite
         "Seal/Segment/Group segments": blocks,
     }
     assert found["Fit/Spread images"].elements == 10  # each distinct image once

@@ -74,6 +74,12 @@ _TABLE = (
         "references",
         "rewritten from a type that is no web image (netpbm, PSD, QOI, SGI, DDS, PCX, Sun)",
     ),
+    (
+        "images_frames_dropped",
+        "frames",
+        "frames or pages of rewritten images beside the one that was kept, per reference",
+    ),
+    ("images_flat", "references", "rewritten, and nearly one colour now, though the source was not"),
     ("images_type_corrected", "references", "their mimeType named another type than their bytes"),
     ("images_escalated", "references", "had no end mark, so the file was read whole and decoded"),
     ("images_staged", "references", "copied, or linked where that can be, as they are beside the dataset"),

@@ -71,6 +71,7 @@ _TABLE = (
     ("not_utf8", "read", "yours", "The line is not strict UTF-8: save the file as UTF-8."),
     ("utf16", "read", "yours", "The file starts with a UTF-16 mark: save it as UTF-8. Counted once for the whole file."),
     ("corrupt_gzip", "read", "yours", "The .gz file ends early or is damaged: what came before is used; copy it again."),
+    ("corrupt_packing", "read", "yours", "The compressed file ends early or is damaged: what came before is used; copy it again."),
     ("line_too_long", "read", "yours", "The line is longer than --max_line_bytes, so it was not read whole: is it really one line?"),
     ("not_json", "read", "yours", "The line is not JSON (NaN, 1e999 and lone surrogates are not JSON either)."),
     ("duplicate_key", "read", "yours", "An object names a key twice, so its meaning depends on the reader: remove one."),
@@ -117,9 +118,12 @@ _TABLE = (
     # images: what they are
     ("empty_image", "inspect", "yours", "The file has no bytes."),
     ("not_an_image", "inspect", "yours", "The bytes are no image of a known type, whatever the name says."),
-    ("truncated_image", "inspect", "yours", "The file ends before its image does: copy it again from the source."),
+    ("camera_raw", "inspect", "yours", "The file is a camera's raw data (DNG, NEF, CR2, CR3, ARW, RAF, ORF, RW2, PEF, ...), "
+     "which has still to be developed: export it as JPEG, PNG or TIFF of 8 bits."),
+    ("truncated_image", "inspect", "yours", "The file ends before its image does, or is too short for its pixels: copy it again from "
+     "the source."),
     ("undecodable", "inspect", "yours", "The decoder cannot read the image."),
-    ("too_many_pixels", "inspect", "yours", "The header announces more pixels, over all frames, than --max_pixels."),
+    ("too_many_pixels", "inspect", "yours", "More pixels than --max_pixels, by its header (over all frames where all are decoded)."),
     ("too_large", "inspect", "yours", "The file is over the limit under --oversize reject, or over 1 GiB, which is not rewritten."),
     ("animated", "inspect", "yours", "The file holds more than one frame or page, under --animation reject."),
     ("cannot_fit", "fit", "yours", "No quality and size that --oversize, --min_quality and --alpha allow fits the byte limit."),

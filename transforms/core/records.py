@@ -47,7 +47,9 @@ class Extent:
     size: int  # of the whole file, in bytes
     start: int
     end: int
-    encoding: str = ""  # "gzip": stored compressed by Content-Encoding
+    encoding: str = (
+        ""  # "gzip": stored compressed by Content-Encoding; this, bz2, xz or zst: a row file's first bytes say so
+    )
 
     def __reduce__(self) -> tuple[type[Extent], tuple[str, str, int, int, int, str]]:
         """A block of a folder carries hundreds: without this, most of a shuffle is dataclasses telling their fields."""
@@ -63,6 +65,8 @@ class Dialect:
     encoding: str = "utf-8"
     names: tuple[str, ...] = ()  # of the columns
     header: bool = True  # whether the first record of a CSV file names them
+    quoted: bool = True  # whether a quote of CSV begins a quoted cell; else it is a letter
+    carriage_returns: bool = False  # whether lines of CSV end with CR alone
     classes: bool = False  # whether the footer of a Parquet file has names for numbers of these columns
 
 
@@ -81,7 +85,7 @@ class Block:
     order: SortKey
     extents: tuple[Extent, ...]
     format: str  # the name of its rows' meaning (inputs/registry.py), which block keys digest
-    raw: bytes | None = None  # decompressed rows of a .gz, which cannot be ranged; offsets are in that text
+    raw: bytes | None = None  # decompressed rows of a file that cannot be ranged; offsets are in that text
     fault: Fault | None = None
     lines: int = 0  # physical lines of what the fault stands for
     dialect: Dialect | None = None  # of a table's range; None: whole files, each of which tells its own
@@ -95,7 +99,7 @@ class Row:
     """One non-blank input line."""
 
     source: str  # URI of the file it stands in
-    offset: int  # of its first byte in that file (in the decompressed text for .gz)
+    offset: int  # of its first byte in that file (in the decompressed text, if it is compressed)
     line: int  # 1-based, counted from the start of the block's extent
     raw: bytes  # without the line end
 
@@ -139,6 +143,9 @@ class Header:
     height: int
     orientation: int = 1  # EXIF 1..8
     frames: int = 1  # 0: more than one, not counted
+    least_bytes: int = field(
+        default=0, repr=False, compare=False
+    )  # no file that holds its pixels is shorter; 0: unknown
 
 
 @dataclass(slots=True)
@@ -156,6 +163,7 @@ class ImageFacts:
     reason: str = ""
     detail: str = ""
     escalated: bool = False  # its end marker was missing, so it was read whole and decoded
+    end_missing: bool = False  # a JPEG with every row of its pixels but no end of image: it has to be rewritten
     encoding: str = ""  # "gzip": stored compressed by Content-Encoding; the other facts are of what it unpacks to
 
 
@@ -180,6 +188,8 @@ class Fitted:
     fate: str = ""  # resized converted recompressed untouched (staged)
     quality: int = 0  # 0: lossless
     scale: float = 1.0
+    frames_dropped: int = 0  # frames or pages of the source that are not in the image
+    flat: bool = False  # nearly one colour, and the source was not
     reason: str = ""
     detail: str = ""
 

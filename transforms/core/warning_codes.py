@@ -20,6 +20,12 @@ class WarningCode:
 
 
 _TABLE = (
+    # rows of tables
+    ("records_merged", "line", "would each be a record, but lie inside a quoted cell: is a quote missing, or one too many?",
+     "Mend the quotes there, or double those that are text."),
+    ("tsv_unquoted", "TSV file", "whose quotes do not balance: every quote in it was read as a letter", ""),
+    ("images_not_used", "column", "of images not used", "Name them with --image_column if they belong to the examples."),
+    ("blank_records", "record", "of empty cells only, read as blank lines", ""),
     # the finished dataset
     ("train_in_several_files", "file", "of training lines were needed, and a tuning job takes one of them",
      "Name one of them, or train in several jobs."),
@@ -40,6 +46,10 @@ _TABLE = (
      "To use it, name it as an --input of its own with an --answer that it has."),
     ("images_warn_type", "reference", "to WebP, HEIC or HEIF, which not all tuning pages name", "--types jpeg,png converts them."),
     ("images_rotated_tag", "reference", "to images with an EXIF rotation tag", "--upright rewrites them upright."),
+    ("images_frames_dropped", "frame", "or pages of animations and documents were left out: of each file one is used",
+     "Export each page that is wanted as a file of its own; --animation reject leaves such files out."),
+    ("images_flat", "reference", "to images that are nearly one colour as they were rewritten, though their sources are not",
+     "Look at one; export it as PNG or JPEG of 8 bits without alpha."),
     ("validation_unused", "line", "beyond --max_validation, in validation-unused.jsonl", ""),
     ("detail_dropped", "image", "of rows of OpenAI's lost the `detail`, on which the images of the row do not agree",
      "--model gemini-3 keeps it for each image."),

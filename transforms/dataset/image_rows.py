@@ -35,10 +35,11 @@ _COLUMNS = {"uri": "source", "size": "bytes"} | {
 
 
 def facts(images: pa.Table) -> dict[str, ImageFacts]:
-    """Facts of the images that could be used, as their rows tell them."""
+    """Facts of the images that could be used, as far as their rows tell them: an image that was read whole is looked at again,
+    for its row does not tell whether its end was missing."""
     rows = zip(*(images[column].to_pylist() for column in _COLUMNS.values()))
     return {
         row[0]: ImageFacts(**dict(zip(_COLUMNS, row)))
-        for row, reason in zip(rows, images["reason"].to_pylist())
-        if not reason or reasons.REASONS[reason].stage == "fit"
+        for row, reason, escalated in zip(rows, images["reason"].to_pylist(), images["escalated"].to_pylist())
+        if not escalated and (not reason or reasons.REASONS[reason].stage == "fit")
     }

@@ -17,11 +17,14 @@ from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.places import inside
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Record
+from transforms.examples.image_cells import names_in
 from transforms.examples.pieces import MOST_IMAGES, too_many
 from transforms.examples.prompt_templates import Template, is_path, parse_template, value_of
 from transforms.examples.splits import hash64
 
 STAGED = "content"  # the key beside `path` of an image that stood in its row and was staged: the digest of its bytes
+_LIST = re.compile(r"[\[(;|,\n]")  # what a list in a text holds
+_ABSOLUTE = re.compile(r"/|[a-z]+://")
 _template = lru_cache(parse_template)
 
 
@@ -141,9 +144,9 @@ class Recipe:
         """A row whose relative images are told from `base`, a folder above the row's own."""
         below = folder[len(base) :].strip("/")
         moved = {
-            name: f"{below}/{value}"
+            name: _moved(value, below)
             for name in self.images
-            if isinstance(value := row.columns.get(name), str) and below and not re.match(r"/|[a-z]+://", value)
+            if isinstance(value := row.columns.get(name), str) and below
         }
         return replace(row, columns=row.columns | moved, raw=b"", base=base)
 
@@ -161,7 +164,7 @@ class Recipe:
         found: list[tuple[str, str]] = []
         for name in (read_as.image,) if read_as.image else self.images:
             value = columns[name] if name in columns else value_of(columns, name, "")
-            if isinstance(value, str) and value[:1] != "[":
+            if isinstance(value, str) and not _LIST.search(value):
                 if value := value.strip():
                     found.append((value, ""))
             else:
@@ -174,23 +177,20 @@ class Recipe:
 
 
 def _listed(value: Any, name: str) -> Iterator[tuple[str, str]]:
-    """The images of a value that is more than a name: a list (also as JSON in a cell), or Hugging Face's bytes and path.
+    """The images of a value that may be more than a name: a list (also as text in a cell), or Hugging Face's bytes and path.
 
     One after another, so that of a list of millions no more are made than are taken.
     """
     if isinstance(value, str):
-        if not value.strip():
-            return
-        try:
-            value = jsonl.loads(b'{"list":' + value.encode() + b"}")["list"]
-        except RowError:
-            yield value.strip(), ""
-            return
+        value = names_in(value)
     if value is None:
         return
     if isinstance(value, list):
         for item in value:
-            yield from _listed(item, name)
+            if not isinstance(item, str):
+                yield from _listed(item, name)
+            elif item := item.strip():
+                yield item, ""
     elif isinstance(value, dict) and isinstance(value.get("path"), str) and value["path"]:
         content = value.get(STAGED)
         yield value["path"], content if isinstance(content, str) else ""
@@ -198,6 +198,13 @@ def _listed(value: Any, name: str) -> Iterator[tuple[str, str]]:
         raise RowError(
             "bad_image_value", f"{name}: {jsonl.text(value)[:80]} is no path, URI, list of them or bytes and path"
         )
+
+
+def _moved(cell: str, folder: str) -> Any:
+    """What a cell holds, its relative names told from a folder above."""
+    names = names_in(cell)
+    names = [f"{folder}/{one}" if isinstance(one, str) and not _ABSOLUTE.match(one) else one for one in names]
+    return names if _LIST.search(cell) else "".join(names)
 
 
 def _below(uri: str, base: str) -> str:

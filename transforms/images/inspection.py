@@ -2,7 +2,7 @@
 
 A conforming image costs one or two reads of at most 84 KiB together, under way for many images at once, and is never touched. A
 missing end marker alone rejects nothing: the file is then read whole, walked and decoded (a JPEG with a motion-photo trailer
-is fine). How local files are opened is told in storage/allowed_files.py.
+is fine, and one that lacks but its end is rewritten). How local files are opened is told in storage/allowed_files.py.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from threading import BoundedSemaphore
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
 from transforms.images.fit.policy import FitPolicy
+from transforms.images.headers.jpeg_scans import jpeg_ends
 from transforms.images.headers.parse import NeedMore, parse
 from transforms.images.headers.structure import ends_well, walk
 from transforms.images.helper.pool import DecoderPool, shared_pool
@@ -71,6 +72,7 @@ class Inspector:
         """Whether an image does not conform and has to be rewritten."""
         return not facts.reason and (
             facts.size > self.policy.max_bytes
+            or facts.end_missing
             or facts.type not in self.policy.types
             or (self.upright and facts.orientation != 1)
         )
@@ -88,11 +90,9 @@ class Inspector:
             raise ImageError("too_large", f"{facts.size} bytes: no file over {_LARGEST} is read to be rewritten")
         if policy.animation == "reject" and facts.frames != 1:
             raise ImageError("animated", "more than one frame or page, under --animation reject")
-        if must_fit and facts.width * facts.height * max(1, facts.frames) > policy.max_pixels:
-            raise ImageError(
-                "too_many_pixels",
-                f"{facts.frames} x {facts.width} x {facts.height} pixels, at most {policy.max_pixels} are decoded",
-            )
+        if facts.width * facts.height > policy.max_pixels:
+            detail = f"{facts.width} x {facts.height} pixels, at most {policy.max_pixels} are decoded"
+            raise ImageError("too_many_pixels", detail)
         return must_fit
 
 
@@ -230,7 +230,11 @@ def _facts(source: str, inspector: Inspector, read: Read, head: bytes, found: St
                     raise
                 head += read(len(head), max(more.need, 2 * len(head)), generation)[0]
         facts = ImageFacts(source, generation, size, h.type, h.width, h.height, h.orientation, h.frames)
-        if inspector.judge(facts) or inspector.verify == "header":
+        must_fit = inspector.judge(facts)
+        if h.least_bytes > size:
+            detail = f"{size} bytes: no {h.type} holds {h.width} x {h.height} pixels in less than {h.least_bytes}"
+            raise ImageError("truncated_image", detail)
+        if must_fit or inspector.verify == "header":
             return facts  # what must be rewritten will be decoded whole
         whole = inspector.verify == "decode"
         if not whole:
@@ -240,7 +244,11 @@ def _facts(source: str, inspector: Inspector, read: Read, head: bytes, found: St
             facts = replace(facts, escalated=True)
         with _WHOLE:
             data = read(0, size, generation)[0]
-            walk(data, facts.type)
+            if facts.type == "jpeg" and not jpeg_ends(data):
+                facts = replace(facts, end_missing=True)
+            else:
+                walk(data, facts.type)
+            # Whether a JPEG without its end has every row of its pixels is found out here, too.
             inspector.pool.check(data, inspector.policy.max_pixels, pixels=facts.width * facts.height)
         return facts
     except ImageError as error:

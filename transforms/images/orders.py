@@ -121,7 +121,8 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
             return made
         if store.stat(uri).size != size:
             store.replace(uri, image.data, "")
-    return Fitted(uri, image.type, size, *shape, image.fate, image.quality, image.scale)
+    dropped, flat = image.frames_dropped, image.flat
+    return Fitted(uri, image.type, size, *shape, image.fate, image.quality, image.scale, dropped, flat)
 
 
 def _linked(facts: ImageFacts, uri: str, name: str) -> bool:
@@ -160,15 +161,18 @@ def _made_before(order: FitOrder, fitter: Fitter) -> Fitted | None:
             continue
         told = read_facts(head)
         if told and told.get("source") == order.key:
+            width, height = int(told["width"]), int(told["height"])
             return Fitted(
                 uri,
                 type,
                 found.size,
-                int(told["width"]),
-                int(told["height"]),
+                width,
+                height,
                 str(told["fate"]),
                 int(told["quality"]),
                 float(told["scale"]),
+                int(told.get("frames_dropped", 0)),
+                bool(told.get("flat", 0)),
             )
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transforms.core.records import OpenBlock
+from transforms.core.records import Fitted, OpenBlock
 from transforms.examples.tally import note_fate
 from transforms.images.headers.rare import RARE
 from transforms.images.orders import Fitter
@@ -25,8 +25,8 @@ def publish_images(opened: OpenBlock, fitter: Fitter, warn_types: tuple[str, ...
                 counters["images_warn_type"] += 1
             if facts.type in RARE:
                 counters["images_rare_type"] += 1
-            if fate != "untouched":
-                counters["bytes_rewritten"] += fitted.size if fitted else 0
+            if fitted and fate != "untouched":
+                _count_rewritten(opened, source, fitted)
             elif facts.orientation != 1:
                 counters["images_rotated_tag"] += 1
             if fitted and fate == "untouched":
@@ -39,6 +39,14 @@ def publish_images(opened: OpenBlock, fitter: Fitter, warn_types: tuple[str, ...
         counters["bytes_seen"] += references * facts_of[source].size
         counters["images_escalated"] += references * facts_of[source].escalated
     return opened
+
+
+def _count_rewritten(opened: OpenBlock, source: str, fitted: Fitted) -> None:
+    opened.counters["bytes_rewritten"] += fitted.size
+    for code, number in (("images_frames_dropped", fitted.frames_dropped), ("images_flat", int(fitted.flat))):
+        if number:
+            opened.counters[code] += number
+            opened.warnings.add(code, source, number)
 
 
 def _unverified(opened: OpenBlock) -> OpenBlock:

@@ -1,23 +1,24 @@
-"""Decompress a .gz: a whole file -> raw blocks of whole lines, the only rows that ever travel; rejects: corrupt_gzip.
+"""Decompress a file: whole -> raw blocks of whole lines, the only rows that ever travel; rejects: corrupt_gzip, corrupt_packing.
 
 It cannot be ranged, so one worker goes through it from front to back. What came before damage is used.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 
 from transforms.core.records import Block, Extent, Fault
-from transforms.storage.compressed_members import decompressed
+from transforms.inputs.json_array import as_lines
+from transforms.storage.compressed_members import DAMAGE, decompressed, fault_of
 
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
+SMALL_FILE = 64 << 20  # bytes that a small file may hold if only its first bytes say that it is compressed
 AROUND_LINE = 5  # bytes that do not count as a line's: a byte order mark before it, CRLF after it
 
 
 def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[Block]:
-    """Decompress a (multi-member) .gz from front to back into blocks of whole lines.
+    """Decompress a file of one or many members from front to back into blocks of whole lines.
 
     Of a line that is too long only its first bytes travel, enough for the reader to see that it is.
     """
@@ -32,7 +33,7 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
         return replace(block, order=(index, name, start), extents=(part,), raw=data, fault=fault)
 
     try:
-        for chunk in decompressed(extent):
+        for chunk in as_lines(decompressed(extent)):
             if skipping:  # the rest of a line that was too long
                 cut = chunk.find(b"\n") + 1
                 start += cut or len(chunk)
@@ -55,7 +56,7 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
                 start += len(held)
                 held.clear()
                 sought, skipping = 0, True
-    except (zlib.error, EOFError) as error:
-        fault = Fault("corrupt_gzip", str(error))
+    except DAMAGE as error:
+        fault = fault_of(extent, error)
     if held or fault:
         yield raw(bytes(held), fault)

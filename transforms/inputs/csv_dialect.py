@@ -14,12 +14,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from transforms.core.media_types import IMAGE_TYPES
+from transforms.core.media_types import is_image_name
 from transforms.core.reasons import RowError
 from transforms.core.records import Dialect
+from transforms.inputs.csv_quotes import without_blanks
 from transforms.inputs.hive_columns import not_in_folders
 from transforms.inputs.registry import CSV, MEANINGS, TABLE, container_of
-from transforms.storage.uris import ANY_OBJECT
+from transforms.storage.packings import without_ending
 
 HEAD = 64 << 10  # bytes of a file that detection looks at
 BOM = codecs.BOM_UTF8
@@ -37,7 +38,8 @@ _IMAGE_NAMES = (
     "photo", "uri", "url", "gcs_uri", "path", "file",
 )  # fmt: skip
 _RECORDS = 20  # that are compared
-_IMAGE = re.compile(rf"(?:{ANY_OBJECT}|.+\.(?:{'|'.join(IMAGE_TYPES)}))", re.IGNORECASE)
+# A byte order mark, and the line in which a spreadsheet names the delimiter.
+_PREAMBLE = re.compile(rb'(?:\xef\xbb\xbf)?(?:"?sep=([\t -~])"?(?:\r\n|\r|\n|\Z))?', re.IGNORECASE)
 _TSV = (".tsv", ".tab")
 
 
@@ -49,11 +51,7 @@ class Wanted:
     header: str = "auto"  # auto | yes | no
     encoding: str = "utf-8"
     columns: tuple[str, ...] = ()
-
-
-def is_image_name(value: object) -> bool:
-    """Whether a text looks like an image's name: a gs:// object, or a file of a known type."""
-    return isinstance(value, str) and len(value) < 2048 and _IMAGE.fullmatch(value.strip()) is not None
+    keep_blanks: bool = False  # around the text of a cell
 
 
 def dialect_of(uri: str, head: bytes, wanted: Wanted, format: str = TABLE.name) -> Dialect:
@@ -73,9 +71,10 @@ def dialect_of(uri: str, head: bytes, wanted: Wanted, format: str = TABLE.name) 
     if container.is_lines:
         return Dialect(container.name)
     rows = first_records(uri, head, wanted)
-    delimiter = wanted.delimiter or _delimiter(uri, head, wanted)
+    delimiter, returns = _delimiter(uri, head, wanted), ends_with_returns(head)
     if MEANINGS[format].cells:  # no header, and rows of any length
-        return Dialect(CSV.name, wanted.delimiter or ",", wanted.encoding, header=False)
+        delimiter = delimiter if wanted.delimiter or _PREAMBLE.match(head)[1] else ","  # type: ignore[index]
+        return Dialect(CSV.name, delimiter, wanted.encoding, header=False, carriage_returns=returns)
     first, columns = rows[0] if rows else [], not_in_folders(uri, wanted.columns)
     header = wanted.header == "yes" or (wanted.header == "auto" and has_header(rows, columns))
     names = _named(first) if header else [str(i + 1) for i in range(len(first))]
@@ -84,7 +83,7 @@ def dialect_of(uri: str, head: bytes, wanted: Wanted, format: str = TABLE.name) 
         twice = [name for name in wanted.columns if [cell.strip() for cell in first].count(name) > 1]
         if twice:
             raise RowError("missing_column", f"the header names {twice[0]!r} twice: rename one of them")
-    return Dialect(CSV.name, delimiter, wanted.encoding, tuple(names), header)
+    return Dialect(CSV.name, delimiter, wanted.encoding, tuple(names), header, carriage_returns=returns)
 
 
 def check_columns(names: Sequence[str], columns: Sequence[str], what: str) -> None:
@@ -110,12 +109,33 @@ def first_records(uri: str, head: bytes, wanted: Wanted) -> list[list[str]]:
         RowError: bad_record.
     """
     text = _head_text(head, wanted.encoding)
-    return _records(text, wanted.delimiter or _delimiter(uri, head, wanted), len(head) < HEAD)
+    return _records(text, _delimiter(uri, head, wanted), len(head) < HEAD)
 
 
 def _head_text(head: bytes, encoding: str) -> str:
     decoder = codecs.getincrementaldecoder(encoding)("replace")  # a row that is not of it is rejected by itself, later
-    return decoder.decode(head.removeprefix(BOM))
+    text = head[preamble_bytes(head) :]
+    return decoder.decode(with_newlines(text) if ends_with_returns(head) else text)
+
+
+def preamble_bytes(head: bytes) -> int:
+    """How many bytes stand before the first record: a byte order mark, and a line such as `sep=;`.
+
+    >>> preamble_bytes(b"sep=;\\r\\nid;image"), preamble_bytes(b"sep=;id")
+    (7, 0)
+    """
+    return _PREAMBLE.match(head).end()  # type: ignore[union-attr]
+
+
+def ends_with_returns(head: bytes) -> bool:
+    """Whether lines end with a CR alone, as the first HEAD bytes of a file tell."""
+    cut_off = len(head) >= HEAD  # where LF may be the next byte
+    return b"\n" not in head and b"\r" in (head[:-1] if cut_off else head)
+
+
+def with_newlines(text: bytes) -> bytes:
+    """Text whose lines end with CR, each of which becomes LF: no offset changes."""
+    return text.replace(b"\r", b"\n")
 
 
 def check_utf8(head: bytes) -> None:
@@ -145,13 +165,16 @@ def no_text(head: bytes) -> str:
 
 
 def _records(text: str, delimiter: str, whole: bool) -> list[list[str]]:
+    text = text if delimiter == " " else without_blanks(text, delimiter)
     reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter, strict=True)
     found: list[list[str]] = []
     try:
-        for record in itertools.islice(reader, _RECORDS + 1):
-            if record:
-                found.append(record)
+        for record in itertools.islice(filter(has_text, reader), _RECORDS + 1):
+            found.append(record)
     except csv.Error as error:
+        if not found and delimiter == "\t":  # where a quote may be a letter
+            lines = text.splitlines()[:_RECORDS]
+            found = [line.split("\t") for line in lines if line.strip()]
         if not found and (whole or "unexpected end" not in str(error)):
             raise RowError("bad_record", f"line {reader.line_num}: {error}; is this a CSV file?") from None
     else:
@@ -160,9 +183,18 @@ def _records(text: str, delimiter: str, whole: bool) -> list[list[str]]:
     return found[:_RECORDS]
 
 
+def has_text(record: Sequence[str]) -> bool:
+    """Whether a record is more than a blank line, which a spreadsheet writes as `,,,`."""
+    return any(cell and not cell.isspace() for cell in record)
+
+
 def _delimiter(uri: str, head: bytes, wanted: Wanted) -> str:
-    """The delimiter that cuts the first records into the most columns, all alike."""
-    name = uri.lower().removesuffix(".gz")
+    """What an option or the file itself says, or else the delimiter that cuts the first records into the most columns, all alike."""
+    if wanted.delimiter:
+        return wanted.delimiter
+    if stated := _PREAMBLE.match(head)[1]:  # type: ignore[index]
+        return stated.decode()
+    name = without_ending(uri)
     if name.endswith(_TSV):
         return "\t"
     text, best, most = _head_text(head, wanted.encoding), ",", 1
@@ -205,6 +237,11 @@ def _named(first: Sequence[str]) -> list[str]:
         times[name] += 1
         names.append(f"{name} ({times[name]})" if times[name] > 1 else name)
     return names
+
+
+def unused_images(values: Mapping[str, object], used: Sequence[str]) -> list[str]:
+    """Columns that hold an image's name in some row and are not used."""
+    return [name for name, value in values.items() if name not in used and is_image_name(value)]
 
 
 def image_column_of(names: Sequence[str], values: Mapping[str, object]) -> str:

@@ -2,7 +2,8 @@
 whole files.
 
 A range of a CSV file holds whole records (csv_record_ends.py found where). A stretch that the csv module or the encoding stumbles
-over is read again record by record, so that a bad one costs itself alone.
+over is read again record by record, so that a bad one costs itself alone. An all-empty record is a blank line, counted; lines that
+a quoted cell swallowed are counted too.
 """
 
 from __future__ import annotations
@@ -10,19 +11,30 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, Fault, OpenBlock, Record, Rejection, Row
 from transforms.examples.split_names import NO_NAMES, SplitNames
-from transforms.inputs.csv_dialect import BOM, HEAD, Wanted, dialect_of, lacks_answer
+from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE
+from transforms.inputs.csv_dialect import (
+    HEAD,
+    Wanted,
+    dialect_of,
+    has_text,
+    lacks_answer,
+    preamble_bytes,
+    with_newlines,
+)
+from transforms.inputs.csv_quotes import merged_lines, quotes_balance, without_blanks
 from transforms.inputs.csv_record_ends import RecordEnds
 from transforms.inputs.formats.automl_boxes import read_grouped
 from transforms.inputs.parquet.blocks import parquet_columns
 from transforms.inputs.parquet.values import Stage
 from transforms.inputs.registry import CONTAINERS, MEANINGS, CellsColumns
 from transforms.storage import store_for
+from transforms.storage.compressed_members import whole_text
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,11 @@ class TableReader:
             data = block.raw
             if data is None:
                 data = store_for(extent.uri).read(extent.uri, extent.start, extent.end, extent.generation)[0]
+                try:
+                    data = whole_text(extent, data, SMALL_FILE)
+                except RowError as error:
+                    reject_extent(opened, extent, Fault(error.reason, error.detail), 1)
+                    continue
             dialect = block.dialect
             if dialect and CONTAINERS[dialect.kind].is_gathered:
                 read_grouped(opened, extent, data)
@@ -63,6 +80,10 @@ class TableReader:
                 except RowError as error:
                     self._reject_file(opened, extent, Fault(error.reason, error.detail), data.count(b"\n") + 1)
                     continue
+            if dialect.carriage_returns:
+                data = with_newlines(data)
+            if block.raw is None and (extent.start, extent.end) == (0, extent.size):
+                dialect = self.with_quotes_of([data], dialect)
             self.read_csv(opened, extent, data, dialect)
         opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
         return opened
@@ -74,6 +95,13 @@ class TableReader:
             opened.lines.append((extent.uri, max(lines, 1)))
         else:
             reject_extent(opened, extent, fault, lines)
+
+    def with_quotes_of(self, chunks: Iterable[bytes], dialect: Dialect) -> Dialect:
+        """The dialect of a whole file: in a TSV whose quotes do not balance, a quote is a letter."""
+        if dialect.delimiter != "\t" or not dialect.names:
+            return dialect
+        longest = self.max_line_bytes + AROUND_LINE
+        return replace(dialect, quoted=quotes_balance(chunks, "\t", len(dialect.names), longest))
 
     def _read_parquet(self, opened: OpenBlock, block: Block) -> None:
         extent, names = block.extents[0], block.dialect.names if block.dialect else ()
@@ -99,15 +127,19 @@ class TableReader:
 
     def read_csv(self, opened: OpenBlock, extent: Extent, data: bytes, dialect: Dialect) -> None:
         """Take the records of an extent of whole records."""
+        records = _Records(opened, extent.uri, dialect, self.max_line_bytes, self.wanted.keep_blanks)
         first = extent.start
-        if first == 0 and data.startswith(BOM):
-            data, first = data[len(BOM) :], len(BOM)
-        scan = RecordEnds(dialect.delimiter, first)
+        if first == 0:
+            first = preamble_bytes(data)
+            records.lines, data = data.count(b"\n", 0, first), data[first:]
+            records.skip_first = dialect.header
+            if not dialect.quoted:
+                opened.warnings.add("tsv_unquoted", extent.uri)
+        scan = RecordEnds(dialect.delimiter, first, dialect.quoted)
         ends: list[int] = scan.feed(data).tolist()
         if data and (not ends or ends[-1] < first + len(data)):
             ends.append(first + len(data))
-        records = _Records(opened, extent.uri, dialect, self.max_line_bytes)
-        records.skip_first = extent.start == 0 and dialect.header
+        records.skips_blanks = scan.skips_blanks
         if scan.inside_quotes and ends:  # the last record is no record
             begin = ends[-2] if len(ends) > 1 else first
             records.read(data[: begin - first], first, ends[:-1])
@@ -116,9 +148,11 @@ class TableReader:
                 f'a quote (") is opened in line {records.lines + 1} of this block and not closed before the file ends'
             )
             opened.rejections.append(Rejection(row, "bad_record", detail))
+            records.count_merged(row.raw, begin)
             records.lines += row.raw.count(b"\n") + (not row.raw.endswith(b"\n"))
         else:
             records.read(data, first, ends)
+        records.count_warnings()
         opened.lines.append((extent.uri, records.lines))
 
 
@@ -129,37 +163,53 @@ def reject_extent(opened: OpenBlock, extent: Extent, fault: Fault, lines: int) -
     opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
 
 
+@dataclass(slots=True)
 class _Records:
     """Takes the records of one extent; `lines` counts its physical lines so far."""
 
-    def __init__(self, opened: OpenBlock, source: str, dialect: Dialect, longest: int) -> None:
-        self._opened, self._source, self._dialect, self._longest = opened, source, dialect, longest
-        self._format = opened.block.format
-        self.lines, self.skip_first = 0, False
+    opened: OpenBlock
+    source: str
+    dialect: Dialect
+    longest: int  # bytes of a record
+    keep_blanks: bool
+    skips_blanks: bool = False  # whether there are blanks between delimiters and quotes
+    lines: int = 0
+    skip_first: bool = False  # whether the next record that is not blank is the header
+    blank: int = 0  # records without any text
+    merged: dict[int, int] = field(default_factory=dict)  # lines that a record swallowed, by its offset
+
+    def count_warnings(self) -> None:
+        """Add what looked wrong to the block's warnings."""
+        if self.blank:
+            self.opened.warnings.add("blank_records", self.source, self.blank)
+        for start, lines in self.merged.items():
+            self.opened.warnings.add("records_merged", f"{self.source}, byte {start:,}", lines)
+
+    def count_merged(self, raw: bytes, start: int) -> None:
+        """Note the lines that a record of several lines may have swallowed."""
+        width = len(self.dialect.names)
+        if lines := merged_lines(raw.decode(self.dialect.encoding, "replace"), self.dialect.delimiter, width):
+            self.merged[start] = lines
 
     def read(self, data: bytes, first: int, ends: list[int]) -> None:
         """Records of `data`, which begins at the offset `first` of the file and ends at the last of `ends`."""
-        kept = len(self._opened.rows), len(self._opened.rejections), self.skip_first
+        kept = len(self.opened.rows), len(self.opened.rejections)
+        begun = self.lines, self.skip_first
         try:
-            text = data.decode(self._dialect.encoding)
-            self._take(
-                csv.reader(io.StringIO(text, newline="\n"), delimiter=self._dialect.delimiter), data, first, ends
-            )
+            self._take(self._reader(data), data, first, ends)
             return
         except (UnicodeDecodeError, csv.Error):
-            del self._opened.rows[kept[0] :], self._opened.rejections[kept[1] :]
-            self.lines, self.skip_first = 0, kept[2]
+            del self.opened.rows[kept[0] :], self.opened.rejections[kept[1] :]
+            self.lines, self.skip_first = begun
+            self.blank, self.merged = 0, {}
         start = first
         for end in ends:
             raw, before = data[start - first : end - first], self.lines
             try:
-                one = csv.reader(
-                    io.StringIO(raw.decode(self._dialect.encoding), newline="\n"), delimiter=self._dialect.delimiter
-                )
-                self._take(one, raw, start, [end])
+                self._take(self._reader(raw), raw, start, [end])
             except UnicodeDecodeError as error:
                 detail = (
-                    f"byte {error.start} (0x{raw[error.start]:02x}) is not {self._dialect.encoding}; if the whole file is "
+                    f"byte {error.start} (0x{raw[error.start]:02x}) is not {self.dialect.encoding}; if the whole file is "
                     "of another encoding, name it with --encoding"
                 )
                 self._reject(start, before, raw, "not_utf8", detail)
@@ -168,27 +218,40 @@ class _Records:
             self.lines = before + raw.count(b"\n") + (not raw.endswith(b"\n"))
             start = end
 
+    def _reader(self, data: bytes) -> Iterator[list[str]]:
+        text, delimiter = data.decode(self.dialect.encoding), self.dialect.delimiter
+        if not self.dialect.quoted:
+            return csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        text = without_blanks(text, delimiter) if self.skips_blanks else text
+        return csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter)
+
     def _take(self, reader: Iterator[list[str]], data: bytes, first: int, ends: list[int]) -> None:
-        source, format, names = self._source, self._format, self._dialect.names
+        source, format, names = self.source, self.opened.block.format, self.dialect.names
         cells_columns = MEANINGS[format].cells
-        width, longest, append = len(names), self._longest, self._opened.rows.append
+        width, longest, append = len(names), self.longest, self.opened.rows.append
+        strip, counts_merged = not self.keep_blanks, self.dialect.quoted and not cells_columns
         csv.field_size_limit(sys.maxsize)  # the bytes of a record are limited, not those of a cell
         start, before = first, self.lines
         for end, cells in zip(ends, reader, strict=True):
             line = self.lines + 1
             self.lines = before + reader.line_num  # type: ignore[attr-defined]
+            if self.lines > line and counts_merged:
+                self.count_merged(data[start - first : end - first], start)
+            if strip:
+                cells = [*map(str.strip, cells)]
             if end - start > longest and len(data[start - first : end - first].rstrip(b"\r\n")) > longest:
                 detail = f"the record is longer than {longest:,} bytes"
                 self._reject(start, line - 1, b"", "line_too_long", detail)
             elif self.skip_first:
-                self.skip_first = not cells  # a blank line is no header
+                self.skip_first = not has_text(cells)  # a blank line is no header
+                self.blank += self.skip_first and len(cells) > 1
+            elif not (cells and cells[0].strip()) and not has_text(cells):
+                self.blank += len(cells) > 1
             elif cells_columns:
-                if any(cells):
-                    self._by_cells(cells_columns, start, line, data[start - first : end - first], cells)
+                self._by_cells(cells_columns, start, line, data[start - first : end - first], cells)
             elif len(cells) == width:
-                if width > 1 or cells[0]:
-                    append(Record(source, start, line, b"", dict(zip(names, cells)), format))
-            elif cells:
+                append(Record(source, start, line, b"", dict(zip(names, cells)), format))
+            else:
                 detail = f"the record has {len(cells)} cells, the header {width}"
                 self._reject(start, line - 1, data[start - first : end - first].rstrip(b"\r\n"), "bad_record", detail)
             start = end
@@ -200,9 +263,9 @@ class _Records:
         except RowError as error:
             self._reject(start, line - 1, raw.rstrip(b"\r\n"), error.reason, error.detail)
         else:
-            self._opened.rows.append(Record(self._source, start, line, b"", columns, self._format))
+            self.opened.rows.append(Record(self.source, start, line, b"", columns, self.opened.block.format))
 
     def _reject(self, start: int, lines: int, raw: bytes, reason: str, detail: str) -> None:
         self.skip_first = False  # if it was the header, the next record is a row all the same
-        row = Row(self._source, start, lines + 1, raw)
-        self._opened.rejections.append(Rejection(row, reason, detail))
+        row = Row(self.source, start, lines + 1, raw)
+        self.opened.rejections.append(Rejection(row, reason, detail))

@@ -1,4 +1,4 @@
-"""From listed files to Blocks: small files together (packing.py), large ones in ranges, a .gz decompressed by one worker.
+"""From listed files to Blocks: small files together (packing.py), large ones in ranges, a compressed one by one worker.
 
 Ranges of a CSV file are cut at record ends, which takes a scan of the file by one worker; nothing else is read but the first bytes of
 a table.
@@ -6,7 +6,6 @@ a table.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -14,16 +13,18 @@ from transforms.core.listing_tally import ListingTally
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Fault, Input
 from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
-from transforms.inputs.csv_dialect import HEAD, Wanted, dialect_of, first_records
+from transforms.inputs.csv_dialect import HEAD, Wanted, dialect_of, first_records, with_newlines
 from transforms.inputs.csv_record_ends import RecordEnds, cut_records
 from transforms.inputs.csv_table import TableReader
 from transforms.inputs.formats.automl_boxes import grouped_blocks, not_endless
+from transforms.inputs.json_array import is_array
 from transforms.inputs.packing import SIDECARS, pack_files, pack_images
 from transforms.inputs.parquet.blocks import parquet_blocks
 from transforms.inputs.registry import CONTAINERS, MEANINGS, container_of
 from transforms.storage import store_for
 from transforms.storage.api import Stat
-from transforms.storage.compressed_members import decompressed, is_gz
+from transforms.storage.compressed_members import DAMAGE, decompressed, fault_of, is_packed
+from transforms.storage.packings import packing_of_bytes
 
 _SCAN = 8 << 20  # bytes read at a time
 _NAME_BYTES = 512  # of a block, for each of a folder's images
@@ -73,9 +74,9 @@ class Cutter:
             yield from self._cut_table(block)
 
     def _cut_table(self, block: Block) -> Iterator[Block]:
-        extent = block.extents[0]
+        extent, head = opened_head(block.extents[0])
+        block = replace(block, extents=(extent,))
         try:
-            head = head_of(extent)
             if container_of(extent.uri, head).is_columnar:
                 limits = self.block_bytes, self.max_line_bytes
                 yield from parquet_blocks(block, *limits, self.wanted.columns, self.images)
@@ -90,13 +91,17 @@ class Cutter:
             yield from cut_blocks(whole, self.block_bytes, self.max_line_bytes)
         elif is_box and any(map(is_box, first_records(extent.uri, head, self.wanted))):
             yield from self._detection_blocks(whole)
-        elif extent.size <= self.block_bytes and not is_gz(extent):
+        elif extent.size <= self.block_bytes and not is_packed(extent):
             yield whole
         else:
             yield from self._csv_blocks(whole)
 
+    @property
+    def _reader(self) -> TableReader:
+        return TableReader(self.wanted, self.max_line_bytes, (), _no_images)
+
     def _detection_blocks(self, block: Block) -> Iterator[Block]:
-        reader = TableReader(self.wanted, self.max_line_bytes, (), _no_images)
+        reader = self._reader
         ranges = self._csv_blocks(block, gathered=True)
         try:
             yield from grouped_blocks(block, ranges, lambda some: reader.read(some, _no_key), self.block_bytes)
@@ -106,17 +111,19 @@ class Cutter:
     def _csv_blocks(self, block: Block, gathered: bool = False) -> Iterator[Block]:
         """Args: gathered: one worker takes them all; they hold their bytes, as those of a .gz always do, and have an end."""
         assert block.dialect
+        block = replace(block, dialect=self._reader.with_quotes_of(_text_of(block, []), block.dialect))
+        assert block.dialect
         extent, (index, name, _), end = block.extents[0], block.order, 0
-        packed = is_gz(extent)
+        packed = is_packed(extent)
         faults: list[Fault] = []
-        chunks = _before_fault(extent, faults) if packed else _chunks(extent)
-        longest = self.max_line_bytes + AROUND_LINE
+        chunks = _text_of(block, faults)
+        longest, quoted = self.max_line_bytes + AROUND_LINE, block.dialect.quoted
         for found in cut_records(
-            not_endless(chunks) if gathered else chunks, block.dialect.delimiter, self.block_bytes, longest
+            not_endless(chunks) if gathered else chunks, block.dialect.delimiter, self.block_bytes, longest, quoted
         ):
             data, end = found.data, found.end
             if faults and data:  # the last record is the damaged one
-                ends = RecordEnds(block.dialect.delimiter).feed(data)
+                ends = RecordEnds(block.dialect.delimiter, quoted=quoted).feed(data)
                 data = data[: int(ends[-1]) if len(ends) else 0]
                 end = found.start + len(data)
             part = replace(extent, start=found.start, end=end)
@@ -139,6 +146,13 @@ def _no_key(block: Block) -> str:
     return ""  # it is not committed
 
 
+def _text_of(block: Block, faults: list[Fault]) -> Iterator[bytes]:
+    """The text of a whole CSV file; damage of a compressed one ends it and is noted."""
+    extent = block.extents[0]
+    chunks = _before_fault(extent, faults) if is_packed(extent) else _chunks(extent)
+    return map(with_newlines, chunks) if block.dialect and block.dialect.carriage_returns else chunks
+
+
 def _chunks(extent: Extent) -> Iterator[bytes]:
     store = store_for(extent.uri)
     for start in range(0, extent.size, _SCAN):
@@ -146,35 +160,47 @@ def _chunks(extent: Extent) -> Iterator[bytes]:
 
 
 def _before_fault(extent: Extent, faults: list[Fault]) -> Iterator[bytes]:
-    """The text of a .gz; damage ends it and is noted."""
+    """The text of a compressed file; damage ends it and is noted."""
     try:
         yield from decompressed(extent)
-    except (zlib.error, EOFError) as error:
-        faults.append(Fault("corrupt_gzip", str(error)))
+    except DAMAGE as error:
+        faults.append(fault_of(extent, error))
 
 
 def head_of(extent: Extent) -> bytes:
     """The first bytes of a file, decompressed."""
-    if not is_gz(extent):
-        return store_for(extent.uri).read(extent.uri, 0, HEAD, extent.generation)[0]
+    return opened_head(extent)[1]
+
+
+def opened_head(extent: Extent) -> tuple[Extent, bytes]:
+    """A whole file as its first bytes show it (compressed, though its name does not say so), and these, decompressed."""
+    if not is_packed(extent):
+        first = store_for(extent.uri).read(extent.uri, 0, HEAD, extent.generation)[0]
+        extent = replace(extent, encoding=packing_of_bytes(first))
+        if not is_packed(extent):
+            return extent, first
     head = bytearray()
     for chunk in _before_fault(extent, []):
         head += chunk
         if len(head) >= HEAD:
             break
-    return bytes(head[:HEAD])
+    return extent, bytes(head[:HEAD])
 
 
 def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[Block]:
     """A whole file of lines -> the blocks of its ranges; a pack of small files as it is."""
-    first = block.extents[0]
-    if is_gz(first):
+    first, head = block.extents[0], b""
+    if first.size > block_bytes and not is_packed(first):
+        head = store_for(first.uri).read(first.uri, 0, 64, first.generation)[0]
+        first = replace(first, encoding=packing_of_bytes(head))
+        block = replace(block, extents=(first,))
+    if is_packed(first) or is_array(head):
         yield from raw_blocks(block, block_bytes, max_line_bytes)
     elif len(block.extents) > 1 or first.size <= block_bytes:
         yield block
     else:
         index, name, _ = block.order
-        if store_for(first.uri).read(first.uri, 0, 2, first.generation)[0] in UTF16:
+        if head[:2] in UTF16:
             yield replace(block, extents=(replace(first, end=2),))  # one clear rejection, no more read
             return
         for start in range(0, first.size, block_bytes):

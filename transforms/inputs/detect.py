@@ -6,6 +6,7 @@ columns are held against those that options name.
 
 from __future__ import annotations
 
+import itertools
 import os
 import posixpath
 from collections.abc import Sequence
@@ -27,9 +28,11 @@ from transforms.inputs.csv_dialect import (
     lacks_answer,
     no_text,
     shown,
+    unused_images,
 )
 from transforms.inputs.cutting import head_of
 from transforms.inputs.hive_columns import hive_columns
+from transforms.inputs.json_array import head_lines
 from transforms.inputs.left_out import in_words, left_out_of
 from transforms.inputs.metadata_files import find_metadata, is_metadata
 from transforms.inputs.options import InputError, InputOptions
@@ -219,7 +222,7 @@ class Look:
         elif not self.pattern.endswith("/"):
             hint = "; a gs:// folder is named with a / at its end"
         given = MEANINGS[named].files if named in MEANINGS else "*.jsonl, *.csv, *.tsv, *.parquet, or images"
-        return f"{start} (of a folder: {given}, text also with .gz{hint})"
+        return f"{start} (of a folder: {given}, text also with .gz, .bz2, .xz or .zst{hint})"
 
     def _meaning(self, named: str, options: InputOptions) -> Meaning:
         container = container_of(self._extent.uri, self._head)
@@ -263,7 +266,7 @@ class Look:
     def first_keys(self) -> dict[str, object]:
         """Keys of the first lines of JSON, in order, each with a value."""
         keys: dict[str, object] = {}
-        for line in self._head.split(b"\n")[:_LOOKED_AT]:
+        for line in head_lines(self._head).split(b"\n")[:_LOOKED_AT]:
             try:
                 keys = {**jsonl.loads(line), **keys}
             except RowError:
@@ -336,6 +339,8 @@ class Look:
         except RowError as error:
             raise InputError(f"{uri}: {error.detail}") from None
         self.said += f"; images in {shown(options.image_column)} (--image_column)"
+        if others := unused_images(values, options.recipe.columns):
+            self.notices.append(Notice("images_not_used", len(others), uri, f"of images not used: {shown(others)}"))
         return options
 
     def _columns(self, uri: str, options: InputOptions) -> tuple[list[str], dict[str, object]]:
@@ -343,7 +348,8 @@ class Look:
         wanted: Wanted = options.wanted
         if not self._head.strip():
             raise RowError(
-                "missing_column", "there is no row to tell the columns by: is the file empty, or its .gz damaged?"
+                "missing_column",
+                "there is no row to tell the columns by: is the file empty, or what it is compressed with damaged?",
             )
         if container_of(uri, self._head).is_columnar:
             self.said = f"{self.pattern}: a table (--input_format) in Parquet"
@@ -366,7 +372,9 @@ class Look:
             f"{start} in CSV; delimiter {dialect.delimiter!r} (--delimiter), {'a' if dialect.header else 'no'} header "
             f"(--header), {dialect.encoding} (--encoding)"
         )
-        return [*dialect.names, *hive_columns(uri)], dict(zip(dialect.names, rows[0] if rows else ()))
+        columns = zip(dialect.names, itertools.zip_longest(*rows, fillvalue="")) if rows else ()
+        first_cells: dict[str, object] = {name: next(filter(str.strip, cells), "") for name, cells in columns}
+        return [*dialect.names, *hive_columns(uri)], first_cells
 
 
 def check_folders_of_bytes(footer: Footer, options: InputOptions) -> None:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from transforms.core.records import Block, Extent, OpenBlock, Rejection, Row
-from transforms.inputs.compressed_rows import AROUND_LINE, UTF16
-from transforms.inputs.csv_table import TableReader
+from transforms.core.reasons import RowError
+from transforms.core.records import Block, Extent, Fault, OpenBlock, Rejection, Row
+from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE, UTF16
+from transforms.inputs.csv_table import TableReader, reject_extent
 from transforms.inputs.folder import read_folder
+from transforms.inputs.json_array import as_lines
 from transforms.inputs.registry import CONTAINERS, MEANINGS
 from transforms.storage import store_for
+from transforms.storage.compressed_members import whole_text
+from transforms.storage.packings import Damaged
 
 _READ_ON, _READ_MOST = 1 << 14, 1 << 20  # bytes asked for, first and at most, to find the end of a block's last line
 
@@ -35,6 +39,13 @@ def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) ->
             data, first = block.raw, extent.start
         else:
             data, first = _read_extent(extent, max_line_bytes)
+            try:
+                data = whole_text(extent, data, SMALL_FILE)
+                if extent.start == 0:
+                    data = _lines_of(opened, extent, data)
+            except RowError as error:
+                reject_extent(opened, extent, Fault(error.reason, error.detail), 1)
+                continue
         _cut_lines(opened, extent, data, first, max_line_bytes)
     if block.fault:
         extent, number = block.extents[-1], opened.lines[-1][1]
@@ -44,6 +55,18 @@ def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) ->
         )
     opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
     return opened
+
+
+def _lines_of(opened: OpenBlock, extent: Extent, data: bytes) -> bytes:
+    """The text of a whole small file as lines; an array that does not end is rejected behind its items."""
+    lines = bytearray()
+    try:
+        for piece in as_lines([data]):
+            lines += piece
+    except Damaged as error:
+        row = Row(extent.uri, extent.end, lines.count(b"\n") + 1, b"")
+        opened.rejections.append(Rejection(row, error.reason, str(error)))
+    return bytes(lines)
 
 
 def _read_extent(extent: Extent, max_line_bytes: int) -> tuple[bytes, int]:

@@ -31,6 +31,7 @@ class InputOptions:
     delimiter: str
     header: str
     encoding: str
+    keep_blanks: bool
     output: str  # what lies below it, or below the next two, is no input
     image_folder: str
     previous: str
@@ -57,4 +58,4 @@ class InputOptions:
         """What is said of the files of tables."""
         delimiter = "" if self.delimiter == "auto" else DELIMITERS.get(self.delimiter, self.delimiter)
         encoding = "utf-8" if self.encoding == "auto" else self.encoding
-        return Wanted(delimiter, self.header, encoding, self.recipe.columns if self.recipe else ())
+        return Wanted(delimiter, self.header, encoding, self.recipe.columns if self.recipe else (), self.keep_blanks)

@@ -15,7 +15,7 @@ from transforms.core.listing_tally import ListingTally
 from transforms.core.records import Block, Dialect, Extent
 from transforms.inputs.registry import DEFAULT, IMAGES, LINES, MEANINGS, container_of
 from transforms.storage.api import Stat
-from transforms.storage.compressed_members import is_gz
+from transforms.storage.compressed_members import is_packed
 
 SIDECARS = (".txt", ".json")
 _LONGEST = 32  # times as many names as a pack holds on average: of 10^14 packs, one comes to it by chance
@@ -23,7 +23,7 @@ _FILES, _FILE_BYTES = 1000, 256  # files that a pack may hold: so many, or one f
 
 
 def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str = DEFAULT.name) -> Iterator[Block]:
-    """Files in order -> blocks: large ones, .gz and Parquet alone and uncut, small ones of a kind together up to `block_bytes`."""
+    """Files in order -> blocks: large, compressed and Parquet ones alone and uncut, small ones of a kind together, a block at most."""
     pack: list[Extent] = []
     only_lines = MEANINGS[format].only_lines
     size, container, most = 0, LINES, max(_FILES, block_bytes // _FILE_BYTES)
@@ -36,7 +36,7 @@ def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str 
         extent = Extent(found.uri, found.generation, found.size, 0, found.size, found.encoding)
         its = LINES if only_lines else container_of(found.uri, b"")
         known = only_lines or "." in found.uri.rpartition("/")[2]
-        alone = found.size > block_bytes or is_gz(found) or its.is_columnar or not known
+        alone = found.size > block_bytes or is_packed(found) or its.is_columnar or not known
         if pack and (alone or size + found.size > block_bytes or its is not container):
             yield packed()
             pack, size = [], 0

@@ -17,9 +17,11 @@ from transforms.examples.recipe import TABLE_COLUMNS, Columns
 from transforms.inputs.formats import automl
 from transforms.inputs.formats.openai import is_openai_object, openai_example
 from transforms.inputs.formats.row_rules import RowRules
+from transforms.inputs.json_array import is_array
+from transforms.storage.packings import ENDINGS, without_ending
 
 _BOM = b"\xef\xbb\xbf"
-_PACKINGS = (".gz",)
+_PACKINGS = tuple(ENDINGS)
 CellsColumns = Callable[[Sequence[str]], dict[str, Any]]
 
 
@@ -48,12 +50,12 @@ class Container:
         return tuple(ending + packing for ending in self.endings for packing in ("", *self.packings))
 
 
-def _starts_object(head: bytes) -> bool:
-    return head.removeprefix(_BOM).lstrip().startswith(b"{")
+def _starts_json(head: bytes) -> bool:
+    return head.removeprefix(_BOM).lstrip().startswith(b"{") or is_array(head)
 
 
 PARQUET = Container("parquet", (".parquet",), is_columnar=True, starts=lambda head: head.startswith(b"PAR1"))
-LINES = Container("jsonl", (".jsonl", ".ndjson"), _PACKINGS, is_lines=True, starts=_starts_object)
+LINES = Container("jsonl", (".jsonl", ".ndjson"), _PACKINGS, is_lines=True, starts=_starts_json)
 CSV = Container("csv", (".csv", ".tsv", ".tab"), _PACKINGS)
 _FOLDER = Container("folder", tuple(f".{name}" for name in IMAGE_TYPES), is_folder=True)
 GATHERED = Container("grouped", (), is_gathered=True)
@@ -66,9 +68,7 @@ def container_of(uri: str, head: bytes) -> Container:
     >>> [container_of(*file).name for file in (("a/B.CSV.gz", b""), ("part-0", b'{"a": 1}'), ("part-0", b"a,b"))]
     ['csv', 'jsonl', 'csv']
     """
-    name = uri.lower()
-    for packing in _PACKINGS:
-        name = name.removesuffix(packing)
+    name = without_ending(uri)
     if PARQUET.starts(head):
         return PARQUET
     named = next((c for c in CONTAINERS.values() if not c.is_folder and name.endswith(c.endings)), None)

@@ -1,26 +1,45 @@
-"""Decompress gzip of one or many members: of a whole file as it comes, or of an object in memory.
+"""Decompress files of one or many members: gzip here, others by packings.py; a whole file as it comes, or an object in memory.
 
-A .gz cannot be ranged: it is read from front to back. What came before damage is given.
+A compressed file cannot be ranged: it is read from front to back. What came before damage is given.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 
-from transforms.core.records import Extent
+from transforms.core.reasons import RowError
+from transforms.core.records import Extent, Fault
 from transforms.storage import store_for
 from transforms.storage.api import Stat
+from transforms.storage.packings import Damaged, members, packing_of_bytes, packing_of_name
 
 _STEP, _MOST = 512, 1 << 20  # bytes that are given to zlib at once: of a new member, and later
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
 _PADDING = re.compile(rb"\0*")
 
 
-def is_gz(file: Stat | Extent) -> bool:
-    """Whether a file is compressed: by its name, or as an object with Content-Encoding gzip."""
-    return file.encoding == "gzip" or file.uri.lower().endswith(".gz")
+DAMAGE = (zlib.error, EOFError, Damaged)  # what a compressed file that cannot be read to its end raises
+
+
+def packing_of(file: Stat | Extent) -> str:
+    """gzip, bz2, xz or zst: by what is known of a file (as an object with Content-Encoding gzip), or by its name; "": none."""
+    return file.encoding or packing_of_name(file.uri)
+
+
+def is_packed(file: Stat | Extent) -> bool:
+    """Whether a file is compressed."""
+    return packing_of(file) != ""
+
+
+def fault_of(file: Stat | Extent, error: Exception) -> Fault:
+    """What is said of a damaged file, with its reason."""
+    reason = "corrupt_gzip" if packing_of(file) == "gzip" else "corrupt_packing"
+    return Fault(getattr(error, "reason", "") or reason, str(error))
 
 
 def unpacked(data: bytes, most: int) -> bytes:
@@ -40,14 +59,48 @@ def unpacked(data: bytes, most: int) -> bytes:
 
 
 def decompressed(extent: Extent, chunk: int = _MOST) -> Iterator[bytes]:
-    """The text of a .gz in pieces.
+    """The text of a compressed file in pieces; of text that is only named so, as it is.
 
     Raises:
-      zlib.error, EOFError: it is damaged, or ends early; what came before was given.
+      DAMAGE: it is damaged, or ends early; what came before was given.
     """
     store = store_for(extent.uri)
     starts = range(0, extent.size, chunk)
-    yield from _members((store.read(extent.uri, at, at + chunk, extent.generation)[0] for at in starts), chunk)
+    pieces = (store.read(extent.uri, at, at + chunk, extent.generation)[0] for at in starts)
+    first = next(pieces, b"")
+    packing = packing_of_bytes(first) or packing_of(extent)  # bytes know better than names
+    if _is_text(first):
+        yield first
+        yield from pieces
+        return
+    packed = itertools.chain([first], pieces) if first else ()
+    yield from _members(packed, chunk) if packing == "gzip" else members(packed, chunk, packing)
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether a file that is named as a compressed one is text: neither marked as compressed, nor with a control character."""
+    return bool(head) and not packing_of_bytes(head) and not _CONTROL.search(head, 0, 4096)
+
+
+def whole_text(extent: Extent, data: bytes, most: int) -> bytes:
+    """The bytes of a whole small file; decompressed, if they are compressed and its name does not say so.
+
+    Raises:
+      RowError: corrupt_gzip or corrupt_packing.
+    """
+    packing = packing_of_bytes(data) if (extent.start, extent.end) == (0, extent.size) else ""
+    if not packing:
+        return data
+    text = bytearray()
+    try:
+        for piece in _members([data], _MOST) if packing == "gzip" else members([data], _MOST, packing):
+            text += piece
+            if len(text) > most:
+                raise Damaged(f"it holds more than {most:,} bytes, and its name does not say that it is compressed")
+    except DAMAGE as error:
+        fault = fault_of(replace(extent, encoding=packing), error)
+        raise RowError(fault.reason, fault.detail) from None
+    return bytes(text)
 
 
 def _members(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:

@@ -58,6 +58,11 @@ def _by_libtiff(image: TiffImagePlugin.TiffImageFile) -> None:
         image.use_load_libtiff = True
 
 
+def changes_values(image: Image.Image) -> bool:
+    """Whether `plain` makes other values of the picture's: by its depth, its alpha, its colour space or its profile."""
+    return image.mode not in ("1", "L", "P", "RGB") or "icc_profile" in image.info or image.has_transparency_data
+
+
 def plain(image: Image.Image) -> Image.Image:
     """Any decoded picture -> mode 1, L, LA, P (opaque), RGB or RGBA, in sRGB, without info."""
     profile = image.info.get("icc_profile")
@@ -68,21 +73,27 @@ def plain(image: Image.Image) -> Image.Image:
     elif image.has_transparency_data and image.mode not in ("LA", "RGBA"):
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
-    if alpha is not None and (profile or alpha.getextrema() == (255, 255)):
+    if alpha is not None and alpha.getextrema() in (
+        (0, 0),
+        (255, 255),
+    ):  # of 0 everywhere it is a byte that was left unused
+        image, alpha = image.convert(image.mode[:-1]), None
+    elif alpha is not None and profile:
         image = image.convert(image.mode[:-1])
     if profile or image.mode == "LAB":
         image = _to_srgb(image, profile)
     if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
         image = image.convert("RGB")
-    if alpha is not None and image.mode in ("L", "RGB") and alpha.getextrema() != (255, 255):
+    if alpha is not None and image.mode in ("L", "RGB"):
         image.putalpha(alpha)
     image.info = {}  # Pillow's encoders would carry comment, profile and transparency over
     return image
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """12 and 16-bit grey -> L, or LA where one grey is transparent, v / 16.06 or v / 257 rounded; other integers and
-    floats have no set range: their own becomes 0..255."""
+    """Grey of 9 to 16 bits -> L, or LA where one grey is transparent; v * 255 / (2^bits - 1), rounded, of the bits that the
+    brightest value takes, at least 8: 12 bits come in words of 16. Other integers and floats have no set range: their own
+    becomes 0..255."""
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else None
     if image.mode == "I;16B":
         image = image.convert("I").convert("I;16")  # straight from the one to the other Pillow takes no byte's place
@@ -92,7 +103,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
         image = ImageMath.lambda_eval(lambda given: given["image"] ^ -(1 << 31), image=image)
         low, high = image.getextrema()
     elif image.mode != "F" and not (tags and image.mode == "I") and low >= 0 and high <= 65_535:
-        top = 4095 if tags and tags.get(_BITS, (16,))[0] == 12 else 65_535
+        top = (1 << max(8, int(high).bit_length())) - 1
         table = [min((v * 255 + top // 2) // top, 255) for v in range(65_536)]
         if tags and tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO) == _WHITE_IS_ZERO:
             table = [255 - v for v in table]

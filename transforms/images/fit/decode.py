@@ -1,7 +1,8 @@
 """Decode one picture. bytes -> Decoded: its first frame in plain pixels, sRGB; rejects: ImageError.
 
     decoders    one, chosen by what images/headers/parse.py found; never by Pillow's guess
-    pixels      counted from the header, over all frames, before anything is decoded
+    picture     the first frame; of a TIFF the page that tiff.py takes; a JPEG may lack its end (jpeg_end.py)
+    pixels      of all that is decoded, counted from the header before anything is
     colour      by the ICC profile to sRGB, 8 bit a channel; CMYK as its Adobe marker says it is stored
     the turn    that EXIF asks for is told, not done: what will be shrunk is turned afterwards, which is cheaper
 
@@ -22,12 +23,16 @@ import PIL
 from PIL import Image, JpegImagePlugin
 
 from transforms.core.reasons import ImageError
-from transforms.images.fit.colour import before_load, check_depth, plain
+from transforms.images.fit.colour import before_load, changes_values, check_depth, plain
 from transforms.images.fit.encode import SCALED_QUALITY, STEPS, tables
+from transforms.images.fit.flatness import went_flat
+from transforms.images.fit.jpeg_end import with_end
 from transforms.images.fit.pixels import SIDEWAYS, turned
+from transforms.images.fit.tiles import rough_mosaic
 from transforms.images.headers.rare import RARE
 from transforms.images.headers.signatures import sniff
 from transforms.images.headers.structure import walk
+from transforms.images.headers.tiff import pages_of, with_first_page
 
 # The only decoders that hostile bytes reach, by header type. JPEG XL and SVG have none.
 DECODERS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP", "tiff": "TIFF", "ico": "ICO",
@@ -38,6 +43,7 @@ _SEVERAL = ("GIF", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
 _SURELY = 0.5  # of the bytes that it is thought to take: 4:2:0 takes fewer, and some pictures fall faster
 _HUNGER = 12  # bytes a pixel that a decoder may want at once
 _SOF3 = b"\xff\xc3"  # of a lossless JPEG, which libjpeg decodes whole into Pillow's smaller memory (as of 12.3). No scan can hold it.
+_TIFF, _JPEG = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), b"\xff\xd8\xff"
 _ORIENTATION = 0x0112  # EXIF tag
 _TURN = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -69,6 +75,8 @@ class Decoded:
     turn: Image.Transpose | None
     full: tuple[int, int]  # upright size of the whole picture, whatever it was decoded at
     coding: Coding | None = None  # of a JPEG that was decoded whole
+    frames: int = 1  # of the file
+    flat: bool = False  # nearly one colour, and the source was not
 
     @property
     def size(self) -> tuple[int, int]:
@@ -111,7 +119,7 @@ def decode(
 
     Args:
         data: the whole file.
-        max_pixels: of all frames together.
+        max_pixels: of the frame.
         side: a JPEG is decoded 2, 4 or 8 times smaller if that leaves its longer side at least so long; 0: not.
         limit: or if it has to lose as much to take so many bytes; 0: not.
         one_frame: reject what has more frames or pages.
@@ -122,8 +130,9 @@ def decode(
     if header_type not in DECODERS:
         raise ImageError("undecodable", f"no decoder for {header_type}")
 
-    def work(image: Image.Image) -> Decoded:
-        if _measure(image, max_pixels) > 1 and one_frame:
+    def work(image: Image.Image, frames: int) -> Decoded:
+        _measure(image, max_pixels)
+        if frames > 1 and one_frame:
             raise ImageError("animated", "more than one frame, under --animation reject")
         width, height = image.size
         smaller = next((s for s in (8, 4, 2) if side and max(width, height) >= s * side), 1)
@@ -142,7 +151,10 @@ def decode(
             if smaller == 1:  # TIFF turns its own pixels while loading
                 width, height = image.size
         turn = _turn(image)
-        return Decoded(plain(image), turn, (height, width) if turn in SIDEWAYS else (width, height), coding)
+        before = rough_mosaic(image.crop, image.size) if changes_values(image) else None
+        image = plain(image)
+        flat = before is not None and went_flat(before, rough_mosaic(image.crop, image.size))
+        return Decoded(image, turn, (height, width) if turn in SIDEWAYS else (width, height), coding, frames, flat)
 
     return _guarded(data, (DECODERS[header_type],), work)
 
@@ -166,8 +178,9 @@ def check_decode(data: bytes, max_pixels: int) -> None:
         ImageError: undecodable, truncated_image, too_many_pixels or decoder_memory.
     """
 
-    def work(image: Image.Image) -> None:
-        for frame in range(_measure(image, max_pixels)):
+    def work(image: Image.Image, frames: int) -> None:
+        _measure(image, max_pixels, frames)
+        for frame in range(_frames(image)):
             if frame:
                 image.seek(frame)
             image.load()
@@ -175,14 +188,20 @@ def check_decode(data: bytes, max_pixels: int) -> None:
     _guarded(data, tuple(dict.fromkeys(DECODERS.values())), work)
 
 
-def _guarded(data: bytes, formats: tuple[str, ...], work: Callable[[Image.Image], _Made]) -> _Made:
+def _guarded(data: bytes, formats: tuple[str, ...], work: Callable[[Image.Image, int], _Made]) -> _Made:
+    """What `work` makes of the opened picture and the number of its file's frames, every error being one of the picture."""
     Image.init()
     known = [name for name in formats if name in Image.OPEN]  # AVIF and HEIF may be missing
-    pixels = 0
+    pixels, pages = 0, None
     try:
+        if data.startswith(_TIFF) and "TIFF" in known:
+            pages = pages_of(data, len(data))
+            data = with_first_page(data, pages.main)
+        elif data.startswith(_JPEG):
+            data = with_end(data)
         with Image.open(io.BytesIO(data), formats=known) as image:
             pixels = image.width * image.height
-            return work(image)
+            return work(image, len(pages.full) if pages else _frames(image))
     except ImageError:
         raise
     except MemoryError as error:
@@ -191,22 +210,25 @@ def _guarded(data: bytes, formats: tuple[str, ...], work: Callable[[Image.Image]
         size = str(error).partition(" exceeds")[0]  # what Pillow goes on to call the limit may be twice as much
         raise ImageError("too_many_pixels", f"{size}: at most {Image.MAX_IMAGE_PIXELS} are decoded") from error
     except PIL.UnidentifiedImageError as error:  # its text holds a memory address, which no two runs share
-        raise ImageError(_reason(data, error), f"not readable as {', '.join(formats)}") from error
+        told = f"TIFF with {pages.main.describe()}: " if pages else ""
+        raise ImageError(_reason(data, error), f"{told}not readable as {', '.join(formats)}") from error
     except Exception as error:
         raise ImageError(_reason(data, error, pixels), f"{type(error).__name__}: {error}"[:200]) from error
 
 
-def _measure(image: Image.Image, max_pixels: int) -> int:
-    """-> frames. Raises ImageError: undecodable, too_many_pixels."""
+def _frames(image: Image.Image) -> int:
+    return max(1, int(getattr(image, "n_frames", 1))) if image.format in _SEVERAL else 1
+
+
+def _measure(image: Image.Image, max_pixels: int, frames: int = 1) -> None:
+    """Raises ImageError: undecodable, too_many_pixels (of the frames that are to be decoded, together)."""
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageError("undecodable", f"{width} x {height} pixels")
-    if width * height > max_pixels:
-        raise ImageError("too_many_pixels", f"{width} x {height} pixels, at most {max_pixels} are decoded")
-    frames = int(getattr(image, "n_frames", 1)) if image.format in _SEVERAL else 1
     if width * height * frames > max_pixels:
-        raise ImageError("too_many_pixels", f"{frames} frames of {width} x {height}, at most {max_pixels} are decoded")
-    return max(1, frames)
+        several = f"{frames} frames of " if frames > 1 else ""
+        detail = f"{several}{width} x {height} pixels, at most {max_pixels} are decoded"
+        raise ImageError("too_many_pixels", detail)
 
 
 def _reason(data: bytes, error: Exception, pixels: int = 0) -> str:

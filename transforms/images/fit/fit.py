@@ -1,6 +1,6 @@
 """Make one picture fit a byte limit at the best quality found. bytes -> FittedImage; rejects: ImageError.
 
-    decode      decode.py: first frame, pixels limited from the header, sRGB, 8 bit a channel, upright, no metadata kept
+    decode      decode.py: one frame, pixels limited from the header, sRGB, 8 bit a channel, upright, no metadata kept
     as PNG      a lossless source (png gif bmp ico tiff ...) or a picture with alpha, where the limit holds it so
     as JPEG     everything else, and what does not fit as PNG; alpha is then laid on white, unless the policy keeps it
     quality     the highest from min_quality up that is foretold to fit (predict.py), at the subsampling that does least
@@ -30,6 +30,7 @@ from transforms.images.fit.encode import (
     encode_png,
     without_waste,
 )
+from transforms.images.fit.flatness import went_flat
 from transforms.images.fit.pixels import flatten, resize, to_channels, without_hidden
 from transforms.images.fit.policy import FitPolicy, FittedImage
 from transforms.images.fit.predict import Sample, png_bytes, png_scale_for, scan_bytes
@@ -57,7 +58,7 @@ def fit(data: bytes, policy: FitPolicy, *, source: str, header_type: str) -> Fit
         header_type: what the bytes are, as transforms.images.headers.parse says; chooses the decoder.
 
     Raises:
-        ImageError: undecodable, truncated_image, too_many_pixels, animated, too_large, cannot_fit or decoder_memory.
+        ImageError: undecodable, truncated_image, camera_raw, too_many_pixels, animated, too_large, cannot_fit or decoder_memory.
     """
     over = len(data) > policy.max_bytes
     if over and policy.oversize == "reject":
@@ -69,14 +70,14 @@ def fit(data: bytes, policy: FitPolicy, *, source: str, header_type: str) -> Fit
         limit = policy.max_bytes if may_shrink else 0
         decoded = decode(data, header_type, policy.max_pixels, side=side, limit=limit, one_frame=one_frame)
         if limit and decoded.size != decoded.full:
-            writer = _Writer(policy, source, header_type, data, decoded.full)
+            writer = _Writer(policy, source, header_type, data, decoded)
             if writer.must_shrink(decoded):
                 return writer.shrink_jpeg(decoded)
             del decoded  # it need not lose that much: decoded again, whole
             decoded = decode(data, header_type, policy.max_pixels, one_frame=one_frame)
+        writer = _Writer(policy, source, header_type, data, decoded)
         if side and max(decoded.size) > side:
             decoded = _smaller(decoded, side / max(decoded.size))
-        writer = _Writer(policy, source, header_type, data, decoded.full)
         del data  # the helper has given it away: it need not stand beside the picture
         return writer.write(decoded)
     except MemoryError as error:
@@ -90,8 +91,9 @@ def _smaller(decoded: Decoded, scale: float) -> Decoded:
 class _Writer:
     """Encodes one source's picture under its policy, facts embedded, and counts the full encodes."""
 
-    def __init__(self, policy: FitPolicy, source: str, header_type: str, data: bytes, full: tuple[int, int]) -> None:
-        self.policy, self.source, self.header_type, self.full = policy, source, header_type, full
+    def __init__(self, policy: FitPolicy, source: str, header_type: str, data: bytes, decoded: Decoded) -> None:
+        self.policy, self.source, self.header_type, self.full = policy, source, header_type, decoded.full
+        self.frames_dropped, self.flat = decoded.frames - 1, decoded.flat
         self.source_bytes, self.scan_bytes, self.encodes = len(data), scan_bytes(data), 0
         self.best = policy.effort == "best"
         self.floor = policy.min_quality * STEPS
@@ -101,6 +103,8 @@ class _Writer:
         """The picture with all its pixels, or as many as the policy and the limit leave it."""
         types, alpha = self.policy.types, decoded.image.mode in ("LA", "RGBA")
         if alpha and (self.policy.alpha == "flatten" or "png" not in types):
+            tiles = rough_mosaic(decoded.crop, decoded.size)
+            self.flat = self.flat or went_flat(tiles, flatten(tiles))
             decoded.image, alpha = flatten(decoded.image), False
         if "jpeg" not in types or alpha:
             return self.as_png(decoded) or self.shrink_png(decoded)
@@ -227,7 +231,13 @@ class _Writer:
         scale = math.floor(1_000_000 * max(size) / max(self.full)) / 1_000_000
         facts: Facts = {"fate": fate, "height": size[1], "quality": quality, "scale": scale,
                         "source": self.source, "source_bytes": self.source_bytes, "width": size[0]}  # fmt: skip
-        return {**facts, "sampling": sampling} if sampling else facts
+        if sampling:
+            facts["sampling"] = sampling
+        if self.frames_dropped:
+            facts["frames_dropped"] = self.frames_dropped
+        if self.flat:
+            facts["flat"] = 1
+        return facts
 
     def _room(self, decoded: Decoded, type: str) -> int:
         """Bytes left for the encoded picture beside its facts (exact for two-digit qualities)."""
@@ -246,4 +256,7 @@ class _Writer:
         if len(data) > self.policy.max_bytes:
             return None, len(encoded)
         scale, fate = float(facts["scale"]), str(facts["fate"])
-        return FittedImage(data, type, *size, quality, sampling, scale, self.encodes, fate), len(encoded)
+        fitted = FittedImage(
+            data, type, *size, quality, sampling, scale, self.encodes, fate, self.frames_dropped, self.flat
+        )
+        return fitted, len(encoded)

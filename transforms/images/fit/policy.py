@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from transforms.images.fit.encode import CODEC_VERSIONS
 
-VERSION = 6  # of this fitter: a change of any byte it writes is a new one, so that outputs get new names
+VERSION = 7  # of this fitter: a change of any byte it writes is a new one, so that outputs get new names
 
 CHOICES = {
     "oversize": ("auto", "recompress", "resize", "reject"),
@@ -23,7 +23,7 @@ class FitPolicy:
     Args:
         max_bytes: limit of the whole file, facts included; inclusive.
         types: conforming types; `jpeg` or `png` must be among them, for only these are written.
-        max_pixels: of the decoded picture, all frames together; more are rejected from the header.
+        max_pixels: of the frame that is decoded; more are rejected from the header.
         min_quality: JPEG quality (1..95) below which pixels are given up instead.
         oversize: what becomes of a file over max_bytes. auto: all pixels where min_quality allows it, else fewer;
             recompress: all pixels or a rejection; resize: first to max_side; reject.
@@ -78,3 +78,5 @@ class FittedImage:
     scale: float  # of the longer side; 1.0: all pixels
     encodes: int  # full encodes done, tile samples not counted
     fate: str  # resized | converted | recompressed: the first that holds
+    frames_dropped: int = 0  # frames or pages of the source beside the one that is kept
+    flat: bool = False  # nearly one colour, and the source was not

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 Order = Literal["little", "big"]
@@ -29,12 +30,19 @@ def exif_orientation(data: bytes, start: int, end: int) -> int:
 def tags_of(data: bytes, start: int, count: int, order: Order, entry: int) -> dict[int, int]:
     """The wanted tags among `count` directory entries of `entry` bytes (12, or 20 in BigTIFF), as integers."""
     tags: dict[int, int] = {}
-    if count < 1:
-        return tags
-    for i, (tag,) in enumerate(_IFD_TAGS[order, entry].iter_unpack(data[start : start + count * entry])):
-        if tag in _WANTED:
-            at = start + i * entry
-            value = at + (8 if entry == 12 else 12)
-            width = _VALUE_SIZES.get(int.from_bytes(data[at + 2 : at + 4], order), 0)
-            tags[tag] = int.from_bytes(data[value : value + width], order)
+    for tag, at in entries_of(data, start, count, order, entry, _WANTED):
+        value = at + (8 if entry == 12 else 12)
+        width = _VALUE_SIZES.get(int.from_bytes(data[at + 2 : at + 4], order), 0)
+        tags[tag] = int.from_bytes(data[value : value + width], order)
     return tags
+
+
+def entries_of(
+    data: bytes, start: int, count: int, order: Order, entry: int, wanted: Collection[int]
+) -> Iterator[tuple[int, int]]:
+    """(tag, its first byte) of the wanted ones among `count` directory entries of `entry` bytes."""
+    if count < 1:
+        return
+    for i, (tag,) in enumerate(_IFD_TAGS[order, entry].iter_unpack(data[start : start + count * entry])):
+        if tag in wanted:
+            yield tag, start + i * entry

@@ -1,6 +1,6 @@
 """Read image headers from the first bytes of a file.
 
-bytes -> Header; rejects: empty_image, not_an_image, truncated_image, undecodable.
+bytes -> Header; rejects: empty_image, not_an_image, camera_raw, truncated_image, undecodable.
 
 Written without Pillow, which cannot parse WebP or AVIF from a head. Every input is hostile: whatever the bytes, the
 outcome is a Header, NeedMore or an ImageError, after work that is linear in the head.
@@ -15,33 +15,23 @@ from collections.abc import Callable
 
 from transforms.core.reasons import ImageError
 from transforms.core.records import Header
-from transforms.images.headers import rare
-from transforms.images.headers.exif import LENGTH, ORIENTATION, WIDTH, Order, exif_orientation, tags_of
-from transforms.images.headers.signatures import SEQUENCES, looks_like, sniff
-from transforms.images.headers.structure import MAX_PARTS, boxes, broken, gif_blocks, primary_item
+from transforms.images.headers import bounds, rare, tiff
+from transforms.images.headers.exif import exif_orientation
+from transforms.images.headers.head import FAR, NeedMore, broken, reach, require
+from transforms.images.headers.signatures import SEQUENCES, looks_like, raw_format, sniff
+from transforms.images.headers.structure import MAX_PARTS, boxes, gif_blocks, primary_item
 
-FAR = 1 << 20  # bytes: a TIFF directory or HEIF meta box that ends beyond is not fetched, the size stays unknown
+__all__ = ["FAR", "NeedMore", "parse"]
 
 _UNKNOWN_SIZE = frozenset(("tiff", "heic", "heif", "avif"))  # their parsers refuse zeros themselves
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _NO_LENGTH = frozenset((0x01, *range(0xD0, 0xD8)))  # JPEG markers that stand alone: TEM, RST0-7
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0-15 without DHT, JPG, DAC
+_HUFFMAN = frozenset(range(0xC0, 0xC4))  # SOF0-3; arithmetic coding may take under a bit a block
+_PLAIN_BMP = (bytes(4), b"\3\0\0\0", b"\6\0\0\0")  # BI_RGB, and with masks of its colours
 _be32 = struct.Struct(">I").unpack_from
 _png_chunk = struct.Struct(">I4s").unpack_from
 _riff_chunk = struct.Struct("<4sI").unpack_from
-
-
-class NeedMore(Exception):
-    """The head ends before the header does, and the file goes on.
-
-    Attributes:
-        need: Bytes counted from the start of the file to call again with: more than the head had and at most the file's
-            size. It asks for at least twice the head, so that a hostile header costs log(size) reads.
-    """
-
-    def __init__(self, need: int) -> None:
-        super().__init__(f"the first {need} bytes are needed")
-        self.need = need
 
 
 def parse(head: bytes, size: int) -> Header:
@@ -56,7 +46,7 @@ def parse(head: bytes, size: int) -> Header:
 
     Raises:
         NeedMore: The header goes on behind the head.
-        ImageError: `empty_image`, `not_an_image`, `truncated_image` (it would go on behind `size`), `undecodable`.
+        ImageError: `empty_image`, `not_an_image`, `camera_raw`, `truncated_image` (it would go on behind `size`), `undecodable`.
 
     >>> parse(b"GIF89a" + bytes([40, 0, 30, 0, 0, 0, 0]), 5000)
     Header(type='gif', width=40, height=30, orientation=1, frames=1)
@@ -68,7 +58,9 @@ def parse(head: bytes, size: int) -> Header:
         if not head and size <= 0:
             raise ImageError("empty_image", "0 bytes")
         if len(head) < 32 and len(head) < size:
-            _require(head, size, min(size, 32))
+            require(head, size, min(size, 32))
+        if raw := raw_format(head):
+            raise tiff.camera_raw(raw)
         raise ImageError("not_an_image", f"looks like {looks_like(head)}")
     parser = _PARSERS.get(type_)
     if parser is None:
@@ -86,12 +78,12 @@ def _jpeg(head: bytes, size: int, type_: str) -> Header:
     orientation, pos, end = 0, 2, len(head)
     for _ in range(MAX_PARTS):
         if pos + 10 > end:  # the least a frame header takes, and one must come
-            _require(head, size, pos + 10)
+            require(head, size, pos + 10)
         marker = head[pos + 1]
         if head[pos] != 0xFF or marker == 0xFF or marker == 0:  # fill bytes or junk: decoders skip them
             found = _MARKER.search(head, pos)
             if found is None:
-                _require(head, size, end + 1)
+                require(head, size, end + 1)
             else:
                 pos = found.start()
             continue
@@ -104,7 +96,10 @@ def _jpeg(head: bytes, size: int, type_: str) -> Header:
             if not components or length != 8 + 3 * components:
                 raise broken(f"JPEG frame header of {length} bytes for {components} components")
             height, width = head[pos + 5] << 8 | head[pos + 6], head[pos + 7] << 8 | head[pos + 8]
-            return Header(type_, width, height, orientation or 1)
+            least = 0
+            if marker in _HUFFMAN and pos + 10 + 3 * components <= end:
+                least = bounds.jpeg_bytes(width, height, head[pos + 11 : pos + 10 + 3 * components : 3])
+            return Header(type_, width, height, orientation or 1, least_bytes=least)
         if length < 2 or marker < 0xC0 or 0xD8 <= marker <= 0xDA:
             raise broken(f"JPEG marker {marker:02X} of {length} bytes at byte {pos}, before a frame header")
         if marker == 0xE1 and not orientation and head.startswith(b"Exif\0", pos + 4):
@@ -115,7 +110,7 @@ def _jpeg(head: bytes, size: int, type_: str) -> Header:
 
 def _png(head: bytes, size: int, type_: str) -> Header:
     """PNG third edition, section 11: IHDR, then acTL and eXIf among the chunks before IDAT that lie in the head."""
-    _require(head, size, 33)
+    require(head, size, 33)
     length, name, width, height = struct.unpack_from(">I4sII", head, 8)
     if length != 13 or name != b"IHDR":
         raise broken(f"PNG begins with chunk {name!r} of {length} bytes")
@@ -135,19 +130,20 @@ def _png(head: bytes, size: int, type_: str) -> Header:
             orientation = exif_orientation(head, body, body + length)
         elif name == b"acTL" and length == 8:
             frames = _be32(head, body)[0] or 1
-    return Header(type_, width, height, orientation, frames)
+    least = bounds.png_bytes(width, height, head[24], head[25], head[28] == 1)
+    return Header(type_, width, height, orientation, frames, least)
 
 
 def _webp(head: bytes, size: int, type_: str) -> Header:
     """RFC 9649 (container, VP8L) and RFC 6386 section 9.1 (VP8)."""
-    _require(head, size, 25)
+    require(head, size, 25)
     name = head[12:16]
     if name == b"VP8L":
         bits = int.from_bytes(head[21:25], "little")
         if head[20] != 0x2F or bits >> 29:
             raise broken("VP8L without its signature")
         return Header(type_, (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
-    _require(head, size, 30)
+    require(head, size, 30)
     if name == b"VP8 ":
         if head[20] & 1 or head[23:26] != b"\x9d\x01\x2a":
             raise broken("VP8 does not begin with a key frame")
@@ -175,69 +171,58 @@ def _webp_orientation(head: bytes) -> int:
 
 def _gif(head: bytes, size: int, type_: str) -> Header:
     """Logical screen, enlarged as decoders do if the first frame reaches out of it; frames as far as the head tells."""
-    _require(head, size, 13)
+    require(head, size, 13)
     width, height = struct.unpack_from("<HH", head, 6)
-    frames, loops = 0, False
+    frames, loops, least = 0, False, 0
     for kind, pos in gif_blocks(head):
         if kind == 0x2C:
             frames += 1
             if frames > 1:
-                return Header(type_, width, height, frames=0)
+                return Header(type_, width, height, frames=0, least_bytes=least)
             if pos + 10 <= len(head):
                 x, y, w, h = struct.unpack_from("<HHHH", head, pos + 1)
-                width, height = max(width, x + w), max(height, y + h)
+                width, height, least = max(width, x + w), max(height, y + h), bounds.gif_bytes(w, h)
         elif kind == 0x3B:
             loops = False  # one frame, whatever an extension announced
         elif head[pos + 1 : pos + 14] == b"\xff\x0bNETSCAPE2.0":
             loops = True
-    return Header(type_, width, height, frames=0 if loops else 1)
+    return Header(type_, width, height, frames=0 if loops else 1, least_bytes=least)
 
 
 def _bmp(head: bytes, size: int, type_: str) -> Header:
     """BITMAPCOREHEADER (12 bytes) has 16-bit sizes, all later headers 32-bit ones; a negative height means top-down."""
-    _require(head, size, 26)
-    width, height = struct.unpack_from("<HH" if head[14] == 12 else "<ii", head, 18)
-    return Header(type_, width, abs(height))
+    require(head, size, 26)
+    old, least = head[14] == 12, 0
+    width, height = struct.unpack_from("<HH" if old else "<ii", head, 18)
+    if old:
+        least = bounds.bmp_bytes(width, height, head[24])
+    elif head[14] >= 40 and head[30:34] in _PLAIN_BMP:
+        least = bounds.bmp_bytes(width, abs(height), head[28])
+    return Header(type_, width, abs(height), least_bytes=least)
 
 
 def _tiff(head: bytes, size: int, type_: str) -> Header:
-    """TIFF 6.0 section 2 and BigTIFF: the first directory; a second one means more frames."""
-    order: Order = "little" if head[:1] == b"I" else "big"
-    big = 43 in head[2:4]
-    # bytes of: an offset, the directory's count of entries, an entry
-    word, counter, entry = (8, 8, 20) if big else (4, 2, 12)
-    _require(head, size, 2 * word)
-    first = int.from_bytes(head[word : 2 * word], order)
-    entries = first + counter
-    if not _reach(head, size, entries):
-        return Header(type_, 0, 0)
-    count = int.from_bytes(head[first:entries], order)
-    if not 0 < count <= 0xFFFF:
-        raise broken(f"TIFF directory of {count} entries")
-    end = entries + count * entry
-    if not _reach(head, size, end + word):
-        return Header(type_, 0, 0)
-    tags = tags_of(head, entries, count, order, entry)
-    width, height, orientation = tags.get(WIDTH, 0), tags.get(LENGTH, 0), tags.get(ORIENTATION, 1)
-    if not width or not height:
-        raise broken(f"TIFF of {width} x {height} pixels")
-    more = any(head[end : end + word])
-    return Header(type_, width, height, orientation if 1 <= orientation <= 8 else 1, 0 if more else 1)
+    """The page that is the picture (tiff.py). Where not every page was reached, only a picture at full resolution is believed."""
+    pages = tiff.pages_of(head, size)
+    if not pages.listed or not (pages.complete or pages.main.full):
+        return Header(type_, 0, 0, frames=1 if not pages.listed else 0)
+    page, frames = pages.main, len(pages.full) if pages.complete else 0
+    return Header(type_, page.width, page.height, page.orientation, frames, page.least_bytes)
 
 
 def _ico(head: bytes, size: int, type_: str) -> Header:
     """The entry of the largest area; a size of 0 stands for 256."""
-    _require(head, size, 6)
+    require(head, size, 6)
     count = int.from_bytes(head[4:6], "little")
     if not count:
         raise broken("ICO without an entry")
-    _require(head, size, 6 + 16 * count)
+    require(head, size, 6 + 16 * count)
     sizes = ((head[at] or 256, head[at + 1] or 256) for at in range(6, 6 + 16 * count, 16))
     return Header(type_, *max(sizes, key=lambda pair: pair[0] * pair[1]))
 
 
 def _rare(head: bytes, size: int, type_: str) -> Header:
-    _require(head, size, rare.HEAD)
+    require(head, size, rare.HEAD)
     return Header(type_, *rare.size(type_, head))
 
 
@@ -246,7 +231,7 @@ def _isobmff(head: bytes, size: int, type_: str) -> Header:
     ftyp = _be32(head, 0)[0]
     if not 16 <= ftyp <= 4096:
         raise broken(f"ftyp box of {ftyp} bytes")
-    _require(head, size, ftyp)  # with all its brands, or the type is not sure
+    require(head, size, ftyp)  # with all its brands, or the type is not sure
     sequence, after = head[8:12] in SEQUENCES, 0
     found: tuple[int, int, int] | None = None
     for name, body, stop in boxes(head, 0, size):
@@ -254,33 +239,17 @@ def _isobmff(head: bytes, size: int, type_: str) -> Header:
         if name == b"moov":
             sequence = True
         elif name == b"meta" and found is None:
-            if not _reach(head, size, stop):
+            if not reach(head, size, stop):
                 return Header(type_, 0, 0, frames=0 if sequence else 1)
             found = primary_item(head, body + 4, stop)
     if found is None:
         # Raises, unless the next box, which may be the meta box, is too far away to be fetched.
-        _reach(head, size, after + (16 if after + 8 <= len(head) else 8))
+        reach(head, size, after + (16 if after + 8 <= len(head) else 8))
         return Header(type_, 0, 0, frames=0 if sequence else 1)
     width, height, orientation = found
     if not width or not height:
         raise broken(f"{type_} of {width} x {height} pixels")
     return Header(type_, width, height, orientation, 0 if sequence else 1)
-
-
-def _require(head: bytes, size: int, need: int) -> None:
-    """Return if the head holds `need` bytes; else ask for them, or find that the file is too short."""
-    if need > len(head):
-        if need > size:
-            raise ImageError("truncated_image", f"the header needs {need} bytes, the file has {size}")
-        raise NeedMore(min(size, max(need, 2 * len(head))))
-
-
-def _reach(head: bytes, size: int, need: int) -> bool:
-    """_require, but False where that many bytes are too far away to be fetched."""
-    if len(head) < need <= size and need > FAR:
-        return False
-    _require(head, size, need)
-    return True
 
 
 _PARSERS: dict[str, Callable[[bytes, int, str], Header]] = {

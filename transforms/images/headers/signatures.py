@@ -36,6 +36,18 @@ _LOOKS = (
     (b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
 )
+# Cameras' raw data that is no TIFF, or calls itself something else: (place, bytes, name).
+_RAW = (
+    (0, b"FUJIFILMCCD-RAW", "RAF"),
+    (0, b"IIRO", "ORF"),
+    (0, b"IIRS", "ORF"),
+    (0, b"MMOR", "ORF"),
+    (0, b"IIU\0", "RW2"),
+    (4, b"ftypcrx ", "CR3"),
+    (6, b"HEAPCCDR", "CRW"),
+    (0, b"FOVb", "X3F"),
+    (0, b"\0MRM", "MRW"),
+)
 _TEXT = bytes({*range(32, 127), *b"\t\n\r\f", *range(128, 256)})
 
 
@@ -55,6 +67,15 @@ def sniff(head: bytes) -> str:
     if head.startswith(b"BM") and (len(head) < 18 or int.from_bytes(head[14:18], "little") in _BMP_HEADERS):
         return "bmp"
     return "svg" if _is_svg(head) else rare.sniff(head)
+
+
+def raw_format(head: bytes) -> str:
+    """The name of a camera's raw format that is no TIFF, or "".
+
+    >>> raw_format(b"FUJIFILMCCD-RAW 0201")
+    'RAF'
+    """
+    return next((name for at, magic, name in _RAW if head.startswith(magic, at)), "")
 
 
 def looks_like(head: bytes) -> str:

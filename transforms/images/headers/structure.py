@@ -9,12 +9,13 @@ the bytes: the worst files made for the purpose take some 0.15 s a megabyte.
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 
 from transforms.core.reasons import ImageError
+from transforms.images.headers.head import broken, short
+from transforms.images.headers.jpeg_scans import jpeg_ends
 
 _ILOC_MAX = 1 << 20  # bytes of an item location box: a real one holds some hundred items of some 16 bytes
 MAX_PARTS = 65_536  # segments or boxes looked at in one header or container: real files hold some dozens
@@ -23,21 +24,10 @@ MAX_PARTS = 65_536  # segments or boxes looked at in one header or container: re
 _THEN_ROTATED = (0, 8, 5, 6, 7, 4, 1, 2, 3)  # by 90 degrees anticlockwise
 _THEN_MIRRORED = ((0, 4, 3, 2, 1, 8, 7, 6, 5), (0, 2, 1, 4, 3, 6, 5, 8, 7))  # [0] top-bottom, [1] left-right
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"  # length, name and CRC: always these 12 bytes
-# A JPEG marker that means something inside a scan: not a stuffed zero, RST0-7, fill bytes or a reserved code.
-_JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 
 _be32 = struct.Struct(">I").unpack_from
 _png_chunk = struct.Struct(">I4s").unpack_from
 _riff_chunk = struct.Struct("<4sI").unpack_from
-
-
-def broken(detail: str) -> ImageError:
-    """The error for bytes that no decoder should accept."""
-    return ImageError("undecodable", detail)
-
-
-def _short(detail: str) -> ImageError:
-    return ImageError("truncated_image", detail)
 
 
 def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -240,21 +230,8 @@ def _iso_ends_well(head: bytes, size: int) -> bool:
 
 
 def _walk_jpeg(data: bytes) -> None:
-    pos, scanned = 2, False
-    while found := _JPEG_MARKER.search(data, pos):
-        marker, pos = data[found.end() - 1], found.end()
-        if marker == 0xD9:
-            if scanned:
-                return
-            raise broken("JPEG ends before its first scan")
-        if marker == 0xD8:
-            raise _short(f"another JPEG begins at byte {pos - 2}, before the first one ends")
-        length = int.from_bytes(data[pos : pos + 2], "big")
-        if length < 2 and pos + 2 <= len(data):
-            raise broken(f"JPEG marker {marker:02X} of {length} bytes at byte {pos - 2}")
-        scanned = scanned or marker == 0xDA
-        pos += length
-    raise _short(f"JPEG of {len(data)} bytes without an end of image")
+    if not jpeg_ends(data):
+        raise short(f"JPEG of {len(data)} bytes without an end of image")
 
 
 def _walk_png(data: bytes) -> None:
@@ -272,13 +249,13 @@ def _walk_png(data: bytes) -> None:
             raise broken("PNG without IDAT")
         pixels = pixels or name == b"IDAT"
         pos = end
-    raise _short(f"PNG of {len(data)} bytes breaks off in the chunk at byte {pos}")
+    raise short(f"PNG of {len(data)} bytes breaks off in the chunk at byte {pos}")
 
 
 def _walk_webp(data: bytes) -> None:
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
-        raise _short(f"WebP of {len(data)} bytes declares {end}")
+        raise short(f"WebP of {len(data)} bytes declares {end}")
     pos, pixels = 12, False
     while pos + 8 <= end:
         name, length = _riff_chunk(data, pos)
@@ -300,23 +277,23 @@ def _walk_gif(data: bytes) -> None:
         if kind not in (0x21, 0x2C):
             raise broken(f"GIF block {kind:02X} at byte {pos}")
         pixels = pixels or kind == 0x2C
-    raise _short(f"GIF of {len(data)} bytes without a trailer")
+    raise short(f"GIF of {len(data)} bytes without a trailer")
 
 
 def _walk_iso(data: bytes) -> None:
     size, after, meta, movie = len(data), 0, False, False
     for name, body, stop in boxes(data, 0, size):
         if stop > size:
-            raise _short(f"box {name!r} ends at byte {stop} of {size}")
+            raise short(f"box {name!r} ends at byte {stop} of {size}")
         if name == b"meta" and not meta:
             meta = True
             _walk_meta(data, body + 4, stop)
         movie = movie or name == b"moov"
         after = stop
     if after != size:
-        raise _short(f"the box at byte {after} of {size} breaks off")
+        raise short(f"the box at byte {after} of {size} breaks off")
     if not meta and not movie:
-        raise _short("neither a meta nor a moov box")
+        raise short("neither a meta nor a moov box")
 
 
 def _walk_meta(data: bytes, start: int, end: int) -> None:
@@ -330,7 +307,7 @@ def _walk_meta(data: bytes, start: int, end: int) -> None:
         for method, extent in _extents(data, *iloc):
             limit = inner if method else len(data)
             if method < 2 and extent > limit:
-                raise _short(f"an item's data end at byte {extent} of {limit}")
+                raise short(f"an item's data end at byte {extent} of {limit}")
 
 
 def _extents(data: bytes, body: int, stop: int) -> Iterator[tuple[int, int]]:
