@@ -22,7 +22,7 @@ from transforms.images.fit.policy import FitPolicy
 from transforms.images.inspection import Inspector
 from transforms.images.orders import Fitter
 from transforms.images.staging import Stager
-from transforms.inputs.csv_table import TableReader
+from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.patterns import absolute, static_folder
 from transforms.inputs.registry import MEANINGS

@@ -26,7 +26,7 @@ from transforms.core.reasons import WrongRequest
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.splits import parse_splits
 from transforms.images.fit.policy import CHOICES
-from transforms.inputs.csv_dialect import ENCODINGS
+from transforms.inputs.cells.csv_dialect import ENCODINGS
 from transforms.inputs.registry import MEANINGS
 
 

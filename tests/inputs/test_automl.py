@@ -18,7 +18,7 @@ from PIL import Image
 from beam_jobs.commands.prepare import prepare
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent
-from transforms.inputs.csv_dialect import Wanted
+from transforms.inputs.cells.csv_dialect import Wanted
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.formats import automl_boxes
 from transforms.inputs.formats.automl import cells_columns, group_boxes, has_box, is_automl_row, object_columns

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from transforms.core.listing_tally import ListingTally
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Fault, Input
+from transforms.inputs.cells.csv_dialect import HEAD, Wanted, dialect_of, first_records, with_newlines
+from transforms.inputs.cells.csv_record_ends import RecordEnds, cut_records
+from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
-from transforms.inputs.csv_dialect import HEAD, Wanted, dialect_of, first_records, with_newlines
-from transforms.inputs.csv_record_ends import RecordEnds, cut_records
-from transforms.inputs.csv_table import TableReader
 from transforms.inputs.formats.automl_boxes import grouped_blocks, not_endless
 from transforms.inputs.json_array import is_array
 from transforms.inputs.packing import SIDECARS, pack_files, pack_images

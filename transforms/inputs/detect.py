@@ -18,7 +18,7 @@ from transforms.core.reasons import RowError
 from transforms.core.records import Extent, Input
 from transforms.core.warning_codes import Notice
 from transforms.examples.prompt_templates import is_path, parse_template
-from transforms.inputs.csv_dialect import (
+from transforms.inputs.cells.csv_dialect import (
     Wanted,
     check_columns,
     check_utf8,

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Fault, OpenBlock, Rejection, Row
+from transforms.inputs.cells.csv_table import TableReader, reject_extent
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE, UTF16
-from transforms.inputs.csv_table import TableReader, reject_extent
 from transforms.inputs.folder import read_folder
 from transforms.inputs.json_array import as_lines
 from transforms.inputs.registry import CONTAINERS, MEANINGS

@@ -16,7 +16,7 @@ from transforms.dataset.previous import Earlier
 from transforms.examples.recipe import Recipe
 from transforms.images.inspection import Inspector
 from transforms.images.sources import begin_inspection, inspect_images
-from transforms.inputs.csv_table import TableReader
+from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.rows import build_examples
 from transforms.steps.billing import StorageDoFn
 from transforms.steps.open_block_coder import quiet_collector

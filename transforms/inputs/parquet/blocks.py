@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from transforms.core.arrow_stream import stream
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Fault
-from transforms.inputs.csv_dialect import check_columns
+from transforms.inputs.cells.csv_dialect import check_columns
 from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.parquet.files import DAMAGE, IN_PIECES, damaged, footer_of, open_parquet, row_bytes
 from transforms.inputs.parquet.row_sizes import PIECE, Names, is_texts, runs

@@ -9,9 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from transforms.core.media_types import IMAGE_TYPES, is_image_name
+from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.warning_codes import Notice
 from transforms.examples.prompt_templates import Template, is_path, parse_template
+from transforms.inputs.image_names import is_image_name
 from transforms.inputs.options import InputOptions
 from transforms.inputs.registry import MEANINGS
 from transforms.inputs.survey.sample import Sample, SampleRow, sample_of

@@ -17,8 +17,7 @@ from dataclasses import dataclass, field, replace
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, Fault, OpenBlock, Record, Rejection, Row
 from transforms.examples.split_names import NO_NAMES, SplitNames
-from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE
-from transforms.inputs.csv_dialect import (
+from transforms.inputs.cells.csv_dialect import (
     HEAD,
     Wanted,
     dialect_of,
@@ -27,8 +26,9 @@ from transforms.inputs.csv_dialect import (
     preamble_bytes,
     with_newlines,
 )
-from transforms.inputs.csv_quotes import merged_lines, quotes_balance, without_blanks
-from transforms.inputs.csv_record_ends import RecordEnds
+from transforms.inputs.cells.csv_quotes import merged_lines, quotes_balance, without_blanks
+from transforms.inputs.cells.csv_record_ends import RecordEnds
+from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE
 from transforms.inputs.formats.automl_boxes import read_grouped
 from transforms.inputs.parquet.blocks import parquet_columns
 from transforms.inputs.parquet.values import Stage

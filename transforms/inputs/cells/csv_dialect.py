@@ -14,11 +14,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from transforms.core.media_types import is_image_name
 from transforms.core.reasons import RowError
 from transforms.core.records import Dialect
-from transforms.inputs.csv_quotes import without_blanks
+from transforms.inputs.cells.csv_quotes import without_blanks
 from transforms.inputs.hive_columns import not_in_folders
+from transforms.inputs.image_names import is_image_name
 from transforms.inputs.registry import CSV, MEANINGS, TABLE, container_of
 from transforms.storage.packings import without_ending
 
