@@ -490,8 +490,9 @@ def test_the_format_may_be_named(run: Run, told: Callable[..., str], tmp_path: P
     source = write_lines(tmp_path / "t.jsonl", rows)
     assert answers(run(source, *ASK, "--input_format", "table")) == ["a"]
     folder = put(tmp_path / "in/t.csv", b"id,image,label\n").rpartition("/")[0]
-    assert "finds no file to read (of a folder: *.jsonl, text also with .gz; t.csv is none of them)" in told(
-        folder, "--input_format", "gemini", where="b"
+    assert (
+        "finds no file to read (of a folder: *.jsonl, text also with .gz, .bz2, .xz or .zst; t.csv is none of them)"
+        in told(folder, "--input_format", "gemini", where="b")
     )
 
 
