@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from beam_jobs.commands.preview import listing_of, trial_of
+from beam_jobs.commands.preview import open_block, trial_steps
+from beam_jobs.graph import front
 from beam_jobs.job import Plan
 from beam_jobs.preflight import look_at_inputs, on_this_machine
 from beam_jobs.settings import parse
 from transforms.core.records import OpenBlock
 from transforms.dataset.claim import Claim
+from transforms.examples.tally import close_ledger
 from transforms.steps.listing import listed_blocks
 
 
@@ -15,4 +17,8 @@ def tried(source: str, *flags: str) -> list[OpenBlock]:
     """The blocks of a job over one input."""
     settings, _ = look_at_inputs(on_this_machine(parse(["--input", source, "--output", f"{source}-out", *flags])))
     plan = Plan(settings, Claim("", 0, False), False)
-    return [trial_of(plan).open(block) for block in listed_blocks(listing_of(plan))]
+    steps = trial_steps(plan)
+    blocks = [open_block(block, steps, most=1 << 30) for block in listed_blocks(front(plan))]
+    for opened in blocks:
+        close_ledger(opened)
+    return blocks
