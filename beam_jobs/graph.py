@@ -88,7 +88,13 @@ def trunk_steps(plan: Plan, writer: Writer) -> TrunkSteps:
     at_once, min_ram = (2, "4GB") if p.remote else ((os.cpu_count() or 1) + 1, "")
     return TrunkSteps(
         read=ReadRows(key=p.keys, tables=p.tables, writer=writer),
-        build=BuildExamples(seed=p.seed, check_types=p.check_types, sample_below=p.sample_below, recipe=s.recipe),
+        build=BuildExamples(
+            seed=p.seed,
+            check_types=p.check_types,
+            sample_below=p.sample_below,
+            recipe=s.recipe,
+            part_resolution=s.profile.part_resolution,
+        ),
         inspect=InspectImages(inspector=p.inspector, earlier=p.earlier, access=p.access),
         hold=HoldForFitting(writer=writer),
         fit=FitImages(writer=writer, at_once=at_once, min_ram=min_ram),
@@ -169,5 +175,6 @@ def seal(plan: Plan) -> SealDataset:
         max_rejected_fraction=s.max_rejected_fraction,
         dataset=p.dataset,
         run=p.run,
+        by_class=p.by_class,
         uploads=p.uploads,
     )

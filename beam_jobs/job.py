@@ -22,9 +22,10 @@ from transforms.images.fit.policy import FitPolicy
 from transforms.images.inspection import Inspector
 from transforms.images.orders import Fitter
 from transforms.images.staging import Stager
-from transforms.inputs.csv_table import TableReader
+from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.patterns import absolute, static_folder
+from transforms.inputs.registry import MEANINGS
 from transforms.storage import abilities
 from transforms.storage.api import Access
 from transforms.storage.places import Places
@@ -167,6 +168,11 @@ class Plan:
         }
 
     @property
+    def by_class(self) -> bool:
+        """Whether the files of an input, and so its rows, stand in the order of their classes."""
+        return any(MEANINGS[input.format].of_files for input in self.inputs)
+
+    @property
     def run(self) -> dict[str, Any]:
         # What was left out is told here: it is no property of the dataset, which is the same without it.
         left_out = sorted({folder for input in self.inputs for folder in input.left_out})
@@ -190,5 +196,5 @@ def places(settings: Settings, remote: bool) -> Places:
         folders = (CLOUD, *sorted(root.rstrip("/") or "/" for root in roots))
     if remote:
         folders = tuple(folder for folder in folders if not abilities(folder).has_paths)
-    tables = any(input.format == "table" for input in settings.inputs)
+    tables = any(MEANINGS[input.format].may_hold_images for input in settings.inputs)
     return Places(folders, (settings.image_folder or f"{settings.output}/images") if tables else "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from transforms.inputs.csv_dialect import DELIMITERS
+from transforms.inputs.cells.csv_dialect import DELIMITERS
 from transforms.storage import abilities
 
 _IMAGE_TYPES = ("png", "jpeg", "webp", "heic", "heif")

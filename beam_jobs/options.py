@@ -26,7 +26,8 @@ from transforms.core.reasons import WrongRequest
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.splits import parse_splits
 from transforms.images.fit.policy import CHOICES
-from transforms.inputs.csv_dialect import ENCODINGS
+from transforms.inputs.cells.csv_dialect import ENCODINGS
+from transforms.inputs.registry import MEANINGS
 
 
 class OptionError(WrongRequest):
@@ -92,9 +93,8 @@ class Options:
     input: tuple[str, ...] = option(_IN, None,
         "files, globs or folders, separated by commas; local or gs:// (required)", "PATTERNS", common=True)
     input_format: str = option(_IN, "auto",
-        "what the rows are; gemini: one tuning example a line, as JSON; folder: images; table: CSV, TSV, JSON lines"
-        " or Parquet with a column of images; automl: Vertex AutoML's CSV or JSON lines",
-        "FORMAT", ("auto", "gemini", "folder", "table", "automl"))
+        "; ".join(["what the rows are", *(f"{meaning.name}: {meaning.help}" for meaning in MEANINGS.values())]),
+        "FORMAT", ("auto", *MEANINGS))
     prompt: str = option(_IN, "",
         "text asked of each row of a table or image of a folder: a template, in which {column} stands for a value",
         "TEMPLATE", common=True, shapes=True, check=parse_template)

@@ -17,7 +17,7 @@ from transforms.core.warning_codes import Notice
 from transforms.examples.recipe import Recipe
 from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits, parse_splits
-from transforms.inputs.csv_dialect import Wanted
+from transforms.inputs.cells.csv_dialect import Wanted
 from transforms.inputs.options import InputOptions
 from transforms.storage import abilities
 

@@ -51,8 +51,6 @@ def test_a_name_that_would_harm_a_terminal_is_escaped() -> None:
         ({"splits": {"train": 3336, "validation": 1001}}, ["validation_large"]),
         ({"splits": {"train": 3337, "validation": 1001}}, []),
         ({"splits": {"train": 10, "validation": 0, "test": 0}}, ["empty_split", "empty_split"]),
-        ({"formats": ["folder"]}, ["classes_in_order"]),
-        ({"formats": ["folder"], "options": {"shuffle_seed": "1"}}, []),
         ({"files": [{"name": "train-00000-of-00001.jsonl"}]}, ["train_in_several_files", "train_files_in_order"]),
         ({"counters": {"examples_split": 2, "images_warn_type": 0}}, ["examples_split"]),
         ({"verified": False}, ["not_verified"]),
@@ -60,6 +58,12 @@ def test_a_name_that_would_harm_a_terminal_is_escaped() -> None:
 )  # fmt: skip
 def test_what_a_dataset_is_warned_of(change: dict, codes: list[str]) -> None:
     assert [notice.code for notice in dataset_notices(DATASET | change, WarningCounts())] == codes
+
+
+def test_classes_in_order_are_warned_of_unless_lines_are_mixed() -> None:
+    for seed, codes in (("", ["classes_in_order"]), ("1", [])):
+        dataset = DATASET | {"options": {"shuffle_seed": seed}}
+        assert [notice.code for notice in dataset_notices(dataset, WarningCounts(), by_class=True)] == codes
 
 
 def test_the_table_reads_as_sentences() -> None:

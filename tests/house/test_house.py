@@ -8,13 +8,14 @@ import importlib
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from step_labels import EVERYTHING, labels
 
 from beam_jobs.options import OPTIONS
+from transforms.inputs.registry import CONTAINERS, MEANINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 # From the roof down: a module imports of its own wing and of the floors below; wings on one floor do not know each other.
@@ -257,7 +258,7 @@ def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
         n for path in MODULES.values() for n in ast.walk(ast.parse(path.read_bytes())) if isinstance(n, ast.ClassDef)
     ]
     bases = {node.name: ast.unparse(node.bases[0]) for node in classes if node.bases}
-    drawn, signals = drawn_errors(), {"Damaged", "NeedMore", "Died"}
+    drawn, signals = drawn_errors(), {"Damaged", "NeedMore", "Died", "TextAsked"}
     errors = {name: base for name, base in bases.items() if base in {*drawn, "Exception", "ValueError", "OSError"}}
     assert {name: base for name, base in errors.items() if name not in signals} == drawn
     assert signals <= errors.keys()
@@ -303,6 +304,53 @@ def test_every_folder_is_a_package() -> None:
     """Else no distribution would hold it."""
     folders = {path.parent for path in PRODUCT if is_below(module_of(path), "beam_jobs", "transforms")}
     assert [name_of(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
+def names_compared(tree: ast.AST, names: Collection[str]) -> Iterator[str]:
+    """Which of some texts a file compares with, asks to be among others, matches a case by, or has as the keys of a dictionary."""
+    for node in ast.walk(tree):
+        asked: list[ast.expr | None] = []
+        if isinstance(node, ast.Compare):
+            asked = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            asked = [node.value]
+        elif isinstance(node, ast.Dict):
+            asked = [*node.keys]
+        for operand in asked:
+            inner = operand.elts if isinstance(operand, ast.Tuple | ast.List | ast.Set) else [operand]
+            yield from (
+                str(one.value)
+                for one in inner
+                if isinstance(one, ast.Constant) and isinstance(one.value, str) and one.value in names
+            )
+
+
+def test_only_the_registry_knows_formats_by_name() -> None:
+    """A new row format is one file, one line of the registry and one test."""
+    names = {*MEANINGS, *CONTAINERS}
+    known = ("registry.py", *(f"{name}.py" for name in names))  # a format's own file may speak of itself
+    asking = {
+        name_of(path): found
+        for path in PRODUCT
+        if path.name not in known and (found := sorted(names_compared(ast.parse(path.read_bytes()), names)))
+    }
+    assert asking == {}
+
+
+@pytest.mark.parametrize(
+    "code, found",
+    [
+        ('a.format == "folder"', ["folder"]),
+        ('"csv" != kind', ["csv"]),
+        ('kind in ("gemini", "x")', ["gemini"]),
+        ('{"automl": 1, "x": 2}[format]', ["automl"]),
+        ('match kind:\n    case "parquet":\n        pass', ["parquet"]),
+        ('Block(order, extents, "folder")', []),
+        ('"folders" in formats', []),
+    ],
+)
+def test_what_counts_as_knowing_a_format_by_name(code: str, found: list[str]) -> None:
+    assert list(names_compared(ast.parse(code), {*MEANINGS, *CONTAINERS})) == found
 
 
 def test_only_the_hot_path_is_complex() -> None:

@@ -18,10 +18,10 @@ from PIL import Image
 from beam_jobs.commands.prepare import prepare
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent
-from transforms.inputs import automl_boxes
-from transforms.inputs.automl import cells_columns, group_boxes, has_box, is_automl_row, object_columns
-from transforms.inputs.csv_dialect import Wanted
+from transforms.inputs.cells.csv_dialect import Wanted
 from transforms.inputs.cutting import Cutter
+from transforms.inputs.formats import automl_boxes
+from transforms.inputs.formats.automl import cells_columns, group_boxes, has_box, is_automl_row, object_columns
 from transforms.storage import store_for
 
 ASK = ("--prompt", "What is it?", "--verify", "none", "--splits", "train=1")
@@ -269,9 +269,8 @@ def test_a_file_with_more_text_than_a_worker_should_hold_is_one_rejection(
     text = "\n".join(detection_rows(100)).encode()
     monkeypatch.setattr(automl_boxes, "_MOST", len(text) - 1)
     (block,) = cut(tmp_path / name, gzip.compress(text) if name.endswith("gz") else text)
-    assert (
-        block.raw is None and block.fault.startswith("bad_record: over 1") and "part the file by images" in block.fault
-    )
+    assert block.raw is None and block.fault and block.fault.reason == "bad_record"
+    assert block.fault.detail.startswith("over 1") and "part the file by images" in block.fault.detail
     monkeypatch.setattr(automl_boxes, "_MOST", len(text))
     assert len(told(cut(tmp_path / name, gzip.compress(text) if name.endswith("gz") else text))) == 100
 

@@ -19,8 +19,8 @@ from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, Record
 from transforms.dataset.receipts import BlockKeys
-from transforms.inputs.csv_dialect import Wanted
-from transforms.inputs.csv_table import TableReader
+from transforms.inputs.cells.csv_dialect import Wanted
+from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.parquet import blocks as parquet
 from transforms.inputs.parquet import files, values

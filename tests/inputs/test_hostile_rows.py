@@ -57,7 +57,7 @@ def test_a_record_of_csv_that_is_json_with_line_ends_is_one_line(run: Run, tmp_p
 
 def test_lines_of_a_rejected_part_end_at_newlines_alone() -> None:
     """Parts of a run before rows were written in one line."""
-    part = b"".join(rejected_line(Rejection(Row("f", 0, n, b'{"a": 1}'), "read", "not_json", "")) for n in (1, 2))
+    part = b"".join(rejected_line(Rejection(Row("f", 0, n, b'{"a": 1}'), "not_json", "")) for n in (1, 2))
     part = part.replace(b": 1", b":\r1")
     assert [json.loads(line)["line"] for line in number_rejected(part, {"f": 10})] == [11, 12]
 

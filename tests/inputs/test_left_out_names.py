@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from transforms.core.counters import broken_laws
 from transforms.core.listing_tally import OTHER_ENDINGS, ListingTally, added_up
 from transforms.core.records import Block, Input
-from transforms.inputs.csv_dialect import Wanted
+from transforms.inputs.cells.csv_dialect import Wanted
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.metadata_files import find_metadata
 from transforms.inputs.name_kinds import kind_of_unread, unread_place

@@ -19,8 +19,8 @@ from beam_jobs.settings import parse
 from transforms.core.records import Block, Dialect, Extent, OpenBlock
 from transforms.dataset.receipts import BlockKeys
 from transforms.examples.image_cells import names_in
-from transforms.inputs.csv_quotes import merged_lines, quotes_balance, without_blanks
-from transforms.inputs.csv_record_ends import RecordEnds
+from transforms.inputs.cells.csv_quotes import merged_lines, quotes_balance, without_blanks
+from transforms.inputs.cells.csv_record_ends import RecordEnds
 
 ASK = ("--prompt", "What is it?", "--answer", "{label}", "--verify", "none")
 

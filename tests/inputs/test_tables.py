@@ -22,7 +22,7 @@ from laws import counters, lines, rejections, texts, uris
 from opening import tried
 
 from beam_jobs.commands.prepare import prepare
-from transforms.inputs.csv_record_ends import RecordEnds, cut_records
+from transforms.inputs.cells.csv_record_ends import RecordEnds, cut_records
 
 ASK = ("--prompt", "What is {id}?", "--answer", "{label}", "--splits", "train=1")
 Run = Callable[..., laws.Folder]

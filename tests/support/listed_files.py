@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from transforms.core.records import Block, Input
-from transforms.inputs.csv_dialect import Wanted
+from transforms.inputs.cells.csv_dialect import Wanted
 from transforms.inputs.cutting import Cutter
 from transforms.steps import listing
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from beam_jobs.commands.preview import open_block, trial_steps
 from beam_jobs.graph import front
 from beam_jobs.job import Plan
@@ -17,8 +19,7 @@ def tried(source: str, *flags: str) -> list[OpenBlock]:
     """The blocks of a job over one input."""
     settings, _ = look_at_inputs(on_this_machine(parse(["--input", source, "--output", f"{source}-out", *flags])))
     plan = Plan(settings, Claim("", 0, False), False)
-    steps = trial_steps(plan)
-    blocks = [open_block(block, steps, most=1 << 30) for block in listed_blocks(front(plan))]
-    for opened in blocks:
-        close_ledger(opened)
-    return blocks
+    opened = [open_block(block, trial_steps(plan), sys.maxsize) for block in listed_blocks(front(plan))]
+    for block in opened:
+        close_ledger(block)
+    return opened

@@ -71,6 +71,7 @@ class Profile:
     types: tuple[str, ...] = _TYPES  # conform
     longest_side: int = _LONGEST_SIDE  # pixels: the model scales larger images down to it
     warn_types: tuple[str, ...] = _WARN_TYPES  # conform, but counted with a warning
+    part_resolution: bool = False  # whether each image may have a media resolution of its own
 
 
 @lru_cache(maxsize=4096)  # a data set holds few sizes
@@ -142,6 +143,7 @@ PROFILES: dict[str, Profile] = {
                 max_tokens=131_072,  # _LIMITS, read 2026-08-22
                 image_tokens=tokens,
                 source=_NOW,
+                part_resolution=tokens is _GEMINI_3_TOKENS,  # _GEMINI_3, read 2026-08-22
             )
             for name, tokens in (("gemini-2.5", _TUNING_TOKENS), ("gemini-3", _GEMINI_3_TOKENS))
         ),

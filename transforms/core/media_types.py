@@ -1,4 +1,4 @@
-"""Image types by the endings of file names, and what looks like the name of an image."""
+"""Image types by the endings of file names."""
 
 from __future__ import annotations
 
@@ -20,11 +20,3 @@ def has_image_ending(name: str) -> bool:
     (True, False)
     """
     return len(name) < 2048 and _ENDING.fullmatch(name) is not None
-
-
-def is_image_name(value: object) -> bool:
-    """Whether a text looks like an image's name: a gs:// object, or a file of a known type."""
-    if not isinstance(value, str) or len(value) >= 2048:
-        return False
-    name = value.strip()
-    return "\n" not in name and (re.match("gs://.", name, re.IGNORECASE) is not None or has_image_ending(name))

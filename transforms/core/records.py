@@ -2,6 +2,7 @@
 
 Input                one of the patterns a job was given, and what it names
 Extent, Block        descriptors: the only things that cross a shuffle before a block is committed
+Fault                why the rest of a file cannot be used
 Dialect              how a table file is written
 Row, Record, Example one input line, or row of a table, and what it means
 Header, ImageFacts   what a file's bytes say, and what inspection settled about one reference
@@ -20,8 +21,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transforms.core.warning_codes import WarningCounts
-
-FORMATS = ("gemini", "table", "folder", "automl")  # of rows
 
 SortKey = tuple[int, bytes, int]  # (pattern index, object name as UTF-8 bytes, start offset): the order of the dataset
 
@@ -61,7 +60,7 @@ class Extent:
 class Dialect:
     """How a file of a table is written."""
 
-    kind: str  # jsonl | csv | parquet
+    kind: str  # the name of its container (inputs/registry.py)
     delimiter: str = ","
     encoding: str = "utf-8"
     names: tuple[str, ...] = ()  # of the columns
@@ -72,14 +71,22 @@ class Dialect:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """Why the rest of a file cannot be used: one rejection stands for it. `reason` is a name of REASONS."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """The unit that flows: one range of a file, or several small whole files; some 256 KB of rows."""
 
     order: SortKey
     extents: tuple[Extent, ...]
-    format: str  # gemini | table | folder | automl
+    format: str  # the name of its rows' meaning (inputs/registry.py), which block keys digest
     raw: bytes | None = None  # decompressed rows of a file that cannot be ranged; offsets are in that text
-    fault: str = ""  # "reason: detail" of a rejection that stands for the rest of the file
+    fault: Fault | None = None
     lines: int = 0  # physical lines of what the fault stands for
     dialect: Dialect | None = None  # of a table's range; None: whole files, each of which tells its own
     base: str = ""  # as its input's
@@ -102,7 +109,7 @@ class Record(Row):
     """One row of a table, a folder or AutoML: named values. `raw` is empty unless the row was a line of JSON."""
 
     columns: dict[str, Any]  # JSON values
-    format: str  # table | folder | automl
+    format: str  # as its block's
     base: str = ""  # folder that relative image paths are resolved against; "": that of `source`
 
 
@@ -209,7 +216,6 @@ class Rejection:
     """One row that was not used: written to rejected.jsonl, replayable as input."""
 
     row: Row
-    stage: str
     reason: str
     detail: str
     image: str = ""

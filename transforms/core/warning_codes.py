@@ -50,6 +50,8 @@ _TABLE = (
     ("images_flat", "reference", "to images that are nearly one colour as they were rewritten, though their sources are not",
      "Look at one; export it as PNG or JPEG of 8 bits without alpha."),
     ("validation_unused", "line", "beyond --max_validation, in validation-unused.jsonl", ""),
+    ("detail_dropped", "image", "of rows of OpenAI's lost the `detail`, on which the images of the row do not agree",
+     "--model gemini-3 keeps it for each image."),
     ("not_verified", "", "no image was looked at", "Leave --verify none out to look at them."),
     # what a look before the work found
     ("images_without_metadata", "", "images lie in folders without a metadata file, and templates name columns: they are left out",

@@ -29,9 +29,18 @@ def file_names(plan: Plan, images: bool, names: tuple[str, ...]) -> Iterator[tup
 
 
 def manifest(
-    files: list[Joined], plan: Plan, names: tuple[str, ...], dataset: dict[str, Any], run: dict[str, Any]
+    files: list[Joined],
+    plan: Plan,
+    names: tuple[str, ...],
+    dataset: dict[str, Any],
+    run: dict[str, Any],
+    by_class: bool = False,
 ) -> dict[str, Any]:
-    """What the dataset is (a function of inputs and options) and how this run made it."""
+    """What the dataset is (a function of inputs and options) and how this run made it.
+
+    Args:
+      by_class: whether rows stand in the order of their classes.
+    """
     counters = {name: number for name, number in sorted(plan.counters.items()) if number}
     told = [file_entry(f) for f in sorted(files, key=lambda f: f.name)]
     more = {"more_buckets": True} if len(plan.buckets) > MOST_BUCKETS else {}
@@ -47,7 +56,7 @@ def manifest(
         "reasons": dict(sorted(plan.reasons.items())),
         **more,
     }
-    dataset["warnings"] = [notice.as_json() for notice in dataset_notices(dataset, plan.warnings)]
+    dataset["warnings"] = [notice.as_json() for notice in dataset_notices(dataset, plan.warnings, by_class)]
     generations = {f.name: f.generation for f in sorted(files, key=lambda f: f.name)}
     return {
         "tuneset": "manifest/1",

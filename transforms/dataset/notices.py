@@ -10,19 +10,20 @@ from transforms.core.warning_codes import WARNINGS, Notice, WarningCounts
 _COUNTED = ("examples_split", "examples_over_tokens", "images_warn_type", "images_rotated_tag", "validation_unused")
 
 
-def dataset_notices(dataset: Mapping[str, Any], warned: WarningCounts) -> list[Notice]:
+def dataset_notices(dataset: Mapping[str, Any], warned: WarningCounts, by_class: bool = False) -> list[Notice]:
     """All that looks wrong about a dataset.
 
     Args:
       dataset: the manifest's, with its counters, splits, files and options.
       warned: warnings that its blocks counted.
+      by_class: whether rows stand in the order of their classes.
     """
-    notices = [*_of_whole(dataset), *warned.notices()]
+    notices = [*_of_whole(dataset, by_class), *warned.notices()]
     order = {code: place for place, code in enumerate(WARNINGS)}
     return sorted(notices, key=lambda notice: order[notice.code])
 
 
-def _of_whole(dataset: Mapping[str, Any]) -> Iterator[Notice]:
+def _of_whole(dataset: Mapping[str, Any], by_class: bool) -> Iterator[Notice]:
     counters, splits = dataset["counters"], dataset["splits"]
     mixed = bool(dataset["options"]["shuffle_seed"])
 
@@ -31,7 +32,7 @@ def _of_whole(dataset: Mapping[str, Any]) -> Iterator[Notice]:
         yield Notice("train_in_several_files", train_files)
         if not mixed:
             yield Notice("train_files_in_order")
-    if "folder" in dataset["formats"] and not mixed:
+    if by_class and not mixed:
         yield Notice("classes_in_order")
     for name, lines in splits.items():
         if not lines:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Any
 
@@ -23,19 +23,36 @@ from transforms.examples.prompt_templates import Template, is_path, parse_templa
 from transforms.examples.splits import hash64
 
 STAGED = "content"  # the key beside `path` of an image that stood in its row and was staged: the digest of its bytes
-_DEFAULT_ANSWERS = {"folder": parse_template("{path.parent}"), "automl": parse_template("{labels}")}
-_BOXES = parse_template("{boxes|json}")
 _LIST = re.compile(r"[\[(;|,\n]")  # what a list in a text holds
 _ABSOLUTE = re.compile(r"/|[a-z]+://")
-FAULT = "fault"  # the column of an AutoML row that says what is wrong with a box of its image
+_template = lru_cache(parse_template)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How the rows of one format hold what a recipe needs.
+
+    image: the column of a row's images; "": those that options name. verbatim: its value is one name as it is, be there white space
+    around it. answer, boxes: the templates of the answer if none is asked for, and of a row with `boxes`. fault: the column that says
+    what is wrong with a box.
+    """
+
+    image: str = ""
+    verbatim: bool = False
+    answer: str = ""
+    boxes: str = ""
+    fault: str = ""
+
+
+TABLE_COLUMNS = Columns()
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How rows become examples.
 
-    images: columns that hold a table's images. answer: None for the format's own (folders: the image's folder; AutoML: its
-    labels or boxes). splits: names that --split_by and --split_column look up.
+    images: columns that hold a table's images. answer: None for the format's own. splits:
+    names that --split_by and --split_column look up.
     """
 
     prompt: Template
@@ -47,8 +64,9 @@ class Recipe:
     @cached_property
     def _paths(self) -> bool:
         """Whether a part of the image's path may be asked for."""
-        templates = (self.prompt, self.answer or _DEFAULT_ANSWERS["folder"], self.system)
-        return any(map(is_path, (*self.splits, *(name for t in templates if t for name in t.names))))
+        templates = (self.prompt, self.answer, self.system)
+        names = (*self.splits, *(name for t in templates if t for name in t.names))
+        return self.answer is None or any(map(is_path, names))  # a format's own answer may be the image's folder
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -64,22 +82,32 @@ class Recipe:
         others = {*self.images, *self.splits, *(name for template in templates for name in template.names)}
         return tuple(name for name in (self.answer.names if self.answer else ()) if name not in others)
 
-    def example(self, row: Record, base: str, *, seed: bytes, check_types: Collection[str] | None) -> Example:
+    def example(
+        self,
+        row: Record,
+        base: str,
+        *,
+        seed: bytes,
+        check_types: Collection[str] | None,
+        read_as: Columns = TABLE_COLUMNS,
+    ) -> Example:
         """One row as an example.
 
         Args:
             base: folder that relative image paths start from.
             seed, check_types: as gemini_rules.parse_example takes them.
+            read_as: what the columns of the row's format are; by default a table's.
 
         Raises:
-            RowError: no_image, too_many_images, bad_image_value, bad_box, empty_text, empty_answer or unsupported_media.
+            RowError: other_format (there is no answer), no_image,
+                too_many_images, bad_image_value, bad_box, empty_text, empty_answer or unsupported_media.
         """
         columns = row.columns
-        if row.format == "automl" and FAULT in columns:
-            raise RowError("bad_box", str(columns[FAULT]))
-        found = self._images(row)
+        if read_as.fault and read_as.fault in columns:
+            raise RowError("bad_box", str(columns[read_as.fault]))
+        found = self._images(row, read_as)
         path = _below(found[0][0], base) if self._paths else ""
-        answer = self.answer or (_BOXES if columns.get("boxes") is not None else _DEFAULT_ANSWERS[row.format])
+        answer = self.answer or self._own_answer(row, read_as)
         prompt, reply = self.prompt.render(columns, path), answer.render(columns, path)
         if not prompt or prompt.isspace():
             raise RowError("empty_text", "the prompt is blank for this row")
@@ -122,13 +150,19 @@ class Recipe:
         }
         return replace(row, columns=row.columns | moved, raw=b"", base=base)
 
-    def _images(self, row: Record) -> list[tuple[str, str]]:
+    def _own_answer(self, row: Record, read_as: Columns) -> Template:
+        own = read_as.boxes if read_as.boxes and row.columns.get("boxes") is not None else read_as.answer
+        if not own:
+            raise RowError("other_format", f"the row is of a {row.format}: replay it with its --answer")
+        return _template(own)
+
+    def _images(self, row: Record, read_as: Columns) -> list[tuple[str, str]]:
         """(URI as written, digest of a staged one or "") of each image, in the order of the columns."""
         columns = row.columns
-        if row.format == "folder" and isinstance(columns.get("image"), str):
-            return [(columns["image"], "")]  # a name as it is, be there white space around it
+        if read_as.verbatim and isinstance(columns.get(read_as.image), str):
+            return [(columns[read_as.image], "")]
         found: list[tuple[str, str]] = []
-        for name in self.images if row.format == "table" else ("image",):
+        for name in (read_as.image,) if read_as.image else self.images:
             value = columns[name] if name in columns else value_of(columns, name, "")
             if isinstance(value, str) and not _LIST.search(value):
                 if value := value.strip():

@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 
 from transforms.core import jsonl
-from transforms.core.reasons import RowError, owner
+from transforms.core.reasons import REASONS, RowError, owner
 from transforms.core.records import Record, Rejection
 
 REJECTED = "rejected/1"  # the mark of a line of rejected.jsonl
@@ -30,7 +30,7 @@ def rejected_line(rejection: Rejection, format: str = "gemini") -> bytes:
         "source": row.source,
         "offset": row.offset,
         "line": row.line,
-        "stage": rejection.stage,
+        "stage": REASONS[rejection.reason].stage,
         "reason": rejection.reason,
         "class": owner(rejection.reason),
         "detail": _told(rejection.detail),

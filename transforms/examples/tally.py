@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from transforms.core import jsonl
 from transforms.core.limits import Profile
-from transforms.core.reasons import REASONS, RowError
+from transforms.core.reasons import RowError
 from transforms.core.records import Example, OpenBlock, Rejection
 from transforms.examples.gemini_rules import drop_images
 from transforms.examples.pieces import split_contents
@@ -18,12 +18,10 @@ from transforms.examples.splits import Splits, group_hash, split_word
 from transforms.examples.tokens import estimate_tokens
 
 
-def reject(opened: OpenBlock, example: Example, error: RowError, stage: str = "") -> None:
+def reject(opened: OpenBlock, example: Example, error: RowError) -> None:
     """Put an example aside: none of its images is used any more."""
-    stage = stage or REASONS[error.reason].stage
-    opened.rejections.append(
-        Rejection(example.row, stage, error.reason, error.detail, error.image, example.base, example.split)
-    )
+    rejection = Rejection(example.row, error.reason, error.detail, error.image, example.base, example.split)
+    opened.rejections.append(rejection)
     for source in example.sources:
         note_fate(opened, source, "unused")
 
@@ -138,7 +136,7 @@ def assign_splits(
         try:
             named = split_word(example.columns.get(split_column)) if split_column else None
         except RowError as error:
-            reject(opened, example, error, "assign")
+            reject(opened, example, error)
             continue
         by_hash = splits.assign(number)
         if names:

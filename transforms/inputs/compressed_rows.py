@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from transforms.core.records import Block, Extent
+from transforms.core.records import Block, Extent, Fault
 from transforms.inputs.json_array import as_lines
 from transforms.storage.compressed_members import DAMAGE, decompressed, fault_of
 
@@ -24,10 +24,11 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
     """
     index, name, _ = block.order
     extent = block.extents[0]
-    held, start, skipping, fault = bytearray(), 0, False, ""
+    held, start, skipping = bytearray(), 0, False
+    fault: Fault | None = None
     sought = 0  # bytes of `held` that hold no line end
 
-    def raw(data: bytes, fault: str = "") -> Block:
+    def raw(data: bytes, fault: Fault | None = None) -> Block:
         part = Extent(extent.uri, extent.generation, extent.size, start, start + len(data))
         return replace(block, order=(index, name, start), extents=(part,), raw=data, fault=fault)
 

@@ -10,31 +10,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from transforms.core.listing_tally import ListingTally
-from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Extent, Input
-from transforms.inputs.automl import has_box
-from transforms.inputs.automl_boxes import grouped_blocks, not_endless
+from transforms.core.records import Block, Extent, Fault, Input
+from transforms.inputs.cells.csv_dialect import HEAD, Wanted, dialect_of, first_records, with_newlines
+from transforms.inputs.cells.csv_record_ends import RecordEnds, cut_records
+from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
-from transforms.inputs.csv_dialect import HEAD, Wanted, dialect_of, first_records, kind_of, with_newlines
-from transforms.inputs.csv_record_ends import RecordEnds, cut_records
-from transforms.inputs.csv_table import TableReader
+from transforms.inputs.formats.automl_boxes import grouped_blocks, not_endless
 from transforms.inputs.json_array import is_array
 from transforms.inputs.packing import SIDECARS, pack_files, pack_images
 from transforms.inputs.parquet.blocks import parquet_blocks
+from transforms.inputs.registry import CONTAINERS, MEANINGS, container_of
 from transforms.storage import store_for
 from transforms.storage.api import Stat
 from transforms.storage.compressed_members import DAMAGE, decompressed, fault_of, is_packed
-from transforms.storage.packings import ENDINGS, packing_of_bytes
+from transforms.storage.packings import packing_of_bytes
 
-_LINES = tuple(kind + ending for kind in (".jsonl", ".ndjson") for ending in ("", *ENDINGS))
-_CELLS = tuple(kind + ending for kind in (".csv", ".tsv", ".tab") for ending in ("", *ENDINGS))
-SUFFIXES = {  # of the files that a folder gives, by format
-    "gemini": _LINES,
-    "automl": (*_LINES, *_CELLS),
-    "table": (*_LINES, *_CELLS, ".parquet"),
-    "folder": tuple(f".{name}" for name in IMAGE_TYPES),
-}
 _SCAN = 8 << 20  # bytes read at a time
 _NAME_BYTES = 512  # of a block, for each of a folder's images
 
@@ -57,11 +48,12 @@ class Cutter:
 
     def suffixes(self, format: str) -> tuple[str, ...]:
         """Endings of the files that are listed for a format."""
-        return SUFFIXES[format] + (SIDECARS if format == "folder" and self._sidecars else ())
+        meaning = MEANINGS[format]
+        return meaning.suffixes + (SIDECARS if meaning.of_files and self._sidecars else ())
 
     def pack(self, index: int, input: Input, files: Iterable[Stat], tally: ListingTally) -> Iterator[Block]:
         """Files of an input, in order -> blocks; `tally` is told what became of each."""
-        if input.format == "folder":
+        if MEANINGS[input.format].of_files:
             names = max(self.block_bytes // _NAME_BYTES, 1)
             yield from pack_images(index, files, names, input.base, tally)
         else:
@@ -71,9 +63,10 @@ class Cutter:
 
     def cut(self, block: Block) -> Iterator[Block]:
         """A whole file -> the blocks of its ranges; a pack of small files as it is."""
-        if block.format == "folder":
+        meaning = MEANINGS[block.format]
+        if meaning.of_files:
             yield block
-        elif block.format == "gemini":
+        elif meaning.only_lines:
             yield from cut_blocks(block, self.block_bytes, self.max_line_bytes)
         elif len(block.extents) > 1 or block.dialect:
             yield block
@@ -84,18 +77,19 @@ class Cutter:
         extent, head = opened_head(block.extents[0])
         block = replace(block, extents=(extent,))
         try:
-            if kind_of(extent.uri, head) == "parquet":
+            if container_of(extent.uri, head).is_columnar:
                 limits = self.block_bytes, self.max_line_bytes
                 yield from parquet_blocks(block, *limits, self.wanted.columns, self.images)
                 return
             dialect = dialect_of(extent.uri, head, self.wanted, block.format)
         except RowError as error:
-            yield replace(block, fault=f"{error.reason}: {error.detail}")
+            yield replace(block, fault=Fault(error.reason, error.detail))
             return
         whole = replace(block, dialect=dialect)
-        if dialect.kind == "jsonl":
+        is_box = MEANINGS[block.format].is_box
+        if CONTAINERS[dialect.kind].is_lines:
             yield from cut_blocks(whole, self.block_bytes, self.max_line_bytes)
-        elif block.format == "automl" and any(map(has_box, first_records(extent.uri, head, self.wanted))):
+        elif is_box and any(map(is_box, first_records(extent.uri, head, self.wanted))):
             yield from self._detection_blocks(whole)
         elif extent.size <= self.block_bytes and not is_packed(extent):
             yield whole
@@ -112,7 +106,7 @@ class Cutter:
         try:
             yield from grouped_blocks(block, ranges, lambda some: reader.read(some, _no_key), self.block_bytes)
         except RowError as error:
-            yield replace(block, fault=f"{error.reason}: {error.detail}")
+            yield replace(block, fault=Fault(error.reason, error.detail))
 
     def _csv_blocks(self, block: Block, gathered: bool = False) -> Iterator[Block]:
         """Args: gathered: one worker takes them all; they hold their bytes, as those of a .gz always do, and have an end."""
@@ -121,7 +115,7 @@ class Cutter:
         assert block.dialect
         extent, (index, name, _), end = block.extents[0], block.order, 0
         packed = is_packed(extent)
-        faults: list[str] = []
+        faults: list[Fault] = []
         chunks = _text_of(block, faults)
         longest, quoted = self.max_line_bytes + AROUND_LINE, block.dialect.quoted
         for found in cut_records(
@@ -135,8 +129,8 @@ class Cutter:
             part = replace(extent, start=found.start, end=end)
             cut = replace(block, order=(index, name, found.start), extents=(part,))
             if not found.data:
-                detail = f"line_too_long: the record is longer than {self.max_line_bytes:,} bytes; is a quote missing?"
-                yield replace(cut, fault=detail, lines=found.lines)
+                detail = f"the record is longer than {self.max_line_bytes:,} bytes; is a quote missing?"
+                yield replace(cut, fault=Fault("line_too_long", detail), lines=found.lines)
             elif data:
                 yield replace(cut, raw=data) if packed or gathered else cut
         if faults:
@@ -152,7 +146,7 @@ def _no_key(block: Block) -> str:
     return ""  # it is not committed
 
 
-def _text_of(block: Block, faults: list[str]) -> Iterator[bytes]:
+def _text_of(block: Block, faults: list[Fault]) -> Iterator[bytes]:
     """The text of a whole CSV file; damage of a compressed one ends it and is noted."""
     extent = block.extents[0]
     chunks = _before_fault(extent, faults) if is_packed(extent) else _chunks(extent)
@@ -165,7 +159,7 @@ def _chunks(extent: Extent) -> Iterator[bytes]:
         yield store.read(extent.uri, start, min(start + _SCAN, extent.size), extent.generation)[0]
 
 
-def _before_fault(extent: Extent, faults: list[str]) -> Iterator[bytes]:
+def _before_fault(extent: Extent, faults: list[Fault]) -> Iterator[bytes]:
     """The text of a compressed file; damage ends it and is noted."""
     try:
         yield from decompressed(extent)

@@ -18,20 +18,18 @@ from transforms.core.reasons import RowError
 from transforms.core.records import Extent, Input
 from transforms.core.warning_codes import Notice
 from transforms.examples.prompt_templates import is_path, parse_template
-from transforms.inputs.automl import COLUMNS, has_box, is_automl_object, is_automl_row
-from transforms.inputs.csv_dialect import (
+from transforms.inputs.cells.csv_dialect import (
     Wanted,
     check_columns,
     check_utf8,
     dialect_of,
     first_records,
     image_column_of,
-    kind_of,
     lacks_answer,
     no_text,
     shown,
 )
-from transforms.inputs.cutting import SUFFIXES, head_of
+from transforms.inputs.cutting import head_of
 from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.json_array import head_lines
 from transforms.inputs.left_out import in_words, left_out_of
@@ -49,6 +47,7 @@ from transforms.inputs.patterns import (
     rows_on_top,
     static_folder,
 )
+from transforms.inputs.registry import CONTAINERS, DEFAULT, MEANINGS, TABLE, Meaning, container_of
 from transforms.inputs.split_survey import survey_splits
 from transforms.storage import abilities
 from transforms.storage.api import NotFound, Stat
@@ -58,6 +57,7 @@ _IMAGE = "bytes.png"  # stands for the bytes of an image
 _LOOKED_AT = 100  # lines of JSON
 _LOOKED_FOR_IMAGES = 1000  # names, to find an image that no metadata file stands above
 _SAID = 5  # metadata files of a folder that are told
+_AUTO = "auto"  # --input_format: told by names and first bytes
 _MANY = 10_000  # files of a folder of images, among which no dataset was found
 
 
@@ -69,17 +69,17 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
     """
     looks = [look for pattern in options.input for look in look_at(pattern, options)]
     given = [name for name in _TEMPLATES if getattr(options, name)]
-    if given and not any(look.format != "gemini" or look.replay for look in looks):
+    if given and not any(look.meaning.by_templates or look.replay for look in looks):
         raise InputError(
-            f"--{given[0]} is for rows of tables and folders, but {options.input[0]} holds Gemini's rows: leave it out, or "
-            "name another --input_format"
+            f"--{given[0]} is for rows of tables and folders, but {options.input[0]} holds {looks[0].meaning.rows}: leave it "
+            "out, or name another --input_format"
         )
-    formats = {look.format for look in looks}
-    if "automl" in formats <= {"automl", "gemini"} and not (options.split_by or options.split_column):
-        options = replace(options, split_column="ml_use")
-        split = ["ml_use decides the split where it is given (--split_column ml_use)"]
+    decides = "" if options.split_by or options.split_column else split_column_of(looks)
+    if decides:
+        options = replace(options, split_column=decides)
+        split = [f"{decides} decides the split where it is given (--split_column {decides})"]
     else:
-        names, split = survey_splits(options, rows=formats != {"folder"})
+        names, split = survey_splits(options, rows=not all(look.meaning.of_files for look in looks))
         options = replace(options, names_of_splits=names)
     if not options.upright and any(look.boxes(options) for look in looks):
         options = replace(options, upright=True)
@@ -90,7 +90,7 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
         options = look.fill(options)
     notices = tuple(notice for look in looks for notice in look.notices)
     options = replace(options, inputs=tuple(look.input for look in looks), notices=(*options.notices, *notices))
-    if all(look.format == "gemini" for look in looks):
+    if all(look.meaning is DEFAULT for look in looks):
         return options, split + unknown_columns(options, looks)
     told = [look.said for look in looks if not look.quiet]
     if len(told) < len(looks):
@@ -98,12 +98,19 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
     return options, told + split + unknown_columns(options, looks)
 
 
+def split_column_of(looks: list[Look]) -> str:
+    """The column that decides the split of a meaning's rows, unless rows of tables or images stand beside them; else ""."""
+    decides = next((look.meaning.split_column for look in looks if look.meaning.split_column), "")
+    others = any(look.meaning.by_templates and look.meaning.split_column != decides for look in looks)
+    return "" if others else decides
+
+
 def unknown_columns(options: InputOptions, looks: list[Look]) -> list[str]:
     """Warnings: columns that are to decide the split and stand in none of the first rows, which Gemini's rows need not have."""
     return [
         f"! the first rows of {look.pattern} have no {getattr(options, name)!r} (--{name})"
         for look in looks
-        if look.format == "gemini" and not look.replay
+        if not look.meaning.by_templates and not look.replay
         for name in ("split_by", "split_column")
         if getattr(options, name) and getattr(options, name) not in look.first_keys()
     ]
@@ -112,7 +119,7 @@ def unknown_columns(options: InputOptions, looks: list[Look]) -> list[str]:
 def look_at(pattern: str, options: InputOptions) -> list[Look]:
     """An input as what it is; a folder of images with metadata files is the tables that these are, and the images beside them."""
     look = Look(pattern, options)
-    if look.format != "folder" or not is_folder(pattern):
+    if not look.meaning.of_files or not is_folder(pattern):
         return [look]
     metadata = find_metadata(look.base, (*look.left_out, options.output))
     if not metadata.whole:
@@ -120,7 +127,7 @@ def look_at(pattern: str, options: InputOptions) -> list[Look]:
     if not metadata.uris:
         return [look]
 
-    tables = [Look(uri, replace(options, input_format="table")) for uri in metadata.uris]
+    tables = [Look(uri, replace(options, input_format=TABLE.name)) for uri in metadata.uris]
     for table in tables:
         table.base, table.nearer = look.base, metadata.nearer(table.pattern)
     for table in tables[_SAID:]:
@@ -131,7 +138,7 @@ def look_at(pattern: str, options: InputOptions) -> list[Look]:
     if not image:
         return tables
     columns = set(options.recipe.columns if options.recipe else ()) - set(options.image_column)
-    if columns <= {"image", "sidecar"}:
+    if columns <= set(look.meaning.columns or ()):
         look.beside_tables = True
         return [*tables, look]
     look.notices.append(Notice("images_without_metadata", example=image))
@@ -152,49 +159,49 @@ class Look:
         self._templates = bool(options.prompt or options.answer or options.image_column)
         named, file = self._first(options)
         self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
-        if named == "folder":
-            self.format, self.base = "folder", static_folder(pattern).rstrip("/")
-            self.said = f"{pattern}: images, one a row (--input_format)"
+        if named != _AUTO and MEANINGS[named].of_files:
+            self.meaning, self.base = MEANINGS[named], static_folder(pattern).rstrip("/")
+            self.said = f"{pattern}: {self.meaning.said} (--input_format)"
             return
         self._head = head_of(self._extent)
         if kind := no_text(self._head):
             raise InputError(f"{file.uri} is {kind}: expected JSON lines, CSV or TSV in UTF-8, Parquet, or images")
-        self.format = self._format(named, options)
-        what = "rejected rows, to be tried again" if self.replay else "Gemini's rows, one a line"
+        self.meaning = self._meaning(named, options)
+        what = "rejected rows, to be tried again" if self.replay else self.meaning.said
         self.said = f"{pattern}: {what} (--input_format)"
 
     @property
     def input(self) -> Input:
-        return Input(self.pattern, self.format, self.base, self.left_out, self.nearer)
+        return Input(self.pattern, self.meaning.name, self.base, self.left_out, self.nearer)
 
     def _first(self, options: InputOptions) -> tuple[str, Stat]:
         """The format, as far as names tell it, and the first file of it."""
         named, folder = options.input_format, is_folder(self.pattern)
-        lines = ("gemini", "table") if self._templates else ("gemini",)
+        by_name = [meaning for meaning in MEANINGS.values() if meaning.by_name]
+        lines = [m.name for m in by_name if not m.of_files and (self._templates or not m.by_templates)]
 
         def enough(found: dict[str, Stat], number: int) -> bool:
-            if named != "auto":
-                return bool(found) if not folder else any(name in found for name in _GIVEN_BY[named])
+            if named != _AUTO:
+                return bool(found)
             rows = any(name in found and not is_metadata(found[name].uri) for name in lines)
-            return not folder or rows or ("folder" in found and number > _MANY)
+            return not folder or rows or (bool(_split_off(found)[0]) and number > _MANY)
 
+        formats = [meaning.name for meaning in by_name] if named == _AUTO else [named]
         try:
-            wanted = lines if named == "auto" else _GIVEN_BY[named]
-            found = rows_on_top(self.pattern) if folder and named != "folder" else {}
-            if not any(name in found for name in wanted):
-                found = first_files(self.pattern, (*self.left_out, options.output), enough)
+            on_top = [name for name in formats if not MEANINGS[name].of_files]
+            found = rows_on_top(self.pattern, on_top) if folder else {}
+            if not any(name in found for name in (lines if named == _AUTO else formats)):
+                found = first_files(self.pattern, formats, (*self.left_out, options.output), enough)
         except NotFound:
             found = {}
-        if named != "auto":
-            file = next((found[name] for name in _GIVEN_BY[named] if name in found), None)
-            file = file or (None if folder or not found else next(iter(found.values())))
-            if file:
-                return named, file
-        elif found:
-            if "folder" in found and all(is_metadata(f.uri) for name, f in found.items() if name != "folder"):
-                return "folder", found["folder"]
-            name = next((name for name in found if name in ("gemini", "table")), next(iter(found)))
-            return ("folder" if name == "folder" else "auto"), found[name]
+        if found and named != _AUTO:
+            return named, next(iter(found.values()))
+        if found:
+            images, rows = _split_off(found)
+            if images and all(is_metadata(file.uri) for file in rows.values()):
+                return next(iter(images.items()))
+            name = next((name for name in rows if name), next(iter(found)))
+            return (name if name in images else _AUTO), found[name]
         raise InputError(self._nothing(named, options))
 
     def _nothing(self, named: str, options: InputOptions) -> str:
@@ -213,50 +220,47 @@ class Look:
                 return f"{start}: there is nothing of this name{comma}"
         elif not self.pattern.endswith("/"):
             hint = "; a gs:// folder is named with a / at its end"
-        endings = {
-            "gemini": "*.jsonl",
-            "automl": "*.jsonl and *.csv",
-            "table": "*.jsonl, *.csv, *.tsv and *.parquet",
-            "folder": "*.jpg, *.png and other images",
-        }
-        given = endings.get(named, "*.jsonl, *.csv, *.tsv, *.parquet, or images")
+        given = MEANINGS[named].files if named in MEANINGS else "*.jsonl, *.csv, *.tsv, *.parquet, or images"
         return f"{start} (of a folder: {given}, text also with .gz, .bz2, .xz or .zst{hint})"
 
-    def _format(self, named: str, options: InputOptions) -> str:
-        kind = kind_of(self._extent.uri, self._head)
-        if kind == "parquet":
-            return "table"
-        if kind == "csv":
-            if named == "automl" or (named == "auto" and self._automl_cells(options)):
-                return "automl"
-            plain = not self._templates and not self._extent.uri.lower().endswith(SUFFIXES["table"])
-            return "gemini" if named == "gemini" or (named == "auto" and plain) else "table"
-        keys = self.first_keys()
+    def _meaning(self, named: str, options: InputOptions) -> Meaning:
+        container = container_of(self._extent.uri, self._head)
+        able = [meaning for meaning in MEANINGS.values() if container in meaning.containers]
+        if len(able) == 1:
+            return able[0]
+        keys = self.first_keys() if container.is_lines else {}
         if "tuneset" in keys:
             self.replay = True
-            return "gemini"
-        if named != "auto":
-            return named
-        if is_automl_object(keys):
-            return "automl"
-        return "table" if self._templates and "contents" not in keys else "gemini"
+            return DEFAULT
+        if named != _AUTO:
+            return MEANINGS[named]
+        for meaning in able:
+            asked = meaning.by_templates or not self._templates
+            if asked and (meaning.tells(keys) or self._tells_by_cells(meaning, options)):
+                return meaning
+        if container.is_lines:
+            return TABLE if self._templates and "contents" not in keys else DEFAULT
+        is_plain = not self._templates and not is_dataset(self._extent.uri, TABLE.name)
+        return DEFAULT if is_plain else TABLE
 
-    def _automl_cells(self, options: InputOptions) -> bool:
-        """Whether CSV is AutoML's: by its first row, unless options name columns that AutoML has not."""
+    def _tells_by_cells(self, meaning: Meaning, options: InputOptions) -> bool:
+        """Whether the first record of CSV is of a meaning, unless options name columns that this has not."""
+        if not meaning.is_record or container_of(self._extent.uri, self._head).is_lines:
+            return False
         try:
             records = first_records(self._extent.uri, self._head, options.wanted)
         except RowError:
             return False
         columns = options.recipe.columns if options.recipe else options.image_column
-        return bool(records) and is_automl_row(records[0]) and set(columns) <= set(COLUMNS)
+        return bool(records) and meaning.is_record(records[0]) and set(columns) <= set(meaning.columns or ())
 
     def boxes(self, options: InputOptions) -> bool:
         """Whether the first rows are of object detection."""
-        if self.format != "automl":
+        if not self.meaning.is_box:
             return False
-        if kind_of(self._extent.uri, self._head) == "jsonl":
-            return "boundingBoxAnnotations" in self.first_keys()
-        return any(map(has_box, first_records(self._extent.uri, self._head, options.wanted)))
+        if container_of(self._extent.uri, self._head).is_lines:
+            return self.meaning.box_key in self.first_keys()
+        return any(map(self.meaning.is_box, first_records(self._extent.uri, self._head, options.wanted)))
 
     def first_keys(self) -> dict[str, object]:
         """Keys of the first lines of JSON, in order, each with a value."""
@@ -274,23 +278,20 @@ class Look:
         Raises:
           InputError: what it needs is not given, or is not there.
         """
-        if self.format == "table":
+        meaning = self.meaning
+        if not meaning.by_templates:
+            return options
+        if meaning.own_columns:
             try:
                 return self._table(options)
             except InputError as error:
                 if not self._passes_over_test(options, error):
                     raise
             return self.fill(options) if self._extent.uri not in self._passed_over else options
-        if self.format == "automl":
-            self._check_recipe(options, "AutoML's rows", COLUMNS, "AutoML's rows have")
-            answer = "{boxes|json}" if self.boxes(options) else "{labels}"
-            self.said = f"{self.pattern}: AutoML's rows (--input_format)"
-            self.said += "" if options.answer else f"; answers are --answer '{answer}'"
-        if self.format == "folder":
-            has = "an image of a folder has path, sidecar and"
-            if not self.beside_tables:
-                self._check_recipe(options, "images", ("image", "sidecar"), has)
-            self.said += "" if options.answer else "; answers are the names of their folders (--answer '{path.parent}')"
+        if not self.beside_tables:
+            self._check_recipe(options, meaning.rows, meaning.columns or (), meaning.have)
+        if not options.answer:
+            self.said += f"; answers are {meaning.answers[self.boxes(options)]}"
         return options
 
     def _passes_over_test(self, options: InputOptions, error: InputError) -> bool:
@@ -302,7 +303,7 @@ class Look:
         self._passed_over.append(uri)
         self.said = f"{uri}: a test without the column of the answer, left out"
         for file in islice(list_pattern(self.pattern, without=(*self.left_out, options.output)), _MANY):
-            if is_dataset(file.uri, "table") and options.names_of_splits.of_file(file.uri) != "test":
+            if is_dataset(file.uri, TABLE.name) and options.names_of_splits.of_file(file.uri) != "test":
                 self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
                 self._head = head_of(self._extent)
                 break
@@ -332,7 +333,7 @@ class Look:
                 options = replace(options, image_column=(named,))
             assert options.recipe
             check_columns(names, options.recipe.columns, "the columns are")
-            if kind_of(uri, self._head) == "parquet":
+            if container_of(uri, self._head).is_columnar:
                 check_folders_of_bytes(footer_of(self._extent), options)
         except RowError as error:
             raise InputError(f"{uri}: {error.detail}") from None
@@ -347,7 +348,7 @@ class Look:
                 "missing_column",
                 "there is no row to tell the columns by: is the file empty, or what it is compressed with damaged?",
             )
-        if kind_of(uri, self._head) == "parquet":
+        if container_of(uri, self._head).is_columnar:
             self.said = f"{self.pattern}: a table (--input_format) in Parquet"
             schema = footer_of(self._extent).schema
             used_columns(schema, wanted.columns, uri)
@@ -356,7 +357,7 @@ class Look:
             }
         dialect = dialect_of(uri, self._head, wanted)
         start = f"{self.pattern}: a table (--input_format)"
-        if dialect.kind == "jsonl":
+        if CONTAINERS[dialect.kind].is_lines:
             self.said = f"{start} of JSON lines"
             keys = self.first_keys()
             return [*keys, *hive_columns(uri)], keys
@@ -389,5 +390,7 @@ def check_folders_of_bytes(footer: Footer, options: InputOptions) -> None:
             )
 
 
-# Formats whose files a folder gives when it is read in one.
-_GIVEN_BY = {"gemini": ("gemini",), "automl": ("gemini", "table"), "table": ("gemini", "table"), "folder": ("folder",)}
+def _split_off(found: dict[str, Stat]) -> tuple[dict[str, Stat], dict[str, Stat]]:
+    """The first files by format, apart: those that are a row each, and those that hold rows."""
+    images = {name: file for name, file in found.items() if name in MEANINGS and MEANINGS[name].of_files}
+    return images, {name: file for name, file in found.items() if name not in images}

@@ -13,6 +13,7 @@ from typing import Any
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, ImageFacts, OpenBlock, Record, Rejection
+from transforms.inputs.registry import IMAGES
 from transforms.storage import abilities, store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound
 
@@ -34,7 +35,7 @@ def image_record(uri: str, base: str, sidecar: Any = None) -> Record:
         columns["path.parent"] = posixpath.basename(base)
     if sidecar is not None:
         columns["sidecar"] = sidecar
-    return Record(uri, 0, 1, b"", columns, "folder", base)
+    return Record(uri, 0, 1, b"", columns, IMAGES.name, base)
 
 
 def sidecar_value(uri: str, data: bytes) -> Any:
@@ -70,7 +71,7 @@ def read_folder(block: Block, key: Callable[[Block], str], max_line_bytes: int) 
             sidecar = _read(beside, max_line_bytes, opened)
         except RowError as error:
             row = image_record(extent.uri, block.base)
-            opened.rejections.append(Rejection(row, "read", error.reason, error.detail, extent.uri, block.base))
+            opened.rejections.append(Rejection(row, error.reason, error.detail, extent.uri, block.base))
             continue
         opened.rows.append(image_record(extent.uri, block.base, sidecar))
     opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Extent, OpenBlock, Rejection, Row
+from transforms.core.records import Block, Extent, Fault, OpenBlock, Rejection, Row
+from transforms.inputs.cells.csv_table import TableReader, reject_extent
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE, UTF16
-from transforms.inputs.csv_table import TableReader, reject_extent
 from transforms.inputs.folder import read_folder
 from transforms.inputs.json_array import as_lines
+from transforms.inputs.registry import CONTAINERS, MEANINGS
 from transforms.storage import store_for
 from transforms.storage.compressed_members import whole_text
 from transforms.storage.packings import Damaged
@@ -23,9 +24,10 @@ _READ_ON, _READ_MOST = 1 << 14, 1 << 20  # bytes asked for, first and at most, t
 
 def read_block(block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
     """The rows of a block, by whoever reads its format."""
-    if block.format == "gemini" or (block.dialect and block.dialect.kind == "jsonl"):
+    meaning = MEANINGS[block.format]
+    if meaning.only_lines or (block.dialect and CONTAINERS[block.dialect.kind].is_lines):
         return read_rows(block, key, tables.max_line_bytes)
-    if block.format == "folder":
+    if meaning.of_files:
         return read_folder(block, key, tables.max_line_bytes)
     return tables.read(block, key)
 
@@ -42,14 +44,15 @@ def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) ->
                 if extent.start == 0:
                     data = _lines_of(opened, extent, data)
             except RowError as error:
-                reject_extent(opened, extent, f"{error.reason}: {error.detail}", 1)
+                reject_extent(opened, extent, Fault(error.reason, error.detail), 1)
                 continue
         _cut_lines(opened, extent, data, first, max_line_bytes)
     if block.fault:
-        reason, _, detail = block.fault.partition(": ")
         extent, number = block.extents[-1], opened.lines[-1][1]
         number += not block.raw or block.raw.endswith(b"\n")  # else the last line is the damaged one
-        opened.rejections.append(Rejection(Row(extent.uri, extent.end, number, b""), "read", reason, detail))
+        opened.rejections.append(
+            Rejection(Row(extent.uri, extent.end, number, b""), block.fault.reason, block.fault.detail)
+        )
     opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
     return opened
 
@@ -62,7 +65,7 @@ def _lines_of(opened: OpenBlock, extent: Extent, data: bytes) -> bytes:
             lines += piece
     except Damaged as error:
         row = Row(extent.uri, extent.end, lines.count(b"\n") + 1, b"")
-        opened.rejections.append(Rejection(row, "read", error.reason, str(error)))
+        opened.rejections.append(Rejection(row, error.reason, str(error)))
     return bytes(lines)
 
 
@@ -100,7 +103,7 @@ def _cut_lines(opened: OpenBlock, extent: Extent, data: bytes, first: int, max_l
         elif data.startswith(UTF16):
             row = Row(source, 0, 1, b"")
             detail = "the file begins with a UTF-16 byte order mark; expected UTF-8"
-            opened.rejections.append(Rejection(row, "read", "utf16", detail))
+            opened.rejections.append(Rejection(row, "utf16", detail))
             opened.lines.append((source, 1))
             return
     lines = data.split(b"\n")
@@ -111,7 +114,7 @@ def _cut_lines(opened: OpenBlock, extent: Extent, data: bytes, first: int, max_l
         raw = line[:-1] if line.endswith(b"\r") else line
         if len(raw) > max_line_bytes:
             detail = f"the line is longer than {max_line_bytes:,} bytes"
-            opened.rejections.append(Rejection(Row(source, position, number, b""), "read", "line_too_long", detail))
+            opened.rejections.append(Rejection(Row(source, position, number, b""), "line_too_long", detail))
         elif raw and not raw.isspace():
             append(Row(source, position, number, raw))
         position += len(line) + 1

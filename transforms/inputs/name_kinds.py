@@ -10,8 +10,8 @@ import re
 
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.places import is_text
-from transforms.inputs.cutting import SUFFIXES
 from transforms.inputs.packing import SIDECARS
+from transforms.inputs.registry import IMAGES, MEANINGS, TABLE
 
 _SYSTEM_FOLDERS = (
     "@eaDir", "#recycle", "#snapshot", "@tmp", "@Recycle", "@Recently-Snapshot", ".@__thumb",  # NAS
@@ -32,12 +32,12 @@ _SYSTEM_OR_HIDDEN = re.compile(
     r")|(?P<hidden>\.))",
     re.IGNORECASE,
 )
-_IMAGES, _TABLES = SUFFIXES["folder"], SUFFIXES["table"]
 _ALMOST_IMAGE = re.compile(rf"\.(?:{'|'.join(IMAGE_TYPES)})[^a-z0-9/][^/]*$", re.IGNORECASE)
 _ENDING = re.compile(r"\.[^./\s]{1,20}$")
 LINK = "link"  # in place of the version of a local name that is a link to a folder, or to nothing
+ROWS = "table"  # the kind of files that hold rows, beside what is read
 
-KINDS = ("system", "hidden", "link", "unreadable", "table", "picture", "sidecar", "almost_image", "no_ending", "ending")
+KINDS = ("system", "hidden", "link", "unreadable", ROWS, "picture", "sidecar", "almost_image", "no_ending", "ending")
 
 
 def unread_place(below: str, spelled: str = "", hidden: bool = True) -> str:
@@ -80,11 +80,11 @@ def kind_of_unread(uri: str, generation: str, format: str, suffixes: tuple[str, 
     lower = uri.lower()
     if not suffixes or lower.endswith(suffixes):
         return ""
-    if lower.endswith(_TABLES):
-        return "table"
-    if lower.endswith(_IMAGES):
+    if lower.endswith(TABLE.suffixes):
+        return ROWS
+    if lower.endswith(IMAGES.suffixes):
         return "picture"
-    if format == "folder" and lower.endswith(SIDECARS):
+    if MEANINGS[format].of_files and lower.endswith(SIDECARS):
         return "sidecar"
     if almost_image(uri):
         return "almost_image"

@@ -11,7 +11,7 @@ from transforms.core.warning_codes import Notice
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.recipe import Recipe
 from transforms.examples.split_names import NO_NAMES, SplitNames
-from transforms.inputs.csv_dialect import DELIMITERS, Wanted
+from transforms.inputs.cells.csv_dialect import DELIMITERS, Wanted
 
 
 class InputError(WrongRequest):

@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 from transforms.core.listing_tally import ListingTally
 from transforms.core.records import Block, Dialect, Extent
-from transforms.inputs.csv_dialect import kind_of
+from transforms.inputs.registry import DEFAULT, IMAGES, LINES, MEANINGS, container_of
 from transforms.storage.api import Stat
 from transforms.storage.compressed_members import is_packed
 
@@ -22,24 +22,25 @@ _LONGEST = 32  # times as many names as a pack holds on average: of 10^14 packs,
 _FILES, _FILE_BYTES = 1000, 256  # files that a pack may hold: so many, or one for so many bytes of a block
 
 
-def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str = "gemini") -> Iterator[Block]:
+def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str = DEFAULT.name) -> Iterator[Block]:
     """Files in order -> blocks: large, compressed and Parquet ones alone and uncut, small ones of a kind together, a block at most."""
     pack: list[Extent] = []
-    size, kind, most = 0, "", max(_FILES, block_bytes // _FILE_BYTES)
+    only_lines = MEANINGS[format].only_lines
+    size, container, most = 0, LINES, max(_FILES, block_bytes // _FILE_BYTES)
 
     def packed() -> Block:
-        dialect = Dialect("jsonl") if kind == "jsonl" and format != "gemini" else None
+        dialect = Dialect(container.name) if container.is_lines and not only_lines else None
         return Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), format, dialect=dialect)
 
     for found in files:
         extent = Extent(found.uri, found.generation, found.size, 0, found.size, found.encoding)
-        its = "jsonl" if format == "gemini" else kind_of(found.uri, b"")
-        known = format == "gemini" or "." in found.uri.rpartition("/")[2]
-        alone = found.size > block_bytes or is_packed(found) or its == "parquet" or not known
-        if pack and (alone or size + found.size > block_bytes or its != kind):
+        its = LINES if only_lines else container_of(found.uri, b"")
+        known = only_lines or "." in found.uri.rpartition("/")[2]
+        alone = found.size > block_bytes or is_packed(found) or its.is_columnar or not known
+        if pack and (alone or size + found.size > block_bytes or its is not container):
             yield packed()
             pack, size = [], 0
-        kind = its
+        container = its
         if alone:
             yield Block((index, os.fsencode(found.uri), 0), (extent,), format)
             continue
@@ -76,7 +77,7 @@ def pack_images(index: int, files: Iterable[Stat], names: int, base: str, tally:
             name = os.fsencode(image.uri.removeprefix(base).lstrip("/"))
             chosen = int.from_bytes(blake2b(name, digest_size=4).digest(), "big") % names == 0
             if chosen or held == _LONGEST * names:
-                yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), "folder", base=base)
+                yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), IMAGES.name, base=base)
                 pack, held = [], 0
         if beside:
             stems = {image.uri.rpartition(".")[0] for image in images}
@@ -87,7 +88,7 @@ def pack_images(index: int, files: Iterable[Stat], names: int, base: str, tally:
                 else:
                     tally.leave_out("sidecar", uri)
     if pack:
-        yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), "folder", base=base)
+        yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), IMAGES.name, base=base)
 
 
 def _by_stem(files: Iterable[Stat]) -> Iterator[list[Stat]]:

@@ -11,9 +11,9 @@ from itertools import islice
 
 from transforms.core.places import inside
 from transforms.core.records import Input
-from transforms.inputs.cutting import SUFFIXES
 from transforms.inputs.metadata_files import is_metadata
 from transforms.inputs.name_kinds import LINK, unread_place
+from transforms.inputs.registry import DEFAULT, IMAGES, MEANINGS
 from transforms.storage import abilities, store_for
 from transforms.storage.api import Stat, join_uri
 from transforms.storage.globs import compiled
@@ -89,7 +89,7 @@ def _unread_places(pattern: str) -> Callable[[str], str]:
     return lambda uri: unread_place(uri[root:].lstrip("/"), spelled, hidden=folder)
 
 
-def matches(pattern: str, uri: str, format: str = "gemini") -> bool:
+def matches(pattern: str, uri: str, format: str = DEFAULT.name) -> bool:
     """Whether a pattern names a file, as a test of strings; what they stand for is not looked at."""
     if not pattern.endswith("/") and is_glob(pattern):
         return compiled(pattern).fullmatch(uri) is not None and not _unread_places(pattern)(uri)
@@ -105,60 +105,63 @@ def gives(input: Input, uri: str) -> bool:
     return not left_out and matches(input.pattern, uri, input.format)
 
 
-def is_dataset(uri: str, format: str = "gemini") -> bool:
+def is_dataset(uri: str, format: str = DEFAULT.name) -> bool:
     """Whether a folder that is read in a format gives this file."""
-    return uri.lower().endswith(SUFFIXES[format])
+    return uri.lower().endswith(MEANINGS[format].suffixes)
 
 
 def first_files(
-    pattern: str, without: Collection[str], enough: Callable[[dict[str, Stat], int], bool]
+    pattern: str, formats: Collection[str], without: Collection[str], enough: Callable[[dict[str, Stat], int], bool]
 ) -> dict[str, Stat]:
     """The first file of each format that a pattern gives, by format in the order they were found.
 
     Args:
+      formats: that are looked for; a file counts for the first that gives it.
       without: folders that are left out.
       enough: what was found and the number of files seen -> whether to stop looking.
     """
     found: dict[str, Stat] = {}
     for number, file in enumerate(list_pattern(pattern, without=without)):
-        for format in ("gemini", "table", "folder"):
-            if is_dataset(file.uri, format):
-                found.setdefault(format, file)
-                break
-        else:
-            if not is_folder(pattern):
-                found.setdefault("", file)
+        format = _format_of(file.uri, formats)
+        if format or not is_folder(pattern):
+            found.setdefault(format, file)
         if enough(found, number):
             break
     return found
 
 
-def rows_on_top(folder: str) -> dict[str, Stat]:
-    """The first file of rows of each format directly in a folder, whatever images sort before it; metadata files do not count."""
+def rows_on_top(folder: str, formats: Collection[str]) -> dict[str, Stat]:
+    """The first file of rows of each format directly in a folder, whatever images sort before it; metadata files do not count.
+
+    Args:
+      formats: as first_files takes them, but none of images.
+    """
     root, names = folder.rstrip("/"), list[str]()
     rows: dict[str, Stat] = {}
     files: Iterable[Stat]
     if abilities(folder).has_paths:
         with contextlib.suppress(OSError):  # a listing of all names says what is wrong with the folder
             names = [f"{root}/{name}" for name in sorted(os.listdir(folder), key=os.fsencode)]
-        wanted = (name for name in names if is_dataset(name, "table") and os.path.isfile(name))
+        wanted = (name for name in names if _format_of(name, formats) and os.path.isfile(name))
         files = (store_for(folder).stat(name) for name in wanted)
     else:
         files = islice(store_for(folder).list(root, deep=False), _TOP_NAMES)
     for file in files:
-        if (
-            is_dataset(file.uri, "table")
-            and not is_metadata(file.uri)
-            and not unread_place(file.uri[len(root) :].lstrip("/"))
-        ):
-            rows.setdefault("gemini" if is_dataset(file.uri) else "table", file)
+        format = _format_of(file.uri, formats)
+        if format and not is_metadata(file.uri) and not unread_place(file.uri[len(root) :].lstrip("/")):
+            rows.setdefault(format, file)
     return rows
+
+
+def _format_of(uri: str, formats: Collection[str]) -> str:
+    """The first of some formats that is told by this ending, else ""."""
+    return next((format for format in formats if is_dataset(uri, format)), "")
 
 
 def first_image(pattern: str, without: Collection[str], most: int) -> str:
     """The first image that a folder gives, among some names; "" if there is none."""
     names = islice(list_pattern(pattern, without=without), most)
-    return next((file.uri for file in names if is_dataset(file.uri, "folder")), "")
+    return next((file.uri for file in names if is_dataset(file.uri, IMAGES.name)), "")
 
 
 def absolute(pattern: str) -> str:

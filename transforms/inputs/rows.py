@@ -1,7 +1,7 @@
 """What the rows of a block mean: OpenBlock -> OpenBlock with examples; rejects by the rules.
 
-A row of Gemini's is held against gemini_rules; another is a Record, of which the recipe makes an example; and a line of
-rejected.jsonl is the row that it holds, whose relative paths start from where it first stood.
+A row of Gemini's is held against gemini_rules; another is a Record, of which its meaning (registry.py) makes an example; and a line
+of rejected.jsonl is the row that it holds, whose relative paths start from where it first stood.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from typing import Any
 
 from transforms.core import jsonl
 from transforms.core.places import FolderSet
-from transforms.core.reasons import REASONS, ImageError, RowError
-from transforms.core.records import FORMATS, Example, OpenBlock, Record, Rejection, Row
+from transforms.core.reasons import ImageError, RowError
+from transforms.core.records import Example, OpenBlock, Record, Rejection, Row
 from transforms.examples.gemini_rules import parse_example
 from transforms.examples.recipe import Recipe
 from transforms.examples.rejected_rows import REJECTED, folder_of
 from transforms.examples.splits import NAMES as SPLITS
 from transforms.examples.splits import rank
-from transforms.inputs.automl import is_automl_object, object_columns
+from transforms.inputs.formats.row_rules import RowRules
 from transforms.inputs.hive_columns import hive_columns
+from transforms.inputs.registry import DEFAULT, MEANINGS, Meaning
 from transforms.storage.places import normalise
 
 
 def record_of(row: Row, format: str, obj: dict[str, Any] | None = None) -> Record:
-    """A line of JSON as a row of a table, or of AutoML.
+    """A line of JSON as a row of another meaning than Gemini's.
 
     Args:
         obj: the line, if it is parsed already.
@@ -37,8 +38,9 @@ def record_of(row: Row, format: str, obj: dict[str, Any] | None = None) -> Recor
         RowError: as jsonl.loads, or as automl.object_columns.
     """
     obj = jsonl.loads(row.raw) if obj is None else obj
-    if format == "automl" and is_automl_object(obj):
-        return Record(row.source, row.offset, row.line, b"", object_columns(obj), format)
+    meaning = MEANINGS[format]
+    if meaning.object and meaning.tells(obj):
+        return Record(row.source, row.offset, row.line, b"", meaning.object(obj), format)
     return Record(row.source, row.offset, row.line, row.raw, obj, format)
 
 
@@ -67,17 +69,18 @@ def unwrap(row: Row) -> tuple[Row, str]:
         else:
             raise RowError("not_an_object", "the row of the rejected line is not an object")
         format = obj.get("format")
+        meaning = (MEANINGS.get(format) if isinstance(format, str) else None) or DEFAULT
         row = Row(row.source, row.offset, row.line, raw)
         try:
             obj = jsonl.loads(raw)
         except RowError:
-            if format in FORMATS[1:]:
+            if meaning.by_templates:
                 raise RowError(
                     "bad_record", f"it could not be read as a row of a {format}: mend it where it stands"
                 ) from None
             break  # to be rejected again, as itself
-        if format in FORMATS[1:]:
-            return record_of(row, format, obj), base
+        if meaning.example:
+            return record_of(row, meaning.name, obj), base
     return row, base
 
 
@@ -87,31 +90,38 @@ def build_examples(
     check_types: tuple[str, ...] | None,
     sample_below: int,
     recipe: Recipe | None = None,
+    part_resolution: bool = False,
 ) -> OpenBlock:
+    """The rows of a block as examples, or as rejections.
+
+    Args:
+        seed, check_types, recipe, part_resolution: as RowRules has them.
+        sample_below: examples of a higher rank are left out.
+    """
+    rules = RowRules(seed, check_types, recipe, part_resolution, opened.warnings)
     counters, examples = opened.counters, opened.examples
     everything, images = sample_below >= 1 << 64, 0
-    format, moved_to = opened.block.format, opened.block.base
+    meaning, moved_to = MEANINGS[opened.block.format], opened.block.base
     for row in opened.rows:
         try:
-            if format == "gemini":
-                example = example_of(row, seed=seed, check_types=check_types, recipe=recipe)
+            if not meaning.by_templates:
+                example = _example_of(row, rules, meaning)
             else:
-                row = row if isinstance(row, Record) else record_of(row, format)
-                assert recipe, "rows of a table and no recipe"
-                if format == "table" and "=" in row.source and (told := hive_columns(row.source)):
+                row = row if isinstance(row, Record) else record_of(row, meaning.name)
+                assert recipe and meaning.example, "rows of a table and no recipe"
+                if meaning.own_columns and "=" in row.source and (told := hive_columns(row.source)):
                     row = replace(row, columns={**told, **row.columns}, raw=b"")
                 if moved_to and not row.base:
                     row = recipe.rebased(row, folder_of(row.source), moved_to)
                 base = row.base or folder_of(row.source)
-                example = recipe.example(row, base, seed=seed, check_types=check_types)
+                example = meaning.example(row, base, rules)
                 if opened.block.nearer:
                     check_nearest(example, base, opened.block.nearer)
         except RowError as error:
             base = getattr(row, "base", "") or folder_of(row.source)
             with contextlib.suppress(RowError):
                 row, base = unwrap(row)  # a replayed row is rejected as itself, not as the line it came in
-            stage = REASONS[error.reason].stage
-            opened.rejections.append(Rejection(row, stage, error.reason, error.detail, error.image, base))
+            opened.rejections.append(Rejection(row, error.reason, error.detail, error.image, base))
             continue
         images += len(example.images)
         if everything or rank(example.id) < sample_below:
@@ -144,16 +154,22 @@ def example_of(row: Row, *, seed: bytes, check_types: Collection[str] | None, re
     Raises:
         RowError: with one reason of stage read or rules.
     """
+    return _example_of(row, RowRules(seed, check_types, recipe), DEFAULT)
+
+
+def _example_of(row: Row, rules: RowRules, meaning: Meaning) -> Example:
     parsed = jsonl.loads_canonical(row.raw)
     if "tuneset" not in parsed[0]:
-        return parse_example(row, seed=seed, check_types=check_types, parsed=parsed)
+        if not meaning.example:
+            return parse_example(row, seed=rules.seed, check_types=rules.check_types, parsed=parsed)
+        return meaning.example(record_of(row, meaning.name, parsed[0]), folder_of(row.source), rules)
     split = parsed[0].get("split")
     row, base = unwrap(row)
-    if not isinstance(row, Record):
-        example = parse_example(row, seed=seed, check_types=check_types, base=base)
-    elif recipe is None:
-        raise RowError("other_format", f"the row is of a {row.format}: replay it with its --prompt and --answer")
+    if isinstance(row, Record):
+        make = MEANINGS[row.format].example
+        assert make, "Gemini's rows are no records"
+        example = make(row, base, rules)
     else:
-        example = recipe.example(row, base, seed=seed, check_types=check_types)
+        example = parse_example(row, seed=rules.seed, check_types=rules.check_types, base=base)
     example.split = split if isinstance(split, str) and split in SPLITS else ""
     return example

@@ -14,10 +14,10 @@ from itertools import islice
 
 from transforms.core.places import inside
 from transforms.examples.split_names import NO_NAMES, Level, SplitNames, split_of_name, splits_of_names
-from transforms.inputs.cutting import SUFFIXES
 from transforms.inputs.name_ranges import after
 from transforms.inputs.options import InputOptions
-from transforms.inputs.patterns import is_folder, is_glob, static_folder
+from transforms.inputs.patterns import is_dataset, is_folder, is_glob, static_folder
+from transforms.inputs.registry import TABLE
 from transforms.storage import abilities, store_for
 from transforms.storage.api import Forbidden, NotAFile, NotFound
 from transforms.storage.globs import compiled
@@ -196,11 +196,7 @@ def _files_of_rows(folder: str, requests: int, without: Iterable[str]) -> tuple[
         except (Forbidden, NotAFile, NotFound):
             return rows, used + 1
         used += 1
-        rows += [
-            uri
-            for uri in uris
-            if uri.lower().endswith(SUFFIXES["table"]) and not posixpath.basename(uri).startswith(".")
-        ]
+        rows += [uri for uri in uris if is_dataset(uri, TABLE.name) and not posixpath.basename(uri).startswith(".")]
         if local or len(uris) < page:
             break
         start = _following(uris[-1])

@@ -20,6 +20,7 @@ from transforms.inputs.cutting import Cutter
 from transforms.inputs.name_kinds import ending_of, kind_of_unread
 from transforms.inputs.name_ranges import EVERYTHING, PAGE, Range, cut_names
 from transforms.inputs.patterns import gives, is_folder, is_glob, list_names, static_folder
+from transforms.inputs.registry import MEANINGS
 from transforms.steps.billing import StorageDoFn, billed
 from transforms.storage import store_for
 from transforms.storage.api import USUAL, Access, Stat
@@ -108,7 +109,7 @@ class _ListFiles(StorageDoFn):
             yield beam.pvalue.TaggedOutput("tallies", tally)
 
     def _wanted(self, index: int, input: Input, names: Range, tally: ListingTally) -> Iterator[Stat]:
-        by_ending = is_folder(input.pattern) or input.format == "folder"
+        by_ending = is_folder(input.pattern) or MEANINGS[input.format].of_files
         suffixes = self._cutter.suffixes(input.format) if by_ending else ()
         for file, place in list_names(input.pattern, *names, without=(*input.left_out, self._output)):
             kind = place or kind_of_unread(file.uri, file.generation, input.format, suffixes)

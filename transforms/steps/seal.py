@@ -46,6 +46,7 @@ class SealDataset(beam.PTransform):
       max_rejected_fraction: the breaker.
       dataset: what the manifest says of inputs and options.
       run: what it says of this run.
+      by_class: whether rows stand in the order of their classes.
       uploads: lists the images that have to be uploaded, if the dataset is to be.
     """
 
@@ -58,6 +59,7 @@ class SealDataset(beam.PTransform):
     shuffle_seed: str = ""
     dataset: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
+    by_class: bool = False
     uploads: UploadLister | None = None
 
     def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection[str]:
@@ -141,7 +143,7 @@ class SealDataset(beam.PTransform):
             self.run | {"finished": time.time(), "left_out_endings": plan.endings} | ({"night": night} if night else {})
         )
         dataset = self.dataset | ({"upload_list": file_entry(uploads)} if uploads else {})
-        body = manifest(files, plan, self.names, dataset, run)
+        body = manifest(files, plan, self.names, dataset, run, self.by_class)
         data = (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
         path = f"{folder}/{MANIFEST}"
         if not store.create(path, data):  # a retry of this step, or another execution of it

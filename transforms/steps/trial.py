@@ -18,7 +18,7 @@ from transforms.images.inspection import HEAD, Inspector, look_at_bytes
 from transforms.images.orders import Fitter
 from transforms.images.sources import drop_after_inspection
 from transforms.images.staging import staged_uri
-from transforms.inputs.csv_table import TableReader
+from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.lines import read_block
 from transforms.steps.writer import Orders, used_orders
 from transforms.storage import patiently

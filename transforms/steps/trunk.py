@@ -16,7 +16,7 @@ from transforms.dataset.previous import Earlier
 from transforms.examples.recipe import Recipe
 from transforms.images.inspection import Inspector
 from transforms.images.sources import begin_inspection, inspect_images
-from transforms.inputs.csv_table import TableReader
+from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.rows import build_examples
 from transforms.steps.billing import StorageDoFn
 from transforms.steps.open_block_coder import quiet_collector
@@ -68,12 +68,14 @@ class BuildExamples(beam.PTransform):
       check_types: conforming image subtypes under --verify none, else None.
       sample_below: examples of a higher rank are left out before their images are looked at (--sample FRACTION).
       recipe: makes examples of rows that are not Gemini's; None if there are none.
+      part_resolution: whether the model takes a media resolution for each image.
     """
 
     seed: bytes
     check_types: tuple[str, ...] | None
     sample_below: int
     recipe: Recipe | None = None
+    part_resolution: bool = False
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
         return blocks | "Build" >> beam.Map(self.call).with_output_types(OpenBlock)
@@ -86,6 +88,7 @@ class BuildExamples(beam.PTransform):
             check_types=self.check_types,
             sample_below=self.sample_below,
             recipe=self.recipe,
+            part_resolution=self.part_resolution,
         )
 
 

@@ -17,7 +17,7 @@ from transforms.dataset.receipts import Ledgers
 from transforms.examples.tally import close_ledger
 from transforms.images.orders import Fitter, fit_image
 from transforms.images.sources import drop_after_inspection
-from transforms.inputs.csv_table import TableReader
+from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.lines import read_block
 from transforms.storage import patiently, persistently, read_existing, store_for
 from transforms.storage.api import Access

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from transforms.core.reasons import RowError
-from transforms.core.records import Extent
+from transforms.core.records import Extent, Fault
 from transforms.storage import store_for
 from transforms.storage.api import Stat
 from transforms.storage.packings import Damaged, members, packing_of_bytes, packing_of_name
@@ -36,10 +36,10 @@ def is_packed(file: Stat | Extent) -> bool:
     return packing_of(file) != ""
 
 
-def fault_of(file: Stat | Extent, error: Exception) -> str:
+def fault_of(file: Stat | Extent, error: Exception) -> Fault:
     """What is said of a damaged file, with its reason."""
     reason = "corrupt_gzip" if packing_of(file) == "gzip" else "corrupt_packing"
-    return f"{getattr(error, 'reason', '') or reason}: {error}"
+    return Fault(getattr(error, "reason", "") or reason, str(error))
 
 
 def unpacked(data: bytes, most: int) -> bytes:
@@ -98,8 +98,8 @@ def whole_text(extent: Extent, data: bytes, most: int) -> bytes:
             if len(text) > most:
                 raise Damaged(f"it holds more than {most:,} bytes, and its name does not say that it is compressed")
     except DAMAGE as error:
-        reason, _, detail = fault_of(replace(extent, encoding=packing), error).partition(": ")
-        raise RowError(reason, detail) from None
+        fault = fault_of(replace(extent, encoding=packing), error)
+        raise RowError(fault.reason, fault.detail) from None
     return bytes(text)
 
 

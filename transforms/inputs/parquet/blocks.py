@@ -18,13 +18,14 @@ import pyarrow.compute as pc
 
 from transforms.core.arrow_stream import stream
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Dialect
-from transforms.inputs.csv_dialect import check_columns
+from transforms.core.records import Block, Dialect, Fault
+from transforms.inputs.cells.csv_dialect import check_columns
 from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.parquet.files import DAMAGE, IN_PIECES, damaged, footer_of, open_parquet, row_bytes
 from transforms.inputs.parquet.row_sizes import PIECE, Names, is_texts, runs
 from transforms.inputs.parquet.schema import check_type
 from transforms.inputs.parquet.values import Stage, columns_of, text_sizes
+from transforms.inputs.registry import PARQUET
 
 _MOST_ROWS = 4096  # of a block
 _IMAGES_AT_ONCE = 16  # rows whose images are in memory together, at most
@@ -65,7 +66,7 @@ def parquet_blocks(
     footer = footer_of(extent)
     columns = used_columns(footer.schema, wanted, extent.uri)
     bulky = bool(footer.bulky(columns, images))
-    dialect = Dialect("parquet", names=tuple(columns), classes=any(column in footer.classes for column in columns))
+    dialect = Dialect(PARQUET.name, names=tuple(columns), classes=any(column in footer.classes for column in columns))
 
     def made(start: int, end: int, raw: bytes | None = None) -> Block:
         part = replace(extent, start=start, end=end)
@@ -97,8 +98,8 @@ def parquet_blocks(
                     if first < end:
                         raise EOFError("the row group has fewer rows than its footer says")
                 except (*DAMAGE, RowError) as error:
-                    fault = error if isinstance(error, RowError) else damaged(error)
-                    yield replace(made(first, end), fault=f"{fault.reason}: {fault.detail}", lines=end - first)
+                    found = error if isinstance(error, RowError) else damaged(error)
+                    yield replace(made(first, end), fault=Fault(found.reason, found.detail), lines=end - first)
             start, held = end, 0
         else:
             held += size

@@ -9,14 +9,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from transforms.core.media_types import IMAGE_TYPES, is_image_name
+from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.warning_codes import Notice
 from transforms.examples.prompt_templates import Template, is_path, parse_template
+from transforms.inputs.image_names import is_image_name
 from transforms.inputs.options import InputOptions
+from transforms.inputs.registry import MEANINGS
 from transforms.inputs.survey.sample import Sample, SampleRow, sample_of
 
 _FEW = 3  # answers, of which fewer may be equal by chance
-_FOLDER_ANSWER = parse_template("{path.parent}")
 _TECHNICAL = frozenset(
     (
         "images", "image", "imgs", "img", "pictures", "picture", "pics", "photos", "photo", "frames", "crops", "thumbs", "thumbnails",
@@ -91,7 +92,7 @@ def literal_templates(sample: Sample, options: InputOptions) -> Iterator[Notice]
 
 def unused_images(sample: Sample, options: InputOptions) -> Iterator[Notice]:
     """Columns that hold names of images and that no option names."""
-    if sample.input.format != "table":
+    if not MEANINGS[sample.input.format].own_columns:
         return
     used = {name.split(".")[0] for name in options.wanted.columns}
     for column in dict.fromkeys(name for row in sample.rows for name in row.columns if name not in used):
@@ -109,15 +110,18 @@ CHECKS: tuple[Check, ...] = (equal_answers, technical_answers, literal_templates
 
 
 def _answer_template(sample: Sample, options: InputOptions) -> Template | None:
+    meaning = MEANINGS[sample.input.format]
+    if not meaning.by_templates:
+        return None
     if options.recipe and options.recipe.answer:
         return options.recipe.answer
-    return _FOLDER_ANSWER if sample.input.format == "folder" else None
+    return parse_template(meaning.row.answer) if meaning.row.answer else None
 
 
 def _answers(sample: Sample, options: InputOptions) -> list[str]:
     """What the rows would be answered, as far as no sidecar is asked for."""
     template = _answer_template(sample, options)
-    if sample.input.format == "gemini":
+    if not MEANINGS[sample.input.format].example:
         return [answer for row in sample.rows if (answer := _answer_of_gemini(row))]
     if not template or any(name.split(".")[0] == "sidecar" for name in template.names):
         return []

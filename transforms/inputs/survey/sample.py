@@ -16,13 +16,15 @@ from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Input, Record
 from transforms.examples.prompt_templates import value_of
-from transforms.inputs.csv_table import TableReader
-from transforms.inputs.cutting import SUFFIXES, Cutter
+from transforms.inputs.cells.csv_table import TableReader
+from transforms.inputs.cutting import Cutter
 from transforms.inputs.folder import image_record
 from transforms.inputs.lines import read_block
+from transforms.inputs.name_kinds import ROWS as OF_ROWS
 from transforms.inputs.name_kinds import kind_of_unread, unread_place
 from transforms.inputs.options import InputOptions
 from transforms.inputs.patterns import is_dataset, is_folder, list_pattern
+from transforms.inputs.registry import IMAGES, MEANINGS, container_of
 from transforms.storage import store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
 
@@ -53,9 +55,10 @@ def sample_of(input: Input, options: InputOptions) -> Sample:
     """Some rows of an input, and tables beside them."""
     sample = Sample(input)
     try:
-        if input.format == "folder":
+        meaning = MEANINGS[input.format]
+        if meaning.of_files:
             _add_images(sample, options)
-        elif input.format != "automl":  # whose answers are labels and boxes
+        elif meaning.columns is None:  # where they are always the same, answers are labels and boxes
             _add_rows(sample, options)
     except (RowError, *_NOT_THERE):
         pass  # the job rejects such a file, or says what is wrong
@@ -65,10 +68,10 @@ def sample_of(input: Input, options: InputOptions) -> Sample:
 def _add_images(sample: Sample, options: InputOptions) -> None:
     input = sample.input
     for file in islice(_scattered_names(input, options), ROWS):
-        if is_dataset(file.uri, "folder"):
+        if is_dataset(file.uri, IMAGES.name):
             row = image_record(file.uri, input.base)
             sample.rows.append(SampleRow(row.columns, str(row.columns["image"])))
-        elif kind_of_unread(file.uri, file.generation, "folder", SUFFIXES["folder"]) == "table":
+        elif kind_of_unread(file.uri, file.generation, IMAGES.name, IMAGES.suffixes) == OF_ROWS:
             sample.tables.append(file.uri)
 
 
@@ -119,7 +122,7 @@ def _add_rows(sample: Sample, options: InputOptions) -> None:
         return
     # Images that stand in Parquet are not read: what templates ask for is.
     columns = tuple(name for name in options.wanted.columns if name not in options.image_column)
-    parquet = file.uri.lower().endswith(".parquet")
+    parquet = container_of(file.uri, b"").is_columnar
     tables = replace(options.wanted, columns=columns) if parquet else options.wanted
     if parquet and not columns:
         return

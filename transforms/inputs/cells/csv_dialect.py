@@ -14,12 +14,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from transforms.core.media_types import is_image_name
 from transforms.core.reasons import RowError
 from transforms.core.records import Dialect
-from transforms.inputs.csv_quotes import without_blanks
+from transforms.inputs.cells.csv_quotes import without_blanks
 from transforms.inputs.hive_columns import not_in_folders
-from transforms.inputs.json_array import is_array
+from transforms.inputs.image_names import is_image_name
+from transforms.inputs.registry import CSV, MEANINGS, TABLE, container_of
 from transforms.storage.packings import without_ending
 
 HEAD = 64 << 10  # bytes of a file that detection looks at
@@ -40,7 +40,7 @@ _IMAGE_NAMES = (
 _RECORDS = 20  # that are compared
 # A byte order mark, and the line in which a spreadsheet names the delimiter.
 _PREAMBLE = re.compile(rb'(?:\xef\xbb\xbf)?(?:"?sep=([\t -~])"?(?:\r\n|\r|\n|\Z))?', re.IGNORECASE)
-_JSONL, _TSV, _CSV = (".jsonl", ".ndjson"), (".tsv", ".tab"), (".csv",)
+_TSV = (".tsv", ".tab")
 
 
 @dataclass(frozen=True)
@@ -54,42 +54,27 @@ class Wanted:
     keep_blanks: bool = False  # around the text of a cell
 
 
-def kind_of(uri: str, head: bytes) -> str:
-    """jsonl, csv or parquet: by the name, else by the first bytes.
-
-    >>> kind_of("a/B.CSV.gz", b""), kind_of("part-0", b'{"a": 1}'), kind_of("part-0", b"a,b")
-    ('csv', 'jsonl', 'csv')
-    """
-    name = without_ending(uri)
-    if name.endswith(".parquet") or head.startswith(b"PAR1"):
-        return "parquet"
-    if name.endswith(_JSONL):
-        return "jsonl"
-    if name.endswith((*_CSV, *_TSV)):
-        return "csv"
-    return "jsonl" if head.removeprefix(BOM).lstrip().startswith(b"{") or is_array(head) else "csv"
-
-
-def dialect_of(uri: str, head: bytes, wanted: Wanted, format: str = "table") -> Dialect:
+def dialect_of(uri: str, head: bytes, wanted: Wanted, format: str = TABLE.name) -> Dialect:
     """How a JSONL or CSV file is written.
 
     Args:
         uri: of the file.
         head: its first HEAD bytes, or all of it.
-        format: table or automl.
+        format: of its rows.
 
     Raises:
         RowError: utf16, bad_record or missing_column; it stands for the whole file.
     """
     if head.startswith(UTF16):
         raise RowError("utf16", "the file begins with a UTF-16 byte order mark; expected UTF-8")
-    if kind_of(uri, head) == "jsonl":
-        return Dialect("jsonl")
+    container = container_of(uri, head)
+    if container.is_lines:
+        return Dialect(container.name)
     rows = first_records(uri, head, wanted)
     delimiter, returns = _delimiter(uri, head, wanted), ends_with_returns(head)
-    if format == "automl":  # no header, and rows of any length
+    if MEANINGS[format].cells:  # no header, and rows of any length
         delimiter = delimiter if wanted.delimiter or _PREAMBLE.match(head)[1] else ","  # type: ignore[index]
-        return Dialect("csv", delimiter, wanted.encoding, header=False, carriage_returns=returns)
+        return Dialect(CSV.name, delimiter, wanted.encoding, header=False, carriage_returns=returns)
     first, columns = rows[0] if rows else [], not_in_folders(uri, wanted.columns)
     header = wanted.header == "yes" or (wanted.header == "auto" and has_header(rows, columns))
     names = _named(first) if header else [str(i + 1) for i in range(len(first))]
@@ -98,7 +83,7 @@ def dialect_of(uri: str, head: bytes, wanted: Wanted, format: str = "table") -> 
         twice = [name for name in wanted.columns if [cell.strip() for cell in first].count(name) > 1]
         if twice:
             raise RowError("missing_column", f"the header names {twice[0]!r} twice: rename one of them")
-    return Dialect("csv", delimiter, wanted.encoding, tuple(names), header, carriage_returns=returns)
+    return Dialect(CSV.name, delimiter, wanted.encoding, tuple(names), header, carriage_returns=returns)
 
 
 def check_columns(names: Sequence[str], columns: Sequence[str], what: str) -> None:
@@ -108,9 +93,8 @@ def check_columns(names: Sequence[str], columns: Sequence[str], what: str) -> No
             raise RowError("missing_column", f"there is no column {column!r}; {what} {shown(names)}")
 
 
-def lacks_answer(fault: str, answers: Sequence[str]) -> bool:
-    """Whether a fault of `check_columns`, or its detail, is of a column of the answer."""
-    detail = fault.removeprefix("missing_column: ")
+def lacks_answer(detail: str, answers: Sequence[str]) -> bool:
+    """Whether what `check_columns` found is that a column of the answer is missing."""
     return any(detail.startswith(f"there is no column {column!r};") for column in answers)
 
 

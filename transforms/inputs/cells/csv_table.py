@@ -15,12 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Dialect, Extent, OpenBlock, Record, Rejection, Row
+from transforms.core.records import Block, Dialect, Extent, Fault, OpenBlock, Record, Rejection, Row
 from transforms.examples.split_names import NO_NAMES, SplitNames
-from transforms.inputs.automl import cells_columns
-from transforms.inputs.automl_boxes import GROUPED, read_grouped
-from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE
-from transforms.inputs.csv_dialect import (
+from transforms.inputs.cells.csv_dialect import (
     HEAD,
     Wanted,
     dialect_of,
@@ -29,10 +26,13 @@ from transforms.inputs.csv_dialect import (
     preamble_bytes,
     with_newlines,
 )
-from transforms.inputs.csv_quotes import merged_lines, quotes_balance, without_blanks
-from transforms.inputs.csv_record_ends import RecordEnds
+from transforms.inputs.cells.csv_quotes import merged_lines, quotes_balance, without_blanks
+from transforms.inputs.cells.csv_record_ends import RecordEnds
+from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE
+from transforms.inputs.formats.automl_boxes import read_grouped
 from transforms.inputs.parquet.blocks import parquet_columns
 from transforms.inputs.parquet.values import Stage
+from transforms.inputs.registry import CONTAINERS, MEANINGS, CellsColumns
 from transforms.storage import store_for
 from transforms.storage.compressed_members import whole_text
 
@@ -59,7 +59,7 @@ class TableReader:
             if block.fault:
                 self._reject_file(opened, extent, block.fault, block.lines)
                 continue
-            if block.dialect and block.dialect.kind == "parquet":
+            if block.dialect and CONTAINERS[block.dialect.kind].is_columnar:
                 self._read_parquet(opened, block)
                 continue
             data = block.raw
@@ -68,17 +68,17 @@ class TableReader:
                 try:
                     data = whole_text(extent, data, SMALL_FILE)
                 except RowError as error:
-                    reject_extent(opened, extent, f"{error.reason}: {error.detail}", 1)
+                    reject_extent(opened, extent, Fault(error.reason, error.detail), 1)
                     continue
             dialect = block.dialect
-            if dialect and dialect.kind == GROUPED:
+            if dialect and CONTAINERS[dialect.kind].is_gathered:
                 read_grouped(opened, extent, data)
                 continue
             if dialect is None:
                 try:
                     dialect = dialect_of(extent.uri, data[:HEAD], self.wanted, block.format)
                 except RowError as error:
-                    self._reject_file(opened, extent, f"{error.reason}: {error.detail}", data.count(b"\n") + 1)
+                    self._reject_file(opened, extent, Fault(error.reason, error.detail), data.count(b"\n") + 1)
                     continue
             if dialect.carriage_returns:
                 data = with_newlines(data)
@@ -88,9 +88,9 @@ class TableReader:
         opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
         return opened
 
-    def _reject_file(self, opened: OpenBlock, extent: Extent, fault: str, lines: int) -> None:
+    def _reject_file(self, opened: OpenBlock, extent: Extent, fault: Fault, lines: int) -> None:
         """Reject all that an extent holds, unless it is of a test that was published without its answers."""
-        if lacks_answer(fault, self.answers) and self.names.of_file(extent.uri) == "test":
+        if lacks_answer(fault.detail, self.answers) and self.names.of_file(extent.uri) == "test":
             opened.warnings.add("test_without_answers", extent.uri)
             opened.lines.append((extent.uri, max(lines, 1)))
         else:
@@ -112,7 +112,7 @@ class TableReader:
                     line = number - extent.start + 1
                     if fault := faults and faults.get(index):
                         row = Row(extent.uri, number, line, b"")
-                        opened.rejections.append(Rejection(row, "read", fault.reason, fault.detail))
+                        opened.rejections.append(Rejection(row, fault.reason, fault.detail))
                     else:
                         record = Record(extent.uri, number, line, b"", dict(zip(names, values)), block.format)
                         opened.rows.append(record)
@@ -122,7 +122,7 @@ class TableReader:
         except RowError as error:
             bad = Row(extent.uri, number, number - extent.start + 1, b"")
             detail = f"{error.detail} (rows {number + 1:,} to {extent.end:,} are left out)"
-            opened.rejections.append(Rejection(bad, "read", error.reason, detail))
+            opened.rejections.append(Rejection(bad, error.reason, detail))
         opened.lines.append((extent.uri, extent.end - extent.start))
 
     def read_csv(self, opened: OpenBlock, extent: Extent, data: bytes, dialect: Dialect) -> None:
@@ -147,7 +147,7 @@ class TableReader:
             detail = (
                 f'a quote (") is opened in line {records.lines + 1} of this block and not closed before the file ends'
             )
-            opened.rejections.append(Rejection(row, "read", "bad_record", detail))
+            opened.rejections.append(Rejection(row, "bad_record", detail))
             records.count_merged(row.raw, begin)
             records.lines += row.raw.count(b"\n") + (not row.raw.endswith(b"\n"))
         else:
@@ -156,10 +156,9 @@ class TableReader:
         opened.lines.append((extent.uri, records.lines))
 
 
-def reject_extent(opened: OpenBlock, extent: Extent, fault: str, lines: int) -> None:
+def reject_extent(opened: OpenBlock, extent: Extent, fault: Fault, lines: int) -> None:
     """One rejection that stands for all that an extent holds."""
-    reason, _, detail = fault.partition(": ")
-    opened.rejections.append(Rejection(Row(extent.uri, extent.start, 1, b""), "read", reason, detail))
+    opened.rejections.append(Rejection(Row(extent.uri, extent.start, 1, b""), fault.reason, fault.detail))
     opened.lines.append((extent.uri, max(lines, 1)))
     opened.counters["examples_read"] = len(opened.rows) + len(opened.rejections)
 
@@ -228,8 +227,9 @@ class _Records:
 
     def _take(self, reader: Iterator[list[str]], data: bytes, first: int, ends: list[int]) -> None:
         source, format, names = self.source, self.opened.block.format, self.dialect.names
+        cells_columns = MEANINGS[format].cells
         width, longest, append = len(names), self.longest, self.opened.rows.append
-        strip, counts_merged = not self.keep_blanks, self.dialect.quoted and format != "automl"
+        strip, counts_merged = not self.keep_blanks, self.dialect.quoted and not cells_columns
         csv.field_size_limit(sys.maxsize)  # the bytes of a record are limited, not those of a cell
         start, before = first, self.lines
         for end, cells in zip(ends, reader, strict=True):
@@ -247,8 +247,8 @@ class _Records:
                 self.blank += self.skip_first and len(cells) > 1
             elif not (cells and cells[0].strip()) and not has_text(cells):
                 self.blank += len(cells) > 1
-            elif format == "automl":
-                self._automl(start, line, data[start - first : end - first], cells)
+            elif cells_columns:
+                self._by_cells(cells_columns, start, line, data[start - first : end - first], cells)
             elif len(cells) == width:
                 append(Record(source, start, line, b"", dict(zip(names, cells)), format))
             else:
@@ -256,7 +256,8 @@ class _Records:
                 self._reject(start, line - 1, data[start - first : end - first].rstrip(b"\r\n"), "bad_record", detail)
             start = end
 
-    def _automl(self, start: int, line: int, raw: bytes, cells: list[str]) -> None:
+    def _by_cells(self, cells_columns: CellsColumns, start: int, line: int, raw: bytes, cells: list[str]) -> None:
+        """A record without a header, whose cells tell what they are."""
         try:
             columns = cells_columns(cells)
         except RowError as error:
@@ -267,4 +268,4 @@ class _Records:
     def _reject(self, start: int, lines: int, raw: bytes, reason: str, detail: str) -> None:
         self.skip_first = False  # if it was the header, the next record is a row all the same
         row = Row(self.source, start, lines + 1, raw)
-        self.opened.rejections.append(Rejection(row, "read", reason, detail))
+        self.opened.rejections.append(Rejection(row, reason, detail))

@@ -18,10 +18,9 @@ import numpy as np
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, OpenBlock, Record, Rejection, Row
-from transforms.examples.recipe import FAULT
-from transforms.inputs.automl import group_boxes
+from transforms.inputs.formats.automl import FAULT, group_boxes
+from transforms.inputs.registry import GATHERED
 
-GROUPED = "grouped"  # the kind of the blocks made here: JSON lines, each an image with its place in the file
 _MOST = 1 << 30  # bytes of a file's text
 _MOST_BOXES = 16 << 20  # bytes of the rows of an image, which are objects all at once
 
@@ -61,7 +60,7 @@ def grouped_blocks(
     def made(end: int) -> Block:
         part = replace(extent, start=start, end=end)
         raw = b"\n".join(held)
-        return replace(block, order=(index, name, start), extents=(part,), raw=raw, dialect=Dialect(GROUPED))
+        return replace(block, order=(index, name, start), extents=(part,), raw=raw, dialect=Dialect(GATHERED.name))
 
     for offset, line in gathered.lines():
         if held and size + len(line) > block_bytes:
@@ -143,7 +142,7 @@ def read_grouped(opened: OpenBlock, extent: Extent, data: bytes) -> None:
         told = jsonl.loads(line)
         if "reason" in told:
             row = Row(extent.uri, told["offset"], told["line"], told["raw"].encode("latin-1"))
-            opened.rejections.append(Rejection(row, "read", told["reason"], told["detail"]))
+            opened.rejections.append(Rejection(row, told["reason"], told["detail"]))
         else:
             record = Record(extent.uri, told["offset"], told["line"], b"", told["columns"], opened.block.format)
             opened.rows.append(record)

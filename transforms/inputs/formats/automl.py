@@ -15,11 +15,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from transforms.core.reasons import RowError
-from transforms.examples.recipe import FAULT
 from transforms.examples.splits import split_word
 from transforms.storage.uris import is_object
 
 COLUMNS = ("image", "ml_use", "label", "labels", "boxes")
+FAULT = "fault"  # the column that says what is wrong with a box of the image
 NEGATIVE = "NEGATIVE_IMAGE"  # the label of an image without objects, in the older format
 _ML_USE = ("aiplatform.googleapis.com/ml_use", "ml_use")
 

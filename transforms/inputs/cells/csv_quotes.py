@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from transforms.core.media_types import is_image_name
-from transforms.inputs.csv_record_ends import RecordEnds, cut_records
+from transforms.inputs.cells.csv_record_ends import RecordEnds, cut_records
+from transforms.inputs.image_names import is_image_name
 
 
 def without_blanks(text: str, delimiter: str) -> str:
