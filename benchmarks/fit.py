@@ -315,7 +315,7 @@ def beside_img2dataset(set_: Sequence[Picture], folder: Path) -> None:
 def read_of_conforming(folder: Path) -> None:
     drawn = Image.effect_noise((2000, 1500), 40).convert("RGB")
     policy = FitPolicy(max_bytes=LIMIT, types=("jpeg", "png", "webp"))
-    places = Places((str(folder),), str(folder), "")
+    places = Places((str(folder),))
     inspector = inspection.Inspector(
         places=places, verify="structure", policy=policy, on_bad_image="reject_example", threads=1, upright=False
     )

@@ -66,16 +66,18 @@ def prepare(argv: Sequence[str]) -> int:
             return DONE
         check_engine(runner_of(settings), beam_options(settings))
         settings, told = look_at_inputs(settings)
-        check_image_folder(Plan(settings, Claim("", 0, False), remote))
         if trial:
             check_apart(settings)
+            check_image_folder(Plan(settings, Claim("", 0, False), remote))
             console.say("\n".join([*told, ""]))
             return run_trial(Plan(settings, Claim("", 0, False), remote))
+        told += [f"! {warning}" for warning in check_buckets(settings)]
         manifest = sealed_before(settings)
         if manifest is None:
             settings, nights = choose_night(settings)
             check_apart(settings)
-            told += [f"! {warning}" for warning in check_buckets(settings)] + nights
+            told += nights
+            check_image_folder(Plan(settings, Claim("", 0, False), remote))
     except (Claimed, NoAccess, NoEngine, Unavailable) as error:
         console.complain(str(error))
         return FAILED

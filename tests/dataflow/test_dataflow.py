@@ -68,7 +68,9 @@ class Bucket:
         put(scratch / "a.jpg", jpeg(seed=1))
         put(scratch / "b.bmp", bmp(seed=2))
         images = [f"{uri}/raw/a.jpg", f"{uri}/raw/b.bmp"]
-        write_lines(scratch / "rows.jsonl", [row(f"question {i}", images[: 1 + i % 4 // 3]) for i in range(8)])
+        write_lines(
+            scratch / "rows.jsonl", [row(f"question {i}", images[: 1 + i % 4 // 3], f"answer {i}") for i in range(8)]
+        )
         for file in scratch.iterdir():
             self._bucket.blob(f"raw/{file.name}").upload_from_filename(str(file))
         self.job = ["--input", f"{uri}/raw/rows.jsonl", "--output", f"{uri}/out"]

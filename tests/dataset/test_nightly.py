@@ -203,7 +203,8 @@ def cloudy(cloud: Cloud, tmp_path: Path) -> Nights:
 
 def asked(proxy: Proxy) -> Counter[str]:
     """Requests for images since the last time: whole looks (GET of bytes) and questions (metadata)."""
-    found = Counter("looks" if r.reads else "questions" for r in proxy.seen if r.name.startswith("raw/images/"))
+    of_images = [r for r in proxy.seen if r.name.startswith("raw/images/") and not r.name.endswith(".json")]
+    found = Counter("looks" if r.reads else "questions" for r in of_images)
     proxy.forget()
     return found
 

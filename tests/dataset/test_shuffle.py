@@ -34,7 +34,8 @@ def shuffled(tmp_path: Path, *options: str, seed: str = "7") -> laws.Folder:
         "none",
         "--overwrite",
     ]
-    assert prepare([*command, "--shuffle_seed", seed, *options]) == 0
+    seeded = ["--shuffle_seed", seed] if seed else []
+    assert prepare([*command, *seeded, *options]) == 0
     return laws.sealed(output)
 
 

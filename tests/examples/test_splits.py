@@ -60,7 +60,7 @@ def test_fractions_become_thresholds(text: str, splits: Splits) -> None:
 def test_what_is_no_split(text: str, message: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse_splits(text)
-    assert message in str(caught.value) and str(caught.value).startswith(f"--splits {text!r}: ")
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["train=0.9000000005,validation=0.1", "train=0.8999999995,validation=0.1"])

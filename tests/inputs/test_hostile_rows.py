@@ -145,4 +145,4 @@ def test_buckets_that_are_named_are_buckets_and_few(run: Run, tmp_path: Path) ->
     ]
     assert dataset["buckets"] == names[:1000] and dataset["more_buckets"] is True
     said = readers(dataset, parse(["--input", "a", "--output", "b", *flags]))[0]
-    assert "gs://bucket-0009 and over 990 more, of which manifest.json names the first 1,000." in said
+    assert "gs://bucket-0009 and over 990 more, of which manifest.json names the first 1,000" in said

@@ -24,7 +24,6 @@ _TABLE = (
     ("records_merged", "line", "would each be a record, but lie inside a quoted cell: is a quote missing, or one too many?",
      "Mend the quotes there, or double those that are text."),
     ("tsv_unquoted", "TSV file", "whose quotes do not balance: every quote in it was read as a letter", ""),
-    ("images_not_used", "column", "of images not used", "Name them with --image_column if they belong to the examples."),
     ("blank_records", "record", "of empty cells only, read as blank lines", ""),
     # the finished dataset
     ("train_in_several_files", "file", "of training lines were needed, and a tuning job takes one of them",
@@ -57,7 +56,8 @@ _TABLE = (
     # what a look before the work found
     ("images_without_metadata", "", "images lie in folders without a metadata file, and templates name columns: they are left out",
      "Give them a row in a metadata file."),
-    ("answers_equal", "", "all answers that were looked at are equal", "--answer takes a column in braces, or '{path.1}'."),
+    ("answers_equal", "", "all answers that were looked at are equal",
+     "Look at the rows; of a table or folder, --answer takes a column in braces, or '{path.1}'."),
     ("answers_technical", "", "answers are names of folders that say no class",
      "Another folder of the path may be the class: --answer '{path.1}', '{path.2}', ..."),
     ("template_literal", "", "a template without a place equals a column", "Braces make it a place."),

@@ -28,7 +28,6 @@ from transforms.inputs.cells.csv_dialect import (
     lacks_answer,
     no_text,
     shown,
-    unused_images,
 )
 from transforms.inputs.cutting import head_of
 from transforms.inputs.hive_columns import hive_columns
@@ -339,8 +338,6 @@ class Look:
         except RowError as error:
             raise InputError(f"{uri}: {error.detail}") from None
         self.said += f"; images in {shown(options.image_column)} (--image_column)"
-        if others := unused_images(values, options.recipe.columns):
-            self.notices.append(Notice("images_not_used", len(others), uri, f"of images not used: {shown(others)}"))
         return options
 
     def _columns(self, uri: str, options: InputOptions) -> tuple[list[str], dict[str, object]]:

@@ -239,11 +239,6 @@ def _named(first: Sequence[str]) -> list[str]:
     return names
 
 
-def unused_images(values: Mapping[str, object], used: Sequence[str]) -> list[str]:
-    """Columns that hold an image's name in some row and are not used."""
-    return [name for name, value in values.items() if name not in used and is_image_name(value)]
-
-
 def image_column_of(names: Sequence[str], values: Mapping[str, object]) -> str:
     """The column of images, by its name, or else by the values of one row.
 
