@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import apache_beam as beam
 
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from transforms.core.records import Block, FitOrder, OpenBlock, Receipt
 from transforms.steps.clean_up import SweepBlocks
 from transforms.steps.compare import CompareNights
@@ -31,14 +31,14 @@ from transforms.steps.trunk import BuildExamples, InspectImages, ReadRows
 from transforms.steps.writer import StorageWriter, Writer
 
 
-def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
+def build(pipeline: beam.Pipeline, plan: Job) -> beam.PCollection[str]:
     """Lay out the batch job -> the manifest's URI, once the dataset is sealed."""
     p = plan
     blocks, tallies = pipeline | "List" >> front(p)
     done, todo, damaged = blocks | "Skip what is committed" >> SkipCommitted(
-        ledgers=p.ledgers, key=p.keys, earlier=p.earlier
+        receipt_store=p.receipt_store, key=p.keys, earlier=p.earlier
     )
-    worked = trunk(todo, trunk_steps(p, StorageWriter(p.fitter, p.caps)))
+    worked = trunk(todo, trunk_steps(p, StorageWriter(p.rewriter, p.caps)))
     receipts = (done, *worked.receipts) | "All receipts" >> beam.Flatten()
     inputs = [receipts, tallies]
     if p.earlier:
@@ -47,13 +47,13 @@ def build(pipeline: beam.Pipeline, plan: Plan) -> beam.PCollection[str]:
         )
     sealed = tuple(inputs) | "Seal" >> seal(p)
     sweep = SweepBlocks(
-        folder=p.settings.output, run=p.ledgers.run, keep_blocks=p.settings.keep_blocks, access=p.access
+        folder=p.settings.output, run=p.receipt_store.run, keep_blocks=p.settings.keep_blocks, access=p.access
     )
     _ = sealed | "Clean up" >> sweep
     return sealed
 
 
-def front(plan: Plan) -> ListBlocks:
+def front(plan: Job) -> ListBlocks:
     """Patterns -> (blocks, tallies of the names listed)."""
     return ListBlocks(inputs=plan.inputs, cutter=plan.cutter, output=plan.settings.output, access=plan.access)
 
@@ -77,7 +77,7 @@ class TrunkSteps:
     commit: CommitBlocks
 
 
-def trunk_steps(plan: Plan, writer: Writer) -> TrunkSteps:
+def trunk_steps(plan: Job, writer: Writer) -> TrunkSteps:
     """The only place where options are handed to the trunk.
 
     Args:
@@ -98,7 +98,7 @@ def trunk_steps(plan: Plan, writer: Writer) -> TrunkSteps:
         inspect=InspectImages(inspector=p.inspector, earlier=p.earlier, access=p.access),
         hold=HoldForFitting(writer=writer),
         fit=FitImages(writer=writer, at_once=at_once, min_ram=min_ram),
-        recall=TakeFitted(fitter=p.fitter),
+        recall=TakeFitted(rewriter=p.rewriter),
         split=SplitExamples(
             max_images=s.max_images,
             on_too_many_images=s.on_too_many_images,
@@ -112,7 +112,7 @@ def trunk_steps(plan: Plan, writer: Writer) -> TrunkSteps:
             split_column=s.split_column,
             names=s.names_of_splits,
         ),
-        publish=PublishImages(fitter=p.fitter, warn_types=s.profile.warn_types),
+        publish=PublishImages(rewriter=p.rewriter, warn_types=s.profile.warn_types),
         commit=CommitBlocks(writer=writer),
     )
 
@@ -162,7 +162,7 @@ class Finish(beam.PTransform):
         )
 
 
-def seal(plan: Plan) -> SealDataset:
+def seal(plan: Job) -> SealDataset:
     """Receipts, and tallies of the names listed -> the manifest's URI."""
     p, s = plan, plan.settings
     return SealDataset(

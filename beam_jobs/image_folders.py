@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.options import OptionError
 from transforms.core.output_names import CLAIM, WORK
 from transforms.dataset.claim import Claimed, state_of_claim
@@ -12,7 +12,7 @@ from transforms.storage import abilities
 from transforms.storage.uris import CLOUD
 
 
-def check_image_folder(plan: Plan) -> None:
+def check_image_folder(plan: Job) -> None:
     """Look at the folders that a run writes into, before anything is written.
 
     Raises:
@@ -40,7 +40,7 @@ def _check_names(option: str, folder: str) -> None:
         )
 
 
-def _refusal(plan: Plan, owner: str) -> str:
+def _refusal(plan: Job, owner: str) -> str:
     folder = plan.image_folder
     if not plan.settings.image_folder:
         return (
@@ -53,7 +53,7 @@ def _refusal(plan: Plan, owner: str) -> str:
     )
 
 
-def settle_image_folder(plan: Plan, *, fresh: bool) -> None:
+def settle_image_folder(plan: Job, *, fresh: bool) -> None:
     """Say that the run uses its folder of images, unless that is the output's own; nothing that it counts on goes from now on.
 
     Args:

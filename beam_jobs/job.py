@@ -12,15 +12,15 @@ from transforms.core import VERSION, jsonl
 from transforms.core.records import Input
 from transforms.dataset.block_files import Caps
 from transforms.dataset.claim import Claim
-from transforms.dataset.previous import Earlier
-from transforms.dataset.receipts import BlockKeys, Ledgers
+from transforms.dataset.previous import PreviousDataset
+from transforms.dataset.receipts import BlockKeys, ReceiptStore
 from transforms.dataset.segments import SegmentWriter
 from transforms.dataset.upload_list import UploadLister
 from transforms.examples.splits import sample_bound
 from transforms.images.fit.encode import CODEC_VERSIONS
 from transforms.images.fit.policy import FitPolicy
 from transforms.images.inspection import Inspector
-from transforms.images.orders import Fitter
+from transforms.images.orders import ImageRewriter
 from transforms.images.staging import Stager
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
@@ -33,7 +33,7 @@ from transforms.storage.uris import CLOUD
 
 
 @dataclass(frozen=True)
-class Plan:
+class Job:
     """One run, ready to be laid out. Paths in `settings` are absolute."""
 
     settings: Settings
@@ -45,15 +45,17 @@ class Plan:
         return Access(self.settings.user_project)
 
     @cached_property
-    def ledgers(self) -> Ledgers:
-        return Ledgers(self.settings.output, self.claim.epoch, self.claim.run, self.access)
+    def receipt_store(self) -> ReceiptStore:
+        return ReceiptStore(self.settings.output, self.claim.epoch, self.claim.run, self.access)
 
     @cached_property
-    def earlier(self) -> Earlier | None:
+    def earlier(self) -> PreviousDataset | None:
         s = self.settings
         if not s.previous:
             return None
-        return Earlier(self.ledgers, Ledgers(s.previous, 0, "", self.access), s.trust_uris, s.threads)
+        return PreviousDataset(
+            self.receipt_store, ReceiptStore(s.previous, 0, "", self.access), s.trust_uris, s.threads
+        )
 
     @cached_property
     def keys(self) -> BlockKeys:
@@ -127,10 +129,10 @@ class Plan:
         )
 
     @cached_property
-    def fitter(self) -> Fitter:
+    def rewriter(self) -> ImageRewriter:
         travels = abilities(self.settings.output).readable_by_service or self.settings.uri_prefix != ""
-        return Fitter(
-            ledgers=self.ledgers,
+        return ImageRewriter(
+            receipt_store=self.receipt_store,
             inspector=self.inspector,
             image_folder=self.image_folder,
             stage=travels and self.settings.verify != "none",
@@ -160,7 +162,7 @@ class Plan:
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
             "inputs": list(s.input),
-            "formats": [input.format for input in self.inputs],
+            "formats": [one_input.format for one_input in self.inputs],
             "output": s.output,
             "options": s.shaping() | {"shuffle_seed": s.shuffle_seed, "split_names": s.split_names},
             "verified": s.verify != "none",
@@ -170,12 +172,12 @@ class Plan:
     @property
     def by_class(self) -> bool:
         """Whether the files of an input, and so its rows, stand in the order of their classes."""
-        return any(MEANINGS[input.format].of_files for input in self.inputs)
+        return any(MEANINGS[one_input.format].of_files for one_input in self.inputs)
 
     @property
     def run(self) -> dict[str, Any]:
         # What was left out is told here: it is no property of the dataset, which is the same without it.
-        left_out = sorted({folder for input in self.inputs for folder in input.left_out})
+        left_out = sorted({folder for one_input in self.inputs for folder in one_input.left_out})
         return {
             "id": self.claim.run,
             "epoch": self.claim.epoch,
@@ -196,5 +198,5 @@ def places(settings: Settings, remote: bool) -> Places:
         folders = (CLOUD, *sorted(root.rstrip("/") or "/" for root in roots))
     if remote:
         folders = tuple(folder for folder in folders if not abilities(folder).has_paths)
-    tables = any(MEANINGS[input.format].may_hold_images for input in settings.inputs)
+    tables = any(MEANINGS[one_input.format].may_hold_images for one_input in settings.inputs)
     return Places(folders, (settings.image_folder or f"{settings.output}/images") if tables else "")

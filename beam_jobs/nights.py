@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from beam_jobs.job import Plan, places
+from beam_jobs.job import Job, places
 from beam_jobs.manifests import differences, read_manifest
 from beam_jobs.options import OptionError
 from beam_jobs.settings import Settings
@@ -192,7 +192,7 @@ def _fault(folder: str, dataset: dict[str, Any], settings: Settings) -> str:
             "it holds no blocks: the run that makes it has to keep them, with --keep_blocks, and tonight's too, if another "
             "night is to follow"
         )
-    now = Plan(settings, Claim("", 0, False), remote=False).dataset
+    now = Job(settings, Claim("", 0, False), remote=False).dataset
     other = differences(dataset, json.loads(json.dumps({name: now[name] for name in _DATASET})))
     other += _other_places(dataset, settings)
     return f"nothing of it can be used: {'; '.join(other)}" if other else ""

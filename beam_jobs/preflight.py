@@ -149,16 +149,16 @@ def check_folders(settings: Settings, remote: bool) -> None:
 
 def check_apart(settings: Settings) -> None:
     """Raises OptionError where what a run writes would be read as input by a later one, so that lines are doubled."""
-    for input in settings.inputs:
+    for one_input in settings.inputs:
         for name, folder, file in (
             ("image_folder", settings.image_folder, REWRITTEN),
             ("previous", settings.previous, "train.jsonl"),
         ):
-            if inside(folder, settings.output) or folder in input.left_out:
+            if inside(folder, settings.output) or folder in one_input.left_out:
                 continue
-            if folder and matches(input.pattern, f"{folder}/{file}", input.format):
+            if folder and matches(one_input.pattern, f"{folder}/{file}", one_input.format):
                 raise OptionError(
-                    f"--{name} {folder} lies inside --input {input.pattern}, which would read what runs write there: name "
+                    f"--{name} {folder} lies inside --input {one_input.pattern}, which would read what runs write there: name "
                     "another folder, or a narrower --input"
                 )
 

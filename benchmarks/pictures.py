@@ -88,8 +88,8 @@ def make(folder: Path, percent: int = 100) -> list[Picture]:
     def add(name: str, ending: str, whole: bool, picture: Image.Image, kind: str, **options: Any) -> None:
         path = folder / f"{name.replace(' ', '_').replace(',', '')}.{ending}"
         picture.save(path, kind, **options)
-        type = {"JPEG": "jpeg", "PNG": "png", "TIFF": "tiff"}[kind]
-        made.append(Picture(name, path, type, picture.width * picture.height / 1e6, whole))
+        image_type = {"JPEG": "jpeg", "PNG": "png", "TIFF": "tiff"}[kind]
+        made.append(Picture(name, path, image_type, picture.width * picture.height / 1e6, whole))
 
     def side(pixels: int) -> int:
         return max(256, pixels * percent // 100)

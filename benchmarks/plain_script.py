@@ -316,7 +316,7 @@ def example(raw: bytes, folder: str, allowed: tuple[str, ...], counts: Counter[s
         raise Bad("other_format") if str(bad) == "turn_order" and "completions" in row else bad from None
     system = {"systemInstruction": head.pop("systemInstruction")} if "systemInstruction" in head else {}
     text = encode_canonical({"contents": contents, **system}).encode()
-    id = int.from_bytes(blake2b(text, digest_size=8, key=SEED).digest(), "big")
+    example_id = int.from_bytes(blake2b(text, digest_size=8, key=SEED).digest(), "big")
     counts["images_seen"] += len(images)
     for image, mime in images:
         image["mimeType"], image["fileUri"] = mime, resolve(image["fileUri"], folder, allowed)
@@ -325,7 +325,7 @@ def example(raw: bytes, folder: str, allowed: tuple[str, ...], counts: Counter[s
     counts["examples_over_tokens"] += tokens(system | head, contents) > MAX_TOKENS
     if system and not isinstance(system["systemInstruction"].get("role", ""), str):
         del system["systemInstruction"]["role"]
-    return id, encode({**system, "contents": contents, **head}) + "\n"
+    return example_id, encode({**system, "contents": contents, **head}) + "\n"
 
 
 # Files
@@ -385,27 +385,27 @@ def main(output: str, inputs: list[str]) -> None:
             try:
                 if raw is None:
                     raise Bad("utf16")
-                id, line = example(raw, folder, allowed, counts)
+                example_id, line = example(raw, folder, allowed, counts)
             except Bad as bad:
                 reasons[str(bad)] += 1
                 continue
-            if id < VALIDATION_BELOW:
-                held.append((id, line))
+            if example_id < VALIDATION_BELOW:
+                held.append((example_id, line))
             else:
                 train.write(line)
     train.close()
     # The smallest ids stay, equal ones together: below the first that is too many.
-    smallest = heapq.nsmallest(MAX_VALIDATION + 1, (id for id, _ in held))
+    smallest = heapq.nsmallest(MAX_VALIDATION + 1, (example_id for example_id, _ in held))
     bound = smallest[MAX_VALIDATION] if len(smallest) > MAX_VALIDATION else 1 << 64
     validation = Numbered(output, "validation")
-    for id, line in held:
-        if id < bound:
+    for example_id, line in held:
+        if example_id < bound:
             validation.write(line)
     validation.close()
-    if any(id >= bound for id, _ in held):
+    if any(example_id >= bound for example_id, _ in held):
         unused = Numbered(output, "validation-unused")
-        for id, line in held:
-            if id >= bound:
+        for example_id, line in held:
+            if example_id >= bound:
                 unused.write(line)
         unused.close()
     counts["examples_used"] = counts["examples_read"] - reasons.total()

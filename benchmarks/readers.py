@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from common import Report, arguments, run, workdir
 
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.preflight import look_at_inputs, on_this_machine
 from beam_jobs.settings import parse
 from transforms.dataset.claim import Claim
@@ -64,7 +64,7 @@ def ours(path: Path, kind: str) -> int:
     answer = "{path.parent}" if kind == "folder" else "{brand,colour,note|object}"
     argv = ["--input", str(path), "--output", f"{path}-out", "--prompt", "Describe the product.", "--answer", answer]
     settings, _ = look_at_inputs(on_this_machine(parse(argv)))
-    plan = Plan(settings, Claim("", 0, False), False)
+    plan = Job(settings, Claim("", 0, False), False)
     quiet_collector()
     rows = 0
     for block in listed_blocks(ListBlocks(inputs=plan.inputs, cutter=plan.cutter, output=settings.output)):

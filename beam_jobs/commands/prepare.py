@@ -20,7 +20,7 @@ from beam_jobs.engines import NoEngine, check_engine
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.graph import build
 from beam_jobs.image_folders import check_image_folder, settle_image_folder
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.manifests import differences, read_manifest
 from beam_jobs.nights import choose_night
 from beam_jobs.options import OptionError
@@ -41,7 +41,16 @@ from beam_jobs.report.progress import Progress, stderr_alone
 from beam_jobs.report.shortages import allow_files
 from beam_jobs.settings import Settings, parse
 from transforms.core.output_names import CLAIM, FAILURE, MANIFEST, WORK
-from transforms.dataset.claim import Answer, Claim, Claimed, Job, hand_over_claim, release_claim, still_ours, take_claim
+from transforms.dataset.claim import (
+    Answer,
+    Claim,
+    Claimed,
+    RemoteJob,
+    hand_over_claim,
+    release_claim,
+    still_ours,
+    take_claim,
+)
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.sweep import owned_files, remove_dataset, sweep_folder
 from transforms.storage import exists, store_for
@@ -68,16 +77,16 @@ def prepare(argv: Sequence[str]) -> int:
         settings, told = look_at_inputs(settings)
         if trial:
             check_apart(settings)
-            check_image_folder(Plan(settings, Claim("", 0, False), remote))
+            check_image_folder(Job(settings, Claim("", 0, False), remote))
             console.say("\n".join([*told, ""]))
-            return run_trial(Plan(settings, Claim("", 0, False), remote))
+            return run_trial(Job(settings, Claim("", 0, False), remote))
         told += [f"! {warning}" for warning in check_buckets(settings)]
         manifest = sealed_before(settings)
         if manifest is None:
             settings, nights = choose_night(settings)
             check_apart(settings)
             told += nights
-            check_image_folder(Plan(settings, Claim("", 0, False), remote))
+            check_image_folder(Job(settings, Claim("", 0, False), remote))
     except (Claimed, NoAccess, NoEngine, Unavailable) as error:
         console.complain(str(error))
         return FAILED
@@ -97,7 +106,7 @@ def run_claimed(settings: Settings, remote: bool) -> int:
     output, run = settings.output, uuid.uuid4().hex[:12]
     submitted = False
 
-    def note_submission(job: Job) -> None:
+    def note_submission(job: RemoteJob) -> None:
         nonlocal submitted
         submitted = True
         heartbeat.stop()
@@ -126,13 +135,13 @@ def run_claimed(settings: Settings, remote: bool) -> int:
 def take(settings: Settings, run: str) -> Claim:
     """As `take_claim`, by what a command says."""
 
-    def ask(job: Job) -> Answer:
+    def ask(job: RemoteJob) -> Answer:
         return ask_after(job, settings)
 
     return take_claim(settings.output, run, take_over=settings.take_over, ask=ask)
 
 
-def begin(settings: Settings, run: str, remote: bool) -> Plan:
+def begin(settings: Settings, run: str, remote: bool) -> Job:
     """Claim the output folder and settle where images go; with --overwrite, remove what the folder holds.
 
     Raises:
@@ -140,7 +149,7 @@ def begin(settings: Settings, run: str, remote: bool) -> Plan:
     """
     output = settings.output
     claim = take(settings, run)
-    plan, sealed = Plan(settings, claim, remote), exists(f"{output}/{MANIFEST}")
+    plan, sealed = Job(settings, claim, remote), exists(f"{output}/{MANIFEST}")
     if sealed and not settings.overwrite:
         raise Claimed(f"Another job sealed {output} just now: look at it, or add --overwrite.")
     settle_image_folder(plan, fresh=not (claim.resumed or sealed))
@@ -156,7 +165,7 @@ def set_up_log(verbose: bool) -> None:
     logging.getLogger("apache_beam.typehints").setLevel(logging.ERROR)  # a line for each annotation
 
 
-def run_job(plan: Plan, note_submission: Callable[[Job], None]) -> int:
+def run_job(plan: Job, note_submission: Callable[[RemoteJob], None]) -> int:
     """Lay out the job, run or submit it, and wait for its end -> exit status.
 
     Args:
@@ -192,7 +201,7 @@ def run_job(plan: Plan, note_submission: Callable[[Job], None]) -> int:
     return DONE
 
 
-def failed(error: BaseException, plan: Plan) -> int:
+def failed(error: BaseException, plan: Job) -> int:
     """Tell a person what became of the work, though the job ended with an error, in one paragraph -> exit status."""
     settings, run = plan.settings, plan.claim.run
     if settings.verbose:
@@ -245,7 +254,7 @@ def asked_before(settings: Settings) -> dict[str, Any] | None:
         manifest = read_manifest(settings.output)
     except NotFound:
         return None
-    now = Plan(settings, Claim("", 0, False), remote=False).dataset
+    now = Job(settings, Claim("", 0, False), remote=False).dataset
     if not manifest or manifest["run"].get("asked") != settings.asked:
         return None
     if any(manifest["dataset"].get(name) != now[name] for name in ("tool", "codecs")):
@@ -279,7 +288,7 @@ def sealed_before(settings: Settings) -> dict[str, Any] | None:
             f"{output}/{MANIFEST} is damaged, or none of Tuneset's: choose another --output, or add --overwrite to make "
             "the dataset anew"
         )
-    now = Plan(settings, Claim("", 0, False), remote=False).dataset
+    now = Job(settings, Claim("", 0, False), remote=False).dataset
     if other := differences(manifest["dataset"], json.loads(json.dumps(now))):
         raise OptionError(
             f"{output} holds a sealed dataset that another command made ({'; '.join(other)}): choose another --output, or "

@@ -11,7 +11,7 @@ import apache_beam as beam
 
 from beam_jobs import console
 from beam_jobs.graph import TrunkSteps, front, trunk, trunk_steps
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.preflight import beam_options
 from beam_jobs.report import screen
 from beam_jobs.report.progress import stderr_alone
@@ -41,7 +41,7 @@ _LONGEST = 1000  # characters of a text that are shown
 _PARTS = 50  # of an example that are shown
 
 
-def run_trial(plan: Plan) -> int:
+def run_trial(plan: Job) -> int:
     """-> exit status: 0, or 1 if storage or a worker failed, or a person had enough."""
     plan = replace(plan, settings=replace(plan.settings, previous=""))  # a trial works every block
     try:
@@ -62,14 +62,14 @@ def run_trial(plan: Plan) -> int:
     return console.printed(0)
 
 
-def trial_steps(plan: Plan) -> TrunkSteps:
-    return trunk_steps(plan, TrialWriter(plan.fitter))
+def trial_steps(plan: Job) -> TrunkSteps:
+    return trunk_steps(plan, TrialWriter(plan.rewriter))
 
 
 # Preview
 
 
-def preview(plan: Plan) -> Iterator[str]:
+def preview(plan: Job) -> Iterator[str]:
     """The first examples, and the rows before them that are rejected, as texts."""
     steps, left, before = trial_steps(plan), plan.settings.preview, Counter[str]()
     rejected = 0
@@ -160,7 +160,7 @@ def _plain(text: str) -> str:
 # Dry run
 
 
-def dry_run(plan: Plan) -> str:
+def dry_run(plan: Job) -> str:
     """Run front and trunk with a writer that writes nothing -> the ledger, and what the job would take."""
     with stderr_alone(plan.settings.verbose):
         pipeline = beam.Pipeline(options=beam_options(plan.settings))
@@ -186,7 +186,7 @@ def _tell_names(tally: ListingTally) -> None:
     _tell(tally.counters)
 
 
-def told(tally: Counter[str], plan: Plan) -> list[str]:
+def told(tally: Counter[str], plan: Job) -> list[str]:
     """The ledger as a table, then what the job would take."""
     rows: list[tuple[str, int, Any]] = [
         (name, tally[name], counter.meaning) for name, counter in COUNTERS.items() if tally[name]

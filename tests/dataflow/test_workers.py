@@ -12,7 +12,7 @@ from apache_beam.metrics import MetricsFilter
 from folders import bmp, jpeg, png, put, row, write_lines
 
 from beam_jobs.graph import build
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.preflight import beam_options
 from beam_jobs.settings import parse
 from transforms.core.counters import COUNTERS, NAMESPACE
@@ -20,7 +20,7 @@ from transforms.dataset.claim import take_claim
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> Job:
     """A job of some blocks, with an image to fit and one that is missing."""
     images = [
         put(tmp_path / "raw/a.jpg", jpeg()),
@@ -33,10 +33,10 @@ def plan(tmp_path: Path) -> Plan:
     settings = parse(
         ["--input", source, "--output", str(tmp_path / "out"), "--block_bytes", "2048", "--max_rejected_fraction", "1"]
     )
-    return Plan(settings, take_claim(settings.output, "run", take_over=False), False)
+    return Job(settings, take_claim(settings.output, "run", take_over=False), False)
 
 
-def run(plan: Plan) -> beam.runners.runner.PipelineResult:
+def run(plan: Job) -> beam.runners.runner.PipelineResult:
     pipeline = beam.Pipeline(options=beam_options(plan.settings))
     build(pipeline, plan)
     result = pipeline.run()
@@ -44,7 +44,7 @@ def run(plan: Plan) -> beam.runners.runner.PipelineResult:
     return result
 
 
-def test_the_log_has_a_line_a_block_and_none_an_image(plan: Plan, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_a_line_a_block_and_none_an_image(plan: Job, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "transforms"):
         run(plan)
     ours = [record for record in caplog.records if record.name.startswith(("transforms", "beam_jobs"))]
@@ -56,7 +56,7 @@ def test_the_log_has_a_line_a_block_and_none_an_image(plan: Plan, caplog: pytest
     assert sum(int(line[3]) for line in told if line) == 30 and sum(int(line[4]) for line in told if line) == 10
 
 
-def test_metrics_are_the_ledgers_and_no_more(plan: Plan) -> None:
+def test_metrics_are_the_ledgers_and_no_more(plan: Job) -> None:
     """Their names are fixed: one that held a file's name would end in a service's limit."""
     found = run(plan).metrics().query(MetricsFilter().with_namespace(NAMESPACE))
     assert found["distributions"] == found["gauges"] == []

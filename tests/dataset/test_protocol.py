@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from linkless import without_links
 
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.options import OPTIONS
 from beam_jobs.settings import parse
 from transforms import storage
@@ -37,14 +37,13 @@ from transforms.core.records import Block, Extent, FitOrder, Fitted, ImageFacts,
 from transforms.dataset.block_files import Caps
 from transforms.dataset.claim import Claim, Claimed, release_claim, still_ours, take_claim
 from transforms.dataset.join import join_chunks
-from transforms.dataset.receipts import Ledgers
-from transforms.dataset.seal_plan import Cuts, fault_of, make_plan
-from transforms.dataset.seal_plan import Plan as SealPlan
+from transforms.dataset.receipts import ReceiptStore
+from transforms.dataset.seal_plan import Cuts, SealPlan, fault_of, make_plan
 from transforms.dataset.segments import Chunk, SegmentWriter, Unsealed
 from transforms.dataset.sweep import named_in, sweep_folder
 from transforms.examples.tally import assign_splits, split_examples
 from transforms.images import orders as images_orders
-from transforms.images.orders import Fitter, fit_image
+from transforms.images.orders import ImageRewriter, fit_image
 from transforms.images.publishing import publish_images
 from transforms.images.sources import inspect_images
 from transforms.inputs.cutting import cut_blocks
@@ -72,8 +71,8 @@ class Run:
 
     def __init__(self, folder: Path, *, epoch: int = 1, flags: tuple[str, ...] = ()) -> None:
         argv = with_usual(flags, {"input": str(folder / "in" / "*.jsonl"), "output": str(folder / "out")})
-        self.plan = Plan(parse(argv), Claim(f"run{epoch}", epoch, epoch > 1), remote=False)
-        self.ledgers = self.plan.ledgers
+        self.plan = Job(parse(argv), Claim(f"run{epoch}", epoch, epoch > 1), remote=False)
+        self.receipt_store = self.plan.receipt_store
 
     def blocks(self) -> list[Block]:
         s = self.plan.settings
@@ -86,25 +85,25 @@ class Run:
 
     def hold(self, opened: OpenBlock) -> tuple[OpenBlock | None, list[FitOrder]]:
         """-> (the block if it is ready, the orders if it waits)."""
-        found = list(fit_step._Hold(StorageWriter(self.plan.fitter, self.plan.caps)).process(opened))
+        found = list(fit_step._Hold(StorageWriter(self.plan.rewriter, self.plan.caps)).process(opened))
         ready = [one for one in found if isinstance(one, OpenBlock)]
         return (ready[0] if ready else None), [one.value for one in found if getattr(one, "tag", "") == "orders"]
 
     def fit(self, orders: list[FitOrder]) -> None:
         for order in orders:
-            fit_image(order, self.plan.fitter)
+            fit_image(order, self.plan.rewriter)
 
     def finish(self, opened: OpenBlock) -> Receipt:
         p, s = self.plan, self.plan.settings
         opened = split_examples(opened, s.max_images, True, False, PROFILES[s.model])
         opened = assign_splits(opened, s.fractions, p.seed, s.split_by, s.split_column)
-        return commit_block(publish_images(opened, p.fitter, s.profile.warn_types), self.ledgers, p.caps)
+        return commit_block(publish_images(opened, p.rewriter, s.profile.warn_types), self.receipt_store, p.caps)
 
     def recall(self, block: Block) -> Receipt:
         p = self.plan
         opened = read_rows(block, p.keys, p.settings.max_line_bytes)
         opened = build_examples(opened, p.seed, p.check_types, p.sample_below)
-        return self.finish(take_fitted(opened, p.fitter))
+        return self.finish(take_fitted(opened, p.rewriter))
 
     def execute(self, block: Block) -> Receipt:
         """A block from its descriptor to its receipt."""
@@ -115,7 +114,7 @@ class Run:
         return self.recall(block)
 
     def find(self, block: Block) -> Receipt | None:
-        return self.ledgers.find(block, self.plan.keys(block))
+        return self.receipt_store.find(block, self.plan.keys(block))
 
 
 def world(folder: Path, *images: str) -> None:
@@ -260,15 +259,15 @@ def test_an_image_that_changes_before_it_is_fitted_is_not_fitted_as_another(tmp_
     os.utime(tmp_path / "elsewhere/j.bmp", ns=(stamp, stamp))
     (tmp_path / "in/sub").symlink_to(tmp_path / "elsewhere")
     run.fit(orders[1:])
-    told = [json.loads(Path(run.plan.fitter.outcome_path(order.key)).read_bytes())["reason"] for order in orders]
+    told = [json.loads(Path(run.plan.rewriter.outcome_path(order.key)).read_bytes())["reason"] for order in orders]
     assert told == ["image_changed", "not_a_file"] and not (tmp_path / "out" / "images").exists()
 
 
 def test_an_order_is_named_by_what_decides_its_outcome(tmp_path: Path) -> None:
     """Else what was made of other bytes, or by another policy, would be taken for it."""
     facts = ImageFacts("/in/a.bmp", "1", 9, "bmp", 10, 10)
-    fitters = [Run(tmp_path, flags=flags).plan.fitter for flags in ((), ("--min_quality", "80"))]
-    orders = [fitter.order(one) for fitter in fitters for one in (
+    fitters = [Run(tmp_path, flags=flags).plan.rewriter for flags in ((), ("--min_quality", "80"))]
+    orders = [rewriter.order(one) for rewriter in fitters for one in (
         facts, dataclasses.replace(facts, generation="2"), dataclasses.replace(facts, uri="/in/b.bmp"))]  # fmt: skip
     assert len({order.key for order in orders if order}) == 6
 
@@ -282,8 +281,8 @@ def test_an_outcome_is_decided_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     fit = images_orders._outcome
     faster = Fitted(reason="image_timeout", detail="another execution was faster")
 
-    def overtaken(order: FitOrder, fitter: Fitter) -> Fitted:
-        made = fit(order, fitter)
+    def overtaken(order: FitOrder, rewriter: ImageRewriter) -> Fitted:
+        made = fit(order, rewriter)
         monkeypatch.setattr(images_orders, "_outcome", lambda *_: faster)
         run.fit([order])
         return made
@@ -302,7 +301,7 @@ def test_what_stands_under_an_image_s_name_is_not_taken_for_it_unseen(left: str,
     (block,) = run.blocks()
     _, (order, other) = run.hold(run.look(block))
     run.fit([order, other])
-    made, foreign = (Path(run.plan.fitter.image_uri(one.key, "png")) for one in (order, other))
+    made, foreign = (Path(run.plan.rewriter.image_uri(one.key, "png")) for one in (order, other))
     whole = made.read_bytes()
     made.write_bytes({"nothing": b"", "zeros": b"\0" * 100, "another image": foreign.read_bytes() + b"!"}[left])
 
@@ -325,7 +324,7 @@ def test_of_two_makers_the_one_who_stored_the_image_describes_it(
     image = snapshot(tmp_path / "out" / "images")
     made, asked = images_orders._made_before, iter([None])
     monkeypatch.setattr(images_orders, "_made_before", lambda *given: next(asked, made(*given)))
-    pool = type(run.plan.fitter.inspector.pool)
+    pool = type(run.plan.rewriter.inspector.pool)
     fit = pool.fit
     monkeypatch.setattr(pool, "fit", lambda *a, **n: dataclasses.replace(fit(*a, **n), data=b"other bytes", quality=1))
     Run(tmp_path, epoch=2).fit([order])
@@ -343,7 +342,7 @@ def test_an_outage_while_an_image_is_fitted_is_not_its_outcome(
 
     monkeypatch.setitem(storage._stores, "gs", Elsewhere())  # type: ignore[arg-type]
     run = Run(tmp_path)
-    order = run.plan.fitter.order(ImageFacts("gs://bucket/i.bmp", "1", 100, "bmp", 8, 8))
+    order = run.plan.rewriter.order(ImageFacts("gs://bucket/i.bmp", "1", 100, "bmp", 8, 8))
     assert order
     if told:
         run.fit([order])
@@ -466,7 +465,7 @@ def commit(folder: Path, epoch: int, view: int, *, heals: bool) -> Receipt:
     opened = OpenBlock(BARE, "ab" * 16)
     opened.counters["examples_read"] = view
     opened.facts["/i"] = ImageFacts("/i", reason="image_not_found" if heals else "undecodable")
-    return Ledgers(str(folder), epoch, f"run{epoch}").commit(opened, [("train", b"view %d\n" % view, 1)], {})
+    return ReceiptStore(str(folder), epoch, f"run{epoch}").commit(opened, [("train", b"view %d\n" % view, 1)], {})
 
 
 def view_of(receipt: Receipt | None) -> tuple[int, int, bool] | None:
@@ -474,7 +473,7 @@ def view_of(receipt: Receipt | None) -> tuple[int, int, bool] | None:
 
 
 def find(folder: Path, epoch: int) -> tuple[int, int, bool] | None:
-    return view_of(Ledgers(str(folder), epoch, "").find(BARE, "ab" * 16))
+    return view_of(ReceiptStore(str(folder), epoch, "").find(BARE, "ab" * 16))
 
 
 def test_a_receipt_that_heals_counts_within_its_epoch_only(tmp_path: Path) -> None:

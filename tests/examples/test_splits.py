@@ -69,12 +69,12 @@ def test_rounding_is_forgiven(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("id", "split"),
+    ("example_id", "split"),
     [(0, "validation"), (QUARTER - 1, "validation"), (QUARTER, "test"), (HALF - 1, "test"), (HALF, "train"),
      (IDS - 1, "train")],
 )  # fmt: skip
-def test_each_split_owns_a_range(id: int, split: str) -> None:
-    assert parse_splits("train=0.5,validation=0.25,test=0.25").assign(id) == split
+def test_each_split_owns_a_range(example_id: int, split: str) -> None:
+    assert parse_splits("train=0.5,validation=0.25,test=0.25").assign(example_id) == split
 
 
 def test_no_id_is_validation_when_none_is_wanted() -> None:
@@ -86,10 +86,15 @@ def test_no_id_is_validation_when_none_is_wanted() -> None:
 def test_raising_validation_moves_none_out_of_it(all_ids: list[int], v: int, more: int, t: int) -> None:
     before = parse_splits(f"train={(20 - v - t) / 20},validation={v / 20},test={t / 20}")
     after = parse_splits(f"train={(20 - v - more - t) / 20},validation={(v + more) / 20},test={t / 20}")
-    moved = [id for id in all_ids if before.assign(id) != after.assign(id)]
-    assert not [id for id in all_ids if before.assign(id) == "validation" and id in moved]
+    moved = [example_id for example_id in all_ids if before.assign(example_id) != after.assign(example_id)]
+    assert not [
+        example_id for example_id in all_ids if before.assign(example_id) == "validation" and example_id in moved
+    ]
     # Only the ids next to a threshold move: as many as the fraction grew by, once at each of the two thresholds.
-    assert all(id in range(before.validation, after.validation) or id in range(before.test, after.test) for id in moved)
+    assert all(
+        example_id in range(before.validation, after.validation) or example_id in range(before.test, after.test)
+        for example_id in moved
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,9 +125,9 @@ def test_a_group_is_the_hash_of_its_json() -> None:
 
 @quick
 @given(ids)
-def test_rank_swaps_the_halves(id: int) -> None:
-    assert rank(id) == int(f"{id:016x}"[8:] + f"{id:016x}"[:8], 16)
-    assert rank(rank(id)) == id
+def test_rank_swaps_the_halves(example_id: int) -> None:
+    assert rank(example_id) == int(f"{example_id:016x}"[8:] + f"{example_id:016x}"[:8], 16)
+    assert rank(rank(example_id)) == example_id
 
 
 @pytest.mark.parametrize(("fraction", "bound"), [(0, 0), (0.25, QUARTER), (0.5, HALF), (1, IDS), (1.0, IDS)])
@@ -139,6 +144,6 @@ def test_sample_fraction_out_of_range(fraction: float) -> None:
 def test_a_sample_holds_each_split_in_its_proportion() -> None:
     splits = parse_splits("train=0.8,validation=0.1,test=0.1")
     every = [group_hash(n, b"s") for n in range(20_000)]
-    sample = [splits.assign(id) for id in every if rank(id) < sample_bound(0.25)]
+    sample = [splits.assign(example_id) for example_id in every if rank(example_id) < sample_bound(0.25)]
     shares = {name: round(sample.count(name) / len(sample), 1) for name in splits.names}
     assert (round(len(sample) / len(every), 2), shares) == (0.25, {"train": 0.8, "validation": 0.1, "test": 0.1})

@@ -18,16 +18,16 @@ from folders import bmp, jpeg, read_folder, row, write_rows
 from google.auth.credentials import AnonymousCredentials
 
 from beam_jobs.commands.prepare import prepare
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.preflight import beam_options
 from beam_jobs.settings import parse
 from transforms.core.records import ImageFacts
 from transforms.dataset.claim import Claim
-from transforms.dataset.receipts import Ledgers
+from transforms.dataset.receipts import ReceiptStore
 from transforms.images import orders
 from transforms.images.fit.policy import FitPolicy
 from transforms.images.inspection import HEAD, TAIL, Inspector, look
-from transforms.images.orders import Fitter, fit_image
+from transforms.images.orders import ImageRewriter, fit_image
 from transforms.storage import api, patiently, store_for, throttling
 from transforms.storage.api import Access, Changed, NotFound, Stat, StorageError
 from transforms.storage.gcs.store import GcsStore
@@ -117,13 +117,16 @@ def test_an_object_overwritten_before_it_is_fitted_is_not_read_for_the_one_that_
 ) -> None:
     uri = cloud.put("a.jpg", jpeg())
     facts = look(uri, inspector())
-    fitter = Fitter(
-        ledgers=Ledgers(str(tmp_path), 1, "run"), inspector=inspector(), image_folder=str(tmp_path), stage=False
+    rewriter = ImageRewriter(
+        receipt_store=ReceiptStore(str(tmp_path), 1, "run"),
+        inspector=inspector(),
+        image_folder=str(tmp_path),
+        stage=False,
     )
-    assert orders._read_whole(facts, fitter) == jpeg()
+    assert orders._read_whole(facts, rewriter) == jpeg()
     cloud.put("a.jpg", jpeg(seed=2))
     with pytest.raises((Changed, NotFound)):
-        orders._read_whole(facts, fitter)
+        orders._read_whole(facts, rewriter)
 
 
 # --- stored compressed
@@ -199,12 +202,12 @@ def test_stage_copy_puts_conforming_objects_beside_the_dataset_on_the_server(
 
 def test_an_object_that_changed_since_it_was_looked_at_is_not_fitted(cloud: Cloud) -> None:
     settings = parse(["--input", f"{cloud.uri}/rows.jsonl", "--output", f"{cloud.uri}/out"])
-    fitter = Plan(settings, Claim("me", 1, False), remote=False).fitter
+    rewriter = Job(settings, Claim("me", 1, False), remote=False).rewriter
     uri = cloud.put("a.bmp", bmp(seed=1))
-    order = fitter.order(look(uri, fitter.inspector))
+    order = rewriter.order(look(uri, rewriter.inspector))
     cloud.put("a.bmp", bmp(seed=2))
-    assert order and fit_image(order, fitter) == order.key
-    assert cloud.json(fitter.outcome_path(order.key).removeprefix(cloud.uri + "/"))["reason"] == "image_changed"
+    assert order and fit_image(order, rewriter) == order.key
+    assert cloud.json(rewriter.outcome_path(order.key).removeprefix(cloud.uri + "/"))["reason"] == "image_changed"
     assert not cloud.blobs("out/images/")
 
 
@@ -218,11 +221,11 @@ def test_an_object_that_cannot_be_copied_any_more_is_told(
         raise error
 
     settings = parse(["--input", f"{cloud.uri}/rows.jsonl", "--output", f"{cloud.uri}/out", "--stage", "copy"])
-    fitter = Plan(settings, Claim("me", 1, False), remote=False).fitter
-    order = fitter.order(look(cloud.put("a.jpg", jpeg(seed=1)), fitter.inspector))
+    rewriter = Job(settings, Claim("me", 1, False), remote=False).rewriter
+    order = rewriter.order(look(cloud.put("a.jpg", jpeg(seed=1)), rewriter.inspector))
     monkeypatch.setattr(GcsStore, "copy", refuse)
-    assert order and fit_image(order, fitter) == order.key
-    assert cloud.json(fitter.outcome_path(order.key).removeprefix(cloud.uri + "/"))["reason"] == reason
+    assert order and fit_image(order, rewriter) == order.key
+    assert cloud.json(rewriter.outcome_path(order.key).removeprefix(cloud.uri + "/"))["reason"] == reason
 
 
 def test_stage_copy_needs_cloud_storage_and_a_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

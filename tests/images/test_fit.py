@@ -44,9 +44,9 @@ def quarters(mode: str, pixels: list[Any]) -> Image.Image:
     return image
 
 
-def encode(image: Image.Image, format: str, **options: Any) -> bytes:
+def encode(image: Image.Image, image_format: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format, **options)
+    image.save(buffer, image_format, **options)
     return buffer.getvalue()
 
 
@@ -220,12 +220,14 @@ def test_a_lossless_source_that_does_not_fit_as_png_becomes_jpeg() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize(
-    ("format", "header_type"), [("JPEG", "jpeg"), ("PNG", "png"), ("WEBP", "webp"), ("TIFF", "tiff")]
+    ("image_format", "header_type"), [("JPEG", "jpeg"), ("PNG", "png"), ("WEBP", "webp"), ("TIFF", "tiff")]
 )
-def test_orientation_is_applied_and_its_tag_dropped(orientation: int, format: str, header_type: str) -> None:
+def test_orientation_is_applied_and_its_tag_dropped(orientation: int, image_format: str, header_type: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encode(quarters("RGB", RGB), format, exif=exif, **({"lossless": True} if format == "WEBP" else {}))
+    data = encode(
+        quarters("RGB", RGB), image_format, exif=exif, **({"lossless": True} if image_format == "WEBP" else {})
+    )
     fitted = run(data, header_type)
     image = opened(fitted)
     expected = {
@@ -304,25 +306,29 @@ def test_a_profile_of_other_pixels_leaves_the_colours() -> None:
     assert fields(opened(run(data, "png"))) == GREYS
 
 
-@pytest.mark.parametrize(("format", "header_type"), [("GIF", "gif"), ("WEBP", "webp"), ("PNG", "png")])
-def test_the_first_frame_of_an_animation_is_used(format: str, header_type: str) -> None:
+@pytest.mark.parametrize(("image_format", "header_type"), [("GIF", "gif"), ("WEBP", "webp"), ("PNG", "png")])
+def test_the_first_frame_of_an_animation_is_used(image_format: str, header_type: str) -> None:
     first, second = quarters("RGB", RGB), quarters("RGB", RGB[::-1])
     data = encode(
-        first, format, save_all=True, append_images=[second], **({"lossless": True} if format == "WEBP" else {})
+        first,
+        image_format,
+        save_all=True,
+        append_images=[second],
+        **({"lossless": True} if image_format == "WEBP" else {}),
     )
     assert getattr(Image.open(io.BytesIO(data)), "n_frames", 1) == 2
     assert close(fields(opened(run(data, header_type)).convert("RGB")), RGB, 10)
 
 
 @pytest.mark.parametrize(
-    ("format", "header_type"),
+    ("image_format", "header_type"),
     [("GIF", "gif"), ("WEBP", "webp"), ("PNG", "png"), ("TIFF", "tiff"), ("AVIF", "avif"), ("HEIF", "heic")],
 )
-def test_frames_are_counted_in_every_format(format: str, header_type: str) -> None:
+def test_frames_are_counted_in_every_format(image_format: str, header_type: str) -> None:
     pillow_heif.register_heif_opener()
     first, second = quarters("RGB", RGB), quarters("RGB", RGB[::-1])
-    data = encode(first, format, save_all=True, append_images=[second])
-    if format != "HEIF":  # two pictures beside each other, which no header counts
+    data = encode(first, image_format, save_all=True, append_images=[second])
+    if image_format != "HEIF":  # two pictures beside each other, which no header counts
         assert parse(data, len(data)).frames in (0, 2)
     policy = FitPolicy(max_bytes=10**6, types=BOTH, max_pixels=WIDTH * HEIGHT)  # of the one that is decoded
     fitted = fit(data, policy, source="", header_type=header_type)
@@ -348,10 +354,10 @@ def test_damage_in_a_later_frame_is_found_by_decoding() -> None:
 
 
 def test_checking_opens_no_format_that_is_not_allowed() -> None:
-    for format in ("TGA", "ICNS", "IM", "MSP"):
-        picture = quarters("1" if format == "MSP" else "RGB", [0, 255, 255, 0] if format == "MSP" else RGB)
+    for image_format in ("TGA", "ICNS", "IM", "MSP"):
+        picture = quarters("1" if image_format == "MSP" else "RGB", [0, 255, 255, 0] if image_format == "MSP" else RGB)
         with pytest.raises(ImageError, match="not readable as JPEG, PNG"):
-            check_decode(encode(picture.resize((64, 64)), format), 10**6)
+            check_decode(encode(picture.resize((64, 64)), image_format), 10**6)
 
 
 def test_limit_triple_at_the_top_quality() -> None:
@@ -483,11 +489,11 @@ def test_pixel_limit_triple(more: int, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("format", "header_type"),
+    ("image_format", "header_type"),
     [("JPEG", "jpeg"), ("PNG", "png"), ("GIF", "gif"), ("WEBP", "webp"), ("BMP", "bmp"), ("TIFF", "tiff")],
 )
-def test_a_cut_file_is_truncated(format: str, header_type: str) -> None:
-    data = encode(soft_noise(200, 100), format)
+def test_a_cut_file_is_truncated(image_format: str, header_type: str) -> None:
+    data = encode(soft_noise(200, 100), image_format)
     for call in (lambda cut: run(cut, header_type), lambda cut: check_decode(cut, 10**6)):
         with pytest.raises(ImageError) as caught:
             call(data[: len(data) * 3 // 5])

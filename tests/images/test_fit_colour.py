@@ -117,8 +117,8 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def fitted(data: bytes, type: str) -> tuple[Image.Image, list[Pixel]]:
-    result = fit(data, FitPolicy(max_bytes=10**6, types=("jpeg", "png")), source="s", header_type=type)
+def fitted(data: bytes, image_type: str) -> tuple[Image.Image, list[Pixel]]:
+    result = fit(data, FitPolicy(max_bytes=10**6, types=("jpeg", "png")), source="s", header_type=image_type)
     image = Image.open(io.BytesIO(result.data))
     return image, [image.getpixel((32 * index + 16, 16)) for index in range(4)]  # type: ignore[misc]
 
@@ -134,7 +134,7 @@ def assert_close(found: list[Pixel], wanted: list[Pixel], tolerance: int) -> Non
     ("primaries", "gamma"), [(DISPLAY_P3, 2.2), (ADOBE_RGB, 2.19921875)], ids=["Display P3", "Adobe RGB"]
 )
 @pytest.mark.parametrize(
-    ("kind", "type", "options", "tolerance"),
+    ("kind", "image_type", "options", "tolerance"),
     [
         ("PNG", "png", {}, 1),
         ("TIFF", "tiff", {}, 1),
@@ -146,10 +146,10 @@ def assert_close(found: list[Pixel], wanted: list[Pixel], tolerance: int) -> Non
     ids=str,
 )
 def test_wide_colours_become_srgb(
-    primaries: Any, gamma: float, kind: str, type: str, options: dict[str, Any], tolerance: int
+    primaries: Any, gamma: float, kind: str, image_type: str, options: dict[str, Any], tolerance: int
 ) -> None:
     data = encoded(patches("RGB", PATCHES), kind, icc_profile=rgb_profile(primaries, gamma), **options)
-    image, found = fitted(data, type)
+    image, found = fitted(data, image_type)
     wanted = [expected(pixel, primaries, gamma) for pixel in PATCHES]
     assert_close(found, wanted, tolerance)
     assert max(abs(a - b) for one, two in zip(wanted, PATCHES) for a, b in zip(one, two)) > 10  # it makes a difference
@@ -160,11 +160,11 @@ INKS = [(0, 0, 0, 0), (255, 0, 0, 0), (0, 255, 255, 0), (40, 20, 90, 60)]
 
 
 @pytest.mark.parametrize(("kind", "type"), [("JPEG", "jpeg"), ("TIFF", "tiff")])
-def test_cmyk_follows_its_profile(kind: str, type: str) -> None:
+def test_cmyk_follows_its_profile(kind: str, image_type: str) -> None:
     data = encoded(
         patches("CMYK", INKS), kind, icc_profile=cmyk_profile(), **({"quality": 98} if kind == "JPEG" else {})
     )
-    _, found = fitted(data, type)
+    _, found = fitted(data, image_type)
     given = ImageCms.ImageCmsProfile(io.BytesIO(cmyk_profile()))
     told = ImageCms.profileToProfile(patches("CMYK", INKS), given, ImageCms.createProfile("sRGB"), outputMode="RGB")
     wanted = [told.getpixel((32 * index + 16, 16)) for index in range(4)]  # type: ignore[union-attr]
@@ -353,8 +353,8 @@ def test_a_jpeg_2000_whose_white_would_be_black_is_refused(mode: str, bits: int)
 
 
 @pytest.mark.parametrize(("format", "refused"), [(1, False), (2, True)], ids=("unsigned", "signed"))
-def test_a_tiff_whose_sign_would_be_lost_is_refused(format: int, refused: bool) -> None:
-    data = tiff([(258, 3, [8]), (262, 3, [1]), (277, 3, [1]), (339, 3, [format])], bytes(range(128)) * 32)
+def test_a_tiff_whose_sign_would_be_lost_is_refused(image_format: int, refused: bool) -> None:
+    data = tiff([(258, 3, [8]), (262, 3, [1]), (277, 3, [1]), (339, 3, [image_format])], bytes(range(128)) * 32)
     assert_refused(data, "tiff", refused)
 
 
@@ -365,12 +365,12 @@ def test_a_sun_raster_whose_colours_would_be_mixed_up_is_refused(kind: int, dept
     assert_refused(header + pixels * 4, "sun", refused)
 
 
-def assert_refused(data: bytes, type: str, refused: bool) -> None:
+def assert_refused(data: bytes, image_type: str, refused: bool) -> None:
     if not refused:
-        assert fitted(data, type)[1]
+        assert fitted(data, image_type)[1]
         return
     with pytest.raises(ImageError, match="its colours would be wrong") as caught:
-        fitted(data, type)
+        fitted(data, image_type)
     assert caught.value.reason == "undecodable"
 
 

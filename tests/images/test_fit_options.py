@@ -23,7 +23,7 @@ from beam_jobs.commands.prepare import prepare
 from transforms.core.records import FitOrder, Fitted
 from transforms.images import inspection, orders
 from transforms.images.helper import pool
-from transforms.images.orders import Fitter
+from transforms.images.orders import ImageRewriter
 
 LIMIT = 60_000
 Fit = Callable[..., dict[str, Any]]
@@ -264,9 +264,9 @@ def test_a_process_fits_several_images_side_by_side(tmp_path: Path, monkeypatch:
     both = threading.Barrier(2)
     real = orders._outcome
 
-    def together(order: FitOrder, fitter: Fitter) -> Fitted:
+    def together(order: FitOrder, rewriter: ImageRewriter) -> Fitted:
         both.wait(30)
-        return real(order, fitter)
+        return real(order, rewriter)
 
     monkeypatch.setattr(orders, "_outcome", together)
     images = [put(tmp_path / f"{n}.bmp", encoded(photo(60, 40 + n), "BMP")) for n in range(4)]

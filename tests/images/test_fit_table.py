@@ -187,9 +187,9 @@ def kinds() -> list[Kind]:
         ("dds RGBA", with_alpha(COLOUR), "DDS", {}, ("png", "RGBA"), ("png", "RGBA"), clear),
     ]  # fmt: skip
     made = []
-    for name, picture, format, options, roomy, snug, pixels, *tolerance in rows:
-        remake = (picture, format) if format in ("JPEG", "PNG", "WEBP", "TIFF", "HEIF") else None
-        data = encoded(picture, format, **options)
+    for name, picture, image_format, options, roomy, snug, pixels, *tolerance in rows:
+        remake = (picture, image_format) if image_format in ("JPEG", "PNG", "WEBP", "TIFF", "HEIF") else None
+        data = encoded(picture, image_format, **options)
         made.append(Kind(name, data, roomy, snug, pixels, *(tolerance or [3]), options=options, remake=remake))
     made.append(Kind("png interlaced", interlaced(), ("png", "RGB"), jpeg, FIELDS))
     made.append(Kind("png 16 bit RGB", deep_colour(), ("png", "RGB"), jpeg, FIELDS))
@@ -211,11 +211,11 @@ def large_kinds() -> list[Kind]:
         ("webp RGB", colour, "WEBP", {"quality": 95}, (7,), jpeg, jpeg, FIELDS, 6),
     ]  # fmt: skip
     made = []
-    for name, picture, format, options, turns, roomy, snug, pixels, *more in rows:
+    for name, picture, image_format, options, turns, roomy, snug, pixels, *more in rows:
         assert mosaic(picture.crop, LARGE).size != LARGE
-        data = encoded(picture, format, **options)
+        data = encoded(picture, image_format, **options)
         made.append(Kind(f"large {name}", data, roomy, snug, pixels, *(more or [3]), options=options,
-                         remake=(picture, format), size=LARGE, orientations=turns))  # fmt: skip
+                         remake=(picture, image_format), size=LARGE, orientations=turns))  # fmt: skip
     return made
 
 

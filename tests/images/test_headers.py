@@ -234,9 +234,9 @@ def test_frames_are_counted_where_the_header_counts_them() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_agrees_with_pillow(orientation: int) -> None:
     for order in "<>":
-        for format in ("JPEG", "PNG", "WEBP", "AVIF"):
-            data = encoded(format, exif=b"Exif\0\0" + exif(orientation, order))
-            expected = Header(format.lower(), 67, 45, orientation)
+        for image_format in ("JPEG", "PNG", "WEBP", "AVIF"):
+            data = encoded(image_format, exif=b"Exif\0\0" + exif(orientation, order))
+            expected = Header(image_format.lower(), 67, 45, orientation)
             assert settle(data) == (expected, 1)
             assert pillow_says(data) == (67, 45, orientation, False)
     data = encoded("TIFF", tiffinfo={274: orientation})
@@ -782,12 +782,14 @@ def test_any_mutation_has_an_allowed_outcome(draws: st.DataObject) -> None:
     outcome(made, len(made), sniff(made))
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "ICO", "AVIF", "HEIC"])
-def test_every_prefix_of_a_small_file_has_an_allowed_outcome(format: str) -> None:
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "ICO", "AVIF", "HEIC"])
+def test_every_prefix_of_a_small_file_has_an_allowed_outcome(image_format: str) -> None:
     several = (
-        {"save_all": True, "append_images": [noise(5, 4, seed=1)]} if format in ("PNG", "WEBP", "GIF", "TIFF") else {}
+        {"save_all": True, "append_images": [noise(5, 4, seed=1)]}
+        if image_format in ("PNG", "WEBP", "GIF", "TIFF")
+        else {}
     )
-    data = heic(ispe(8, 6), wide=True) if format == "HEIC" else encoded(format, noise(5, 4), **several)
+    data = heic(ispe(8, 6), wide=True) if image_format == "HEIC" else encoded(image_format, noise(5, 4), **several)
     for length in range(len(data)):
         outcome(data[:length], length, sniff(data))
         outcome(data[:length], len(data), sniff(data))

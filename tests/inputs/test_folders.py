@@ -21,13 +21,13 @@ from inspecting import no_rights
 from laws import counters, lines, rejections, texts, uris
 
 from beam_jobs.commands.prepare import prepare
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.preflight import look_at_inputs, on_this_machine
 from beam_jobs.settings import parse
 from transforms.core.listing_tally import ListingTally
 from transforms.core.records import Block, Extent, Input
 from transforms.dataset.claim import Claim
-from transforms.dataset.receipts import Ledgers
+from transforms.dataset.receipts import ReceiptStore
 from transforms.inputs.folder import read_folder
 from transforms.inputs.packing import pack_files, pack_images
 from transforms.inputs.patterns import list_pattern
@@ -177,7 +177,7 @@ def test_a_sidecar_that_is_not_as_it_was_listed_costs_its_image_alone(tmp_path: 
     with no_rights():  # root is stopped by none
         opened = read_folder(replace(block, extents=tuple(extents[4:6])), lambda _: "key", 1000)
     assert [(r.reason, Path(r.image).stem) for r in opened.rejections] == [("bad_sidecar", "forbidden")]
-    assert Ledgers(str(tmp_path / "out"), 1, "run").commit(opened, [], {}).heals
+    assert ReceiptStore(str(tmp_path / "out"), 1, "run").commit(opened, [], {}).heals
 
 
 def test_a_changed_sidecar_is_another_block_only_if_it_is_used(tmp_path: Path) -> None:
@@ -264,16 +264,16 @@ def test_a_dataset_in_a_folder_of_images_is_read_unless_folder_is_named(run: Run
 # Blocks
 
 
-def plan_of(source: Path, *flags: str) -> Plan:
+def plan_of(source: Path, *flags: str) -> Job:
     argv = ["--input", str(source), "--output", f"{source}-out", "--prompt", "x", *flags]
-    return Plan(look_at_inputs(on_this_machine(parse(argv)))[0], Claim("run", 1, False), False)
+    return Job(look_at_inputs(on_this_machine(parse(argv)))[0], Claim("run", 1, False), False)
 
 
 def keys_of(source: Path, *flags: str) -> list[str]:
     plan = plan_of(source, *flags)
-    (input,) = plan.inputs
-    wanted = (f for f in list_pattern(input.pattern) if f.uri.endswith(plan.cutter.suffixes("folder")))
-    return [plan.keys(block) for block in plan.cutter.pack(0, input, wanted, ListingTally())]
+    (one_input,) = plan.inputs
+    wanted = (f for f in list_pattern(one_input.pattern) if f.uri.endswith(plan.cutter.suffixes("folder")))
+    return [plan.keys(block) for block in plan.cutter.pack(0, one_input, wanted, ListingTally())]
 
 
 def test_of_fifty_thousand_files_a_new_one_changes_one_block(tmp_path: Path) -> None:

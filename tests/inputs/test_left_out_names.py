@@ -45,13 +45,13 @@ NAMES = {
 }
 
 
-def listed(input: Input, columns: tuple[str, ...] = ()) -> tuple[list[str], ListingTally]:
+def listed(one_input: Input, columns: tuple[str, ...] = ()) -> tuple[list[str], ListingTally]:
     """Files that are taken of an input, and what became of its names."""
     cutter = Cutter(1000, 1000, Wanted(columns=columns))
-    options = listing.ListBlocks(inputs=(input,), cutter=cutter, output="/nowhere")
+    options = listing.ListBlocks(inputs=(one_input,), cutter=cutter, output="/nowhere")
     taken: list[str] = []
     tallies = []
-    for some in listing.cut_input((0, input), "/nowhere", USUAL):
+    for some in listing.cut_input((0, one_input), "/nowhere", USUAL):
         for found in listing._ListFiles(options).begin(some):
             if isinstance(found, Block):
                 taken += [extent.uri for extent in found.extents]
@@ -60,7 +60,7 @@ def listed(input: Input, columns: tuple[str, ...] = ()) -> tuple[list[str], List
     return taken, added_up(tallies)
 
 
-def expected(format: str = "folder") -> Counter[str]:
+def expected(row_format: str = "folder") -> Counter[str]:
     kinds = Counter(f"left_out_{kind}" for kind in NAMES.values() if kind)
     total = sum(kinds.values())
     taken = len(NAMES) - total
@@ -108,7 +108,7 @@ def test_metadata_is_found_in_cloud_storage(cloud: Cloud, bucket: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "format, name, kind",
+    "row_format, name, kind",
     [
         ("table", "a.jpg", "picture"),
         ("gemini", "a.csv", "table"),
@@ -118,9 +118,9 @@ def test_metadata_is_found_in_cloud_storage(cloud: Cloud, bucket: str) -> None:
         ("table", "a.csv", ""),
     ],
 )
-def test_kinds_of_other_formats(format: str, name: str, kind: str) -> None:
-    suffixes = Cutter(1, 1, Wanted()).suffixes(format)
-    assert kind_of_unread(f"/in/{name}", "1", format, suffixes) == kind
+def test_kinds_of_other_formats(row_format: str, name: str, kind: str) -> None:
+    suffixes = Cutter(1, 1, Wanted()).suffixes(row_format)
+    assert kind_of_unread(f"/in/{name}", "1", row_format, suffixes) == kind
 
 
 def test_a_name_that_a_pattern_spells_is_meant() -> None:

@@ -14,7 +14,7 @@ from folders import jpeg, put, write_lines
 from laws import Folder, lines, rejections, texts, uris
 
 from beam_jobs.commands.prepare import prepare
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.preflight import look_at_inputs, on_this_machine
 from beam_jobs.settings import parse
 from transforms.dataset.claim import Claim
@@ -29,9 +29,9 @@ def answers(found: Folder) -> dict[str, str]:
     return {"/".join(uris(line)[0].split("/")[-2:]): texts(line)[-1] for line in lines(found, "train")}
 
 
-def plan_of(source: Path, *flags: str) -> Plan:
+def plan_of(source: Path, *flags: str) -> Job:
     argv = ["--input", str(source), "--output", f"{source}-out", *flags]
-    return Plan(look_at_inputs(on_this_machine(parse(argv)))[0], Claim("run", 1, False), False)
+    return Job(look_at_inputs(on_this_machine(parse(argv)))[0], Claim("run", 1, False), False)
 
 
 def keys_of(source: Path, *flags: str) -> dict[str, str]:
@@ -89,8 +89,8 @@ def test_a_table_on_top_is_seen_whatever_sorts_before_it(tmp_path: Path) -> None
     for number in range(1500):
         put(tmp_path / f"in/images/{number:04}.jpg", b"")
     put(tmp_path / "in/train.csv", b"image,label\nimages/0000.jpg,cat\n")
-    (input,) = plan_of(tmp_path / "in", "--prompt", "x", "--answer", "{label}").inputs
-    assert (input.pattern, input.format) == (f"{tmp_path}/in", "table")
+    (one_input,) = plan_of(tmp_path / "in", "--prompt", "x", "--answer", "{label}").inputs
+    assert (one_input.pattern, one_input.format) == (f"{tmp_path}/in", "table")
 
 
 def test_metadata_below_hidden_system_and_left_out_folders_is_not_found(tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ def ask(*parts: Any, **more: Any) -> dict[str, Any]:
     return {"messages": [message("user", *parts), {"role": "assistant", "content": "a cat"}]} | more
 
 
-def build(row: dict[str, Any], format: str = "openai", **more: Any) -> OpenBlock:
-    opened = OpenBlock(Block((0, b"", 0), (), format), "", rows=[Row("/in/r.jsonl", 0, 1, jsonl.dumps(row))])
+def build(row: dict[str, Any], row_format: str = "openai", **more: Any) -> OpenBlock:
+    opened = OpenBlock(Block((0, b"", 0), (), row_format), "", rows=[Row("/in/r.jsonl", 0, 1, jsonl.dumps(row))])
     return build_examples(opened, b"", None, 1 << 64, **more)
 
 

@@ -23,7 +23,7 @@ from beam_jobs.commands.prepare import prepare
 from beam_jobs.job import places
 from beam_jobs.preflight import is_remote
 from beam_jobs.settings import parse
-from transforms.dataset.receipts import Ledgers
+from transforms.dataset.receipts import ReceiptStore
 from transforms.dataset.segments import SegmentWriter
 from transforms.steps import fit, seal
 from transforms.storage.gcs import compose as gcs_compose
@@ -259,16 +259,16 @@ def test_a_job_that_fails_again_and_again_goes_on_and_ends_the_same(
     undisturbed = raw.folder("out/", tmp_path / "undisturbed")
     raw.bucket.delete_blobs(list(raw.blobs("out/").values()))
     heals: dict[str, list[bool]] = {}  # by block: what each commit that came through said
-    commit = Ledgers.commit
+    commit = ReceiptStore.commit
 
     def noted(*args: Any) -> Any:
         receipt = commit(*args)
         heals.setdefault(receipt.key, []).append(receipt.heals)
         return receipt
 
-    monkeypatch.setattr(Ledgers, "commit", noted)
+    monkeypatch.setattr(ReceiptStore, "commit", noted)
     places = (
-        (Ledgers, "commit", 4),
+        (ReceiptStore, "commit", 4),
         (fit, "load_facts", 2),
         (SegmentWriter, "write", 1),
         (GcsStore, "_compose", 1),
@@ -336,14 +336,14 @@ def test_more_parts_than_one_compose_takes(cloud: Cloud, tmp_path: Path, monkeyp
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
     """Commits wait: (one has begun, go on)."""
-    begun, go, commit = threading.Event(), threading.Event(), Ledgers.commit
+    begun, go, commit = threading.Event(), threading.Event(), ReceiptStore.commit
 
     def waiting(*args: Any) -> Any:
         begun.set()
         assert go.wait(60)
         return commit(*args)
 
-    monkeypatch.setattr(Ledgers, "commit", waiting)
+    monkeypatch.setattr(ReceiptStore, "commit", waiting)
     yield begun, go
     go.set()
 

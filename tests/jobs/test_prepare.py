@@ -29,7 +29,7 @@ from transforms.dataset.claim import take_claim
 from transforms.examples.gemini_rules import parse_example
 from transforms.examples.splits import parse_splits, rank
 from transforms.images import orders
-from transforms.images.orders import Fitter
+from transforms.images.orders import ImageRewriter
 from transforms.inputs import lines as input_lines
 
 Run = Callable[..., laws.Folder]
@@ -371,9 +371,9 @@ def note_fitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     fitted: list[str] = []
     real = orders._read_whole
 
-    def noting(facts: ImageFacts, fitter: Fitter) -> bytes:
+    def noting(facts: ImageFacts, rewriter: ImageRewriter) -> bytes:
         fitted.append(facts.uri)
-        return real(facts, fitter)
+        return real(facts, rewriter)
 
     monkeypatch.setattr(orders, "_read_whole", noting)
     return fitted
@@ -437,7 +437,7 @@ def test_splits_are_decided_by_the_example_id(run: Run) -> None:
         "rejected.jsonl",
     }
     ids = {e["id"]: e["split"] for e in found["examples.parquet"]}
-    assert ids == {id: parse_splits(spec).assign(int(id, 16)) for id in ids}
+    assert ids == {example_id: parse_splits(spec).assign(int(example_id, 16)) for example_id in ids}
     assert all(found["manifest.json"]["splits"].values())
     # Raising one fraction moves only what it must; more rows move nothing.
     more = split_of(run(questions(90), "--splits", "train=0.25,validation=0.5,test=0.25", output="two"))
@@ -502,8 +502,8 @@ def test_max_validation_keeps_the_smallest_ids(run: Run, cap: int, kept: int) ->
 
 def test_equal_examples_stay_together_at_a_cap(run: Run) -> None:
     rows = [row("the same", split="val")] * 4 + [row(f"question {n}", split="val") for n in range(8)] + questions(2)
-    everyone = sorted(id for one in rows if "split" in one for id in ids([one]))
-    first = next(k for k, id in enumerate(everyone) if everyone.count(id) == 4)
+    everyone = sorted(example_id for one in rows if "split" in one for example_id in ids([one]))
+    first = next(k for k, example_id in enumerate(everyone) if everyone.count(example_id) == 4)
     for cap, kept in ((first + 2, first), (first + 4, first + 4)):
         options = ("--split_column", "split", "--splits", "train=1", "--max_validation", str(cap))
         found = run(rows, *options, output=f"cap{cap}")
@@ -532,8 +532,12 @@ def test_a_sample_of_a_fraction_is_decided_row_by_row(run: Run, tmp_path: Path) 
     quarter = run(rows, "--sample", "0.25", output="quarter")
     half = run(rows[:40], "--sample", "0.5", output="half")
     bound = 1 << 62
-    assert all(rank(id) < bound for id in ids_of(quarter)) and all(rank(id) < 2 * bound for id in ids_of(half))
-    assert 8 <= len(ids_of(quarter)) <= 32 and {id for id in ids_of(half) if rank(id) < bound} <= ids_of(quarter)
+    assert all(rank(example_id) < bound for example_id in ids_of(quarter)) and all(
+        rank(example_id) < 2 * bound for example_id in ids_of(half)
+    )
+    assert 8 <= len(ids_of(quarter)) <= 32 and {
+        example_id for example_id in ids_of(half) if rank(example_id) < bound
+    } <= ids_of(quarter)
     kept = len(ids_of(quarter))
     assert fates(quarter) == {"unused": 80 - kept, "untouched": kept}
     assert counters(quarter)["examples_sampled_out"] == 80 - kept
@@ -542,9 +546,9 @@ def test_a_sample_of_a_fraction_is_decided_row_by_row(run: Run, tmp_path: Path) 
 def test_a_sample_and_a_cap_are_taken_together(run: Run) -> None:
     rows = half_and_half(20)
     found = run(rows, "--sample", "12", "--max_validation", "3", "--split_column", "split", "--block_bytes", "1024")
-    split = {id: one["split"] for one in rows for id in ids([one])}
+    split = {example_id: one["split"] for one in rows for example_id in ids([one])}
     sample = sorted(split, key=rank)[:12]
-    validation = sorted(id for id in sample if split[id] == "validation")
+    validation = sorted(example_id for example_id in sample if split[example_id] == "validation")
     assert {int(e["id"], 16) for e in found["examples.parquet"] if e["split"] == "validation"} == set(validation[:3])
     assert ids_of(found) == set(sample)
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from beam_jobs.__main__ import main
 from beam_jobs.commands.prepare import begin, prepare, sealed_before
 from beam_jobs.image_folders import check_image_folder, settle_image_folder
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.options import OptionError
 from beam_jobs.preflight import check_folders
 from beam_jobs.settings import parse
@@ -68,9 +68,9 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     return World(cloud.uri if cloud else str(tmp_path / "world"), cloud, tmp_path / "scratch")
 
 
-def plan_of(world: World, output: str, images: str) -> Plan:
+def plan_of(world: World, output: str, images: str) -> Job:
     flags = ["--output", f"{world.root}/{output}", "--image_folder", f"{world.root}/{images}"]
-    return Plan(parse(["--input", "rows.jsonl", *flags]), Claim("", 0, False), remote=False)
+    return Job(parse(["--input", "rows.jsonl", *flags]), Claim("", 0, False), remote=False)
 
 
 def manifest(**options: Any) -> bytes:
@@ -324,7 +324,7 @@ class History:
     """Runs whose steps are taken one by one, between those of others: the real ones but for the job, which only writes images."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.runs, self.receipts = root, dict[str, Plan](), dict[tuple[str, str], set[str]]()
+        self.root, self.runs, self.receipts = root, dict[str, Job](), dict[tuple[str, str], set[str]]()
         (root / "a/images").mkdir(parents=True)
         (root / "link").symlink_to(root / "a/images")
 
@@ -338,7 +338,7 @@ class History:
         )
         try:
             check_folders(settings, remote=False)
-            check_image_folder(Plan(settings, Claim("", 0, False), False))
+            check_image_folder(Job(settings, Claim("", 0, False), False))
             if sealed_before(settings) is not None:
                 return
             plan = begin(settings, run := uuid.uuid4().hex[:12], remote=False)

@@ -12,7 +12,7 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from step_labels import EVERYTHING
 
 from beam_jobs.graph import build
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.settings import parse
 from transforms.dataset.claim import Claim
 from transforms.steps.billing import StorageDoFn, billed
@@ -51,7 +51,7 @@ class _Steps(PipelineVisitor):
 def test_whatever_asks_storage_in_a_worker_says_who_is_billed() -> None:
     pipeline = beam.Pipeline()
     settings = parse(["--input", "/in/a.jsonl", "--output", "/out", "--user_project", "payer-1", *EVERYTHING])
-    build(pipeline, Plan(settings, Claim("run", 1, False), False))
+    build(pipeline, Job(settings, Claim("run", 1, False), False))
     steps = _Steps()
     pipeline.visit(steps)
 

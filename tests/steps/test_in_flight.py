@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_jobs.graph import build
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.preflight import on_this_machine
 from beam_jobs.settings import parse
 from transforms.core.reasons import ImageError
@@ -38,7 +38,7 @@ def open_block(*examples: Example) -> OpenBlock:
 
 
 def inspector(places: Places) -> Inspector:
-    plan = Plan(on_this_machine(parse(["--input", "x", "--output", "y"])), Claim("run", 1, False), False)
+    plan = Job(on_this_machine(parse(["--input", "x", "--output", "y"])), Claim("run", 1, False), False)
     return replace(plan.inspector, places=places)
 
 
@@ -100,7 +100,7 @@ def test_all_rooms_say_that_they_hand_on_open_blocks(tmp_path: Path) -> None:
     rows.write_text("{}\n")
     settings = on_this_machine(parse(["--input", str(rows), "--output", str(tmp_path / "out")]))
     pipeline = beam.Pipeline()
-    build(pipeline, Plan(settings, Claim("run", 1, False), False))
+    build(pipeline, Job(settings, Claim("run", 1, False), False))
     components = pipeline.to_runner_api().components
     coders = {
         pcollection.unique_name.split(".")[0]

@@ -11,7 +11,7 @@ import pytest
 from folders import bmp, jpeg, put, row, write_lines
 from shuffles import Crossed, weigh_shuffles
 
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.settings import parse
 from transforms.dataset.claim import take_claim
 
@@ -35,7 +35,7 @@ def weigh(folder: Path, words: int) -> tuple[int, int, dict[str, Crossed]]:
     settings = parse(["--input", source, "--output", str(folder / "out"), "--block_bytes", str(BLOCK)])
     claim = take_claim(settings.output, "run", take_over=False)
     size = Path(source).stat().st_size
-    return -(-size // BLOCK), size, weigh_shuffles(Plan(settings, claim, False), folder)
+    return -(-size // BLOCK), size, weigh_shuffles(Job(settings, claim, False), folder)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from cloud import Cloud
 from folders import bmp, jpeg, put, row, write_lines
 
 from beam_jobs.graph import front, trunk, trunk_steps
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.preflight import on_this_machine
 from beam_jobs.settings import parse
 from transforms.core.records import Block, FitOrder, ImageFacts, Receipt
@@ -29,9 +29,9 @@ PRISM = flink.PARTS / "prism"
 SECONDS = 10  # of a window
 
 
-def plan_of(source: Path, output: Path) -> Plan:
+def plan_of(source: Path, output: Path) -> Job:
     settings = on_this_machine(parse(["--input", str(source), "--output", str(output)]))
-    return Plan(settings, take_claim(settings.output, "run", take_over=False), remote=False)
+    return Job(settings, take_claim(settings.output, "run", take_over=False), remote=False)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def raw(cloud: Cloud, tmp_path: Path) -> Path:
     return tmp_path / "raw"
 
 
-def blocks_of(plan: Plan) -> list[Block]:
+def blocks_of(plan: Job) -> list[Block]:
     """A block a file, in order."""
     files = sorted(extent.uri for block in listed_blocks(front(plan)) for extent in block.extents)
     steps = front(plan)
@@ -88,7 +88,7 @@ def engine_flags(engine: str) -> list[str]:
 @pytest.mark.parametrize("engine", ["FnApiRunner", pytest.param("Prism", marks=pytest.mark.engines)])
 def test_the_trunk_ends_in_the_windows_that_it_began_in(engine: str, raw: Path, tmp_path: Path) -> None:
     plan = plan_of(raw, tmp_path / "out")
-    steps = trunk_steps(plan, StorageWriter(plan.fitter, plan.caps))
+    steps = trunk_steps(plan, StorageWriter(plan.rewriter, plan.caps))
     # Neighbours in the bundle are of two windows; each window has a block that waits and one that does not.
     starts = [0, SECONDS, 0, SECONDS]
     blocks = blocks_of(plan)
@@ -106,10 +106,10 @@ def test_the_trunk_ends_in_the_windows_that_it_began_in(engine: str, raw: Path, 
     assert not list((tmp_path / "out/_tuneset").rglob("*.receipt"))
 
     # A block comes to the same, whatever window and folder it is worked in.
-    in_windows = [plan.ledgers.find(block, key) for block, key in zip(own, keys)]
+    in_windows = [plan.receipt_store.find(block, key) for block, key in zip(own, keys)]
     with beam.Pipeline(options=PipelineOptions(engine_flags("FnApiRunner"))) as pipeline:
         _ = trunk(pipeline | beam.Create(blocks, reshuffle=False), steps)
-    at_once = [plan.ledgers.find(block, key) for block, key in zip(blocks, keys)]
+    at_once = [plan.receipt_store.find(block, key) for block, key in zip(blocks, keys)]
     assert [contents(one) for one in in_windows] == [contents(one) for one in at_once]
     assert [dict(one.counters).get("images_converted", 0) for one in at_once if one] == [2, 2, 0, 0]
 

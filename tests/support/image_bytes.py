@@ -15,9 +15,9 @@ def noise(width: int = 67, height: int = 45, mode: str = "RGB", seed: int = 0) -
     return Image.frombytes(mode, (width, height), random.Random(seed).randbytes(width * height * channels))
 
 
-def encoded(format: str, image: Image.Image | None = None, **options: object) -> bytes:
+def encoded(row_format: str, image: Image.Image | None = None, **options: object) -> bytes:
     out = io.BytesIO()
-    (image or noise()).save(out, format, **options)
+    (image or noise()).save(out, row_format, **options)
     return out.getvalue()
 
 

@@ -14,7 +14,7 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.pvalue import PCollection
 
 from beam_jobs.graph import build
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.preflight import beam_options
 
 _NAMESPACE = "shuffles"
@@ -61,7 +61,7 @@ class _Weigh(beam.DoFn):
         Metrics.distribution(_NAMESPACE, self._label).update(size)
 
 
-def weigh_shuffles(plan: Plan, root: Path) -> dict[str, Crossed]:
+def weigh_shuffles(plan: Job, root: Path) -> dict[str, Crossed]:
     """Run a job below `root` on this machine -> what went into each grouping; those that nothing reached are left out."""
     pipeline = beam.Pipeline(options=beam_options(plan.settings))
     build(pipeline, plan)

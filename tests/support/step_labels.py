@@ -6,7 +6,7 @@ import apache_beam as beam
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
 from beam_jobs.graph import build
-from beam_jobs.job import Plan
+from beam_jobs.job import Job
 from beam_jobs.settings import parse
 from transforms.dataset.claim import Claim
 
@@ -38,7 +38,7 @@ EVERYTHING = (
 def labels(*flags: str) -> list[str]:
     pipeline = beam.Pipeline()
     settings = parse(["--input", "/in/a.jsonl", "--output", "/out", *flags])
-    build(pipeline, Plan(settings, Claim("run", 1, False), False))
+    build(pipeline, Job(settings, Claim("run", 1, False), False))
     visitor = _Labels()
     pipeline.visit(visitor)
     return visitor.found

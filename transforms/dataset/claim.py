@@ -33,7 +33,7 @@ _FIELDS = {
     "remote": bool,
     "resumed": bool,
 }
-Job = Mapping[str, str]  # a job elsewhere, as the launcher tells it: service, id and where it runs
+RemoteJob = Mapping[str, str]  # a job elsewhere, as the launcher tells it: service, id and where it runs
 
 
 class Claimed(JobStopped):
@@ -55,11 +55,11 @@ class Answer:
     text: str  # of a job that has not ended, or could not be asked after: what is known, and what to do
 
 
-def nobody_to_ask(_: Job) -> Answer:
+def nobody_to_ask(_: RemoteJob) -> Answer:
     return Answer(False, "")
 
 
-def take_claim(folder: str, run: str, *, take_over: bool, ask: Callable[[Job], Answer] = nobody_to_ask) -> Claim:
+def take_claim(folder: str, run: str, *, take_over: bool, ask: Callable[[RemoteJob], Answer] = nobody_to_ask) -> Claim:
     """Claim a folder for a run, or go on where a dead one stopped.
 
     Args:
@@ -102,7 +102,7 @@ def take_claim(folder: str, run: str, *, take_over: bool, ask: Callable[[Job], A
     return Claim(run, mine["epoch"], mine["resumed"])
 
 
-def _check_dead(claim: dict[str, Any], folder: str, generation: str, ask: Callable[[Job], Answer]) -> None:
+def _check_dead(claim: dict[str, Any], folder: str, generation: str, ask: Callable[[RemoteJob], Answer]) -> None:
     """Raises Claimed if the job of a claim may still be at work."""
     if claim.get("ended"):
         return
@@ -180,7 +180,7 @@ def release_claim(folder: str, run: str) -> None:
         _amend(folder, run, {"ended": True})
 
 
-def hand_over_claim(folder: str, run: str, job: Job) -> None:
+def hand_over_claim(folder: str, run: str, job: RemoteJob) -> None:
     """Say that a run was submitted: from now on its claim lives by the job, and not by this process.
 
     Args:

@@ -9,11 +9,11 @@ from transforms.core.places import MOST_BUCKETS
 from transforms.dataset import seal_plan
 from transforms.dataset.join import Joined
 from transforms.dataset.notices import dataset_notices
-from transforms.dataset.seal_plan import GROUPS, Plan
+from transforms.dataset.seal_plan import GROUPS, SealPlan
 from transforms.dataset.segments import Chunk
 
 
-def file_names(plan: Plan, images: bool, names: tuple[str, ...]) -> Iterator[tuple[str, Chunk]]:
+def file_names(plan: SealPlan, images: bool, names: tuple[str, ...]) -> Iterator[tuple[str, Chunk]]:
     """Every file that the dataset has, even if nothing goes into it."""
     yield "rejected.jsonl", Chunk((-1,))
     if plan.fault:
@@ -30,7 +30,7 @@ def file_names(plan: Plan, images: bool, names: tuple[str, ...]) -> Iterator[tup
 
 def manifest(
     files: list[Joined],
-    plan: Plan,
+    plan: SealPlan,
     names: tuple[str, ...],
     dataset: dict[str, Any],
     run: dict[str, Any],

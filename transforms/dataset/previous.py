@@ -19,7 +19,7 @@ import pyarrow as pa
 from transforms.core.arrow_stream import table
 from transforms.core.records import Block, ImageFacts, Receipt
 from transforms.dataset import image_rows
-from transforms.dataset.receipts import Ledgers, digest_of, receipt_body
+from transforms.dataset.receipts import ReceiptStore, digest_of, receipt_body
 from transforms.storage import Result, abilities, persistently, store_for
 from transforms.storage.api import Changed, NotFound, StorageError, Unavailable
 from transforms.storage.parallel import overlapped
@@ -42,14 +42,14 @@ class Damaged(Exception):
 
 
 @dataclass(frozen=True)
-class Earlier:
+class PreviousDataset:
     """An earlier night that was sealed with --keep_blocks.
 
-    ledgers: tonight's. night: its own. threads: requests of one block under way at once.
+    receipt_store: tonight's. night: its own. threads: requests of one block under way at once.
     """
 
-    ledgers: Ledgers
-    night: Ledgers
+    receipt_store: ReceiptStore
+    night: ReceiptStore
     trust_uris: bool
     threads: int
 
@@ -70,7 +70,7 @@ class Earlier:
                 _recent.put(key, known)
                 return None
         self._bring(body, block, key)
-        return self.ledgers.adopt(body, block, key)
+        return self.receipt_store.adopt(body, block, key)
 
     def facts(self, block: Block, key: str) -> dict[str, ImageFacts]:
         """What the earlier night found of the images of a block that is worked again, as far as it still holds."""
@@ -145,7 +145,7 @@ class Earlier:
         def copy(part: Sequence[Any]) -> None:
             kind, digest, size, _, checksum = part
             source = self.night.path(key, f"{digest}.{kind}")
-            target = self.ledgers.path(key, f"{digest}.{kind}", block.folder)
+            target = self.receipt_store.path(key, f"{digest}.{kind}", block.folder)
             store = store_for(source)
             try:
                 # Before it is copied: a damaged copy would stand under the name of what is made anew.
@@ -158,7 +158,7 @@ class Earlier:
                 raise Damaged(source) from None
 
         parts = body["parts"]
-        if abilities(self.ledgers.folder).has_paths and abilities(self.night.folder).has_paths:
+        if abilities(self.receipt_store.folder).has_paths and abilities(self.night.folder).has_paths:
             for part in parts:
                 copy(part)
         else:

@@ -56,13 +56,13 @@ class BlockKeys:
 
 
 @dataclass(frozen=True)
-class Ledgers:
+class ReceiptStore:
     """Where receipts of one run live: the output folder, unless a block names its own, and the epoch that orders the runs on it."""
 
     folder: str
     epoch: int
     run: str
-    access: Access = USUAL  # for the steps that hold ledgers
+    access: Access = USUAL  # for the steps that read and write receipts
 
     def path(self, key: str, rest: str, folder: str = "") -> str:
         """The path of what a block leaves. folder: the block's, if it has one of its own."""

@@ -127,7 +127,7 @@ class Place:
 
 
 @dataclass
-class Plan:
+class SealPlan:
     """Where everything goes, and whether it may."""
 
     places: dict[int, list[Place]] = field(default_factory=dict)  # by segment, then group
@@ -171,7 +171,7 @@ def make_plan(
     max_bytes: int,
     sampled: bool,
     line_sizes: Callable[[str, int], Sequence[int]],
-) -> Plan:
+) -> SealPlan:
     """Sum up the segments and cut the files.
 
     Args:
@@ -181,7 +181,7 @@ def make_plan(
       sampled: lines were left out by a cut; otherwise none may be missing (a law of the ledger).
       line_sizes: (examples part, group) -> bytes of each of its lines; asked only where a file is cut.
     """
-    plan = Plan()
+    plan = SealPlan()
     summaries = list(summaries)
     plan.carry = source_carries(summaries)
     ends = [Place() for _ in GROUPS]
@@ -240,7 +240,7 @@ def file_name(stem: str, suffix: str, number: int, count: int) -> str:
     return f"{stem}{suffix}" if count == 1 else f"{stem}-{number:05d}-of-{count:05d}{suffix}"
 
 
-def fault_of(plan: Plan, max_rejected_fraction: float, rejections: str) -> str:
+def fault_of(plan: SealPlan, max_rejected_fraction: float, rejections: str) -> str:
     """Why the dataset may not be sealed, as a sentence or two for a person, or ""; `rejections`: URI of the rejected rows."""
     counters = plan.counters
     if laws := broken_laws(counters):

@@ -23,7 +23,7 @@ from transforms.core.records import Part, Receipt
 from transforms.dataset import seal_plan
 from transforms.dataset.block_files import EXAMPLES_FILE, words
 from transforms.dataset.claim import still_ours
-from transforms.dataset.seal_plan import GROUPS, Cuts, Plan, Summary
+from transforms.dataset.seal_plan import GROUPS, Cuts, SealPlan, Summary
 from transforms.dataset.segment_lines import Lines, groups_of, lines_of, sizes_of, whole_sizes
 from transforms.examples.rejected_rows import number_rejected
 from transforms.storage import abilities, store_for
@@ -99,7 +99,7 @@ class SegmentWriter:
         caps = cuts.sample < 1 << 64 or (cuts.validation < 1 << 64 and "validation" in parts)
         return parts.get("examples") if caps else None
 
-    def write(self, grouped: tuple[int, Iterable[Receipt]], plan: Plan, cuts: Cuts) -> Iterator[tuple[str, Chunk]]:
+    def write(self, grouped: tuple[int, Iterable[Receipt]], plan: SealPlan, cuts: Cuts) -> Iterator[tuple[str, Chunk]]:
         """-> (output file name, this segment's chunk of it)."""
         segment, receipts = grouped
         ordered = sorted(receipts, key=lambda r: r.order)
@@ -207,7 +207,7 @@ class SegmentWriter:
             schema=EXAMPLES_FILE,
         )
 
-    def _rejected(self, segment: int, receipts: list[Receipt], plan: Plan) -> Iterator[tuple[str, Chunk]]:
+    def _rejected(self, segment: int, receipts: list[Receipt], plan: SealPlan) -> Iterator[tuple[str, Chunk]]:
         out = []
         firsts = seal_plan.first_lines(receipts, plan.carry[segment])
         some = [(r, first, part) for r, first in zip(receipts, firsts) for part in r.parts if part.kind == "rejected"]
@@ -218,7 +218,7 @@ class SegmentWriter:
         if out:
             yield "rejected.jsonl", Chunk((segment,), (self.put(b"".join(out), f"{segment}.rejected"),), len(out))
 
-    def _images(self, segment: int, receipts: list[Receipt], plan: Plan) -> Iterator[tuple[str, Chunk]]:
+    def _images(self, segment: int, receipts: list[Receipt], plan: SealPlan) -> Iterator[tuple[str, Chunk]]:
         parts = [part for receipt in receipts for part in receipt.parts if part.kind == "images"]
         number, count = plan.table_of("images", 0, segment), plan.tables("images")
         target = seal_plan.file_name("images", ".parquet", number, count)

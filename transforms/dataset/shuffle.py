@@ -32,9 +32,9 @@ def without_lines(receipt: Receipt) -> Receipt:
     return replace(receipt, parts=parts)
 
 
-def rank_of(id: int, seed: bytes) -> int:
+def rank_of(example_id: int, seed: bytes) -> int:
     """The place of an example in the shuffled order (0 .. 2^64 - 1)."""
-    digest = blake2b(id.to_bytes(8, "big"), digest_size=8, key=seed[:64], person=b"tuneset shuffle")
+    digest = blake2b(example_id.to_bytes(8, "big"), digest_size=8, key=seed[:64], person=b"tuneset shuffle")
     return int.from_bytes(digest.digest(), "big")
 
 

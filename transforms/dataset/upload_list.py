@@ -19,7 +19,7 @@ import numpy as np
 from transforms.core import jsonl
 from transforms.core.places import uploaded_images
 from transforms.dataset.join import Joined
-from transforms.dataset.seal_plan import Plan
+from transforms.dataset.seal_plan import SealPlan
 from transforms.dataset.segments import SegmentWriter
 from transforms.storage import abilities, store_for
 from transforms.storage.api import crc32c
@@ -50,7 +50,7 @@ class UploadLister:
         """What the manifest says of it."""
         return {"from": self.image_folder, "to": uploaded_images(self.uri_prefix)}
 
-    def write(self, _: None, files: Iterable[Joined], plan: Plan) -> Joined | None:
+    def write(self, _: None, files: Iterable[Joined], plan: SealPlan) -> Joined | None:
         """List the images that the files' lines name and that lie in the image folder; lists the same however often it is called."""
         if plan.fault:
             return None

@@ -36,7 +36,7 @@ _OTHER_FORMATS = (
 )
 _MIME = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]*")
 _USUAL = frozenset(("image/jpeg", "image/png", "image/webp", "image/heic", "image/heif"))
-_usual = lru_cache(lambda types: frozenset(f"image/{type}" for type in types))
+_usual = lru_cache(lambda types: frozenset(f"image/{image_type}" for image_type in types))
 
 
 # One function, as a call for each part of each row is what this program would then mostly do.
@@ -126,12 +126,12 @@ def parse_example(  # noqa: C901
     system = head.get("systemInstruction")
     if not plain:
         compact = jsonl.canonical({"contents": contents} | ({} if system is None else {"systemInstruction": system}))
-    id = hash64(compact, seed)
+    example_id = hash64(compact, seed)
     for data, mime in mimes:
         data["mimeType"] = mime
     if system is not None and system.get("role", "").__class__ is not str:
         del system["role"]
-    return Example(row, id, contents, head, columns, images, text_bytes=text_bytes if alone else -1, base=base)
+    return Example(row, example_id, contents, head, columns, images, text_bytes=text_bytes if alone else -1, base=base)
 
 
 def output_line(example: Example, contents: list[dict[str, Any]]) -> bytes:

@@ -120,12 +120,12 @@ def _field(text: str, at: int) -> tuple[Field, int]:
     if close < 0:
         raise TemplateError(f"the {{ at character {start} is not closed; a brace itself is written {{{{")
     rest = text[at:close].strip()
-    filter = rest[1:].strip() if rest.startswith("|") else rest
-    if rest and (not rest.startswith("|") or filter not in _FILTERS):
-        raise TemplateError(f"{{{text[start:close]}}}: {filter[:40]!r} is no filter; there are |json and |object")
-    if len(names) > 1 and filter != "object":
+    filter_name = rest[1:].strip() if rest.startswith("|") else rest
+    if rest and (not rest.startswith("|") or filter_name not in _FILTERS):
+        raise TemplateError(f"{{{text[start:close]}}}: {filter_name[:40]!r} is no filter; there are |json and |object")
+    if len(names) > 1 and filter_name != "object":
         raise TemplateError(f"{{{text[start:close]}}}: several columns need |object")
-    return Field(tuple(names), filter), close + 1
+    return Field(tuple(names), filter_name), close + 1
 
 
 def is_path(name: str) -> bool:

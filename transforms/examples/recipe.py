@@ -130,7 +130,7 @@ class Recipe:
         if system and not system.isspace():
             head = {"systemInstruction": {"role": "system", "parts": [{"text": system}]}}
             named |= head
-        id = hash64(jsonl.canonical(named), seed)
+        example_id = hash64(jsonl.canonical(named), seed)
         for image, (uri, _) in zip(images, found):  # the id is of what an image holds, not of where this run put it
             image["fileUri"] = uri
         for name in self.splits:
@@ -138,7 +138,7 @@ class Recipe:
                 columns = {**columns, name: value_of(columns, name, path)}
         text = prompt + reply
         text_bytes = len(text) if text.isascii() else len(text.encode())
-        return Example(row, id, contents, head, columns, images, text_bytes=text_bytes, base=base)
+        return Example(row, example_id, contents, head, columns, images, text_bytes=text_bytes, base=base)
 
     def rebased(self, row: Record, folder: str, base: str) -> Record:
         """A row whose relative images are told from `base`, a folder above the row's own."""

@@ -18,7 +18,7 @@ _CUT_ROW = 4096  # bytes of an unusable row that are kept; a longer one is cut a
 _CUT_TEXT = 2000  # characters of a detail or URI
 
 
-def rejected_line(rejection: Rejection, format: str = "gemini") -> bytes:
+def rejected_line(rejection: Rejection, row_format: str = "gemini") -> bytes:
     """A line of rejected.jsonl, itself a valid input; `line` still counts from the block's extent.
 
     A row that is JSON stands in it byte for byte (ASCII-escaped); a record as its columns; another as base64, or if it is long
@@ -36,7 +36,7 @@ def rejected_line(rejection: Rejection, format: str = "gemini") -> bytes:
         "detail": _told(rejection.detail),
         "image": _told(rejection.image),
         "base": rejection.base,
-        "format": row.format if isinstance(row, Record) else format,
+        "format": row.format if isinstance(row, Record) else row_format,
     }
     if rejection.split:
         body["split"] = rejection.split

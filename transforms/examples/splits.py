@@ -30,15 +30,15 @@ class Splits:
     test: int
     names: tuple[str, ...] = NAMES[:2]  # the splits that were asked for, in the order of NAMES
 
-    def assign(self, id: int) -> str:
+    def assign(self, example_id: int) -> str:
         """The split of an example id, or of a group's hash.
 
         >>> [parse_splits("train=0.5,validation=0.25,test=0.25").assign(eighth << 61) for eighth in (0, 1, 2, 3, 4, 7)]
         ['validation', 'validation', 'test', 'test', 'train', 'train']
         """
-        if id < self.validation:
+        if example_id < self.validation:
             return "validation"
-        return "test" if id < self.test else "train"
+        return "test" if example_id < self.test else "train"
 
 
 def parse_splits(text: str) -> Splits:
@@ -116,7 +116,7 @@ def split_word(word: Any) -> str | None:
     return split
 
 
-def rank(id: int) -> int:
+def rank(example_id: int) -> int:
     """The order of --sample: `id` with its two 32-bit halves swapped.
 
     The split is decided by the high bits, so a sample of the smallest ids would hold nothing but validation.
@@ -124,7 +124,7 @@ def rank(id: int) -> int:
     >>> hex(rank(0x0000000112345678))
     '0x1234567800000001'
     """
-    return (id & 0xFFFFFFFF) << 32 | id >> 32
+    return (example_id & 0xFFFFFFFF) << 32 | example_id >> 32
 
 
 def sample_bound(fraction: float) -> int:

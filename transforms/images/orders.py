@@ -15,7 +15,7 @@ from transforms.core.output_names import WORK
 from transforms.core.places import uploaded_images
 from transforms.core.reasons import ImageError
 from transforms.core.records import FitOrder, Fitted, ImageFacts
-from transforms.dataset.receipts import Ledgers
+from transforms.dataset.receipts import ReceiptStore
 from transforms.images.fit.embedded_facts import read_facts
 from transforms.images.fit.policy import FitPolicy, FittedImage
 from transforms.images.inspection import Inspector, unpack
@@ -31,14 +31,14 @@ _HEAD = 64 << 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitter:
+class ImageRewriter:
     """Where rewritten images go, and by which policy.
 
     stage: conforming local images are put beside them, as the dataset will be read elsewhere. copy: gs:// ones are too, on the
     server. uri_prefix: where a local dataset will be uploaded to, if anywhere.
     """
 
-    ledgers: Ledgers
+    receipt_store: ReceiptStore
     inspector: Inspector
     image_folder: str
     stage: bool
@@ -60,8 +60,8 @@ class Fitter:
         digest.update(self.policy.digest_text().encode() if fit else b"stage")
         return FitOrder(digest.hexdigest(), facts, stage=not fit)
 
-    def image_uri(self, key: str, type: str) -> str:
-        return f"{self.image_folder}/{key[:2]}/{key}{_SUFFIX.get(type, '.' + type)}"
+    def image_uri(self, key: str, image_type: str) -> str:
+        return f"{self.image_folder}/{key[:2]}/{key}{_SUFFIX.get(image_type, '.' + image_type)}"
 
     def publish(self, fitted: Fitted) -> str:
         """The fileUri of an image of the image folder, as it will be called after uploading."""
@@ -70,37 +70,37 @@ class Fitter:
         return fitted.uri
 
     def outcome_path(self, key: str) -> str:
-        return f"{self.ledgers.folder}/{WORK}/fits/{key[:2]}/{key}.{self.ledgers.epoch}.json"
+        return f"{self.receipt_store.folder}/{WORK}/fits/{key[:2]}/{key}.{self.receipt_store.epoch}.json"
 
 
-def fit_image(order: FitOrder, fitter: Fitter) -> str:
+def fit_image(order: FitOrder, rewriter: ImageRewriter) -> str:
     """Make sure that an order has its outcome -> its key."""
-    store, path = store_for(fitter.ledgers.folder), fitter.outcome_path(order.key)
+    store, path = store_for(rewriter.receipt_store.folder), rewriter.outcome_path(order.key)
     try:
         store.stat(path)
     except NotFound:
-        store.create(path, json.dumps(asdict(_outcome(order, fitter))).encode())
+        store.create(path, json.dumps(asdict(_outcome(order, rewriter))).encode())
     return order.key
 
 
-def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
+def _outcome(order: FitOrder, rewriter: ImageRewriter) -> Fitted:
     facts = order.facts
-    made = None if order.stage else _made_before(order, fitter)
+    made = None if order.stage else _made_before(order, rewriter)
     if made:
         return made
-    on_server = abilities(facts.uri).composes and abilities(fitter.image_folder).composes
+    on_server = abilities(facts.uri).composes and abilities(rewriter.image_folder).composes
     if order.stage and on_server and not facts.encoding:
-        return _copied(order, fitter)
+        return _copied(order, rewriter)
     try:
         if order.stage:
-            data = _read_whole(facts, fitter)
+            data = _read_whole(facts, rewriter)
             name = content_name(data)
             image = FittedImage(data, facts.type, facts.width, facts.height, 0, "", 1.0, 0, "untouched")
         else:
             name, pixels = order.key, facts.width * facts.height
-            image = fitter.inspector.pool.fit(
-                lambda: _read_whole(facts, fitter),
-                fitter.policy,
+            image = rewriter.inspector.pool.fit(
+                lambda: _read_whole(facts, rewriter),
+                rewriter.policy,
                 source=name,
                 header_type=facts.type,
                 pixels=pixels,
@@ -110,14 +110,14 @@ def _outcome(order: FitOrder, fitter: Fitter) -> Fitted:
         if isinstance(error, Unavailable) and not abilities(facts.uri).has_paths:
             raise  # says nothing about the image
         return Fitted(reason=error.reason, detail=str(error))
-    uri = fitter.image_uri(name, image.type)
+    uri = rewriter.image_uri(name, image.type)
     size, shape, store = len(image.data), (image.width, image.height), store_for(uri)
     if order.stage and abilities(uri).has_paths and abilities(facts.uri).has_paths:
         if not _linked(facts, uri, name):
             store.replace(uri, image.data, "")  # puts another file in its place, and writes into none
     elif not store.create(uri, image.data, f"image/{image.type}"):
         # Another execution's, by other codecs perhaps; or what a machine without power left of it, or somebody put there.
-        if not order.stage and (made := _made_before(order, fitter)):
+        if not order.stage and (made := _made_before(order, rewriter)):
             return made
         if store.stat(uri).size != size:
             store.replace(uri, image.data, "")
@@ -141,9 +141,9 @@ def _linked(facts: ImageFacts, uri: str, name: str) -> bool:
     return content_name(store.read(uri)[0]) == name
 
 
-def _copied(order: FitOrder, fitter: Fitter) -> Fitted:
+def _copied(order: FitOrder, rewriter: ImageRewriter) -> Fitted:
     """A conforming object of Cloud Storage beside the dataset: no byte of it passes through here."""
-    facts, uri = order.facts, fitter.image_uri(order.key, order.facts.type)
+    facts, uri = order.facts, rewriter.image_uri(order.key, order.facts.type)
     try:
         store_for(uri).copy(Stat(facts.uri, facts.size, facts.generation), uri)
     except (NotFound, Changed) as error:  # it was there when it was inspected
@@ -151,10 +151,10 @@ def _copied(order: FitOrder, fitter: Fitter) -> Fitted:
     return Fitted(uri, facts.type, facts.size, facts.width, facts.height, "untouched")
 
 
-def _made_before(order: FitOrder, fitter: Fitter) -> Fitted | None:
+def _made_before(order: FitOrder, rewriter: ImageRewriter) -> Fitted | None:
     """What an earlier run made of the same source by the same policy, as the image itself tells it."""
-    for type in ("jpeg", "png"):
-        uri = fitter.image_uri(order.key, type)
+    for image_type in ("jpeg", "png"):
+        uri = rewriter.image_uri(order.key, image_type)
         try:
             head, found = store_for(uri).read(uri, 0, _HEAD)
         except NotFound:
@@ -164,7 +164,7 @@ def _made_before(order: FitOrder, fitter: Fitter) -> Fitted | None:
             width, height = int(told["width"]), int(told["height"])
             return Fitted(
                 uri,
-                type,
+                image_type,
                 found.size,
                 width,
                 height,
@@ -177,13 +177,13 @@ def _made_before(order: FitOrder, fitter: Fitter) -> Fitted | None:
     return None
 
 
-def _read_whole(facts: ImageFacts, fitter: Fitter) -> bytes:
+def _read_whole(facts: ImageFacts, rewriter: ImageRewriter) -> bytes:
     if not abilities(facts.uri).has_paths:
         data = store_for(facts.uri).read(facts.uri, generation=facts.generation)[0]
         return unpack(data) if facts.encoding == "gzip" else data
     descriptor = -1
     try:
-        descriptor, found = open_allowed(facts.uri, fitter.inspector.places.readable)
+        descriptor, found = open_allowed(facts.uri, rewriter.inspector.places.readable)
         return read_open(descriptor, found, 0, found.size, facts.generation)[0]
     except OSError as error:  # it was there when it was inspected
         raise translate(error, facts.uri) from None

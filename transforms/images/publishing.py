@@ -5,19 +5,19 @@ from __future__ import annotations
 from transforms.core.records import Fitted, OpenBlock
 from transforms.examples.tally import note_fate
 from transforms.images.headers.rare import RARE
-from transforms.images.orders import Fitter
+from transforms.images.orders import ImageRewriter
 
 
-def publish_images(opened: OpenBlock, fitter: Fitter, warn_types: tuple[str, ...]) -> OpenBlock:
+def publish_images(opened: OpenBlock, rewriter: ImageRewriter, warn_types: tuple[str, ...]) -> OpenBlock:
     """Write into every example where its images are and what they are."""
     counters, facts_of = opened.counters, opened.facts
-    if fitter.inspector.verify == "none":
+    if rewriter.inspector.verify == "none":
         return _unverified(opened)
     for example in opened.examples:
         for image, source in zip(example.images, example.sources):
             facts, fitted = facts_of[source], opened.fitted.get(source)
             fate, kind = (fitted.fate, fitted.type) if fitted else ("untouched", facts.type)
-            uri = fitter.publish(fitted) if fitted else source
+            uri = rewriter.publish(fitted) if fitted else source
             note_fate(opened, source, fate)
             if image["mimeType"] != f"image/{facts.type}":
                 counters["images_type_corrected"] += 1

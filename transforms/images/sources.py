@@ -11,20 +11,20 @@ from itertools import chain, islice
 
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts, OpenBlock
-from transforms.dataset.previous import Earlier
+from transforms.dataset.previous import PreviousDataset
 from transforms.examples.tally import drop_bad_images
 from transforms.images.inspection import Inspector, look_at
 from transforms.storage import patiently
 from transforms.storage.places import plain_objects, plain_paths
 
 
-def inspect_images(opened: OpenBlock, inspector: Inspector, earlier: Earlier | None = None) -> OpenBlock:
+def inspect_images(opened: OpenBlock, inspector: Inspector, earlier: PreviousDataset | None = None) -> OpenBlock:
     """Resolve and look at every image of a block, equal ones once."""
     return begin_inspection(opened, inspector, earlier)[1]()
 
 
 def begin_inspection(
-    opened: OpenBlock, inspector: Inspector, earlier: Earlier | None
+    opened: OpenBlock, inspector: Inspector, earlier: PreviousDataset | None
 ) -> tuple[bool, Callable[[], OpenBlock]]:
     """Whether images are read from now on, and what waits for them."""
     resolve_images(opened, inspector)

@@ -20,11 +20,11 @@ def content_name(data: bytes) -> str:
 def staged_uri(folder: str, data: bytes) -> tuple[str, str, str]:
     """(where an image goes, the name of its content, its type). What is no image is staged too, and found out like any other."""
     try:
-        type = parse(data, len(data)).type
+        image_type = parse(data, len(data)).type
     except (NeedMore, ImageError):
-        type = "bin"
+        image_type = "bin"
     name = content_name(data)
-    return f"{folder}/{name[:2]}/{name}{_SUFFIX.get(type, '.' + type)}", name, type
+    return f"{folder}/{name[:2]}/{name}{_SUFFIX.get(image_type, '.' + image_type)}", name, image_type
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,6 @@ class Stager:
 
     def __call__(self, data: bytes) -> tuple[str, str]:
         """-> (where the image is now, the name of its content)."""
-        uri, name, type = staged_uri(self.folder, data)
-        store_for(uri).create(uri, data, "" if type == "bin" else f"image/{type}")
+        uri, name, image_type = staged_uri(self.folder, data)
+        store_for(uri).create(uri, data, "" if image_type == "bin" else f"image/{image_type}")
         return uri, name

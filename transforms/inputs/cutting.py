@@ -46,20 +46,20 @@ class Cutter:
     def _sidecars(self) -> bool:
         return any(name == "sidecar" or name.startswith("sidecar.") for name in self.wanted.columns)
 
-    def suffixes(self, format: str) -> tuple[str, ...]:
+    def suffixes(self, row_format: str) -> tuple[str, ...]:
         """Endings of the files that are listed for a format."""
-        meaning = MEANINGS[format]
+        meaning = MEANINGS[row_format]
         return meaning.suffixes + (SIDECARS if meaning.of_files and self._sidecars else ())
 
-    def pack(self, index: int, input: Input, files: Iterable[Stat], tally: ListingTally) -> Iterator[Block]:
+    def pack(self, index: int, one_input: Input, files: Iterable[Stat], tally: ListingTally) -> Iterator[Block]:
         """Files of an input, in order -> blocks; `tally` is told what became of each."""
-        if MEANINGS[input.format].of_files:
+        if MEANINGS[one_input.format].of_files:
             names = max(self.block_bytes // _NAME_BYTES, 1)
-            yield from pack_images(index, files, names, input.base, tally)
+            yield from pack_images(index, files, names, one_input.base, tally)
         else:
-            for block in pack_files(index, files, self.block_bytes, input.format):
+            for block in pack_files(index, files, self.block_bytes, one_input.format):
                 tally.counters["files_taken"] += len(block.extents)
-                yield replace(block, base=input.base, nearer=input.nearer) if input.base else block
+                yield replace(block, base=one_input.base, nearer=one_input.nearer) if one_input.base else block
 
     def cut(self, block: Block) -> Iterator[Block]:
         """A whole file -> the blocks of its ranges; a pack of small files as it is."""

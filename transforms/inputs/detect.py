@@ -98,14 +98,14 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
     return options, told + split + unknown_columns(options, looks)
 
 
-def split_column_of(looks: list[Look]) -> str:
+def split_column_of(looks: list[InputDetector]) -> str:
     """The column that decides the split of a meaning's rows, unless rows of tables or images stand beside them; else ""."""
     decides = next((look.meaning.split_column for look in looks if look.meaning.split_column), "")
     others = any(look.meaning.by_templates and look.meaning.split_column != decides for look in looks)
     return "" if others else decides
 
 
-def unknown_columns(options: InputOptions, looks: list[Look]) -> list[str]:
+def unknown_columns(options: InputOptions, looks: list[InputDetector]) -> list[str]:
     """Warnings: columns that are to decide the split and stand in none of the first rows, which Gemini's rows need not have."""
     return [
         f"! the first rows of {look.pattern} have no {getattr(options, name)!r} (--{name})"
@@ -116,9 +116,9 @@ def unknown_columns(options: InputOptions, looks: list[Look]) -> list[str]:
     ]
 
 
-def look_at(pattern: str, options: InputOptions) -> list[Look]:
+def look_at(pattern: str, options: InputOptions) -> list[InputDetector]:
     """An input as what it is; a folder of images with metadata files is the tables that these are, and the images beside them."""
-    look = Look(pattern, options)
+    look = InputDetector(pattern, options)
     if not look.meaning.of_files or not is_folder(pattern):
         return [look]
     metadata = find_metadata(look.base, (*look.left_out, options.output))
@@ -127,7 +127,7 @@ def look_at(pattern: str, options: InputOptions) -> list[Look]:
     if not metadata.uris:
         return [look]
 
-    tables = [Look(uri, replace(options, input_format=TABLE.name)) for uri in metadata.uris]
+    tables = [InputDetector(uri, replace(options, input_format=TABLE.name)) for uri in metadata.uris]
     for table in tables:
         table.base, table.nearer = look.base, metadata.nearer(table.pattern)
     for table in tables[_SAID:]:
@@ -145,7 +145,7 @@ def look_at(pattern: str, options: InputOptions) -> list[Look]:
     return tables
 
 
-class Look:
+class InputDetector:
     """What one input is. `said` tells a person, with the options that override it."""
 
     def __init__(self, pattern: str, options: InputOptions) -> None:

@@ -60,11 +60,13 @@ def left_out_of(pattern: str, folders: Iterable[str]) -> tuple[str, ...]:
 def said_of_left_out(options: InputOptions) -> list[str]:
     """Lines for a person: which folders each input leaves out."""
     lines = []
-    for input in options.inputs:
-        folders = [folder for folder in input.left_out if _would_read(input, folder, folder == options.image_folder)]
+    for one_input in options.inputs:
+        folders = [
+            folder for folder in one_input.left_out if _would_read(one_input, folder, folder == options.image_folder)
+        ]
         if folders:
             lines.append(
-                f"! {input.pattern}: left out what Tuneset wrote: {in_words(folders)}. To read some of it, name a file or folder "
+                f"! {one_input.pattern}: left out what Tuneset wrote: {in_words(folders)}. To read some of it, name a file or folder "
                 "in it."
             )
     return lines
@@ -76,10 +78,10 @@ def in_words(folders: Sequence[str]) -> str:
     return ", ".join(folders[:_SHOWN]) + more
 
 
-def _would_read(input: Input, folder: str, images_alone: bool) -> bool:
+def _would_read(one_input: Input, folder: str, images_alone: bool) -> bool:
     """Whether an input would give some file of a folder that it leaves out."""
     names = (REWRITTEN,) if images_alone else _WRITTEN
-    return any(matches(input.pattern, join_uri(folder, name), input.format) for name in names)
+    return any(matches(one_input.pattern, join_uri(folder, name), one_input.format) for name in names)
 
 
 def _root(pattern: str) -> str:

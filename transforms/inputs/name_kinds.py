@@ -66,7 +66,7 @@ def _passed_over(match: re.Match[str], spelled: str, hidden: bool) -> bool:
     return any(part == name or (name[:2] == part[:2] == "._") for part in spelled.lower().split("/"))
 
 
-def kind_of_unread(uri: str, generation: str, format: str, suffixes: tuple[str, ...]) -> str:
+def kind_of_unread(uri: str, generation: str, row_format: str, suffixes: tuple[str, ...]) -> str:
     """The kind of a name that lies in no unread place; "" if it is read.
 
     Args:
@@ -84,7 +84,7 @@ def kind_of_unread(uri: str, generation: str, format: str, suffixes: tuple[str, 
         return ROWS
     if lower.endswith(IMAGES.suffixes):
         return "picture"
-    if MEANINGS[format].of_files and lower.endswith(SIDECARS):
+    if MEANINGS[row_format].of_files and lower.endswith(SIDECARS):
         return "sidecar"
     if almost_image(uri):
         return "almost_image"

@@ -33,7 +33,7 @@ def cut_names(store: Store, folder: str, without: Collection[str] = ()) -> list[
     """
     if not abilities(folder).lists_ranges:
         return [EVERYTHING]
-    feeler = _Feeler(store, folder, without)
+    feeler = _PrefixProbe(store, folder, without)
     level = [folder.rstrip("/") + "/"]
     done: list[str] = []  # beginnings that are not cut any further
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -46,7 +46,7 @@ def cut_names(store: Store, folder: str, without: Collection[str] = ()) -> list[
     return list(zip(["", *cuts], [*cuts, ""]))
 
 
-class _Feeler:
+class _PrefixProbe:
     """Asks for names, and counts how often."""
 
     def __init__(self, store: Store, folder: str, without: Collection[str]) -> None:

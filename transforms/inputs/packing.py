@@ -22,15 +22,15 @@ _LONGEST = 32  # times as many names as a pack holds on average: of 10^14 packs,
 _FILES, _FILE_BYTES = 1000, 256  # files that a pack may hold: so many, or one for so many bytes of a block
 
 
-def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str = DEFAULT.name) -> Iterator[Block]:
+def pack_files(index: int, files: Iterable[Stat], block_bytes: int, row_format: str = DEFAULT.name) -> Iterator[Block]:
     """Files in order -> blocks: large, compressed and Parquet ones alone and uncut, small ones of a kind together, a block at most."""
     pack: list[Extent] = []
-    only_lines = MEANINGS[format].only_lines
+    only_lines = MEANINGS[row_format].only_lines
     size, container, most = 0, LINES, max(_FILES, block_bytes // _FILE_BYTES)
 
     def packed() -> Block:
         dialect = Dialect(container.name) if container.is_lines and not only_lines else None
-        return Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), format, dialect=dialect)
+        return Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), row_format, dialect=dialect)
 
     for found in files:
         extent = Extent(found.uri, found.generation, found.size, 0, found.size, found.encoding)
@@ -42,7 +42,7 @@ def pack_files(index: int, files: Iterable[Stat], block_bytes: int, format: str 
             pack, size = [], 0
         container = its
         if alone:
-            yield Block((index, os.fsencode(found.uri), 0), (extent,), format)
+            yield Block((index, os.fsencode(found.uri), 0), (extent,), row_format)
             continue
         pack.append(extent)
         size += found.size

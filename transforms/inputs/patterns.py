@@ -89,25 +89,25 @@ def _unread_places(pattern: str) -> Callable[[str], str]:
     return lambda uri: unread_place(uri[root:].lstrip("/"), spelled, hidden=folder)
 
 
-def matches(pattern: str, uri: str, format: str = DEFAULT.name) -> bool:
+def matches(pattern: str, uri: str, row_format: str = DEFAULT.name) -> bool:
     """Whether a pattern names a file, as a test of strings; what they stand for is not looked at."""
     if not pattern.endswith("/") and is_glob(pattern):
         return compiled(pattern).fullmatch(uri) is not None and not _unread_places(pattern)(uri)
     folder = pattern.rstrip("/")
     return uri == pattern or (
-        inside(uri, folder) and is_dataset(uri, format) and not unread_place(uri[len(folder) :].lstrip("/"))
+        inside(uri, folder) and is_dataset(uri, row_format) and not unread_place(uri[len(folder) :].lstrip("/"))
     )
 
 
-def gives(input: Input, uri: str) -> bool:
+def gives(one_input: Input, uri: str) -> bool:
     """Whether an input names a file and does not leave it out, as a test of strings."""
-    left_out = any(inside(uri, folder) for folder in input.left_out)
-    return not left_out and matches(input.pattern, uri, input.format)
+    left_out = any(inside(uri, folder) for folder in one_input.left_out)
+    return not left_out and matches(one_input.pattern, uri, one_input.format)
 
 
-def is_dataset(uri: str, format: str = DEFAULT.name) -> bool:
+def is_dataset(uri: str, row_format: str = DEFAULT.name) -> bool:
     """Whether a folder that is read in a format gives this file."""
-    return uri.lower().endswith(MEANINGS[format].suffixes)
+    return uri.lower().endswith(MEANINGS[row_format].suffixes)
 
 
 def first_files(
@@ -122,9 +122,9 @@ def first_files(
     """
     found: dict[str, Stat] = {}
     for number, file in enumerate(list_pattern(pattern, without=without)):
-        format = _format_of(file.uri, formats)
-        if format or not is_folder(pattern):
-            found.setdefault(format, file)
+        row_format = _format_of(file.uri, formats)
+        if row_format or not is_folder(pattern):
+            found.setdefault(row_format, file)
         if enough(found, number):
             break
     return found
@@ -147,15 +147,15 @@ def rows_on_top(folder: str, formats: Collection[str]) -> dict[str, Stat]:
     else:
         files = islice(store_for(folder).list(root, deep=False), _TOP_NAMES)
     for file in files:
-        format = _format_of(file.uri, formats)
-        if format and not is_metadata(file.uri) and not unread_place(file.uri[len(root) :].lstrip("/")):
-            rows.setdefault(format, file)
+        row_format = _format_of(file.uri, formats)
+        if row_format and not is_metadata(file.uri) and not unread_place(file.uri[len(root) :].lstrip("/")):
+            rows.setdefault(row_format, file)
     return rows
 
 
 def _format_of(uri: str, formats: Collection[str]) -> str:
     """The first of some formats that is told by this ending, else ""."""
-    return next((format for format in formats if is_dataset(uri, format)), "")
+    return next((row_format for row_format in formats if is_dataset(uri, row_format)), "")
 
 
 def first_image(pattern: str, without: Collection[str], most: int) -> str:

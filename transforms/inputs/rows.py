@@ -28,7 +28,7 @@ from transforms.inputs.registry import DEFAULT, MEANINGS, Meaning
 from transforms.storage.places import normalise
 
 
-def record_of(row: Row, format: str, obj: dict[str, Any] | None = None) -> Record:
+def record_of(row: Row, row_format: str, obj: dict[str, Any] | None = None) -> Record:
     """A line of JSON as a row of another meaning than Gemini's.
 
     Args:
@@ -38,10 +38,10 @@ def record_of(row: Row, format: str, obj: dict[str, Any] | None = None) -> Recor
         RowError: as jsonl.loads, or as automl.object_columns.
     """
     obj = jsonl.loads(row.raw) if obj is None else obj
-    meaning = MEANINGS[format]
+    meaning = MEANINGS[row_format]
     if meaning.object and meaning.tells(obj):
-        return Record(row.source, row.offset, row.line, b"", meaning.object(obj), format)
-    return Record(row.source, row.offset, row.line, row.raw, obj, format)
+        return Record(row.source, row.offset, row.line, b"", meaning.object(obj), row_format)
+    return Record(row.source, row.offset, row.line, row.raw, obj, row_format)
 
 
 def unwrap(row: Row) -> tuple[Row, str]:
@@ -68,15 +68,15 @@ def unwrap(row: Row) -> tuple[Row, str]:
             raise RowError("not_an_object", "the row was cut when it was rejected: take it from its source and offset")
         else:
             raise RowError("not_an_object", "the row of the rejected line is not an object")
-        format = obj.get("format")
-        meaning = (MEANINGS.get(format) if isinstance(format, str) else None) or DEFAULT
+        row_format = obj.get("format")
+        meaning = (MEANINGS.get(row_format) if isinstance(row_format, str) else None) or DEFAULT
         row = Row(row.source, row.offset, row.line, raw)
         try:
             obj = jsonl.loads(raw)
         except RowError:
             if meaning.by_templates:
                 raise RowError(
-                    "bad_record", f"it could not be read as a row of a {format}: mend it where it stands"
+                    "bad_record", f"it could not be read as a row of a {row_format}: mend it where it stands"
                 ) from None
             break  # to be rejected again, as itself
         if meaning.example:

@@ -15,7 +15,7 @@ from apache_beam.pvalue import AsIter, AsList
 
 from transforms.core.output_names import WORK
 from transforms.core.records import Block, Receipt
-from transforms.dataset.receipts import BlockKeys, Ledgers, receipt_body
+from transforms.dataset.receipts import BlockKeys, ReceiptStore, receipt_body
 from transforms.steps.billing import billed
 from transforms.storage import patiently, store_for
 from transforms.storage.api import StorageError, Unavailable
@@ -30,11 +30,11 @@ class CompareNights(beam.PTransform):
     """(tonight's blocks, tonight's receipts, damaged parts of the earlier night) -> one dict for the manifest's `run.night`.
 
     Args:
-      night: the earlier one's ledgers.
+      night: the earlier one's receipts.
       key: names tonight's blocks.
     """
 
-    night: Ledgers
+    night: ReceiptStore
     key: BlockKeys
 
     def expand(
@@ -92,7 +92,7 @@ class CompareNights(beam.PTransform):
             yield from ((uri, ("before", generation)) for uri, generation in inputs_of(self.night, key))
 
 
-def inputs_of(night: Ledgers, key: str) -> list[tuple[str, str]]:
+def inputs_of(night: ReceiptStore, key: str) -> list[tuple[str, str]]:
     """(URI, generation) of the files that a receipt of an earlier night tells of; none if it is damaged, or gone."""
     path = night.path(key, "receipt")
     try:
@@ -106,7 +106,7 @@ def inputs_of(night: Ledgers, key: str) -> list[tuple[str, str]]:
     return [(str(uri), str(generation)) for uri, generation in pairs]
 
 
-def keys_below(night: Ledgers, folder: str) -> list[tuple[str, None]]:
+def keys_below(night: ReceiptStore, folder: str) -> list[tuple[str, None]]:
     """The keys of an earlier night's receipts that begin with two hex digits."""
     found = store_for(night.folder).list(f"{night.folder}/{WORK}/{folder}")
     names = (one.uri.rpartition("/")[2] for one in found)

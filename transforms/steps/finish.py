@@ -14,7 +14,7 @@ from transforms.core.records import OpenBlock, Receipt
 from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits
 from transforms.examples.tally import assign_splits, split_examples
-from transforms.images.orders import Fitter
+from transforms.images.orders import ImageRewriter
 from transforms.images.publishing import publish_images
 from transforms.steps.billing import billed
 from transforms.steps.writer import Writer
@@ -79,11 +79,13 @@ class AssignSplits(beam.PTransform):
 class PublishImages(beam.PTransform):
     """Write into every example where its images are and what they are; settles each reference's fate."""
 
-    fitter: Fitter
+    rewriter: ImageRewriter
     warn_types: tuple[str, ...]
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
-        return blocks | "Publish" >> beam.Map(publish_images, self.fitter, self.warn_types).with_output_types(OpenBlock)
+        return blocks | "Publish" >> beam.Map(publish_images, self.rewriter, self.warn_types).with_output_types(
+            OpenBlock
+        )
 
 
 @dataclass(kw_only=True)

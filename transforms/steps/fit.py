@@ -21,7 +21,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.core.records import Block, FitOrder, Fitted, OpenBlock
 from transforms.examples.tally import drop_bad_images
-from transforms.images.orders import Fitter
+from transforms.images.orders import ImageRewriter
 from transforms.images.sources import drop_after_inspection, resolve_images
 from transforms.steps.billing import StorageDoFn, billed
 from transforms.steps.writer import Writer, load_facts, used_orders
@@ -138,20 +138,20 @@ def wait_for_images() -> beam.PTransform:
 class TakeFitted(beam.PTransform):
     """Waiting blocks, read and built again -> OpenBlocks with the stored facts and the outcomes of their orders."""
 
-    fitter: Fitter
+    rewriter: ImageRewriter
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
         return blocks | "Take fitted images" >> beam.Map(
-            billed(self.fitter.ledgers.access, take_fitted), self.fitter
+            billed(self.rewriter.receipt_store.access, take_fitted), self.rewriter
         ).with_output_types(OpenBlock)
 
 
-def take_fitted(opened: OpenBlock, fitter: Fitter) -> OpenBlock:
-    opened.facts = patiently(load_facts, opened, fitter.ledgers)
-    resolve_images(opened, fitter.inspector)
-    opened = drop_after_inspection(opened, fitter.inspector.on_bad_image)
-    for source, order in used_orders(opened, fitter).items():
-        data, _ = patiently(read_existing, fitter.outcome_path(order.key))
+def take_fitted(opened: OpenBlock, rewriter: ImageRewriter) -> OpenBlock:
+    opened.facts = patiently(load_facts, opened, rewriter.receipt_store)
+    resolve_images(opened, rewriter.inspector)
+    opened = drop_after_inspection(opened, rewriter.inspector.on_bad_image)
+    for source, order in used_orders(opened, rewriter).items():
+        data, _ = patiently(read_existing, rewriter.outcome_path(order.key))
         opened.fitted[source] = Fitted(**json.loads(data))
     if any(fitted.reason for fitted in opened.fitted.values()):
 
@@ -159,5 +159,5 @@ def take_fitted(opened: OpenBlock, fitter: Fitter) -> OpenBlock:
             fitted = opened.fitted.get(source)
             return (fitted.reason, fitted.detail) if fitted else ("", "")
 
-        drop_bad_images(opened, fault, fitter.inspector.on_bad_image)
+        drop_bad_images(opened, fault, rewriter.inspector.on_bad_image)
     return opened

@@ -65,11 +65,11 @@ class ListBlocks(beam.PTransform):
 
 def cut_input(indexed: tuple[int, Input], output: str) -> Iterator[tuple[int, Input, Range]]:
     """An input -> ranges of its names that many workers list at once."""
-    index, input = indexed
-    many = is_folder(input.pattern) or is_glob(input.pattern)
-    folder, without = static_folder(input.pattern), (*input.left_out, output)
+    index, one_input = indexed
+    many = is_folder(one_input.pattern) or is_glob(one_input.pattern)
+    folder, without = static_folder(one_input.pattern), (*one_input.left_out, output)
     for names in cut_names(store_for(folder), folder, without) if many else [EVERYTHING]:
-        yield index, input, names
+        yield index, one_input, names
 
 
 class _ListFiles(StorageDoFn):
@@ -97,22 +97,22 @@ class _ListFiles(StorageDoFn):
 
     def begin(self, some: tuple[int, Input, Range]) -> Iterator[Any]:
         """What a range comes to; its first names are asked for at once."""
-        index, input, _ = some
+        index, one_input, _ = some
         tally = ListingTally()
-        return self._packed(index, input, ahead(self._wanted(*some, tally), PAGE + 1, _AHEAD), tally)
+        return self._packed(index, one_input, ahead(self._wanted(*some, tally), PAGE + 1, _AHEAD), tally)
 
-    def _packed(self, index: int, input: Input, names: Iterator[Stat], tally: ListingTally) -> Iterator[Any]:
-        yield from self._cutter.pack(index, input, names, tally)
+    def _packed(self, index: int, one_input: Input, names: Iterator[Stat], tally: ListingTally) -> Iterator[Any]:
+        yield from self._cutter.pack(index, one_input, names, tally)
         if tally.counters["files_skipped"]:
             beam.metrics.Metrics.counter(NAMESPACE, "files_skipped").inc(tally.counters["files_skipped"])
-        if is_folder(input.pattern) or is_glob(input.pattern):
+        if is_folder(one_input.pattern) or is_glob(one_input.pattern):
             yield beam.pvalue.TaggedOutput("tallies", tally)
 
-    def _wanted(self, index: int, input: Input, names: Range, tally: ListingTally) -> Iterator[Stat]:
-        by_ending = is_folder(input.pattern) or MEANINGS[input.format].of_files
-        suffixes = self._cutter.suffixes(input.format) if by_ending else ()
-        for file, place in list_names(input.pattern, *names, without=(*input.left_out, self._output)):
-            kind = place or kind_of_unread(file.uri, file.generation, input.format, suffixes)
+    def _wanted(self, index: int, one_input: Input, names: Range, tally: ListingTally) -> Iterator[Stat]:
+        by_ending = is_folder(one_input.pattern) or MEANINGS[one_input.format].of_files
+        suffixes = self._cutter.suffixes(one_input.format) if by_ending else ()
+        for file, place in list_names(one_input.pattern, *names, without=(*one_input.left_out, self._output)):
+            kind = place or kind_of_unread(file.uri, file.generation, one_input.format, suffixes)
             if not kind and any(gives(earlier, file.uri) for earlier in self._inputs[:index]):
                 continue
             tally.counters["names_listed"] += 1
@@ -133,7 +133,7 @@ def in_its_window(begun: WindowedValue) -> Iterator[Any]:
 
 def listed_blocks(options: ListBlocks) -> Iterator[Block]:
     """The blocks of the input in order, without Beam and only as far as they are taken."""
-    for index, input in enumerate(options.inputs):
-        for found in _ListFiles(options).begin((index, input, EVERYTHING)):
+    for index, one_input in enumerate(options.inputs):
+        for found in _ListFiles(options).begin((index, one_input, EVERYTHING)):
             if isinstance(found, Block):
                 yield from options.cutter.cut(found)

@@ -25,7 +25,7 @@ from transforms.dataset.block_files import Caps
 from transforms.dataset.join import Joined, join_chunks
 from transforms.dataset.manifest import file_entry, file_names, manifest
 from transforms.dataset.receipts import from_parts
-from transforms.dataset.seal_plan import Cuts, Plan, Summary
+from transforms.dataset.seal_plan import Cuts, SealPlan, Summary
 from transforms.dataset.segments import Chunk, SegmentWriter, Unsealed
 from transforms.dataset.shuffle import scatter, sort_bucket, without_lines
 from transforms.dataset.upload_list import UploadLister
@@ -118,7 +118,7 @@ class SealDataset(beam.PTransform):
             cuts = cuts | "Cut validation" >> beam.Map(cut, "validation", caps.validation, AsIter(smallest))
         return cuts
 
-    def _plan(self, _: None, summaries: list[Summary], tallies: Iterable[ListingTally], cuts: Cuts) -> Plan:
+    def _plan(self, _: None, summaries: list[Summary], tallies: Iterable[ListingTally], cuts: Cuts) -> SealPlan:
         plan = seal_plan.make_plan(
             summaries,
             max_lines=self.max_lines,
@@ -131,7 +131,7 @@ class SealDataset(beam.PTransform):
         return plan
 
     def _manifest(
-        self, _: None, files: list[Joined], plan: Plan, night: Any = None, uploads: Joined | None = None
+        self, _: None, files: list[Joined], plan: SealPlan, night: Any = None, uploads: Joined | None = None
     ) -> str:
         self.writer.check_claim()
         folder = self.writer.folder

@@ -9,8 +9,8 @@ from typing import Any
 import apache_beam as beam
 
 from transforms.core.records import Block, Receipt
-from transforms.dataset.previous import Damaged, Earlier
-from transforms.dataset.receipts import BlockKeys, Ledgers
+from transforms.dataset.previous import Damaged, PreviousDataset
+from transforms.dataset.receipts import BlockKeys, ReceiptStore
 from transforms.steps.billing import StorageDoFn
 from transforms.steps.finish import count
 from transforms.storage import patiently
@@ -23,9 +23,9 @@ class SkipCommitted(beam.PTransform):
     An earlier night's receipts count too, if there is one. A part is told by its URI; its block is among the others.
     """
 
-    ledgers: Ledgers
+    receipt_store: ReceiptStore
     key: BlockKeys
-    earlier: Earlier | None = None
+    earlier: PreviousDataset | None = None
 
     def expand(
         self, blocks: beam.PCollection[Block]
@@ -36,12 +36,12 @@ class SkipCommitted(beam.PTransform):
 
 class _Find(StorageDoFn):
     def __init__(self, options: SkipCommitted) -> None:
-        super().__init__(options.ledgers.access)
-        self._ledgers, self._key, self._earlier = options.ledgers, options.key, options.earlier
+        super().__init__(options.receipt_store.access)
+        self._receipt_store, self._key, self._earlier = options.receipt_store, options.key, options.earlier
 
     def process(self, block: Block) -> Iterator[Any]:
         key = self._key(block)
-        receipt = patiently(self._ledgers.find, block, key)
+        receipt = patiently(self._receipt_store.find, block, key)
         if receipt is None and self._earlier:
             try:
                 receipt = patiently(self._earlier.find, block, key)

@@ -15,7 +15,7 @@ from transforms.core.records import Block, FitOrder, Fitted, ImageFacts, OpenBlo
 from transforms.dataset import block_files
 from transforms.examples.tally import close_ledger
 from transforms.images.inspection import HEAD, Inspector, look_at_bytes
-from transforms.images.orders import Fitter
+from transforms.images.orders import ImageRewriter
 from transforms.images.sources import drop_after_inspection
 from transforms.images.staging import staged_uri
 from transforms.inputs.cells.csv_table import TableReader
@@ -48,21 +48,21 @@ class _Looking:
 class TrialWriter:
     """Writes nothing: no block waits for images, and its receipts stand nowhere."""
 
-    fitter: Fitter
+    rewriter: ImageRewriter
 
     @property
     def access(self) -> Access:
-        return self.fitter.ledgers.access
+        return self.rewriter.receipt_store.access
 
     def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
-        looking = _Looking(self.fitter.image_folder, self.fitter.inspector)
+        looking = _Looking(self.rewriter.image_folder, self.rewriter.inspector)
         opened = patiently(read_block, block, key, replace(tables, stage=looking))
         opened.facts.update(looking.facts)
         return opened
 
     def hold(self, opened: OpenBlock) -> tuple[OpenBlock, Orders]:
-        opened = drop_after_inspection(opened, self.fitter.inspector.on_bad_image)
-        orders = used_orders(opened, self.fitter)
+        opened = drop_after_inspection(opened, self.rewriter.inspector.on_bad_image)
+        orders = used_orders(opened, self.rewriter)
         for source, order in orders.items():
             opened.fitted[source] = self._promised(order)
         return opened, orders
@@ -71,7 +71,7 @@ class TrialWriter:
         """In place of an outcome. How long a rewritten image is, and of which type, is not known: most are JPEG."""
         facts = order.facts
         kind, size, fate = (facts.type, facts.size, "untouched") if order.stage else ("jpeg", 0, "rewritten")
-        return Fitted(self.fitter.image_uri(order.key, kind), kind, size, facts.width, facts.height, fate)
+        return Fitted(self.rewriter.image_uri(order.key, kind), kind, size, facts.width, facts.height, fate)
 
     def fit(self, order: FitOrder) -> None:
         pass

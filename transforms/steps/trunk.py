@@ -12,7 +12,7 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.core.records import Block, OpenBlock
-from transforms.dataset.previous import Earlier
+from transforms.dataset.previous import PreviousDataset
 from transforms.examples.recipe import Recipe
 from transforms.images.inspection import Inspector
 from transforms.images.sources import begin_inspection, inspect_images
@@ -102,7 +102,7 @@ class InspectImages(beam.PTransform):
     """
 
     inspector: Inspector
-    earlier: Earlier | None = None
+    earlier: PreviousDataset | None = None
     access: Access = USUAL
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:

@@ -13,9 +13,9 @@ from typing import Protocol
 
 from transforms.core.records import Block, FitOrder, ImageFacts, OpenBlock, Receipt
 from transforms.dataset import block_files
-from transforms.dataset.receipts import Ledgers
+from transforms.dataset.receipts import ReceiptStore
 from transforms.examples.tally import close_ledger
-from transforms.images.orders import Fitter, fit_image
+from transforms.images.orders import ImageRewriter, fit_image
 from transforms.images.sources import drop_after_inspection
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.lines import read_block
@@ -54,65 +54,65 @@ class Writer(Protocol):
 class StorageWriter:
     """Writes into storage; what storage then says is what counts.
 
-    fitter: policy and places of images, and where receipts are. caps: what ids a receipt must carry (block_files.packed_ids).
+    rewriter: policy and places of images, and where receipts are. caps: what ids a receipt must carry (block_files.packed_ids).
     """
 
-    fitter: Fitter
+    rewriter: ImageRewriter
     caps: block_files.Caps
 
     @property
     def access(self) -> Access:
-        return self.fitter.ledgers.access
+        return self.rewriter.receipt_store.access
 
     def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
         return patiently(read_block, block, key, tables)
 
     def hold(self, opened: OpenBlock) -> tuple[OpenBlock, Orders]:
-        fitter = self.fitter
-        wanted = any(fitter.order(facts) for facts in opened.facts.values())
+        rewriter = self.rewriter
+        wanted = any(rewriter.order(facts) for facts in opened.facts.values())
         if wanted:
-            opened.facts = patiently(store_facts, opened, fitter.ledgers)
-        opened = drop_after_inspection(opened, fitter.inspector.on_bad_image)
-        return opened, used_orders(opened, fitter) if wanted else {}
+            opened.facts = patiently(store_facts, opened, rewriter.receipt_store)
+        opened = drop_after_inspection(opened, rewriter.inspector.on_bad_image)
+        return opened, used_orders(opened, rewriter) if wanted else {}
 
     def fit(self, order: FitOrder) -> None:
-        persistently(fit_image, order, self.fitter)
+        persistently(fit_image, order, self.rewriter)
 
     def commit(self, opened: OpenBlock) -> Receipt:
-        return commit_block(opened, self.fitter.ledgers, self.caps)
+        return commit_block(opened, self.rewriter.receipt_store, self.caps)
 
 
-def used_orders(opened: OpenBlock, fitter: Fitter) -> Orders:
+def used_orders(opened: OpenBlock, rewriter: ImageRewriter) -> Orders:
     """The orders of the images that examples still use: nothing else is worth a decode."""
     orders: Orders = {}
     for example in opened.examples:
         for source in example.sources:
-            if source in opened.facts and source not in orders and (order := fitter.order(opened.facts[source])):
+            if source in opened.facts and source not in orders and (order := rewriter.order(opened.facts[source])):
                 orders[source] = order
     return orders
 
 
-def _facts_path(opened: OpenBlock, ledgers: Ledgers) -> str:
-    return ledgers.path(opened.key, f"{ledgers.epoch}.facts", opened.block.folder)
+def _facts_path(opened: OpenBlock, receipt_store: ReceiptStore) -> str:
+    return receipt_store.path(opened.key, f"{receipt_store.epoch}.facts", opened.block.folder)
 
 
-def store_facts(opened: OpenBlock, ledgers: Ledgers) -> dict[str, ImageFacts]:
+def store_facts(opened: OpenBlock, receipt_store: ReceiptStore) -> dict[str, ImageFacts]:
     """Store what inspection found, unless another execution did -> what is stored."""
-    path = _facts_path(opened, ledgers)
+    path = _facts_path(opened, receipt_store)
     if store_for(path).create(path, json.dumps([asdict(facts) for facts in opened.facts.values()]).encode()):
         return opened.facts
-    return load_facts(opened, ledgers)
+    return load_facts(opened, receipt_store)
 
 
-def load_facts(opened: OpenBlock, ledgers: Ledgers) -> dict[str, ImageFacts]:
-    data, _ = read_existing(_facts_path(opened, ledgers))
+def load_facts(opened: OpenBlock, receipt_store: ReceiptStore) -> dict[str, ImageFacts]:
+    data, _ = read_existing(_facts_path(opened, receipt_store))
     return {facts["uri"]: ImageFacts(**facts) for facts in json.loads(data)}
 
 
-def commit_block(opened: OpenBlock, ledgers: Ledgers, caps: block_files.Caps) -> Receipt:
+def commit_block(opened: OpenBlock, receipt_store: ReceiptStore, caps: block_files.Caps) -> Receipt:
     close_ledger(opened)
     parts = list(block_files.parts(opened))
-    receipt = patiently(ledgers.commit, opened, parts, block_files.packed_ids(opened, caps))
+    receipt = patiently(receipt_store.commit, opened, parts, block_files.packed_ids(opened, caps))
     first, lines = opened.block.extents[0], sum(part.lines for part in receipt.parts if part.kind in block_files.SPLITS)
     _LOG.debug("%s from %d: %d lines, %d rejected", first.uri, first.start, lines, len(opened.rejections))
     return receipt

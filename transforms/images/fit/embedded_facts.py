@@ -18,15 +18,15 @@ _MAX_FACTS = 32_768  # bytes: found in the first 64 KiB with room to spare
 Facts = dict[str, "str | int | float"]
 
 
-def embed_facts(data: bytes, type: str, facts: Facts) -> bytes:
+def embed_facts(data: bytes, image_type: str, facts: Facts) -> bytes:
     """Put facts into a JPEG (a comment right after SOI and APP0) or PNG (a tEXt chunk right after IHDR).
 
     Raises:
         ValueError: the facts take more than 32 KiB, or hold a number that JSON cannot.
     """
-    at = _PNG_HEAD if type == "png" else _after_app0(data)
+    at = _PNG_HEAD if image_type == "png" else _after_app0(data)
     rest = memoryview(data)  # a picture of 20 MB is copied once, not twice
-    return b"".join((rest[:at], segment(facts, type), rest[at:]))
+    return b"".join((rest[:at], segment(facts, image_type), rest[at:]))
 
 
 def read_facts(head: bytes) -> Facts | None:
@@ -54,7 +54,7 @@ def _canonical(facts: dict[str, Any]) -> bytes:
     return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-def segment(facts: Facts, type: str) -> bytes:
+def segment(facts: Facts, image_type: str) -> bytes:
     """The JPEG comment or PNG chunk that `embed_facts` puts in: its length is what facts cost.
 
     Raises:
@@ -63,7 +63,7 @@ def segment(facts: Facts, type: str) -> bytes:
     text = _canonical(facts)
     if len(text) > _MAX_FACTS:
         raise ValueError(f"facts take {len(text)} bytes; at most {_MAX_FACTS} are embedded")
-    if type == "jpeg":
+    if image_type == "jpeg":
         return b"\xff\xfe" + (len(_MARK) + len(text) + 2).to_bytes(2, "big") + _MARK + text
     body = b"tEXttuneset\0" + text
     return (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")

@@ -225,8 +225,8 @@ class _Writer:
             "cannot_fit", f"no size of it takes {self.policy.max_bytes} bytes or less, its facts included"
         )
 
-    def _facts(self, size: tuple[int, int], type: str, quality: int, sampling: str) -> Facts:
-        fate = "resized" if size != self.full else "converted" if type != self.header_type else "recompressed"
+    def _facts(self, size: tuple[int, int], image_type: str, quality: int, sampling: str) -> Facts:
+        fate = "resized" if size != self.full else "converted" if image_type != self.header_type else "recompressed"
         # Cut, not rounded: 1.0 means all pixels.
         scale = math.floor(1_000_000 * max(size) / max(self.full)) / 1_000_000
         facts: Facts = {"fate": fate, "height": size[1], "quality": quality, "scale": scale,
@@ -239,24 +239,26 @@ class _Writer:
             facts["flat"] = 1
         return facts
 
-    def _room(self, decoded: Decoded, type: str) -> int:
+    def _room(self, decoded: Decoded, image_type: str) -> int:
         """Bytes left for the encoded picture beside its facts (exact for two-digit qualities)."""
         grey = decoded.image.mode in ("1", "L", "LA")
-        facts = self._facts(decoded.size, type, 99 if type == "jpeg" else 0, "" if grey or type == "png" else "4:2:0")
-        return self.policy.max_bytes - len(segment(facts, type))
+        facts = self._facts(
+            decoded.size, image_type, 99 if image_type == "jpeg" else 0, "" if grey or image_type == "png" else "4:2:0"
+        )
+        return self.policy.max_bytes - len(segment(facts, image_type))
 
     def _write(
-        self, encoded: bytes, size: tuple[int, int], type: str, setting: Setting | None
+        self, encoded: bytes, size: tuple[int, int], image_type: str, setting: Setting | None
     ) -> tuple[FittedImage | None, int]:
         """-> (the picture if it obeys the limit, size of the encode without facts)."""
         self.encodes += 1
         quality, sampling = (setting.quality, setting.sampling) if setting else (0, "")
-        facts = self._facts(size, type, quality, sampling)
-        data = embed_facts(encoded, type, facts)
+        facts = self._facts(size, image_type, quality, sampling)
+        data = embed_facts(encoded, image_type, facts)
         if len(data) > self.policy.max_bytes:
             return None, len(encoded)
         scale, fate = float(facts["scale"]), str(facts["fate"])
         fitted = FittedImage(
-            data, type, *size, quality, sampling, scale, self.encodes, fate, self.frames_dropped, self.flat
+            data, image_type, *size, quality, sampling, scale, self.encodes, fate, self.frames_dropped, self.flat
         )
         return fitted, len(encoded)

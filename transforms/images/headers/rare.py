@@ -47,18 +47,18 @@ def sniff(head: bytes) -> str:
     return "ppm" if head[:1] == b"P" and _NETPBM_BEGIN.match(head, 0, _NETPBM_MOST) else ""
 
 
-def size(type: str, head: bytes) -> tuple[int, int]:
+def size(image_type: str, head: bytes) -> tuple[int, int]:
     """Width and height that at least HEAD bytes of such a file tell; 0, 0 where they tell none.
 
     >>> size("ppm", b"P6 # a comment" + bytes([10]) + b"640 480 255 ")
     (640, 480)
     """
-    if type == "ppm":
+    if image_type == "ppm":
         found = _NETPBM.match(head, 0, _NETPBM_MOST)
         return (int(found[1]), int(found[2])) if found else (0, 0)
-    if type == "pcx":
+    if image_type == "pcx":
         left, top, right, bottom = struct.unpack_from("<4H", head, 4)
         return max(0, right - left + 1), max(0, bottom - top + 1)
-    form, at, swapped = _SIZES[type]
+    form, at, swapped = _SIZES[image_type]
     first, second = struct.unpack_from(form, head, at)
     return (second, first) if swapped else (first, second)

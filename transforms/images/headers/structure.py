@@ -164,7 +164,7 @@ def _associated(data: bytes, body: int, stop: int, item: int) -> list[int]:
     return []
 
 
-def ends_well(type: str, tail: bytes, head: bytes, size: int) -> bool:
+def ends_well(image_type: str, tail: bytes, head: bytes, size: int) -> bool:
     """Whether the two ends of a file prove that it is whole. False only means that they do not: `walk` settles it.
 
     A file cut short is not taken for a whole one. WebP, BMP, HEIC, HEIF and AVIF declare lengths. The end marker of a
@@ -181,23 +181,23 @@ def ends_well(type: str, tail: bytes, head: bytes, size: int) -> bool:
     >>> ends_well("jpeg", bytes.fromhex("3f0fffd9"), b"", 4096), ends_well("jpeg", bytes.fromhex("3f0f"), b"", 4094)
     (True, False)
     """
-    if type == "jpeg":  # some cameras pad the file after the end of image
+    if image_type == "jpeg":  # some cameras pad the file after the end of image
         return tail.rstrip(b"\0\xff").endswith(b"\xff\xd9")
-    if type == "png":
+    if image_type == "png":
         return tail.endswith(_PNG_END)
-    if type == "webp":
+    if image_type == "webp":
         length = 8 + int.from_bytes(head[4:8], "little")
         return head[8:12] == b"WEBP" and (size == length or (length & 1 == 1 and size == length + 1))
-    if type == "gif":  # a data block always precedes the trailer, and an empty sub-block closes it
+    if image_type == "gif":  # a data block always precedes the trailer, and an empty sub-block closes it
         return tail.endswith(b"\0;")
-    if type == "bmp":
+    if image_type == "bmp":
         return 26 <= int.from_bytes(head[2:6], "little") <= size
-    if type in _ISO:
+    if image_type in _ISO:
         return _iso_ends_well(head, size)
     return False
 
 
-def walk(data: bytes, type: str) -> None:
+def walk(data: bytes, image_type: str) -> None:
     """Follow a whole file's structure to its end; bytes behind the end (motion photos, MPO, padding) are fine.
 
     JPEG to the first image's EOI, PNG with CRCs to IEND, WebP through its chunks, GIF to its trailer, HEIC, HEIF and
@@ -213,7 +213,7 @@ def walk(data: bytes, type: str) -> None:
 
     >>> walk(bytes.fromhex("ffd8 ffda0002 3fff00 ffd9") + b"motion photo", "jpeg")
     """
-    walker = _WALKERS.get(type)
+    walker = _WALKERS.get(image_type)
     if walker:
         walker(data)
 

@@ -54,7 +54,7 @@ class Wanted:
     keep_blanks: bool = False  # around the text of a cell
 
 
-def dialect_of(uri: str, head: bytes, wanted: Wanted, format: str = TABLE.name) -> Dialect:
+def dialect_of(uri: str, head: bytes, wanted: Wanted, row_format: str = TABLE.name) -> Dialect:
     """How a JSONL or CSV file is written.
 
     Args:
@@ -72,7 +72,7 @@ def dialect_of(uri: str, head: bytes, wanted: Wanted, format: str = TABLE.name) 
         return Dialect(container.name)
     rows = first_records(uri, head, wanted)
     delimiter, returns = _delimiter(uri, head, wanted), ends_with_returns(head)
-    if MEANINGS[format].cells:  # no header, and rows of any length
+    if MEANINGS[row_format].cells:  # no header, and rows of any length
         delimiter = delimiter if wanted.delimiter or _PREAMBLE.match(head)[1] else ","  # type: ignore[index]
         return Dialect(CSV.name, delimiter, wanted.encoding, header=False, carriage_returns=returns)
     first, columns = rows[0] if rows else [], not_in_folders(uri, wanted.columns)

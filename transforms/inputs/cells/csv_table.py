@@ -226,8 +226,8 @@ class _Records:
         return csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter)
 
     def _take(self, reader: Iterator[list[str]], data: bytes, first: int, ends: list[int]) -> None:
-        source, format, names = self.source, self.opened.block.format, self.dialect.names
-        cells_columns = MEANINGS[format].cells
+        source, row_format, names = self.source, self.opened.block.format, self.dialect.names
+        cells_columns = MEANINGS[row_format].cells
         width, longest, append = len(names), self.longest, self.opened.rows.append
         strip, counts_merged = not self.keep_blanks, self.dialect.quoted and not cells_columns
         csv.field_size_limit(sys.maxsize)  # the bytes of a record are limited, not those of a cell
@@ -250,7 +250,7 @@ class _Records:
             elif cells_columns:
                 self._by_cells(cells_columns, start, line, data[start - first : end - first], cells)
             elif len(cells) == width:
-                append(Record(source, start, line, b"", dict(zip(names, cells)), format))
+                append(Record(source, start, line, b"", dict(zip(names, cells)), row_format))
             else:
                 detail = f"the record has {len(cells)} cells, the header {width}"
                 self._reject(start, line - 1, data[start - first : end - first].rstrip(b"\r\n"), "bad_record", detail)

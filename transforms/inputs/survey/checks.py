@@ -38,8 +38,8 @@ Check = Callable[[Sample, InputOptions], Iterable[Notice]]
 def survey(options: InputOptions) -> list[Notice]:
     """What looks wrong about the inputs; `options` know what each of them is."""
     notices: dict[tuple[str, str], Notice] = {}
-    for input in options.inputs:
-        sample = sample_of(input, options)
+    for one_input in options.inputs:
+        sample = sample_of(one_input, options)
         for notice in (notice for check in CHECKS for notice in check(sample, options)):
             notices.setdefault((notice.code, notice.detail), notice)
     return list(notices.values())

@@ -51,11 +51,11 @@ class Sample:
     tables: list[str] = field(default_factory=list)  # files of rows beside images that nothing reads
 
 
-def sample_of(input: Input, options: InputOptions) -> Sample:
+def sample_of(one_input: Input, options: InputOptions) -> Sample:
     """Some rows of an input, and tables beside them."""
-    sample = Sample(input)
+    sample = Sample(one_input)
     try:
-        meaning = MEANINGS[input.format]
+        meaning = MEANINGS[one_input.format]
         if meaning.of_files:
             _add_images(sample, options)
         elif meaning.columns is None:  # where they are always the same, answers are labels and boxes
@@ -66,26 +66,28 @@ def sample_of(input: Input, options: InputOptions) -> Sample:
 
 
 def _add_images(sample: Sample, options: InputOptions) -> None:
-    input = sample.input
-    for file in islice(_scattered_names(input, options), ROWS):
+    one_input = sample.input
+    for file in islice(_scattered_names(one_input, options), ROWS):
         if is_dataset(file.uri, IMAGES.name):
-            row = image_record(file.uri, input.base)
+            row = image_record(file.uri, one_input.base)
             sample.rows.append(SampleRow(row.columns, str(row.columns["image"])))
         elif kind_of_unread(file.uri, file.generation, IMAGES.name, IMAGES.suffixes) == OF_ROWS:
             sample.tables.append(file.uri)
 
 
-def _scattered_names(input: Input, options: InputOptions) -> Iterator[Stat]:
+def _scattered_names(one_input: Input, options: InputOptions) -> Iterator[Stat]:
     """The first names of folders that lie apart, and of the input itself."""
-    without = (*input.left_out, options.output)
-    if not is_folder(input.pattern):
-        yield from list_pattern(input.pattern, without=without)
+    without = (*one_input.left_out, options.output)
+    if not is_folder(one_input.pattern):
+        yield from list_pattern(one_input.pattern, without=without)
         return
-    folders = [folder for folder in _deep_folders(input.base) if folder not in without]
+    folders = [folder for folder in _deep_folders(one_input.base) if folder not in without]
     apart = folders[:: -(-len(folders) // _FOLDERS)] if folders else []
     each = ROWS // (len(apart) + 1)
     on_top = (
-        file for file in store_for(input.base).list(input.base, deep=False) if not _is_unread(file.uri, input.base)
+        file
+        for file in store_for(one_input.base).list(one_input.base, deep=False)
+        if not _is_unread(file.uri, one_input.base)
     )
     yield from islice(on_top, each)
     for folder in apart:
@@ -114,9 +116,9 @@ def _is_unread(uri: str, base: str) -> bool:
 
 
 def _add_rows(sample: Sample, options: InputOptions) -> None:
-    input = sample.input
-    names = list_pattern(input.pattern, without=(*input.left_out, options.output))
-    wanted = (file for file in names if not is_folder(input.pattern) or is_dataset(file.uri, input.format))
+    one_input = sample.input
+    names = list_pattern(one_input.pattern, without=(*one_input.left_out, options.output))
+    wanted = (file for file in names if not is_folder(one_input.pattern) or is_dataset(file.uri, one_input.format))
     file = next(wanted, None)
     if file is None:
         return
@@ -127,10 +129,10 @@ def _add_rows(sample: Sample, options: InputOptions) -> None:
     if parquet and not columns:
         return
     extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
-    block = next(Cutter(_BLOCK_BYTES, _LINE_BYTES, tables).cut(Block((0, b"", 0), (extent,), input.format)), None)
+    block = next(Cutter(_BLOCK_BYTES, _LINE_BYTES, tables).cut(Block((0, b"", 0), (extent,), one_input.format)), None)
     if block is None or block.fault:
         return
-    below = posixpath.dirname(file.uri)[len(input.base) :].strip("/") if input.base else ""
+    below = posixpath.dirname(file.uri)[len(one_input.base) :].strip("/") if one_input.base else ""
     reader = TableReader(tables, _LINE_BYTES, (), _no_image)
     for row in islice(read_block(block, _no_key, reader).rows, ROWS):
         try:
