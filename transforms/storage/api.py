@@ -1,11 +1,13 @@
 """What a store is asked, what it can do, and how it fails: one contract for local paths, gs:// and what Beam can read.
 
-    stat, list, read            what is there; a read can name the generation it expects
+    stat, list, folders, read   what is there; a read can name the generation it expects
+    verify                      a file's bytes against a size and a CRC32C
     create                      only if absent: the one primitive the commit protocol stands on
     replace                     only if the generation is still the one that was seen
     copy                        a whole object, only if absent; on the server, where there is one
     join                        exactly these byte ranges, in this order, checked by CRC32C
     delete                      missing ones are no error
+    renew, age                  what a heartbeat stands on: be as if just written; seconds since then, by storage's own clock
 
 A local "generation" is SIZE-MTIME_NS. Other schemes are read through Beam's FileSystems (beam_files.py). Every failure is a
 `StorageError`; which one decides what a caller does.
