@@ -57,7 +57,7 @@ def put(path: Path, data: bytes) -> None:
 def main(name: str, make: Callable[[Path], Sequence[str]]) -> int:
     """Draw the data into a folder (the script's argument), prepare it, tell what came of it -> exit status."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else f"demo/{name}").resolve()
-    bucket = f"gs://BUCKET/{name}"
+    bucket = f"gs://my-bucket/{name}"
     flags = [*make(folder / "raw"), "--output", str(folder / "dataset"), "--uri_prefix", bucket, "--overwrite"]
     print(f"  {shlex.join(['tuneset', 'prepare', *flags])}\n", flush=True)
     status = prepare(flags)

@@ -563,6 +563,7 @@ OTHER_VALUES = {
     "image_column": "photo",
     "delimiter": "tab",
     "header": "no",
+    "keep_blanks": None,
     "encoding": "latin-1",
     "max_line_bytes": "2000", "allow_prefix": "/", "image_folder": "/elsewhere", "uri_prefix": "gs://bucket/x",
     "model": "gemini-2.5", "max_images": "3", "max_image_bytes": "5000", "types": "png", "verify": "decode",

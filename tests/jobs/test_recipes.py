@@ -43,7 +43,7 @@ def test_a_recipe_makes_lines_that_googles_types_accept(name: str, tmp_path: Pat
         assert [part.file_data.file_uri for part in parts if part.file_data and part.file_data.file_uri] == laws.uris(
             line
         )
-        assert all(uri.startswith(f"gs://BUCKET/{name}/") for uri in laws.uris(line)) and laws.uris(line)
+        assert all(uri.startswith(f"gs://my-bucket/{name}/") for uri in laws.uris(line)) and laws.uris(line)
     shown = result.stdout[result.stdout.index("The tuning job, with") :]
     tuning, older = shown.split("\n\nor with the vertexai SDK:\n\n")
     check_tuning(tuning.partition("\n\n")[2], name)
@@ -57,7 +57,7 @@ def parsed(text: str) -> ast.Module:
 
 
 def uris_of(name: str) -> tuple[str, str]:
-    return f"gs://BUCKET/{name}/train.jsonl", f"gs://BUCKET/{name}/validation.jsonl"
+    return f"gs://my-bucket/{name}/train.jsonl", f"gs://my-bucket/{name}/validation.jsonl"
 
 
 def check_tuning(text: str, name: str) -> None:
