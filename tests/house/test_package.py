@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import email
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -71,7 +72,7 @@ def test_the_metadata_says_what_is_needed(unpacked: Path) -> None:
     told = email.message_from_string((unpacked / "PKG-INFO").read_text(encoding="utf-8"))
     assert (told["Name"], told["Version"], told["Requires-Python"]) == ("tuneset", VERSION, ">=3.10")
     needed = (unpacked / "tuneset.egg-info/requires.txt").read_text(encoding="utf-8").partition("\n[")[0]
-    packages = sorted(line.partition("=")[0].partition(">")[0] for line in needed.split())
+    packages = sorted(re.split("[<>=]", line)[0] for line in needed.split())
     assert packages == ["Pillow", "apache-beam[gcp]", "google-cloud-storage", "orjson", "pillow-heif", "pyarrow"]
 
 

@@ -30,7 +30,6 @@ from transforms.examples.gemini_rules import parse_example
 from transforms.examples.splits import parse_splits, rank
 from transforms.images import orders
 from transforms.images.orders import ImageRewriter
-from transforms.inputs import lines as input_lines
 
 Run = Callable[..., laws.Folder]
 ROTATED = 6  # EXIF: to be turned a quarter
@@ -648,7 +647,7 @@ def test_over_max_rejected_fraction_nothing_is_sealed(
     assert (output / "rejected.jsonl").read_bytes().count(b"\n") == 11
     assert sorted(path.name for path in output.iterdir()) == ["_tuneset", "rejected.jsonl"]
     # Nothing is read again once the fraction is raised.
-    monkeypatch.setattr(input_lines, "read_rows", None)
+    monkeypatch.setattr("transforms.steps.writer.read_block", None)
     assert prepare([*command, "--max_rejected_fraction", "0.11"]) == 0
     assert counters(laws.sealed(output))["examples_rejected"] == 11
 

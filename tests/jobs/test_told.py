@@ -146,8 +146,11 @@ def test_splits_that_do_not_add_up_are_named_once(here: Path, capfd: Told) -> No
         ("a.pdf", b"%PDF-1.4\n", "a.pdf is a PDF: expected JSON lines, CSV or TSV in UTF-8, Parquet, or images"),
         ("book.xlsx", b"PK\x03\x04\x14", "book.xlsx is a ZIP file or a spreadsheet (which can be saved as CSV)"),
         ("wide.csv", "image,label\n".encode("utf-16-le"), "wide.csv is UTF-16 without a mark, or no text at all"),
-        ("no.csv", b"", "no.csv: there is no row to tell the columns by: is the file empty, or its .gz damaged?"),
-        ("no.csv.gz", b"image,label", "no.csv.gz: there is no row to tell the columns by"),
+        (
+            "no.csv",
+            b"",
+            "no.csv: there is no row to tell the columns by: is the file empty, or what it is compressed with damaged?",
+        ),
         ("folder/a.pdf", b"%PDF-1.4\n", "--input folder finds no file to read (of a folder: *.jsonl, *.csv, "),
         ("folder/a.pdf", b"%PDF-1.4\n", "; a.pdf is none of them)"),
     ],
@@ -166,7 +169,7 @@ def test_a_file_that_is_no_input_is_told(here: Path, capfd: Told, name: str, dat
         (b"", "not sealed. The input holds no row."),
         (b"\n\n", "not sealed. The input holds no row."),
         (
-            b"[{}]\n",
+            b"[1]\n",
             "None of the 1 rows can be used (not_an_object 1). not_an_object: The line is JSON but not an object: write",
         ),
         ("{}\n".encode("utf-16"), "(utf16 1). utf16: The file starts with a UTF-16 mark: save it as UTF-8."),

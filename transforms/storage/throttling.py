@@ -10,10 +10,8 @@ import threading
 import time
 from typing import Any
 
-from apache_beam.metrics import Metrics
-
 # By this name runners know that more workers would only be held up as well.
-_THROTTLED = Metrics.counter("gcsio", "cumulativeThrottlingSeconds")
+_NAMESPACE, _COUNTER = "gcsio", "cumulativeThrottlingSeconds"
 _RATE = (429, 503)  # too many requests; storage as a whole is short of room
 
 
@@ -48,4 +46,8 @@ def tell() -> None:
     if _noted >= 1:
         with _lock:
             seconds, _noted = int(_noted), _noted % 1
-        _THROTTLED.inc(seconds)
+        from apache_beam.metrics import (
+            Metrics,  # here, since it takes seconds to load, and a command's help needs none of it
+        )
+
+        Metrics.counter(_NAMESPACE, _COUNTER).inc(seconds)
