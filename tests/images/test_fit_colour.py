@@ -159,7 +159,7 @@ def test_wide_colours_become_srgb(
 INKS = [(0, 0, 0, 0), (255, 0, 0, 0), (0, 255, 255, 0), (40, 20, 90, 60)]
 
 
-@pytest.mark.parametrize(("kind", "type"), [("JPEG", "jpeg"), ("TIFF", "tiff")])
+@pytest.mark.parametrize(("kind", "image_type"), [("JPEG", "jpeg"), ("TIFF", "tiff")])
 def test_cmyk_follows_its_profile(kind: str, image_type: str) -> None:
     data = encoded(
         patches("CMYK", INKS), kind, icc_profile=cmyk_profile(), **({"quality": 98} if kind == "JPEG" else {})
@@ -352,7 +352,7 @@ def test_a_jpeg_2000_whose_white_would_be_black_is_refused(mode: str, bits: int)
     assert (caught.value.reason, f"{len(mode)} x {bits} bits" in caught.value.detail) == ("undecodable", True)
 
 
-@pytest.mark.parametrize(("format", "refused"), [(1, False), (2, True)], ids=("unsigned", "signed"))
+@pytest.mark.parametrize(("image_format", "refused"), [(1, False), (2, True)], ids=("unsigned", "signed"))
 def test_a_tiff_whose_sign_would_be_lost_is_refused(image_format: int, refused: bool) -> None:
     data = tiff([(258, 3, [8]), (262, 3, [1]), (277, 3, [1]), (339, 3, [image_format])], bytes(range(128)) * 32)
     assert_refused(data, "tiff", refused)

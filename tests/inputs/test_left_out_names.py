@@ -20,7 +20,6 @@ from transforms.inputs.cutting import Cutter
 from transforms.inputs.metadata_files import find_metadata
 from transforms.inputs.name_kinds import kind_of_unread, unread_place
 from transforms.steps import listing
-from transforms.storage.api import USUAL
 
 NAMES = {
     "cat/1.jpg": "",
@@ -51,7 +50,7 @@ def listed(one_input: Input, columns: tuple[str, ...] = ()) -> tuple[list[str], 
     options = listing.ListBlocks(inputs=(one_input,), cutter=cutter, output="/nowhere")
     taken: list[str] = []
     tallies = []
-    for some in listing.cut_input((0, one_input), "/nowhere", USUAL):
+    for some in listing.cut_input((0, one_input), "/nowhere"):
         for found in listing._ListFiles(options).begin(some):
             if isinstance(found, Block):
                 taken += [extent.uri for extent in found.extents]
