@@ -146,7 +146,8 @@ def main() -> int:
 def measure(blocks: int, store: Canned) -> int:
     profile = PROFILES["image-tuning"]
     storage._stores["gs"] = store
-    store.write(f"{OUTPUT}/_tuneset/claim.json", json.dumps({"run": RUN}).encode())
+    claim = {"run": RUN, "epoch": 1, "since": "", "host": "", "pid": 0, "started": "", "remote": True, "resumed": False}
+    store.write(f"{OUTPUT}/_tuneset/claim.json", json.dumps(claim).encode())
     store.asked.clear()
     seal = SealDataset(
         writer=SegmentWriter(OUTPUT, True, RUN),
@@ -155,6 +156,7 @@ def measure(blocks: int, store: Canned) -> int:
         max_lines=profile.max_file_examples,
         max_bytes=profile.max_file_bytes,
         max_rejected_fraction=0.1,
+        dataset={"options": {"shuffle_seed": ""}, "verified": True},
     )
     began = time.perf_counter()
     with beam.Pipeline("FnApiRunner") as pipeline:
