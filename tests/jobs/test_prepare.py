@@ -466,7 +466,7 @@ def test_split_by_keeps_equal_values_together(run: Run) -> None:
 
 
 def test_split_column_names_each_split(run: Run) -> None:
-    words = ["train", "Training", "val", "VALIDATE", "validation", "TEST", " test ", "", None, "unassigned", "dev", 7]
+    words = ["train", "Training", "val", "VALIDATE", "validation", "TEST", " test ", "", None, "unassigned", "fun", 7]
     rows = [row(repr(word), ml_use=word) for word in words] + [row("missing")]
     found = run(rows, "--split_column", "ml_use", "--splits", "train=1")
     assert split_of(found) == {
@@ -475,7 +475,7 @@ def test_split_column_names_each_split(run: Run) -> None:
         "missing": "train",
     } | ({repr(word): "test" for word in ("TEST", " test ")} if "test" in found["manifest.json"]["splits"] else {})
     assert len(lines(found, "test")) == 2
-    assert why(found) == {"'dev'": "unknown_split", "7": "unknown_split"}
+    assert why(found) == {"'fun'": "unknown_split", "7": "unknown_split"}
     assert {r["stage"] for r in rejections(found)} == {"assign"}
 
 
