@@ -85,6 +85,8 @@ def _newest_below(settings: Settings, itself: Night | None) -> tuple[Settings, l
         folders = list(islice(_folders_below(parent, settings.output), MOST_NIGHTS + 1))
     except Unavailable:
         raise
+    except NotFound:  # the first night of all
+        folders = []
     except StorageError as error:
         return _without(settings, f"{parent}: {error}")
     if len(folders) > MOST_NIGHTS:

@@ -143,7 +143,7 @@ def _without_blocks(folder: dict[str, Any]) -> dict[str, Any]:
         for one in content:
             key = (one["source"], one["fate"])
             kept = rows.setdefault(key, one | {"references": 0})
-            assert kept | {"references": 0} == one | {"references": 0}, f"{key} is told in two ways"
+            assert kept | {"references": 0} == one | {"references": 0}, f"{key} is told in two ways: {kept} {one}"
             rows[key] = kept | {"references": kept["references"] + one["references"]}
     manifest = dict(merged["manifest.json"])
     manifest["files"] = [file for file in manifest["files"] if not file["name"].startswith("images")]
