@@ -130,11 +130,14 @@ def _image_rows(opened: OpenBlock) -> list[tuple[Any, ...]]:
         reason = facts.reason or (fitted.reason if fitted else "")
         found = (facts.size, facts.type, facts.width, facts.height, facts.orientation, facts.frames)
         stored = (facts.escalated, facts.encoding)
-        made = ("", 0, 0, 1.0)
+        nothing = ("", 0, 0, 1.0)
+        made = nothing
         if fitted and not fitted.reason:
             made = (fitted.uri, fitted.size, fitted.quality, fitted.scale)
         for fate, references in sorted(fates.items()):
-            rows.append((uri[:_CUT_URI], facts.generation, fate, reason, references, *found, *stored, *made))
+            # An unused image is fitted only if another example of its block uses it: blocks of any size tell the same.
+            output = nothing if fate == "unused" else made
+            rows.append((uri[:_CUT_URI], facts.generation, fate, reason, references, *found, *stored, *output))
     return rows
 
 
