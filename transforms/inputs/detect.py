@@ -89,13 +89,14 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
     for look in looks:
         options = look.fill(options)
     notices = tuple(notice for look in looks for notice in look.notices)
+    notices += tuple(unseen_columns(options, looks))
     options = replace(options, inputs=tuple(look.input for look in looks), notices=(*options.notices, *notices))
     if all(look.meaning is DEFAULT for look in looks):
-        return options, split + unknown_columns(options, looks)
+        return options, split
     told = [look.said for look in looks if not look.quiet]
     if len(told) < len(looks):
         told.append(f"and {len(looks) - len(told):,} more metadata files")
-    return options, told + split + unknown_columns(options, looks)
+    return options, told + split
 
 
 def split_column_of(looks: list[InputDetector]) -> str:
@@ -105,10 +106,12 @@ def split_column_of(looks: list[InputDetector]) -> str:
     return "" if others else decides
 
 
-def unknown_columns(options: InputOptions, looks: list[InputDetector]) -> list[str]:
-    """Warnings: columns that are to decide the split and stand in none of the first rows, which Gemini's rows need not have."""
+def unseen_columns(options: InputOptions, looks: list[InputDetector]) -> list[Notice]:
+    """Columns that are to decide the split and stand in none of the first rows, which Gemini's rows need not have."""
     return [
-        f"! the first rows of {look.pattern} have no {getattr(options, name)!r} (--{name})"
+        Notice(
+            "column_unseen", detail=f"the first rows of {look.pattern} have no {getattr(options, name)!r} (--{name})"
+        )
         for look in looks
         if not look.meaning.by_templates and not look.replay
         for name in ("split_by", "split_column")
