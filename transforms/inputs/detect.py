@@ -58,7 +58,7 @@ _LOOKED_AT = 100  # lines of JSON
 _LOOKED_FOR_IMAGES = 1000  # names, to find an image that no metadata file stands above
 _SAID = 5  # metadata files of a folder that are told
 _AUTO = "auto"  # --input_format: told by names and first bytes
-_MANY = 10_000  # files of a folder of images, among which no dataset was found
+_SOUGHT = 1000  # names, to find a table that is no test
 
 
 def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
@@ -183,11 +183,10 @@ class InputDetector:
         by_name = [meaning for meaning in MEANINGS.values() if meaning.by_name]
         lines = [m.name for m in by_name if not m.of_files and (self._templates or not m.by_templates)]
 
-        def enough(found: dict[str, Stat], number: int) -> bool:
+        def enough(found: dict[str, Stat]) -> bool:
             if named != _AUTO:
                 return bool(found)
-            rows = any(name in found and not is_metadata(found[name].uri) for name in lines)
-            return not folder or rows or (bool(_split_off(found)[0]) and number > _MANY)
+            return any(name in found and not is_metadata(found[name].uri) for name in lines)
 
         formats = [meaning.name for meaning in by_name] if named == _AUTO else [named]
         try:
@@ -305,7 +304,7 @@ class InputDetector:
             return False
         self._passed_over.append(uri)
         self.said = f"{uri}: a test without the column of the answer, left out"
-        for file in islice(list_pattern(self.pattern, without=(*self.left_out, options.output)), _MANY):
+        for file in islice(list_pattern(self.pattern, without=(*self.left_out, options.output)), _SOUGHT):
             if is_dataset(file.uri, TABLE.name) and options.names_of_splits.of_file(file.uri) != "test":
                 self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
                 self._head = head_of(self._extent)
