@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cloud import Cloud
-from commands import with_usual
 from fault_proxy import Proxy
 from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_rows
+from usual_options import with_usual
 
 from beam_jobs.__main__ import main
 from beam_jobs.commands.prepare import prepare
