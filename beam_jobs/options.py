@@ -21,7 +21,7 @@ from beam_jobs.option_checks import (
     within,
 )
 from beam_jobs.option_values import LISTS, shown
-from transforms.core.limits import PROFILES
+from transforms.core.limits import PROFILES, profiles_in_words
 from transforms.core.reasons import WrongRequest
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.splits import parse_splits
@@ -137,7 +137,7 @@ class Options:
         "remove the dataset that the output folder holds, then write anew", common=True)
 
     model: str = option(_IMG, "image-tuning",
-        "profile of limits", "PROFILE", tuple(PROFILES), common=True, shapes=True)
+        f"profile of limits; {profiles_in_words()}", "PROFILE", tuple(PROFILES), common=True, shapes=True)
     max_images: int = option(_IMG, 0,
         "images an example may hold (0: the profile's)", "N", shapes=True, check=at_least(1))
     max_image_bytes: int = option(_IMG, 0,

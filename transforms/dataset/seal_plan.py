@@ -7,6 +7,7 @@ are written side by side.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -238,6 +239,15 @@ def _cut(
 def file_name(stem: str, suffix: str, number: int, count: int) -> str:
     """train.jsonl, or train-00000-of-00003.jsonl when a limit forces several."""
     return f"{stem}{suffix}" if count == 1 else f"{stem}-{number:05d}-of-{count:05d}{suffix}"
+
+
+def is_file_of(name: str, stem: str) -> bool:
+    """Whether a file of a dataset holds lines of a split, all of them or, if it is numbered, some.
+
+    >>> [is_file_of(name, "train") for name in ("train.jsonl", "train-00000-of-00002.jsonl", "validation.jsonl")]
+    [True, True, False]
+    """
+    return re.fullmatch(rf"{re.escape(stem)}(-\d+-of-\d+)?\.jsonl", name) is not None
 
 
 def fault_of(plan: SealPlan, max_rejected_fraction: float, rejections: str) -> str:
