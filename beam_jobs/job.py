@@ -87,7 +87,8 @@ class Job:
 
     @property
     def caps(self) -> Caps:
-        return Caps(self.settings.max_validation, self.settings.sample_count)
+        s = self.settings
+        return Caps(s.most_validation, s.sample_count, by_share=s.max_validation == "auto")
 
     @property
     def inputs(self) -> tuple[Input, ...]:

@@ -66,6 +66,17 @@ def template(text: str) -> str:
     return word(text, allowed="\n\t")
 
 
+def count_or_auto(text: str) -> int | str:
+    """A number, or the word auto."""
+    value = word(text)
+    if value == "auto":
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise ArgumentTypeError(f"{value}: expected a number, or auto") from None
+
+
 def character(text: str) -> str:
     """One character, as it is (a tab, a blank), or the name of one."""
     return text if len(text) == 1 else word(text)
@@ -173,7 +184,7 @@ LISTS: dict[str, Callable[[str], tuple[str, ...]]] = {
     "TYPES": items_of(word),
     "COLUMNS": items_of(word),
 }
-SINGLES: dict[str, Callable[[str], str]] = {
+SINGLES: dict[str, Callable[[str], Any]] = {
     "FOLDER": folder,
     "URI": folder,
     "TEMPLATE": template,
@@ -183,9 +194,11 @@ SINGLES: dict[str, Callable[[str], str]] = {
     "COLUMN": word,
     "TEXT": filled,
     "SPEC": filled,
+    "N|auto": count_or_auto,
 }
 
 
-def reader_of(metavar: str) -> Callable[[str], Any]:
-    """The reader of a kind; of kinds that choices or a number judge, only what holds for all."""
-    return LISTS.get(metavar) or SINGLES.get(metavar, word)
+def reader_of(metavar: str, default: Any = "") -> Callable[[str], Any]:
+    """The reader of a kind; of kinds that choices or a number judge, that of the default's type, or only what holds for all."""
+    usual = type(default) if isinstance(default, int | float) else word
+    return LISTS.get(metavar) or SINGLES.get(metavar, usual)

@@ -12,6 +12,7 @@ from typing import Any
 from beam_jobs.option_checks import (
     at_least,
     check_delimiter,
+    check_max_validation,
     check_prefix,
     check_sample,
     check_seed,
@@ -190,9 +191,10 @@ class Options:
         "whether folders and files named after splits (train, valid, test, ...) decide, where no column does",
         "WHETHER", ("heed", "ignore"))
     seed: str = option(_SPLIT, "0", "text that keys ids, and so the splits", "TEXT", shapes=True, check=check_seed)
-    max_validation: int = option(_SPLIT, -1,
-        "examples in validation.jsonl; the others go to validation-unused.jsonl (-1: the profile's)",
-        "N", shapes=True, check=at_least(0))
+    max_validation: int | str = option(_SPLIT, -1,
+        "examples in validation.jsonl; the others go to validation-unused.jsonl (-1: the profile's); auto: of those that no name "
+        "of the data puts there so many that they take at most 20 % of the bytes of the training file that a job takes",
+        "N|auto", shapes=True, check=check_max_validation)
     sample: str = option(_SPLIT, "",
         "keep only so many examples (100), or such a fraction (0.01)", "N", shapes=True, check=check_sample)
     shuffle_seed: str = option(_SPLIT, "",

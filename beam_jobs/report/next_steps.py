@@ -103,7 +103,7 @@ def _joining(dataset: dict[str, Any], settings: Settings) -> list[str]:
         return []  # it was copied there, or its dataset is gone
     if before["uploadable"] != dataset["uploadable"]:
         return []
-    limits = {"validation.jsonl": settings.max_validation}
+    limits = {"validation.jsonl": settings.most_validation}
     most, most_bytes = settings.profile.max_file_examples, settings.profile.max_file_bytes
     if not pairs or any(
         lines > min(most, limits.get(name, most)) or size > most_bytes for name, (lines, size) in pairs.items()

@@ -52,7 +52,7 @@ def test_a_name_that_would_harm_a_terminal_is_escaped() -> None:
         ({}, []),
         ({"splits": {"train": 10, "validation": 0, "test": 0}}, ["empty_split", "empty_split"]),
         ({"options": {"shuffle_seed": "", "model": "image-tuning"}}, []),
-        ({"options": {"shuffle_seed": "", "model": "gemini-1.5"}}, ["model_retired"]),
+        ({"options": {"shuffle_seed": "", "model": "gemini-1.5"}}, ["model_retired", "validation_over_model"]),
         ({"options": {"shuffle_seed": "", "model": "gemini-2.0"}}, ["model_retired"]),
         ({"options": {"shuffle_seed": "", "model": "gemini-2.5"}}, ["model_unknown"]),
         ({"options": {"shuffle_seed": "", "model": "gemini-3"}}, []),

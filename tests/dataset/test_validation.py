@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from transforms.core.warning_codes import WARNINGS
-from transforms.dataset.validation import validation_notices
+from transforms.dataset.seal_plan import EVERYTHING
+from transforms.dataset.validation import share_bound, validation_notices
 
 BYTES, LINES = "validation_bytes", "validation_examples"
 
@@ -55,6 +56,51 @@ def test_numbered_files_are_for_several_jobs_so_the_smallest_counts() -> None:
     assert codes(*train, *others, file("validation.jsonl", 10, 101)) == [BYTES]
     validation = [file("validation-00000-of-00002.jsonl", 9, 99), file("validation-00001-of-00002.jsonl", 9, 101)]
     assert codes(*train, *validation) == [BYTES]
+
+
+@pytest.mark.parametrize("lines, told", [(4999, []), (5000, []), (5001, ["validation_over_model"])])
+def test_more_than_the_model_takes(lines: int, told: list[str]) -> None:
+    files = [file("train.jsonl", 90_000, 90_000), file("validation.jsonl", lines, 900)]
+    assert [notice.code for notice in validation_notices(files, 5000)] == told
+
+
+FOUR = [(10, 5), (20, 5), (30, 5), (40, 5)]  # ids and bytes
+
+
+@pytest.mark.parametrize(
+    "train_bytes, bound",
+    [
+        (0, 10),
+        (24, 10),
+        (25, 20),
+        (49, 20),
+        (50, 30),
+        (74, 30),
+        (75, 40),
+        (99, 40),
+        (100, EVERYTHING),
+        (900, EVERYTHING),
+    ],
+)
+def test_a_share_is_at_most_20_percent_of_the_bytes(train_bytes: int, bound: int) -> None:
+    assert share_bound(FOUR, [(9, train_bytes)], 5000) == bound
+    assert share_bound(FOUR, [(9, 100_000), (9, train_bytes), (9, 100_000)], 5000) == bound  # the smallest file
+
+
+@pytest.mark.parametrize("most, bound", [(0, 10), (3, 40), (4, EVERYTHING), (5, EVERYTHING)])
+def test_a_share_is_at_most_what_the_model_takes(most: int, bound: int) -> None:
+    assert share_bound(FOUR, [(9, 10**6)], most) == share_bound(FOUR, [(0, 0)], most) == bound
+
+
+@pytest.mark.parametrize("train_lines, kept", [(3333, 1000), (3336, 1000), (3337, 1001), (4000, 1200), (9000, 2000)])
+def test_a_share_is_at_most_30_percent_of_the_examples_above_1000(train_lines: int, kept: int) -> None:
+    bound = share_bound([(number, 1) for number in range(2000)], [(train_lines, 10**6)], 5000)
+    assert bound == (kept if kept < 2000 else EVERYTHING)
+
+
+def test_equal_ids_stay_together() -> None:
+    assert share_bound([(10, 5), (20, 5), (20, 5), (30, 5)], [(9, 50)], 5000) == 20
+    assert share_bound([(10, 5), (20, 5), (20, 5), (30, 5)], [(9, 75)], 5000) == 30
 
 
 def test_a_warning_names_the_files_the_numbers_and_the_option() -> None:

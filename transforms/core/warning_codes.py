@@ -48,6 +48,7 @@ _TABLE = (
      "--max_validation auto keeps 20 %; it never cuts a split that the data names, where --max_validation N keeps N examples."),
     ("validation_examples", "line", "of validation are over 1,000 and over 30 % of the training file's: the service may refuse them",
      "--max_validation N keeps N examples, --max_validation auto as many as are taken, unless the data names the split."),
+    ("validation_over_model", "line", "of validation are more than the model takes", "--max_validation N keeps N examples."),
     ("examples_split", "example", "held more images than an example may, and became pieces",
      "Where an answer depends on all of them, use --on_too_many_images reject."),
     ("examples_cut_by_default", "example",

@@ -29,8 +29,9 @@ def _of_whole(dataset: Mapping[str, Any], by_class: bool) -> Iterator[Notice]:
     counters, splits = dataset["counters"], dataset["splits"]
     mixed = bool(dataset["options"]["shuffle_seed"])
 
-    if model := dataset["options"].get("model"):
-        yield from model_notices(PROFILES[model])
+    profile = PROFILES.get(dataset["options"].get("model", ""))
+    if profile:
+        yield from model_notices(profile)
     train_files = sum(file["name"].startswith("train-") for file in dataset["files"])
     if train_files:
         yield Notice("train_in_several_files", train_files)
@@ -41,7 +42,7 @@ def _of_whole(dataset: Mapping[str, Any], by_class: bool) -> Iterator[Notice]:
     for name, lines in splits.items():
         if not lines:
             yield Notice("empty_split", detail=f"{name}.jsonl is empty")
-    yield from validation_notices(dataset["files"])
+    yield from validation_notices(dataset["files"], profile.max_validation if profile else None)
     for code in _COUNTED:
         if counters.get(code):
             yield Notice(code, counters[code])

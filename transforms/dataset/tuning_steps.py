@@ -176,7 +176,7 @@ def _literal(text: str) -> str:
     """A text as Python writes it, in ASCII.
 
     >>> print(_literal('gs://b/"é"'))
-    "gs://b/\\\\"\\\\xe9\\\\""
+    "gs://b/\\"\\xe9\\""
     """
     escaped = text.encode("unicode_escape").decode().replace('"', '\\"')
     return f'"{escaped}"'

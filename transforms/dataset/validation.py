@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transforms.core.warning_codes import Notice
-from transforms.dataset.seal_plan import is_file_of
+from transforms.dataset.seal_plan import EVERYTHING, is_file_of
 
 _FREE_LINES = 1000  # of validation, whatever training has
 
@@ -34,11 +34,32 @@ def most_lines(train_lines: int) -> int:
     return max(_FREE_LINES, train_lines * 3 // 10)
 
 
-def validation_notices(files: Sequence[Mapping[str, Any]]) -> Iterator[Notice]:
+def share_bound(lines: Sequence[tuple[int, int]], train_files: Sequence[tuple[int, int]], max_lines: int) -> int:
+    """The id below which validation is kept: at most 20 % of the smallest training file's bytes, and so many lines as are taken.
+
+    Args:
+      lines: (id, bytes) of validation, in order; at least the first `max_lines` + 1. Equal ids stay together.
+      train_files: (lines, bytes) of each; if one is empty, only `max_lines` holds.
+      max_lines: examples that the model takes.
+    """
+    max_bytes = sum(size for _, size in lines)
+    if all(count for count, _ in train_files):
+        max_bytes = min(size for _, size in train_files) // 5
+        max_lines = min(max_lines, most_lines(min(count for count, _ in train_files)))
+    total = 0
+    for number, (example_id, size) in enumerate(lines):
+        total += size
+        if number >= max_lines or total > max_bytes:
+            return example_id
+    return EVERYTHING
+
+
+def validation_notices(files: Sequence[Mapping[str, Any]], max_lines: int | None = None) -> Iterator[Notice]:
     """Warnings of a validation file that is too large for a training file; of numbered ones the largest and the smallest count.
 
     Args:
       files: of the manifest.
+      max_lines: examples that the model takes.
     """
     train = [file for file in files if is_file_of(file["name"], "train")]
     validation = [file for file in files if is_file_of(file["name"], "validation")]
@@ -58,3 +79,10 @@ def validation_notices(files: Sequence[Mapping[str, Any]]) -> Iterator[Notice]:
                 detail=f"of {largest['name']} are over {share} of the {smallest[unit]:,} of {smallest['name']}: the service "
                 f"may refuse more than {most(smallest[unit]):,}",
             )
+    most_of_all = max(file["lines"] for file in validation)
+    if max_lines is not None and most_of_all > max_lines:
+        yield Notice(
+            "validation_over_model",
+            most_of_all,
+            detail=f"of validation are more than the {max_lines:,} that the model takes",
+        )

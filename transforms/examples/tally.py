@@ -152,18 +152,18 @@ def assign_splits(
             named = _split_by_names(opened, example, names, by_hash)
         elif not (split_by or split_column):
             named = example.split
-        example.split = named or by_hash
+        example.split, example.split_named = named or by_hash, bool(named)
         kept.append(example)
     opened.examples = kept
     return opened
 
 
 def _split_by_names(opened: OpenBlock, example: Example, names: SplitNames, by_hash: str) -> str:
-    """The split that names decide for an example, which is counted; "" if they do not."""
+    """The split that names decide for an example, which is counted; "" if they do not, and the hash decides."""
     split, among = names.of_row(example.row.source, example.sources[0] if example.sources else "")
     if split:
         opened.counters["split_named"] += 1
     elif among:
         opened.warnings.add("split_unnamed", example.row.source)
     # Where nobody named a validation, it is taken from train, and test stays whole.
-    return by_hash if split == "train" and by_hash == "validation" and not names.validation else split
+    return "" if split == "train" and by_hash == "validation" and not names.validation else split
