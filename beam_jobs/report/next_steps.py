@@ -15,7 +15,7 @@ from typing import Any
 from beam_jobs.job import places
 from beam_jobs.settings import Settings
 from transforms.core.output_names import MANIFEST
-from transforms.dataset.tuning_steps import PLACE, SHOWN_BUCKETS, tuning_steps, upload_files
+from transforms.dataset.tuning.next_steps import PLACE, SHOWN_BUCKETS, tuning_steps, upload_files
 from transforms.storage import abilities, store_for
 from transforms.storage.api import NoAccess, StorageError
 from transforms.storage.uris import is_whole_bucket

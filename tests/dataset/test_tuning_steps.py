@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tuning_calls import check_tuning
 
-from transforms.dataset.tuning_steps import next_in_manifest, tuning_steps
+from transforms.dataset.tuning.next_steps import next_in_manifest, tuning_steps
 
 NUMBERED = ("train-00000-of-00002.jsonl", "train-00001-of-00002.jsonl")
 UPLOADED = {

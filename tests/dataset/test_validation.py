@@ -8,7 +8,7 @@ import pytest
 
 from transforms.core.warning_codes import WARNINGS
 from transforms.dataset.seal_plan import EVERYTHING
-from transforms.dataset.validation import share_bound, validation_notices
+from transforms.dataset.tuning.validation import share_bound, validation_notices
 
 BYTES, LINES = "validation_bytes", "validation_examples"
 

@@ -15,7 +15,7 @@ from laws import counters, lines, rejections, uris
 
 from transforms.core.places import LONGEST
 from transforms.core.records import Block, Example, OpenBlock, Rejection, Row
-from transforms.dataset.tuning_steps import grants
+from transforms.dataset.tuning.next_steps import grants
 from transforms.examples.rejected_rows import number_rejected, rejected_line
 from transforms.examples.tally import drop_bad_images
 

@@ -14,7 +14,7 @@ from folders import assert_equal_folders, row, write_lines
 
 from beam_jobs.__main__ import main
 from transforms.core import limits
-from transforms.dataset.validation import share_bound
+from transforms.dataset.tuning.validation import share_bound
 
 Run = Callable[..., laws.Folder]
 HALVES = ("--splits", "train=0.5,validation=0.5")

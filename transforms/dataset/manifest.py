@@ -11,7 +11,7 @@ from transforms.dataset.join import Joined
 from transforms.dataset.notices import dataset_notices
 from transforms.dataset.seal_plan import GROUPS, SealPlan
 from transforms.dataset.segments import Chunk
-from transforms.dataset.tuning_steps import next_in_manifest
+from transforms.dataset.tuning.next_steps import next_in_manifest
 
 
 def file_names(plan: SealPlan, images: bool, names: tuple[str, ...]) -> Iterator[tuple[str, Chunk]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from transforms.core.limits import PROFILES
 from transforms.core.warning_codes import WARNINGS, Notice, WarningCounts, model_notices
-from transforms.dataset.validation import validation_notices
+from transforms.dataset.tuning.validation import validation_notices
 
 _COUNTED = ("examples_split", "examples_over_tokens", "images_warn_type", "images_rotated_tag", "validation_unused")
 

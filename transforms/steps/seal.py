@@ -28,8 +28,8 @@ from transforms.dataset.receipts import from_parts
 from transforms.dataset.seal_plan import Cuts, SealPlan, Summary
 from transforms.dataset.segments import Chunk, SegmentWriter, Unsealed
 from transforms.dataset.shuffle import scatter, sort_bucket, without_lines
+from transforms.dataset.tuning.validation import share_bound
 from transforms.dataset.upload_list import UploadLister
-from transforms.dataset.validation import share_bound
 from transforms.examples.splits import rank
 from transforms.steps.billing import billed
 from transforms.storage import patiently, read_existing, store_for
