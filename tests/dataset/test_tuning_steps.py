@@ -49,18 +49,22 @@ def dataset(*names: str, **changes: Any) -> dict[str, Any]:
     ],
 )
 def test_the_call_is_one_that_googles_types_accept(told: dict[str, Any], uris: tuple[str, str]) -> None:
-    step = next_in_manifest(told)["tune"]
-    config = check_tuning(step["python"], uris)
+    steps = next_in_manifest(told)
+    step = steps["tune"]
+    config = check_tuning(step["python"] + steps["explain"]["python"], uris)
     assert step["uris"] == {split: uri for split, uri in zip(("train", "validation"), uris) if uri}
     assert config.tuned_model_display_name == uris[0].rpartition("/")[0].rpartition("/")[2]
     assert step["python"].isascii() and "vertexai.tuning" not in step["python"]
 
 
 def test_regions_models_and_explain_are_said() -> None:
-    text = next_in_manifest(dataset())["tune"]["text"]
+    steps = next_in_manifest(dataset())
+    text = steps["tune"]["text"]
     assert "gemini-3.1-flash-lite and gemini-3.5-flash can be tuned (preview, as of 2026-11-29)" in text
     assert "in us-central1 and europe-west4 alone" in text
-    assert "`tuneset explain gs://out/set --job job.json`" in text and "for several jobs" not in text
+    assert (
+        "`tuneset explain gs://out/set --job job.json`" in steps["explain"]["text"] and "for several jobs" not in text
+    )
     assert "those numbered of train are for several jobs" in next_in_manifest(dataset(*NUMBERED))["tune"]["text"]
 
 
@@ -82,7 +86,7 @@ def test_every_bucket_is_granted_in_the_manifest_and_ten_on_the_screen(count: in
 def test_a_local_dataset_is_uploaded_first() -> None:
     told = dataset(output="/out", options={"uri_prefix": "gs://up/set"}, buckets=["up"], **UPLOADED)
     steps = next_in_manifest(told)
-    assert list(steps) == ["upload", "grants", "service_agent", "tune"]
+    assert list(steps) == ["upload", "grants", "service_agent", "tune", "explain"]
     assert list(steps["upload"]["commands"]) == [
         "(cd /out/images && gcloud storage cp --no-clobber --read-paths-from-stdin gs://up/set/images/ < /out/upload-images.txt)",
         "(cd /out && gcloud storage cp train.jsonl validation.jsonl manifest.json gs://up/set/)",

@@ -44,7 +44,8 @@ def test_a_recipe_makes_lines_that_googles_types_accept(name: str, tmp_path: Pat
         assert all(uri.startswith(f"gs://my-bucket/{name}/") for uri in laws.uris(line)) and laws.uris(line)
     assert "vertexai.init" not in result.stdout and "sft" not in result.stdout
     code = result.stdout[result.stdout.index("  from google import genai") :].partition("\n\nThe first line of")[0]
-    check_tuning("\n".join(line.removeprefix("  ") for line in code.splitlines()), uris_of(name))
+    lines_of_code = [line.removeprefix("  ") for line in code.splitlines() if line.startswith("  ")]
+    check_tuning("\n".join(lines_of_code), uris_of(name))
 
 
 def uris_of(name: str) -> tuple[str, str]:

@@ -36,7 +36,7 @@ class Step:
 
     def as_lines(self) -> list[str]:
         """What the screen shows: commands and code are indented."""
-        return [self.text, *(f"  {line}" for line in (*self.commands, *self.python.splitlines()))]
+        return [self.text, *(f"  {line}".rstrip() for line in (*self.commands, *self.python.splitlines()))]
 
     def as_json(self) -> dict[str, Any]:
         """What the manifest tells, without what is empty."""
@@ -68,6 +68,7 @@ def tuning_steps(dataset: Mapping[str, Any], most_buckets: int = 0) -> Iterator[
     yield from grants(dataset, most_buckets)
     if dataset["splits"]["train"]:  # else it can be put behind the dataset whose rejected rows it holds
         yield tune(dataset)
+        yield explain(dataset)
 
 
 def upload(dataset: Mapping[str, Any]) -> Step:
@@ -128,10 +129,9 @@ def tune(dataset: Mapping[str, Any]) -> Step:
     """The call that starts the tuning job, on one training and one validation file."""
     folder = _uploaded_to(dataset)
     uris = {split: f"{folder}/{names[0]}" for split in ("train", "validation") if (names := _files_of(dataset, split))}
-    profile = PROFILES[dataset["options"]["model"]]
-    models = profile.models or TUNABLE[0].models
-    status = profile.status if profile.models else TUNABLE[0].status
-    assert status
+    of_dataset = PROFILES[dataset["options"]["model"]]
+    profile = of_dataset if of_dataset in TUNABLE else TUNABLE[0]
+    assert profile.status
     several = [split for split in uris if len(_files_of(dataset, split)) > 1]
     others = (
         f" A job takes one file of each split: those numbered of {' and '.join(several)} are for several jobs."
@@ -140,15 +140,24 @@ def tune(dataset: Mapping[str, Any]) -> Step:
     )
     return Step(
         "tune",
-        f"Start the tuning job with google-genai. {' and '.join(models)} can be tuned ({status.name}, as of {status.date}), in "
-        f"{' and '.join(TUNING_REGIONS)} alone: `global` and keys of your own (CMEK) are refused.{others} Once it has ended, "
-        f"`tuneset explain {shlex.quote(dataset['output'])} --job job.json` says where the lines came from that it dropped:",
-        python=_snippet(models[0], uris, folder.rpartition("/")[2]),
+        f"Start the tuning job with google-genai. {' and '.join(profile.models)} can be tuned ({profile.status.name}, as of "
+        f"{profile.status.date}), in {' and '.join(TUNING_REGIONS)} alone: `global` and keys of your own (CMEK) are refused.{others}",
+        python=_call(profile.models[0], uris, folder.rpartition("/")[2]),
         uris=tuple(uris.items()),
     )
 
 
-def _snippet(model: str, uris: Mapping[str, str], name: str) -> str:
+def explain(dataset: Mapping[str, Any]) -> Step:
+    """What to ask once the job has ended."""
+    return Step(
+        "explain",
+        f"Once it has ended, save it: `tuneset explain {shlex.quote(dataset['output'])} --job job.json` then tells where the lines "
+        "came from that it dropped.",
+        python='job = client.tunings.get(name=job.name)\nopen("job.json", "w").write(job.model_dump_json(exclude_none=True))\n',
+    )
+
+
+def _call(model: str, uris: Mapping[str, str], name: str) -> str:
     validation = ""
     if "validation" in uris:
         validation = (
@@ -166,9 +175,7 @@ job = client.tunings.tune(
 {validation}        tuned_model_display_name={_literal(name)},
     ),
 )
-print(job.name, job.state)  # then, once it has ended:
-job = client.tunings.get(name=job.name)
-open("job.json", "w").write(job.model_dump_json(exclude_none=True))
+print(job.name, job.state)
 """
 
 
