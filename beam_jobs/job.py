@@ -87,7 +87,8 @@ class Job:
 
     @property
     def caps(self) -> Caps:
-        return Caps(self.settings.max_validation, self.settings.sample_count)
+        s = self.settings
+        return Caps(s.most_validation, s.sample_count, by_share=s.max_validation == "auto")
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -155,9 +156,11 @@ class Job:
     def dataset(self) -> dict[str, Any]:
         """What the manifest says of the dataset beside its files and counts: a function of inputs and options."""
         s = self.settings
-        more = {"upload": self.uploads.mapping} if self.uploads else {}
+        more: dict[str, Any] = {"upload": self.uploads.mapping} if self.uploads else {}
         if s.names_of_splits:
             more["split_names"] = asdict(s.names_of_splits)
+        if s.profile.status:
+            more["model_status"] = asdict(s.profile.status) | {"models": list(s.profile.models)}
         return more | {
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,

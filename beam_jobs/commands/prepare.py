@@ -41,7 +41,7 @@ from beam_jobs.report.progress import Progress, stderr_alone
 from beam_jobs.report.shortages import allow_files
 from beam_jobs.settings import Settings, parse
 from transforms.core.output_names import CLAIM, FAILURE, MANIFEST, WORK
-from transforms.core.warning_codes import as_lines
+from transforms.core.warning_codes import as_lines, model_notices
 from transforms.dataset.claim import (
     Answer,
     Claim,
@@ -76,6 +76,7 @@ def prepare(argv: Sequence[str]) -> int:
             return DONE
         check_engine(runner_of(settings), beam_options(settings))
         settings, told = look_at_inputs(settings)
+        told += as_lines(model_notices(settings.profile))
         if trial:
             check_apart(settings)
             check_image_folder(Job(settings, Claim("", 0, False), remote))

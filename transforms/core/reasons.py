@@ -18,7 +18,9 @@ All exceptions of the product are one tree, too. The text of each is for a perso
     ├── WrongRequest (also a ValueError)   a person asked for what cannot be: exit status 2
     │   ├── OptionError                    of the command line
     │   ├── InputError                     of files that an option names
-    │   └── TemplateError                  of a template that an option gives
+    │   ├── TemplateError                  of a template that an option gives
+    │   ├── DamagedJob                     what was given as a tuning job is none
+    │   └── Unexplained                    a dataset does not tell of a line
     └── JobStopped                         a job may not go on, or may not seal: exit status 1
         ├── Claimed                        another live job has the folder
         ├── Unsealed                       the dataset may not be sealed

@@ -131,6 +131,7 @@ class Example:
     text_bytes: int = -1  # of the texts of `contents`, in UTF-8; -1: not counted, or a part holds more
     base: str = ""  # folder that relative image paths are resolved against
     split: str = ""  # before it is assigned: that of a replayed row
+    split_named: bool = False  # the data names its split; no hash chose it
     pieces: Sequence[list[dict[str, Any]]] = ()  # contents of each piece, one if it was not split
 
 

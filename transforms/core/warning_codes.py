@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from transforms.core.limits import DEFAULT_PROFILE, PROFILES, TUNABLE, Profile, takes_more
+
 
 @dataclass(frozen=True, slots=True)
 class WarningCode:
@@ -19,7 +21,16 @@ class WarningCode:
     hint: str = ""  # what to do about it
 
 
+_ROOMIER = " or ".join(
+    f"--model {profile.name}" for profile in takes_more(PROFILES[DEFAULT_PROFILE], PROFILES[DEFAULT_PROFILE].max_images)
+)
+_TUNABLE = " or ".join(f"--model {profile.name}" for profile in TUNABLE)
+
 _TABLE = (
+    # the model
+    ("model_retired", "", "the model is retired, so no tuning job takes it", f"{_TUNABLE} makes a dataset for one that can be tuned."),
+    ("model_unknown", "", "it is not known whether the model can still be tuned",
+     f"Ask the service before a long run; {_TUNABLE} makes a dataset for one that can be tuned."),
     # rows of tables
     ("records_merged", "line", "would each be a record, but lie inside a quoted cell: is a quote missing, or one too many?",
      "Mend the quotes there, or double those that are text."),
@@ -33,10 +44,16 @@ _TABLE = (
     ("classes_in_order", "", "images of a folder stand in the order of their names, so classes follow one another",
      "--shuffle_seed 1 mixes them."),
     ("empty_split", "", "a split that was asked for has no line", "Raise its fraction in --splits, or bring more examples."),
-    ("validation_large", "line", "of validation are over 1,000 and over 30 % of train: the service may refuse them",
-     "--max_validation N keeps fewer."),
+    ("validation_bytes", "byte", "of validation are over 25 % of those of the training file: the service may refuse them",
+     "--max_validation auto keeps 20 %; it never cuts a split that the data names, where --max_validation N keeps N examples."),
+    ("validation_examples", "line", "of validation are over 1,000 and over 30 % of the training file's: the service may refuse them",
+     "--max_validation N keeps N examples, --max_validation auto as many as are taken, unless the data names the split."),
+    ("validation_over_model", "line", "of validation are more than the model takes", "--max_validation N keeps N examples."),
     ("examples_split", "example", "held more images than an example may, and became pieces",
      "Where an answer depends on all of them, use --on_too_many_images reject."),
+    ("examples_cut_by_default", "example",
+     f"held more images than {DEFAULT_PROFILE} takes, but not too many for a model that can be tuned",
+     f"{_ROOMIER} takes them whole."),
     ("examples_over_tokens", "example", "may hold more tokens than the model takes (estimated)",
      "--on_too_many_tokens reject leaves them out."),
     ("split_unnamed", "example", "whose folder or file names no split, beside others that do: the hash decides there",
@@ -121,6 +138,17 @@ class Notice:
         kind = WARNINGS[self.code]
         known = {"code": self.code, "count": self.count, "example": self.example, "hint": kind.hint}
         return known | ({"detail": self.detail} if self.detail else {})
+
+
+def model_notices(profile: Profile) -> list[Notice]:
+    """What is to be said of a profile whose models may not be tunable any more."""
+    status = profile.status
+    if status is None or f"model_{status.name}" not in WARNINGS:
+        return []
+    known = (
+        f"{WARNINGS[f'model_{status.name}'].meaning} (--model {profile.name}: {status.meaning}; as of {status.date})"
+    )
+    return [Notice(f"model_{status.name}", detail=known)]
 
 
 @dataclass(slots=True)
