@@ -80,6 +80,7 @@ _TABLE = (
         "frames or pages of rewritten images beside the one that was kept, per reference",
     ),
     ("images_flat", "references", "rewritten, and nearly one colour now, though the source was not"),
+    ("images_renamed", "references", "found under the same name in its other slash, Unicode or percent form alone"),
     ("images_type_corrected", "references", "their mimeType named another type than their bytes"),
     ("images_escalated", "references", "had no end mark, so the file was read whole and decoded"),
     ("images_staged", "references", "copied, or linked where that can be, as they are beside the dataset"),

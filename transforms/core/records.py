@@ -165,6 +165,8 @@ class ImageFacts:
     escalated: bool = False  # its end marker was missing, so it was read whole and decoded
     end_missing: bool = False  # a JPEG with every row of its pixels but no end of image: it has to be rewritten
     encoding: str = ""  # "gzip": stored compressed by Content-Encoding; the other facts are of what it unpacks to
+    respelled: str = ""  # the source that has this name in another spelling and is taken instead; the facts are its own
+    unsought: bool = False  # it was not found, and other spellings of it were not looked for
 
 
 @dataclass(frozen=True, slots=True)
