@@ -24,7 +24,7 @@ from transforms.images.orders import ImageRewriter
 from transforms.images.staging import Stager
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
-from transforms.inputs.patterns import absolute, static_folder
+from transforms.inputs.patterns import absolute
 from transforms.inputs.registry import MEANINGS
 from transforms.storage import abilities
 from transforms.storage.api import Access
@@ -191,11 +191,10 @@ class Job:
 
 def places(settings: Settings, remote: bool) -> Places:
     """Where images may be read: by default any gs:// object, and local files under the input's own folders."""
-    roots = {static_folder(p) for p in settings.input if abilities(p).has_paths}
     if settings.allow_prefix:
         folders = tuple(p if p == CLOUD else absolute(p).rstrip("/") or "/" for p in settings.allow_prefix)
     else:
-        folders = (CLOUD, *sorted(root.rstrip("/") or "/" for root in roots))
+        folders = (CLOUD, *settings.local_folders)
     if remote:
         folders = tuple(folder for folder in folders if not abilities(folder).has_paths)
     tables = any(MEANINGS[one_input.format].may_hold_images for one_input in settings.inputs)

@@ -1,6 +1,6 @@
 """What flows through the rooms: nouns only, no behaviour beyond what a record knows about itself.
 
-Input                one of the patterns a job was given, and what it names
+Input, Links         one of the patterns a job was given, and what it names
 Extent, Block        descriptors: the only things that cross a shuffle before a block is committed
 Fault                why the rest of a file cannot be used
 Dialect              how a table file is written
@@ -26,6 +26,17 @@ SortKey = tuple[int, bytes, int]  # (pattern index, object name as UTF-8 bytes, 
 
 
 @dataclass(frozen=True, slots=True)
+class Links:
+    """Where links to folders may lead below an input, as real paths; nowhere unless it is said."""
+
+    readable: tuple[str, ...] = ()  # folders that may be read
+    walked: tuple[str, ...] = ()  # folders that inputs name, and of which all names are listed
+
+
+NO_LINKS = Links()
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """A file, glob or folder, and the format of its rows."""
 
@@ -36,6 +47,7 @@ class Input:
     nearer: tuple[
         str, ...
     ] = ()  # of a metadata file: folders below its own with one of theirs, which speaks for their images
+    links: Links = NO_LINKS
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def look_at(pattern: str, options: InputOptions) -> list[InputDetector]:
         table.quiet = True
     tables[0].notices = look.notices
     look.left_out += metadata.folders
-    image = first_image(pattern, (*look.left_out, options.output), _LOOKED_FOR_IMAGES)
+    image = first_image(pattern, (*look.left_out, options.output), options.links, _LOOKED_FOR_IMAGES)
     if not image:
         return tables
     columns = set(options.recipe.columns if options.recipe else ()) - set(options.image_column)
@@ -151,7 +151,7 @@ class InputDetector:
     def __init__(self, pattern: str, options: InputOptions) -> None:
         self.pattern, self.replay, self.base = pattern, False, ""
         self._passed_over: list[str] = []
-        self.left_out = left_out_of(pattern, options.left_out)
+        self.left_out, self._links = left_out_of(pattern, options.left_out), options.links
         self.nearer: tuple[str, ...] = ()
         self.notices: list[Notice] = []
         self.quiet = False  # one of many, of which the first are told
@@ -172,7 +172,7 @@ class InputDetector:
 
     @property
     def input(self) -> Input:
-        return Input(self.pattern, self.meaning.name, self.base, self.left_out, self.nearer)
+        return Input(self.pattern, self.meaning.name, self.base, self.left_out, self.nearer, self._links)
 
     def _first(self, options: InputOptions) -> tuple[str, Stat]:
         """The format, as far as names tell it, and the first file of it."""
@@ -191,7 +191,7 @@ class InputDetector:
             on_top = [name for name in formats if not MEANINGS[name].of_files]
             found = rows_on_top(self.pattern, on_top) if folder else {}
             if not any(name in found for name in (lines if named == _AUTO else formats)):
-                found = first_files(self.pattern, formats, (*self.left_out, options.output), enough)
+                found = first_files(self.pattern, formats, (*self.left_out, options.output), enough, options.links)
         except NotFound:
             found = {}
         if found and named != _AUTO:
@@ -302,7 +302,7 @@ class InputDetector:
             return False
         self._passed_over.append(uri)
         self.said = f"{uri}: a test without the column of the answer, left out"
-        for file in islice(list_pattern(self.pattern, without=(*self.left_out, options.output)), _MANY):
+        for file in islice(list_pattern(self.pattern, (*self.left_out, options.output), options.links), _MANY):
             if is_dataset(file.uri, TABLE.name) and options.names_of_splits.of_file(file.uri) != "test":
                 self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
                 self._head = head_of(self._extent)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from transforms.core.reasons import WrongRequest
-from transforms.core.records import Input
+from transforms.core.records import NO_LINKS, Input, Links
 from transforms.core.warning_codes import Notice
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.recipe import Recipe
@@ -42,6 +42,7 @@ class InputOptions:
     notices: tuple[Notice, ...] = ()  # what looking at the inputs found
     left_out: tuple[str, ...] = ()  # folders below an input that Tuneset wrote
     inputs: tuple[Input, ...] = ()  # what `input` names, once it was looked at
+    links: Links = NO_LINKS  # which links to folders are followed
     names_of_splits: SplitNames = NO_NAMES  # that decide, once inputs were looked at
 
     @cached_property

@@ -79,7 +79,7 @@ def _scattered_names(one_input: Input, options: InputOptions) -> Iterator[Stat]:
     """The first names of folders that lie apart, and of the input itself."""
     without = (*one_input.left_out, options.output)
     if not is_folder(one_input.pattern):
-        yield from list_pattern(one_input.pattern, without=without)
+        yield from list_pattern(one_input.pattern, without, one_input.links)
         return
     folders = [folder for folder in _deep_folders(one_input.base) if folder not in without]
     apart = folders[:: -(-len(folders) // _FOLDERS)] if folders else []
@@ -91,7 +91,7 @@ def _scattered_names(one_input: Input, options: InputOptions) -> Iterator[Stat]:
     )
     yield from islice(on_top, each)
     for folder in apart:
-        yield from islice(list_pattern(f"{folder}/", without=without), each)
+        yield from islice(list_pattern(f"{folder}/", without), each)
 
 
 def _deep_folders(base: str) -> list[str]:
@@ -117,7 +117,7 @@ def _is_unread(uri: str, base: str) -> bool:
 
 def _add_rows(sample: Sample, options: InputOptions) -> None:
     one_input = sample.input
-    names = list_pattern(one_input.pattern, without=(*one_input.left_out, options.output))
+    names = list_pattern(one_input.pattern, (*one_input.left_out, options.output), one_input.links)
     wanted = (file for file in names if not is_folder(one_input.pattern) or is_dataset(file.uri, one_input.format))
     file = next(wanted, None)
     if file is None:
