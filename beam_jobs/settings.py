@@ -12,15 +12,13 @@ from beam_jobs.beam_words import beam_words
 from beam_jobs.command_parser import prepare_parser
 from beam_jobs.options import OPTIONS, OptionError, Options
 from transforms.core.limits import PROFILES, Profile
-from transforms.core.records import Input, Links
+from transforms.core.records import Input
 from transforms.core.warning_codes import Notice
 from transforms.examples.recipe import Recipe
 from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits, parse_splits
 from transforms.inputs.cells.csv_dialect import Wanted
-from transforms.inputs.linked_folders import links_of
 from transforms.inputs.options import InputOptions
-from transforms.inputs.patterns import absolute, is_folder, is_glob, static_folder
 from transforms.storage import abilities
 
 
@@ -55,17 +53,6 @@ class Settings(Options):
     def of_inputs(self) -> InputOptions:
         """Those of them that say something of the inputs."""
         return InputOptions(**{one.name: getattr(self, one.name) for one in fields(InputOptions)})
-
-    @cached_property
-    def local_folders(self) -> tuple[str, ...]:
-        """The local folders that inputs name, or that hold the files that they do."""
-        return tuple(sorted({static_folder(p).rstrip("/") or "/" for p in self.input if abilities(p).has_paths}))
-
-    @cached_property
-    def links(self) -> Links:
-        """Which links to folders below inputs are followed."""
-        folders = (static_folder(pattern) for pattern in self.input if is_folder(pattern) or is_glob(pattern))
-        return links_of(folders, map(absolute, self.allow_prefix) if self.allow_prefix else self.local_folders)
 
     @property
     def recipe(self) -> Recipe | None:

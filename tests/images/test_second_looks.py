@@ -22,8 +22,9 @@ from beam_jobs.commands.prepare import prepare
 from transforms.core.records import Block, Example, Extent, ImageFacts, OpenBlock, Row
 from transforms.images import second_looks
 from transforms.images.inspection import Inspector
-from transforms.images.second_looks import MOST_SPELLINGS, other_spellings, take_respelled
+from transforms.images.second_looks import take_respelled
 from transforms.images.sources import inspect_images, resolve_images
+from transforms.storage.spellings import MOST_SPELLINGS, other_spellings
 
 Run = Callable[..., laws.Folder]
 ALL_TRAIN = ("--splits", "train=1")

@@ -144,7 +144,7 @@ def test_a_snapshot_of_the_hub_names_the_option_that_reads_its_blobs(run: Run, t
     argv = ["--input", str(snapshot), "--output", str(tmp_path / "out"), "--prompt", "Which?"]
     assert prepare(argv) == 1
     said = "".join(capfd.readouterr())
-    assert f"--allow_prefix {snapshot},{blobs}" in said and "! images_behind_links: " in said
+    assert f"--allow_prefix {snapshot},{blobs}" in said and "! links_lead_out: " in said
 
     found = run(snapshot, "--prompt", "Which?", "--allow_prefix", f"{snapshot},{blobs}", output="whole")
     assert len(laws.lines(found)) == 2 and len(laws.lines(found, "validation")) == 1

@@ -34,7 +34,11 @@ _TABLE = (
         "left out: what a system keeps beside people's files (@eaDir, __MACOSX, Thumbs.db, ._x.jpg, ...)",
     ),
     ("left_out_hidden", "files", "left out: a dot before its name, or before that of a folder it lies in"),
-    ("left_out_link", "links", "left out: links to folders, or to nothing"),
+    (
+        "left_out_link",
+        "links",
+        "left out: links to nothing, to a folder that is read by another path, or out of what may be read",
+    ),
     ("left_out_unreadable", "names", "left out: no dataset can tell its name (no UTF-8), or its path is too long"),
     ("left_out_table", "files", "left out: tables beside what is read"),
     ("left_out_picture", "files", "left out: images beside tables or rows, which take only those that they name"),

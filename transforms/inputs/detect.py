@@ -17,6 +17,7 @@ from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent, Input
 from transforms.core.warning_codes import Notice
+from transforms.examples.image_cells import columns_of_images
 from transforms.examples.prompt_templates import is_path, parse_template
 from transforms.inputs.cells.csv_dialect import (
     Wanted,
@@ -49,6 +50,7 @@ from transforms.inputs.patterns import (
 )
 from transforms.inputs.registry import CONTAINERS, DEFAULT, MEANINGS, TABLE, Meaning, container_of
 from transforms.inputs.split_survey import survey_splits
+from transforms.inputs.survey.links import links_out
 from transforms.storage import abilities
 from transforms.storage.api import NotFound, Stat
 
@@ -137,7 +139,7 @@ def look_at(pattern: str, options: InputOptions) -> list[InputDetector]:
     image = first_image(pattern, (*look.left_out, options.output), options.links, _LOOKED_FOR_IMAGES)
     if not image:
         return tables
-    columns = set(options.recipe.columns if options.recipe else ()) - set(options.image_column)
+    columns = set(options.recipe.columns if options.recipe else ()) - set(columns_of_images(options.image_column))
     if columns <= set(look.meaning.columns or ()):
         look.beside_tables = True
         return [*tables, look]
@@ -213,6 +215,7 @@ class InputDetector:
             if static_folder(self.pattern) != os.path.dirname(self.pattern) or os.path.exists(self.pattern):
                 other = next(list_pattern(self.pattern, without=(options.output,)), None)
                 hint = f"; {posixpath.basename(other.uri)} is none of them" if other else ""
+                hint = next((f"; {notice.detail}" for notice in links_out(self.pattern, options)), hint)
             elif not os.path.lexists(self.pattern):
                 comma = (
                     "; commas part inputs: for one in a name write ?, as in 'a?b/*'" if len(options.input) > 1 else ""
@@ -251,7 +254,7 @@ class InputDetector:
             records = first_records(self._extent.uri, self._head, options.wanted)
         except RowError:
             return False
-        columns = options.recipe.columns if options.recipe else options.image_column
+        columns = options.recipe.columns if options.recipe else columns_of_images(options.image_column)
         return bool(records) and meaning.is_record(records[0]) and set(columns) <= set(meaning.columns or ())
 
     def boxes(self, options: InputOptions) -> bool:

@@ -1,8 +1,8 @@
 """Links to folders below an input: which of them a walk enters, so that what may be read is read, and once.
 
-A folder that the walk, or that of another input, reaches without a link is read there; of several paths through links the first counts, in the
-order of the walk, which is that of full names as bytes. Loops end by the same rule. What links may lead into is settled at launch
-(`Links`); whether an opened image really lies there is checked after it is opened (storage/allowed_files.py).
+A folder that the walk, or that of another input, reaches without a link is read there. Of several paths through links the first
+counts, in the order of the walk, which is that of full names as bytes. Loops end by the same rule. What links may lead into is settled
+at launch (`Links`); whether an opened image really lies there is checked after it is opened (storage/allowed_files.py).
 """
 
 from __future__ import annotations
