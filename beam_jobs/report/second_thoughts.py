@@ -7,8 +7,7 @@ from itertools import islice
 
 from beam_jobs.settings import Settings
 from transforms.core.warning_codes import Notice, as_lines
-from transforms.inputs.registry import MEANINGS
-from transforms.inputs.survey.near_paths import THOUGHTS, Named, Thinker
+from transforms.inputs.survey.near_paths import THOUGHTS, Named, Thinker, column_of
 from transforms.storage import abilities, store_for
 from transforms.storage.api import NotFound
 
@@ -41,7 +40,5 @@ def _missing(settings: Settings) -> list[Named]:
     for line in data.split(b"\n")[:-1]:  # the last one may be cut
         told = json.loads(line)
         if told["reason"] in _REASONS and told["image"] and told["base"]:
-            own = MEANINGS[told["format"]].own_columns and len(settings.image_column) == 1
-            column = settings.image_column[0] if own and "{" not in settings.image_column[0] else ""
-            missing.append(Named(told["image"], told["base"], column))
+            missing.append(Named(told["image"], told["base"], column_of(told["format"], settings.image_column)))
     return list(dict.fromkeys(missing))

@@ -15,7 +15,7 @@ _WEB = re.compile(
     r"|(?P<host_bucket>[^/]+)\.storage\.googleapis\.com(?::443)?/(?P<host_name>.+)"
     r"|(?:storage\.googleapis\.com(?::443)?|storage\.cloud\.google\.com|commondatastorage\.googleapis\.com)"
     r"/(?P<bucket>[^/]+)/(?P<name>.+)"
-    r"|console\.cloud\.google\.com/storage/browser/_details/(?P<page_bucket>[^/]+)/(?P<page_name>[^;]+)"
+    r"|console\.cloud\.google\.com/storage/browser/_details/(?P<page_bucket>[^/]+)/(?P<page_name>[^;]+)(?:;.*)?"
     r")",
     re.IGNORECASE,
 )

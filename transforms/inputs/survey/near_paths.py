@@ -17,6 +17,9 @@ from itertools import islice
 from transforms.core.media_types import has_image_ending
 from transforms.core.places import inside
 from transforms.core.reasons import ImageError
+from transforms.examples.image_cells import is_image_template
+from transforms.inputs.registry import MEANINGS
+from transforms.inputs.survey.links import readable_here
 from transforms.storage import abilities, exists, store_for
 from transforms.storage.api import Forbidden, NotAFile, NotFound, Refused
 from transforms.storage.places import Places, normalise
@@ -40,6 +43,16 @@ class Named:
     written: str
     base: str  # folder that relative paths are told from
     column: str = ""  # that holds it, if that is all that names it
+
+
+def column_of(row_format: str, image_column: Sequence[str]) -> str:
+    """The column that holds the images of rows of a format, if it is a single one; else "".
+
+    Args:
+      image_column: the option.
+    """
+    single = MEANINGS[row_format].own_columns and len(image_column) == 1 and not is_image_template(image_column[0])
+    return image_column[0] if single else ""
 
 
 @dataclass
@@ -112,7 +125,7 @@ class Thinker:
         if path == _normal(written, base):
             return f"{allow} lets it be read"
         if written in path and named.column:
-            start = start[len(base) + 1 :] if inside(path, base) and not written.startswith("/") else start
+            start = start.removeprefix(f"{base}/")
             place = named.column if _PLAIN_COLUMN.fullmatch(named.column) else f'"{named.column}"'
             return f"--image_column '{start}{{{place}}}{ending}'{f' {allow}' if allow else ''}"
         slashed = written.replace("\\", "/")

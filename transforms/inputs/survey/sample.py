@@ -15,7 +15,7 @@ from typing import Any
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Input, OpenBlock, Record
-from transforms.examples.image_cells import image_value, is_image_template
+from transforms.examples.image_cells import image_value
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.folder import image_record
@@ -27,7 +27,7 @@ from transforms.inputs.parquet.files import footer_of
 from transforms.inputs.patterns import is_dataset, is_folder, list_pattern
 from transforms.inputs.registry import IMAGES, MEANINGS, container_of
 from transforms.inputs.rows import build_examples
-from transforms.inputs.survey.near_paths import THOUGHTS, Named
+from transforms.inputs.survey.near_paths import THOUGHTS, Named, column_of
 from transforms.storage import store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
 
@@ -156,9 +156,7 @@ def _first_images(opened: OpenBlock, options: InputOptions) -> list[Named]:
     """The images of the first rows of a block, as the job would understand them."""
     opened.rows = opened.rows[:THOUGHTS]
     build_examples(opened, b"", None, 1 << 64, options.recipe)
-    column = ""
-    if MEANINGS[opened.block.format].own_columns and len(options.image_column) == 1:
-        column = "" if is_image_template(options.image_column[0]) else options.image_column[0]
+    column = column_of(opened.block.format, options.image_column)
     named = (Named(image["fileUri"], example.base, column) for example in opened.examples for image in example.images)
     return list(islice(dict.fromkeys(named), THOUGHTS))
 
