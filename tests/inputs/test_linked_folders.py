@@ -14,7 +14,6 @@ from laws import counters, rejections, uris
 
 from beam_jobs.commands.prepare import prepare
 from transforms.inputs.linked_folders import links_of
-from transforms.inputs.name_kinds import LINK
 from transforms.inputs.patterns import list_names
 
 Run = Callable[..., laws.Folder]
@@ -85,7 +84,8 @@ def test_a_long_chain_of_links_is_followed_to_its_end(tmp_path: Path) -> None:
     for number in range(100):
         tree(tmp_path, f"store/{number}/x", {f"store/{number}/n": f"store/{number + 1}"} if number < 99 else {})
     tree(tmp_path, "in/x", {"in/n": "store/0"})
-    assert len(listed(tmp_path)) == 101 or LINK  # the operating system follows 40 links in one path
+    found = listed(tmp_path)
+    assert 30 < len(found) < 101 and found[0].endswith("/n/")
 
 
 def test_a_glob_follows_links_by_its_doubled_star(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from transforms.storage import abilities, exists, store_for
 from transforms.storage.api import Forbidden, NotAFile, NotFound, Refused
 from transforms.storage.places import Places, normalise
 from transforms.storage.spellings import other_spellings
-from transforms.storage.uris import is_object
 
 THOUGHTS = 10  # failures of an input, or of a run, that are thought about
 _REQUESTS = 20  # of an input in an object store
@@ -85,7 +84,7 @@ class Thinker:
 
     def advice(self, named: Named) -> str:
         """Where a file lies that an image which is not there may mean, and what to do; "" if none was found."""
-        if named.written != named.written.strip() or is_object(named.written) or "://" in named.written:
+        if named.written != named.written.strip() or not abilities(named.written).has_paths:
             return ""
         path = next((one for one in self._places(named) if has_image_ending(one)), "")
         return f"{path} is there: {self._what_to_do(named, path)}" if path else ""
