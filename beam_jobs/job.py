@@ -24,12 +24,10 @@ from transforms.images.orders import ImageRewriter
 from transforms.images.staging import Stager
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
-from transforms.inputs.patterns import absolute, static_folder
 from transforms.inputs.registry import MEANINGS
 from transforms.storage import abilities
 from transforms.storage.api import Access
 from transforms.storage.places import Places
-from transforms.storage.uris import CLOUD
 
 
 @dataclass(frozen=True)
@@ -193,12 +191,8 @@ class Job:
 
 
 def places(settings: Settings, remote: bool) -> Places:
-    """Where images may be read: by default any gs:// object, and local files under the input's own folders."""
-    roots = {static_folder(p) for p in settings.input if abilities(p).has_paths}
-    if settings.allow_prefix:
-        folders = tuple(p if p == CLOUD else absolute(p).rstrip("/") or "/" for p in settings.allow_prefix)
-    else:
-        folders = (CLOUD, *sorted(root.rstrip("/") or "/" for root in roots))
+    """Where images may be read: what is allowed, as far as the workers see it."""
+    folders = settings.of_inputs.readable
     if remote:
         folders = tuple(folder for folder in folders if not abilities(folder).has_paths)
     tables = any(MEANINGS[one_input.format].may_hold_images for one_input in settings.inputs)

@@ -24,6 +24,7 @@ from beam_jobs.option_checks import (
 from beam_jobs.option_values import LISTS, shown
 from transforms.core.limits import PROFILES, profiles_in_words
 from transforms.core.reasons import WrongRequest
+from transforms.examples.image_cells import check_image_column
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.splits import parse_splits
 from transforms.images.fit.policy import CHOICES
@@ -105,8 +106,8 @@ class Options:
     system: str = option(_IN, "",
         "system instruction of each row: a template", "TEMPLATE", shapes=True, check=parse_template)
     image_column: tuple[str, ...] = option(_IN, "",
-        "columns that hold a row's images, separated by commas (default: told by name and content)",
-        "COLUMNS", shapes=True)
+        "columns that hold a row's images, or templates of their names such as 'train/{id}.jpg', separated by commas "
+        "(default: told by name and content)", "COLUMNS", shapes=True, check=check_image_column)
     delimiter: str = option(_IN, "auto",
         "what parts the cells of CSV: a character, or comma, tab, semicolon, pipe",
         "CHARACTER", shapes=True, check=check_delimiter)

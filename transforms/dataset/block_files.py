@@ -58,6 +58,7 @@ IMAGES = pa.schema(
         ("output_bytes", pa.int64()),
         ("quality", pa.int16()),
         ("scale", pa.float32()),
+        ("renamed_from", pa.list_(pa.string())),  # names in rows that are not there, for which this one was taken
     ]
 )
 
@@ -129,6 +130,10 @@ def count_images(contents: list[dict]) -> int:
 
 def _image_rows(opened: OpenBlock) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
+    names: dict[str, list[str]] = {uri: [] for uri in opened.fates}
+    for name, fact in opened.facts.items():
+        if fact.respelled in names:
+            names[fact.respelled].append(name)
     for uri, fates in opened.fates.items():
         facts, fitted = opened.facts[uri], opened.fitted.get(uri)
         reason = facts.reason or (fitted.reason if fitted else "")
@@ -141,7 +146,19 @@ def _image_rows(opened: OpenBlock) -> list[tuple[Any, ...]]:
         for fate, references in sorted(fates.items()):
             # An unused image is fitted only if another example of its block uses it: blocks of any size tell the same.
             output = nothing if fate == "unused" else made
-            rows.append((uri[:_CUT_URI], facts.generation, fate, reason, references, *found, *stored, *output))
+            rows.append(
+                (
+                    uri[:_CUT_URI],
+                    facts.generation,
+                    fate,
+                    reason,
+                    references,
+                    *found,
+                    *stored,
+                    *output,
+                    sorted(names[uri]),
+                )
+            )
     return rows
 
 

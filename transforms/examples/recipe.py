@@ -17,7 +17,7 @@ from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.places import inside
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Record
-from transforms.examples.image_cells import names_in
+from transforms.examples.image_cells import columns_of_images, image_value, is_image_template, names_in
 from transforms.examples.pieces import MOST_IMAGES, too_many
 from transforms.examples.prompt_templates import Template, is_path, parse_template, value_of
 from transforms.examples.splits import hash64
@@ -51,7 +51,7 @@ TABLE_COLUMNS = Columns()
 class Recipe:
     """How rows become examples.
 
-    images: columns that hold a table's images. answer: None for the format's own. splits:
+    images: columns that hold a table's images, or templates of their names. answer: None for the format's own. splits:
     names that --split_by and --split_column look up.
     """
 
@@ -72,14 +72,22 @@ class Recipe:
     def columns(self) -> tuple[str, ...]:
         """Columns that a table must have, in order, each once."""
         templates = (t for t in (self.prompt, self.answer, self.system) if t)
-        names = (*self.images, *self.splits, *(name for template in templates for name in template.names))
+        names = (
+            *columns_of_images(self.images),
+            *self.splits,
+            *(name for template in templates for name in template.names),
+        )
         return tuple(dict.fromkeys(name for name in names if not is_path(name)))
 
     @property
     def answers(self) -> tuple[str, ...]:
         """Columns of the answer alone, which a test may be published without."""
         templates = (t for t in (self.prompt, self.system) if t)
-        others = {*self.images, *self.splits, *(name for template in templates for name in template.names)}
+        others = {
+            *columns_of_images(self.images),
+            *self.splits,
+            *(name for template in templates for name in template.names),
+        }
         return tuple(name for name in (self.answer.names if self.answer else ()) if name not in others)
 
     def example(
@@ -143,10 +151,12 @@ class Recipe:
     def rebased(self, row: Record, folder: str, base: str) -> Record:
         """A row whose relative images are told from `base`, a folder above the row's own."""
         below = folder[len(base) :].strip("/")
+        # What a template comes to stands under its own text, so that it is not put together anew.
+        values = {name: image_value(name, row.columns) for name in self.images if below}
         moved = {
-            name: _moved(value, below)
-            for name in self.images
-            if isinstance(value := row.columns.get(name), str) and below
+            name: _moved(value, below) if isinstance(value, str) else [_told_from(below, one) for one in value]
+            for name, value in values.items()
+            if isinstance(value, str) or (is_image_template(name) and value)
         }
         return replace(row, columns=row.columns | moved, raw=b"", base=base)
 
@@ -163,7 +173,7 @@ class Recipe:
             return [(columns[read_as.image], "")]
         found: list[tuple[str, str]] = []
         for name in (read_as.image,) if read_as.image else self.images:
-            value = columns[name] if name in columns else value_of(columns, name, "")
+            value = columns[name] if name in columns else image_value(name, columns)
             if isinstance(value, str) and not _LIST.search(value):
                 if value := value.strip():
                     found.append((value, ""))
@@ -202,9 +212,12 @@ def _listed(value: Any, name: str) -> Iterator[tuple[str, str]]:
 
 def _moved(cell: str, folder: str) -> Any:
     """What a cell holds, its relative names told from a folder above."""
-    names = names_in(cell)
-    names = [f"{folder}/{one}" if isinstance(one, str) and not _ABSOLUTE.match(one) else one for one in names]
+    names = [_told_from(folder, one) for one in names_in(cell)]
     return names if _LIST.search(cell) else "".join(names)
+
+
+def _told_from(folder: str, name: Any) -> Any:
+    return f"{folder}/{name}" if isinstance(name, str) and not _ABSOLUTE.match(name) else name
 
 
 def _below(uri: str, base: str) -> str:

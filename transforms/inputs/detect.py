@@ -17,6 +17,7 @@ from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent, Input
 from transforms.core.warning_codes import Notice
+from transforms.examples.image_cells import columns_of_images
 from transforms.examples.prompt_templates import is_path, parse_template
 from transforms.inputs.cells.csv_dialect import (
     Wanted,
@@ -49,6 +50,7 @@ from transforms.inputs.patterns import (
 )
 from transforms.inputs.registry import CONTAINERS, DEFAULT, MEANINGS, TABLE, Meaning, container_of
 from transforms.inputs.split_survey import survey_splits
+from transforms.inputs.survey.links import links_out
 from transforms.storage import abilities
 from transforms.storage.api import NotFound, Stat
 
@@ -137,10 +139,10 @@ def look_at(pattern: str, options: InputOptions) -> list[InputDetector]:
         table.quiet = True
     tables[0].notices = look.notices
     look.left_out += metadata.folders
-    image = first_image(pattern, (*look.left_out, options.output), _LOOKED_FOR_IMAGES)
+    image = first_image(pattern, (*look.left_out, options.output), options.links, _LOOKED_FOR_IMAGES)
     if not image:
         return tables
-    columns = set(options.recipe.columns if options.recipe else ()) - set(options.image_column)
+    columns = set(options.recipe.columns if options.recipe else ()) - set(columns_of_images(options.image_column))
     if columns <= set(look.meaning.columns or ()):
         look.beside_tables = True
         return [*tables, look]
@@ -154,7 +156,7 @@ class InputDetector:
     def __init__(self, pattern: str, options: InputOptions) -> None:
         self.pattern, self.replay, self.base = pattern, False, ""
         self._passed_over: list[str] = []
-        self.left_out = left_out_of(pattern, options.left_out)
+        self.left_out, self._links = left_out_of(pattern, options.left_out), options.links
         self.nearer: tuple[str, ...] = ()
         self.notices: list[Notice] = []
         self.quiet = False  # one of many, of which the first are told
@@ -175,7 +177,7 @@ class InputDetector:
 
     @property
     def input(self) -> Input:
-        return Input(self.pattern, self.meaning.name, self.base, self.left_out, self.nearer)
+        return Input(self.pattern, self.meaning.name, self.base, self.left_out, self.nearer, self._links)
 
     def _first(self, options: InputOptions) -> tuple[str, Stat]:
         """The format, as far as names tell it, and the first file of it."""
@@ -193,7 +195,7 @@ class InputDetector:
             on_top = [name for name in formats if not MEANINGS[name].of_files]
             found = rows_on_top(self.pattern, on_top) if folder else {}
             if not any(name in found for name in (lines if named == _AUTO else formats)):
-                found = first_files(self.pattern, formats, (*self.left_out, options.output), enough)
+                found = first_files(self.pattern, formats, (*self.left_out, options.output), enough, options.links)
         except NotFound:
             found = {}
         if found and named != _AUTO:
@@ -215,6 +217,7 @@ class InputDetector:
             if static_folder(self.pattern) != os.path.dirname(self.pattern) or os.path.exists(self.pattern):
                 other = next(list_pattern(self.pattern, without=(options.output,)), None)
                 hint = f"; {posixpath.basename(other.uri)} is none of them" if other else ""
+                hint = next((f"; {notice.detail}" for notice in links_out(self.pattern, options)), hint)
             elif not os.path.lexists(self.pattern):
                 comma = (
                     "; commas part inputs: for one in a name write ?, as in 'a?b/*'" if len(options.input) > 1 else ""
@@ -253,7 +256,7 @@ class InputDetector:
             records = first_records(self._extent.uri, self._head, options.wanted)
         except RowError:
             return False
-        columns = options.recipe.columns if options.recipe else options.image_column
+        columns = options.recipe.columns if options.recipe else columns_of_images(options.image_column)
         return bool(records) and meaning.is_record(records[0]) and set(columns) <= set(meaning.columns or ())
 
     def boxes(self, options: InputOptions) -> bool:
@@ -304,7 +307,7 @@ class InputDetector:
             return False
         self._passed_over.append(uri)
         self.said = f"{uri}: a test without the column of the answer, left out"
-        for file in islice(list_pattern(self.pattern, without=(*self.left_out, options.output)), _SOUGHT):
+        for file in islice(list_pattern(self.pattern, (*self.left_out, options.output), options.links), _SOUGHT):
             if is_dataset(file.uri, TABLE.name) and options.names_of_splits.of_file(file.uri) != "test":
                 self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
                 self._head = head_of(self._extent)

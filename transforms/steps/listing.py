@@ -111,7 +111,8 @@ class _ListFiles(StorageDoFn):
     def _wanted(self, index: int, one_input: Input, names: Range, tally: ListingTally) -> Iterator[Stat]:
         by_ending = is_folder(one_input.pattern) or MEANINGS[one_input.format].of_files
         suffixes = self._cutter.suffixes(one_input.format) if by_ending else ()
-        for file, place in list_names(one_input.pattern, *names, without=(*one_input.left_out, self._output)):
+        without = (*one_input.left_out, self._output)
+        for file, place in list_names(one_input.pattern, *names, without=without, links=one_input.links):
             kind = place or kind_of_unread(file.uri, file.generation, one_input.format, suffixes)
             if not kind and any(gives(earlier, file.uri) for earlier in self._inputs[:index]):
                 continue
