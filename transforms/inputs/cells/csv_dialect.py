@@ -32,7 +32,6 @@ ENCODINGS = (
     "ascii",
 )  # in all of them quotes, delimiters and line ends are single ASCII bytes
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
-_NO_TEXT = {b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP file or a spreadsheet (which can be saved as CSV)"}
 _IMAGE_NAMES = (
     "image", "images", "image_uri", "image_url", "image_path", "image_file", "file_name", "filename", "img", "picture",
     "photo", "uri", "url", "gcs_uri", "path", "file",
@@ -149,19 +148,6 @@ def check_utf8(head: bytes) -> None:
             f"line {line}: byte 0x{head[error.start]:02x} is not UTF-8; --encoding latin-1 or cp1252 (Windows) reads such "
             "files, and --encoding utf-8 rejects only the rows that hold such bytes",
         ) from None
-
-
-def no_text(head: bytes) -> str:
-    """What the first bytes of a file are that is neither text nor Parquet; "" of one that may be.
-
-    >>> no_text(b"%PDF-1.7"), no_text(b"image,label")
-    ('a PDF', '')
-    """
-    for start, kind in _NO_TEXT.items():
-        if head.startswith(start):
-            return kind
-    marked = head.startswith((b"\xff\xfe", b"\xfe\xff", b"PAR1"))
-    return "UTF-16 without a mark, or no text at all" if b"\0" in head[:16] and not marked else ""
 
 
 def _records(text: str, delimiter: str, whole: bool) -> list[list[str]]:
