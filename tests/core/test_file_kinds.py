@@ -149,7 +149,7 @@ def test_what_is_no_text_holds_no_rows(data: bytes, said: str) -> None:
         b"", b"\n", b"image,label\na.jpg,x\n", b'{"contents": []}\n', b"[1]\n", b"ORC,image\n1,a.jpg\n", b"FEA1,FEA2,image\n",
         "Bild;Größe\n".encode("cp1252"), "図,値\n".encode("shift-jis"), b"PAR1,image\n", b"PK,image\n", b"ID3,image\n",
         b"GIF8,image\n", b"id,image,WEBP\n", b"RIFF,image,WEBP\n", b"<image>,<label>\na.jpg,x\n", b"http/,image\n",
-        b"a" * 257 + b"ustar\n",        b"0" * 512 + b"\n", b"\xff\xfea\0", b"x,y\n\x1b[1mbold\x1b[0m\n",
+        b"a" * 257 + b"ustar\n", b"0" * 512 + b"\n", b"\xff\xfea\0", b"x,y\n\x1b[1mbold\x1b[0m\n",
         b"id\t" + b"\x07bell\n" * 3 + "ä".encode() * 40,
     ],
 )  # fmt: skip
