@@ -24,7 +24,7 @@ class FileKind:
 
 
 _EXTRACT = "extract it, and name the folder that comes of it"
-_DECOMPRESS = "decompress it; .gz, .bz2, .xz and .zst are read"
+_DECOMPRESS = "decompress it; rows are read in .gz, .bz2, .xz and .zst"
 _ROWS = "write its rows as Parquet, CSV or JSON lines"
 _SHEET = "save its sheet as CSV (UTF-8)"
 _EXPORT = "export the table as CSV or JSON lines"
@@ -78,7 +78,7 @@ _MAGIC: tuple[tuple[int, bytes, FileKind], ...] = (
     (0, b"version https://git-lfs", FileKind("a Git LFS pointer, not the file itself", "git lfs pull fetches it")),
     (0, b"/annex/objects/", FileKind("a git-annex pointer, not the file itself", "git annex get fetches it")),
     (0, b"\xff\xd8\xff", FileKind("a JPEG image", _RENAME)),
-    (0, b"\x89PNG", FileKind("a PNG image", _RENAME)),
+    (0, b"\x89PNG\r\n\x1a\n", FileKind("a PNG image", _RENAME)),
     (0, b"GIF87a", FileKind("a GIF image", _RENAME)),
     (0, b"GIF89a", FileKind("a GIF image", _RENAME)),
     (0, b"II*\0", FileKind("a TIFF image", _RENAME)),
