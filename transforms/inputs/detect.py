@@ -29,6 +29,7 @@ from transforms.inputs.cells.csv_dialect import (
 from transforms.inputs.cutting import opened_head
 from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.json_array import head_lines
+from transforms.inputs.layouts import advice_on_shards
 from transforms.inputs.left_out import left_out_of
 from transforms.inputs.metadata_files import find_metadata, is_metadata
 from transforms.inputs.not_rows import READ, fault_of_bytes, fault_of_lines
@@ -164,6 +165,9 @@ class InputDetector:
             return
         self._read_head(named)
         self.meaning = self._meaning(named, options)
+        if options.input_format == _AUTO and is_folder(pattern) and not options.image_column:
+            if advice := advice_on_shards(file.uri):
+                raise InputError(advice)
         what = "rejected rows, to be tried again" if self.replay else self.meaning.said
         self.said = f"{pattern}: {what} (--input_format)"
 
