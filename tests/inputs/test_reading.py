@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from listed_files import listed
 
 from transforms import storage
+from transforms.core.file_kinds import no_rows
 from transforms.core.records import Block, Extent
 from transforms.inputs import compressed_rows
 from transforms.inputs.cutting import cut_blocks
@@ -111,6 +112,8 @@ def expected(source: str, data: bytes, longest: int = LONGEST) -> tuple[list[Lin
     faults: list[Fault] = []
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return lines, [(source, 1, 0, "utf16")]
+    if no_rows(data):
+        return lines, [(source, 1, 0, "not_rows")]
     position = 0
     for number, physical in enumerate(re.findall(rb"[^\n]*\n|[^\n]+", data), 1):
         mark = 3 if number == 1 and physical.startswith(b"\xef\xbb\xbf") else 0

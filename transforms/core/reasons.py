@@ -72,6 +72,8 @@ _TABLE = (
     # reading a line
     ("not_utf8", "read", "yours", "The line is not strict UTF-8: save the file as UTF-8."),
     ("utf16", "read", "yours", "The file starts with a UTF-16 mark: save it as UTF-8. Counted once for the whole file."),
+    ("not_rows", "read", "yours", "The file is something else than its name says (an archive, a spreadsheet, a web page, ...). "
+     "Counted once for the whole file."),
     ("corrupt_gzip", "read", "yours", "The .gz file ends early or is damaged: what came before is used; copy it again."),
     ("corrupt_packing", "read", "yours", "The compressed file ends early or is damaged: what came before is used; copy it again."),
     ("line_too_long", "read", "yours", "The line is longer than --max_line_bytes, so it was not read whole: is it really one line?"),

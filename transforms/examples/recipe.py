@@ -6,7 +6,7 @@ The one door by which rows of other formats than Gemini's become examples; what 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import islice
@@ -24,6 +24,7 @@ from transforms.examples.splits import hash64
 
 STAGED = "content"  # the key beside `path` of an image that stood in its row and was staged: the digest of its bytes
 _LIST = re.compile(r"[\[(;|,\n]")  # what a list in a text holds
+_SHOWN_KEYS = 10  # of a sidecar
 _ABSOLUTE = re.compile(r"/|[a-z]+://")
 _template = lru_cache(parse_template)
 
@@ -34,7 +35,7 @@ class Columns:
 
     image: the column of a row's images; "": those that options name. verbatim: its value is one name as it is, be there white space
     around it. answer, boxes: the templates of the answer if none is asked for, and of a row with `boxes`. fault: the column that says
-    what is wrong with a box.
+    what is wrong with a box. sidecars: templates of the names of files beside an image that may tell its `sidecar`.
     """
 
     image: str = ""
@@ -42,6 +43,7 @@ class Columns:
     answer: str = ""
     boxes: str = ""
     fault: str = ""
+    sidecars: tuple[str, ...] = ()
 
 
 TABLE_COLUMNS = Columns()
@@ -120,7 +122,7 @@ class Recipe:
         if not prompt or prompt.isspace():
             raise RowError("empty_text", "the prompt is blank for this row")
         if not reply or reply.isspace():
-            raise RowError("empty_answer", "the answer is blank for this row")
+            raise RowError("empty_answer", _why_blank(answer, columns, found[0][0], read_as.sidecars))
         images = []
         parts: list[dict[str, Any]] = []
         for uri, content in found:
@@ -208,6 +210,21 @@ def _listed(value: Any, name: str) -> Iterator[tuple[str, str]]:
         raise RowError(
             "bad_image_value", f"{name}: {jsonl.text(value)[:80]} is no path, URI, list of them or bytes and path"
         )
+
+
+def _why_blank(answer: Template, columns: Mapping[str, Any], image: str, sidecars: Sequence[str]) -> str:
+    """What is said of a row whose answer is blank: what its places stand for, and where that was looked for."""
+    start, names = "the answer is blank for this row", answer.names
+    beside = [name for name in names if name.partition(".")[0] == "sidecar"]
+    if not sidecars or not beside:
+        places = ", ".join(f"{{{name}}}" for name in names)
+        return f"{start}: {places} {'stands' if len(names) == 1 else 'stand'} for nothing" if names else start
+    value = columns.get("sidecar")
+    if value is None:
+        looked_for = ", ".join(_template(name).render({}, image) for name in sidecars)
+        return f"{start}: there is no sidecar beside the image; looked for {looked_for}"
+    holds = ", ".join(map(repr, islice(value, _SHOWN_KEYS))) if isinstance(value, dict) else jsonl.text(value)[:80]
+    return f"{start}: {{{beside[0]}}} stands for nothing in its sidecar, which holds {holds or 'nothing'}"
 
 
 def _moved(cell: str, folder: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from transforms.core.file_kinds import LOOK
 from transforms.core.listing_tally import ListingTally
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Fault, Input
@@ -18,6 +19,7 @@ from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
 from transforms.inputs.formats.automl_boxes import grouped_blocks, not_endless
 from transforms.inputs.json_array import is_array
+from transforms.inputs.not_rows import check_bytes, fault_of_lines
 from transforms.inputs.packing import SIDECARS, pack_files, pack_images
 from transforms.inputs.parquet.blocks import parquet_blocks
 from transforms.inputs.registry import CONTAINERS, MEANINGS, container_of
@@ -77,6 +79,7 @@ class Cutter:
         extent, head = opened_head(block.extents[0])
         block = replace(block, extents=(extent,))
         try:
+            check_bytes(extent.uri, head, is_packed(extent))
             if container_of(extent.uri, head).is_columnar:
                 limits = self.block_bytes, self.max_line_bytes
                 yield from parquet_blocks(block, *limits, self.wanted.columns, self.images)
@@ -191,10 +194,12 @@ def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
     """A whole file of lines -> the blocks of its ranges; a pack of small files as it is."""
     first, head = block.extents[0], b""
     if first.size > block_bytes and not is_packed(first):
-        head = store_for(first.uri).read(first.uri, 0, 64, first.generation)[0]
+        head = store_for(first.uri).read(first.uri, 0, LOOK, first.generation)[0]
         first = replace(first, encoding=packing_of_bytes(head))
         block = replace(block, extents=(first,))
-    if is_packed(first) or is_array(head):
+    if not is_packed(first) and (fault := fault_of_lines(head)):
+        yield replace(block, extents=(replace(first, end=0),), raw=b"", fault=fault)
+    elif is_packed(first) or is_array(head):
         yield from raw_blocks(block, block_bytes, max_line_bytes)
     elif len(block.extents) > 1 or first.size <= block_bytes:
         yield block

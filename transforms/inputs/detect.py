@@ -7,8 +7,6 @@ columns are held against those that options name.
 from __future__ import annotations
 
 import itertools
-import os
-import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -27,14 +25,16 @@ from transforms.inputs.cells.csv_dialect import (
     first_records,
     image_column_of,
     lacks_answer,
-    no_text,
     shown,
 )
-from transforms.inputs.cutting import head_of
+from transforms.inputs.cutting import opened_head
 from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.json_array import head_lines
-from transforms.inputs.left_out import in_words, left_out_of
+from transforms.inputs.layouts import advice_on_shards
+from transforms.inputs.left_out import left_out_of
 from transforms.inputs.metadata_files import find_metadata, is_metadata
+from transforms.inputs.not_rows import READ, fault_of_bytes, fault_of_lines
+from transforms.inputs.nothing_found import nothing_found
 from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.parquet.blocks import used_columns
 from transforms.inputs.parquet.files import Footer, footer_of
@@ -50,9 +50,8 @@ from transforms.inputs.patterns import (
 )
 from transforms.inputs.registry import CONTAINERS, DEFAULT, MEANINGS, TABLE, Meaning, container_of
 from transforms.inputs.split_survey import survey_splits
-from transforms.inputs.survey.links import links_out
-from transforms.storage import abilities
 from transforms.storage.api import NotFound, Stat
+from transforms.storage.compressed_members import is_packed
 
 _TEMPLATES = ("prompt", "answer", "system", "image_column")
 _IMAGE = "bytes.png"  # stands for the bytes of an image
@@ -168,12 +167,21 @@ class InputDetector:
             self.meaning, self.base = MEANINGS[named], static_folder(pattern).rstrip("/")
             self.said = f"{pattern}: {self.meaning.said} (--input_format)"
             return
-        self._head = head_of(self._extent)
-        if kind := no_text(self._head):
-            raise InputError(f"{file.uri} is {kind}: expected JSON lines, CSV or TSV in UTF-8, Parquet, or images")
+        self._read_head(named)
         self.meaning = self._meaning(named, options)
+        if options.input_format == _AUTO and is_folder(pattern) and not options.image_column:
+            if advice := advice_on_shards(file.uri):
+                raise InputError(advice)
         what = "rejected rows, to be tried again" if self.replay else self.meaning.said
         self.said = f"{pattern}: {what} (--input_format)"
+
+    def _read_head(self, named: str = "") -> None:
+        """Raises InputError: the file holds no rows, whatever its name says."""
+        extent, self._head = opened_head(self._extent)
+        only_lines = named in MEANINGS and MEANINGS[named].only_lines
+        fault = fault_of_lines(self._head) if only_lines else fault_of_bytes(extent.uri, self._head, is_packed(extent))
+        if fault:
+            raise InputError(f"{extent.uri}: {fault} ({READ})")
 
     @property
     def input(self) -> Input:
@@ -206,27 +214,7 @@ class InputDetector:
                 return next(iter(images.items()))
             name = next((name for name in rows if name), next(iter(found)))
             return (name if name in images else _AUTO), found[name]
-        raise InputError(self._nothing(named, options))
-
-    def _nothing(self, named: str, options: InputOptions) -> str:
-        """What is said of an input without a file to read."""
-        start, hint = f"--input {self.pattern} finds no file to read", ""
-        if self.left_out:
-            hint = f"; left out what Tuneset wrote: {in_words(self.left_out)}"
-        elif abilities(self.pattern).has_paths:
-            if static_folder(self.pattern) != os.path.dirname(self.pattern) or os.path.exists(self.pattern):
-                other = next(list_pattern(self.pattern, without=(options.output,)), None)
-                hint = f"; {posixpath.basename(other.uri)} is none of them" if other else ""
-                hint = next((f"; {notice.detail}" for notice in links_out(self.pattern, options)), hint)
-            elif not os.path.lexists(self.pattern):
-                comma = (
-                    "; commas part inputs: for one in a name write ?, as in 'a?b/*'" if len(options.input) > 1 else ""
-                )
-                return f"{start}: there is nothing of this name{comma}"
-        elif not self.pattern.endswith("/"):
-            hint = "; a gs:// folder is named with a / at its end"
-        given = MEANINGS[named].files if named in MEANINGS else "*.jsonl, *.csv, *.tsv, *.parquet, or images"
-        return f"{start} (of a folder: {given}, text also with .gz, .bz2, .xz or .zst{hint})"
+        raise InputError(nothing_found(self.pattern, self.left_out, options))
 
     def _meaning(self, named: str, options: InputOptions) -> Meaning:
         container = container_of(self._extent.uri, self._head)
@@ -310,7 +298,7 @@ class InputDetector:
         for file in islice(list_pattern(self.pattern, (*self.left_out, options.output), options.links), _SOUGHT):
             if is_dataset(file.uri, TABLE.name) and options.names_of_splits.of_file(file.uri) != "test":
                 self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
-                self._head = head_of(self._extent)
+                self._read_head()
                 break
         return True
 

@@ -14,6 +14,7 @@ from transforms.inputs.cells.csv_table import TableReader, reject_extent
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE, UTF16
 from transforms.inputs.folder import read_folder
 from transforms.inputs.json_array import as_lines
+from transforms.inputs.not_rows import fault_of_lines
 from transforms.inputs.registry import CONTAINERS, MEANINGS
 from transforms.storage import store_for
 from transforms.storage.compressed_members import whole_text
@@ -41,6 +42,9 @@ def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) ->
             data, first = _read_extent(extent, max_line_bytes)
             try:
                 data = whole_text(extent, data, SMALL_FILE)
+                if (extent.start, extent.end) == (0, extent.size) and (fault := fault_of_lines(data)):
+                    reject_extent(opened, extent, fault, 1)
+                    continue
                 if extent.start == 0:
                     data = _lines_of(opened, extent, data)
             except RowError as error:

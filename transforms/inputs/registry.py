@@ -20,6 +20,7 @@ from transforms.inputs.formats.row_rules import RowRules
 from transforms.inputs.json_array import is_array
 from transforms.storage.packings import ENDINGS, without_ending
 
+SIDECAR_NAMES = ("{path.stem}.json", "{path.stem}.txt", "{path.name}.json", "{path.name}.txt")
 _BOM = b"\xef\xbb\xbf"
 _PACKINGS = tuple(ENDINGS)
 CellsColumns = Callable[[Sequence[str]], dict[str, Any]]
@@ -164,7 +165,7 @@ IMAGES = Meaning(
     "folder", (_FOLDER,), "images", "images, one a row", "images", "*.jpg, *.png and other images", by_name=True, by_templates=True,
     example=_by_recipe, columns=("image", "sidecar"), have="an image of a folder has path, sidecar and",
     answers=("the names of their folders (--answer '{path.parent}')",) * 2,
-    row=Columns("image", answer="{path.parent}", verbatim=True),
+    row=Columns("image", answer="{path.parent}", verbatim=True, sidecars=SIDECAR_NAMES),
 )  # fmt: skip
 MEANINGS: Mapping[str, Meaning] = {
     meaning.name: meaning

@@ -30,6 +30,7 @@ from transforms.inputs.cells.csv_quotes import merged_lines, quotes_balance, wit
 from transforms.inputs.cells.csv_record_ends import RecordEnds
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE
 from transforms.inputs.formats.automl_boxes import read_grouped
+from transforms.inputs.not_rows import check_text
 from transforms.inputs.parquet.blocks import parquet_columns
 from transforms.inputs.parquet.values import Stage
 from transforms.inputs.registry import CONTAINERS, MEANINGS, CellsColumns
@@ -76,6 +77,7 @@ class TableReader:
                 continue
             if dialect is None:
                 try:
+                    check_text(extent.uri, data)
                     dialect = dialect_of(extent.uri, data[:HEAD], self.wanted, block.format)
                 except RowError as error:
                     self._reject_file(opened, extent, Fault(error.reason, error.detail), data.count(b"\n") + 1)
