@@ -11,7 +11,7 @@ from dataclasses import replace
 from transforms.core.file_kinds import LOOK
 from transforms.core.records import Block, Extent, Fault
 from transforms.inputs.json_array import as_lines
-from transforms.inputs.not_rows import fault_of_lines
+from transforms.inputs.survey.not_rows import fault_of_lines
 from transforms.storage.compressed_members import DAMAGE, decompressed, fault_of
 
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks

@@ -14,8 +14,8 @@ from transforms.inputs.cells.csv_table import TableReader, reject_extent
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE, UTF16
 from transforms.inputs.folder import read_folder
 from transforms.inputs.json_array import as_lines
-from transforms.inputs.not_rows import fault_of_lines
 from transforms.inputs.registry import CONTAINERS, MEANINGS
+from transforms.inputs.survey.not_rows import fault_of_lines
 from transforms.storage import store_for
 from transforms.storage.compressed_members import whole_text
 from transforms.storage.packings import Damaged

@@ -1,7 +1,7 @@
 """Metadata files in a folder of images, by Hugging Face's convention: folder -> URIs of metadata.csv, .jsonl or .parquet in it.
 
 They may lie in the folder itself, in a folder of a split or class, or in `images/`. Folders are told by listings with a delimiter,
-some levels deep, and looked into by name; both are bounded, as the search for datasets of ours is (own_datasets.py).
+some levels deep, and looked into by name; both are bounded, as the search for datasets of ours is (survey/own_datasets.py).
 """
 
 from __future__ import annotations

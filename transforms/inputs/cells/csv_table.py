@@ -30,10 +30,10 @@ from transforms.inputs.cells.csv_quotes import merged_lines, quotes_balance, wit
 from transforms.inputs.cells.csv_record_ends import RecordEnds
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE
 from transforms.inputs.formats.automl_boxes import read_grouped
-from transforms.inputs.not_rows import check_text
 from transforms.inputs.parquet.blocks import parquet_columns
 from transforms.inputs.parquet.values import Stage
 from transforms.inputs.registry import CONTAINERS, MEANINGS, CellsColumns
+from transforms.inputs.survey.not_rows import check_text
 from transforms.storage import store_for
 from transforms.storage.compressed_members import whole_text
 

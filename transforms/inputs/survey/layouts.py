@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 
+from transforms.core.records import NO_LINKS
 from transforms.inputs.patterns import first_image
 from transforms.storage import exists
 
@@ -23,7 +24,7 @@ def advice_on_shards(uri: str) -> str:
     shard = uri.removesuffix(".parquet")
     if exists(f"{shard}.tar"):
         return f"img2dataset wrote {folder}: extract its .tar files, and name the folder that comes of it with --input_format folder"
-    if not first_image(f"{shard}/", (), _NAMES):
+    if not first_image(f"{shard}/", (), NO_LINKS, _NAMES):
         return ""
     return (
         f"img2dataset wrote {folder}: its tables hold the addresses that images came from, and these lie in folders beside them. "

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from itertools import islice
 
 from transforms.core.file_kinds import LOOK
-from transforms.inputs.left_out import in_words
-from transforms.inputs.not_rows import fault_of_bytes
 from transforms.inputs.options import InputOptions
 from transforms.inputs.patterns import is_folder, is_glob, list_pattern
 from transforms.inputs.registry import MEANINGS
+from transforms.inputs.survey.left_out import in_words
 from transforms.inputs.survey.links import links_out
+from transforms.inputs.survey.not_rows import fault_of_bytes
 from transforms.storage import abilities, store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
 
