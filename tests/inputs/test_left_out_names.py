@@ -41,6 +41,8 @@ NAMES = {
     "Thumbs.db": "system",
     "thumbs.db.jpg": "",
     "my@eaDir/9.jpg": "",
+    "sample_submission.csv": "submission",
+    "submission.csv": "table",
 }
 
 

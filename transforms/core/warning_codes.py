@@ -108,6 +108,7 @@ _TABLE = (
     ("left_out_table", "table", "beside what is read left out", "--input FILE reads it, or --input_format table all of them."),
     ("left_out_picture", "picture", "beside tables or rows: only those that a row names are used", ""),
     ("left_out_sidecar", "file", "beside images left out", "A template that names {sidecar} reads them."),
+    ("left_out_submission", "file", "of made-up answers left out", "Name it as --input to read it."),
     ("left_out_almost_image", "file", "with something behind an image's ending left out", "Rename those that are to be read."),
     ("left_out_no_ending", "file", "without an ending left out", "Give those that are to be read the ending of their type."),
     ("left_out_ending", "file", "with another ending left out", ""),

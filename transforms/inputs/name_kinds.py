@@ -1,7 +1,8 @@
 """Which listed names are no input, and of what kind: a URI -> one of KINDS, or "" if it is read.
 
-What systems leave beside people's files (thumbnails, recycle bins, resource forks) is never meant, whoever lists it; a name that a
-pattern spells is. Everything else that is not read is told by its ending, so that what is not recognised is said too.
+What systems leave beside people's files (thumbnails, recycle bins, resource forks), or Kaggle beside its tables (made-up answers), is
+never meant, whoever lists it; a name that a pattern spells is. Everything else that is not read is told by its ending, so that what is
+not recognised is said too.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ _SYSTEM_FILES = (
     ".DS_Store", ".localized", ".directory", "Thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "Picasa.ini",
     ".picasa.ini", "ZbThumbnail.info", "Icon\r",
 )  # fmt: skip
-_SYSTEM_OR_HIDDEN = re.compile(
+_UNREAD = re.compile(
     r"(?:^|/)(?:(?P<system>"
     rf"(?:{'|'.join(map(re.escape, _SYSTEM_FOLDERS))}|\.Trash-\d+)(?=/)"
     rf"|(?:{'|'.join(map(re.escape, _SYSTEM_FILES))})$|\._[^/]*|SYNO(?:PHOTO|FILE)_THUMB[^/]*|~\$[^/]*$"
-    r")|(?P<hidden>\.))",
+    r")|(?P<submission>(?:sample|gender|example|dummy)[-_ ]?submissions?(?=[-_. ])[^/]*$)|(?P<hidden>\.))",
     re.IGNORECASE,
 )
 _ALMOST_IMAGE = re.compile(rf"\.(?:{'|'.join(IMAGE_TYPES)})[^a-z0-9/][^/]*$", re.IGNORECASE)
@@ -37,11 +38,13 @@ _ENDING = re.compile(r"\.[^./\s]{1,20}$")
 LINK = "link"  # in place of the version of a local name that is a link to a folder, or to nothing
 ROWS = "table"  # the kind of files that hold rows, beside what is read
 
-KINDS = ("system", "hidden", "link", "unreadable", ROWS, "picture", "sidecar", "almost_image", "no_ending", "ending")
+KINDS = (
+    "system", "hidden", "submission", "link", "unreadable", ROWS, "picture", "sidecar", "almost_image", "no_ending", "ending",
+)  # fmt: skip
 
 
 def unread_place(below: str, spelled: str = "", hidden: bool = True) -> str:
-    """ "system" or "hidden" for a name that is left out wherever it lies, else "".
+    """ "system", "hidden" or "submission" for a name that is left out wherever it lies, else "".
 
     Args:
       below: the path below the folder that was given.
@@ -50,19 +53,21 @@ def unread_place(below: str, spelled: str = "", hidden: bool = True) -> str:
 
     >>> unread_place("cat/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg"), unread_place(".git/x"), unread_place("cat/.x"), unread_place("a/b")
     ('system', 'system', 'hidden', '')
+    >>> unread_place("kaggle/sample_submission.csv")
+    'submission'
     >>> unread_place("@eaDir/1.jpg", spelled="@eaDir/*.jpg")
     ''
     """
-    match = _SYSTEM_OR_HIDDEN.search(below)
+    match = _UNREAD.search(below)
     while match and _passed_over(match, spelled, hidden):
-        match = _SYSTEM_OR_HIDDEN.search(below, match.end())
+        match = _UNREAD.search(below, match.end())
     return (match.lastgroup or "") if match else ""
 
 
 def _passed_over(match: re.Match[str], spelled: str, hidden: bool) -> bool:
     if match.lastgroup == "hidden":
         return not hidden
-    name = match["system"].lower()
+    name = match[match.lastgroup or 0].lower()
     return any(part == name or (name[:2] == part[:2] == "._") for part in spelled.lower().split("/"))
 
 
