@@ -15,6 +15,7 @@ from folders import bmp, jpeg, png, put, row, write_lines
 
 from beam_jobs.__main__ import main
 from transforms.core import limits
+from transforms.dataset import seal_plan
 
 Explain = Callable[..., list[dict[str, Any]]]
 
@@ -95,6 +96,7 @@ def test_pieces_caps_shuffling_and_numbered_files(
     source = write_lines(tmp_path / "in/rows.jsonl", rows)
     profile = dataclasses.replace(limits.PROFILES["image-tuning"], max_file_examples=30)
     monkeypatch.setitem(limits.PROFILES, "image-tuning", profile)
+    monkeypatch.setattr(seal_plan, "TABLE_ROWS", 20)
     options = ("--splits", "train=0.6,validation=0.2,test=0.2", "--max_validation", "3", "--shuffle_seed", "a")
     make(
         "--input",
@@ -109,6 +111,7 @@ def test_pieces_caps_shuffling_and_numbered_files(
     )
     moved = shutil.move(tmp_path / "out", tmp_path / "moved")  # a dataset says where it came from wherever it lies
     named = check_every_line(explain, moved, lambda name: (moved / name).read_bytes(), rows)
+    assert len(list(moved.glob("examples-*.parquet"))) > 1
     assert {"train-00000-of-00002.jsonl", "train-00001-of-00002.jsonl", "test.jsonl"} < named
     assert {"validation.jsonl", "validation-unused.jsonl"} < named
     (told,) = explain(moved, "--lines", "3", "--split", "validation")
