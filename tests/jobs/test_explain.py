@@ -266,7 +266,15 @@ def test_the_job_says_which_file(
             assert explain(dataset, "--job", saved, "--split", "train")[0]["line"] == 1  # a person knows better
 
 
-def test_images_that_nobody_looked_at(tmp_path: Path, explain: Explain) -> None:
+def test_what_a_job_says_does_nothing_to_a_terminal(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = {"supervisedTuningSpec": {"trainingDatasetUri": "gs://b/\x1b[31m.jsonl"}}
+    saved = put(tmp_path / "job.json", json.dumps(spec | json.loads(job(truncatedExampleIndices=[1]))).encode())
+    assert "gs://b/\\x1b[31m.jsonl" in refused(capsys, dataset, "--job", saved)
+
+
+def test_images_that_nobody_looked_at(tmp_path: Path, explain: Explain, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_lines(tmp_path / "in/rows.jsonl", [row("what?", ["gs://never/a.png"])])
     make("--input", source, "--output", tmp_path / "out", "--splits", "train=1", "--verify", "none")
     (told,) = explain(tmp_path / "out", "--lines", "1")
@@ -274,3 +282,6 @@ def test_images_that_nobody_looked_at(tmp_path: Path, explain: Explain) -> None:
         {"uri": "gs://never/a.png", "served_type": "png", "served_bytes": 0, "fate": "", "escalated": False}
     ]
     assert told["close_to"] == ["image 1 was not looked at, so it may be missing or no image"]
+    assert main(["explain", str(tmp_path / "out"), "--lines", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "  image 1  gs://never/a.png: png, not looked at\n  rule     image 1 was not looked at" in said
