@@ -74,10 +74,10 @@ def explain(argv: Sequence[str]) -> int:
         for text in _explained(options):
             console.say(text)
     except (WrongRequest, NotFound) as error:
-        console.complain(str(error))
+        console.complain(shown(str(error)))
         return WRONG
     except (StorageError, NoAccess) as error:
-        console.complain(str(error))
+        console.complain(shown(str(error)))
         return FAILED
     return console.printed(DONE)
 
@@ -155,8 +155,8 @@ def _as_text(told: dict[str, Any]) -> Iterator[str]:
     )
     for number, image in enumerate(told["images"], 1):
         yield shown(f"  image {number:<2} {_image_text(image)}")
-    for rule in told["close_to"]:
-        yield shown(f"  close to {rule}")
+    for rule in told["close_to"]:  # that the line is close to
+        yield shown(f"  rule     {rule}")
 
 
 def _image_text(image: dict[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,3 +98,11 @@ def test_a_local_dataset_is_uploaded_first() -> None:
 def test_what_cannot_be_tuned_on_says_what_is_missing() -> None:
     assert list(next_in_manifest(dataset(uploadable="not yet", output="/out"))) == ["make_uploadable"]
     assert "tune" not in next_in_manifest(dataset("train.jsonl!", splits={"train": 0, "validation": 1}))
+
+
+def test_pages_and_recipes_show_no_older_sdk() -> None:
+    root = Path(__file__).parents[2]
+    shown = [root / "README.md", *root.glob("docs/*.md"), *root.glob("examples/*")]
+    older = re.compile(r"vertexai\.(tuning|init|preview)|\bsft\.")
+    assert len(shown) > 25
+    assert [path.name for path in shown if path.is_file() and older.search(path.read_text(encoding="utf-8"))] == []

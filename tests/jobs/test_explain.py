@@ -15,6 +15,7 @@ from folders import bmp, jpeg, png, put, row, write_lines
 
 from beam_jobs.__main__ import main
 from transforms.core import limits
+from transforms.dataset import seal_plan
 
 Explain = Callable[..., list[dict[str, Any]]]
 
@@ -95,6 +96,7 @@ def test_pieces_caps_shuffling_and_numbered_files(
     source = write_lines(tmp_path / "in/rows.jsonl", rows)
     profile = dataclasses.replace(limits.PROFILES["image-tuning"], max_file_examples=30)
     monkeypatch.setitem(limits.PROFILES, "image-tuning", profile)
+    monkeypatch.setattr(seal_plan, "TABLE_ROWS", 20)
     options = ("--splits", "train=0.6,validation=0.2,test=0.2", "--max_validation", "3", "--shuffle_seed", "a")
     make(
         "--input",
@@ -109,6 +111,7 @@ def test_pieces_caps_shuffling_and_numbered_files(
     )
     moved = shutil.move(tmp_path / "out", tmp_path / "moved")  # a dataset says where it came from wherever it lies
     named = check_every_line(explain, moved, lambda name: (moved / name).read_bytes(), rows)
+    assert len(list(moved.glob("examples-*.parquet"))) > 1
     assert {"train-00000-of-00002.jsonl", "train-00001-of-00002.jsonl", "test.jsonl"} < named
     assert {"validation.jsonl", "validation-unused.jsonl"} < named
     (told,) = explain(moved, "--lines", "3", "--split", "validation")
@@ -263,7 +266,15 @@ def test_the_job_says_which_file(
             assert explain(dataset, "--job", saved, "--split", "train")[0]["line"] == 1  # a person knows better
 
 
-def test_images_that_nobody_looked_at(tmp_path: Path, explain: Explain) -> None:
+def test_what_a_job_says_does_nothing_to_a_terminal(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = {"supervisedTuningSpec": {"trainingDatasetUri": "gs://b/\x1b[31m.jsonl"}}
+    saved = put(tmp_path / "job.json", json.dumps(spec | json.loads(job(truncatedExampleIndices=[1]))).encode())
+    assert "gs://b/\\x1b[31m.jsonl" in refused(capsys, dataset, "--job", saved)
+
+
+def test_images_that_nobody_looked_at(tmp_path: Path, explain: Explain, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_lines(tmp_path / "in/rows.jsonl", [row("what?", ["gs://never/a.png"])])
     make("--input", source, "--output", tmp_path / "out", "--splits", "train=1", "--verify", "none")
     (told,) = explain(tmp_path / "out", "--lines", "1")
@@ -271,3 +282,6 @@ def test_images_that_nobody_looked_at(tmp_path: Path, explain: Explain) -> None:
         {"uri": "gs://never/a.png", "served_type": "png", "served_bytes": 0, "fate": "", "escalated": False}
     ]
     assert told["close_to"] == ["image 1 was not looked at, so it may be missing or no image"]
+    assert main(["explain", str(tmp_path / "out"), "--lines", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "  image 1  gs://never/a.png: png, not looked at\n  rule     image 1 was not looked at" in said

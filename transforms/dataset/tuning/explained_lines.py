@@ -5,7 +5,7 @@ Only those row groups are read whole that hold a line that is asked for; of imag
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -19,10 +19,17 @@ from transforms.core.reasons import RowError, WrongRequest
 from transforms.dataset.seal_plan import is_file_of
 from transforms.dataset.tuning.close_rules import Limits, close_rules
 from transforms.storage import abilities, store_for
+from transforms.storage.parallel import overlapped
 from transforms.storage.ranged_file import RangedFile
 
 _USED = ("untouched", "recompressed", "converted", "resized")  # fates of images that stand in lines
 _NOT_LINES = "rejected"
+_FACTS = (  # of images.parquet, that are told of an image
+    *("source", "equal_sources", "generation", "fate", "bytes", "type", "width", "height", "escalated"),
+    *("output", "output_bytes"),
+)
+_DAMAGE = (pa.ArrowException, OSError, KeyError, UnicodeDecodeError)  # of a table that is none, or has other columns
+_AT_ONCE = 32  # lines that are read side by side
 
 
 class Unexplained(WrongRequest):
@@ -74,16 +81,19 @@ def explain_lines(folder: str, manifest: Mapping[str, Any], file: str, lines: Se
       Unexplained: its files do not belong together any more.
     """
     tables = _tables(manifest, "examples")
-    rows = {row["line"]: row for name in tables for row in _example_rows(f"{folder}/{name}", file, set(lines))}
+    rows = {row["line"]: row for name in tables for row in _example_rows(f"{folder}/{name}", file, lines)}
     if missing := [line for line in lines if line not in rows]:
         raise Unexplained(
             f"{', '.join(tables)} of {folder} do not tell of line {missing[0]:,} of {file}: was a file replaced?"
         )
 
     options = manifest["dataset"]["options"]
-    named = {line: _images_of(folder, rows[line]) for line in lines}
+    named = dict(zip(lines, overlapped(lambda line: _images_of(folder, rows[line]), lines, _AT_ONCE)))
     wanted = {image["uri"] for images in named.values() for image in images}
-    facts = _facts(folder, _tables(manifest, "images"), wanted, options.get("uri_prefix", "")) if wanted else {}
+    facts: dict[str, dict[str, Any]] = {}
+    for name in _tables(manifest, "images") if wanted else ():
+        _take_facts(facts, f"{folder}/{name}", wanted, options.get("uri_prefix", ""))
+
     limits, told = Limits.of(options), []
     for line in lines:
         images = [_image(image, facts.get(image["uri"])) for image in named[line]]
@@ -97,27 +107,33 @@ def _tables(manifest: Mapping[str, Any], stem: str) -> list[str]:
     return sorted(name for name in names if name.startswith(stem) and name.endswith(".parquet"))
 
 
-def _open(uri: str) -> pq.ParquetFile:
-    """A table of the dataset.
+def _rows(uri: str, columns: Sequence[str], choose: Callable[[pa.Table], pa.ChunkedArray]) -> Iterator[dict[str, Any]]:
+    """Rows of a table of the dataset, by row groups.
+
+    Args:
+      columns: that are enough to choose by.
+      choose: their rows of a group -> whether each is wanted.
 
     Raises:
-      Unexplained: it is no Parquet file.
+      Unexplained: it is no such table.
     """
     found = store_for(uri).stat(uri)
     try:
-        return pq.ParquetFile(RangedFile(uri, found.generation, found.size))
-    except pa.ArrowException as error:
-        raise Unexplained(f"{uri} is damaged ({error})") from None
+        table = pq.ParquetFile(RangedFile(uri, found.generation, found.size))
+        for number in range(table.num_row_groups):
+            chosen = choose(table.read_row_group(number, columns=columns))
+            if pc.any(chosen).as_py():
+                yield from table.read_row_group(number).filter(chosen).to_pylist()
+    except _DAMAGE as error:
+        raise Unexplained(f"{uri} is damaged, or no table of Tuneset's ({error})") from None
 
 
-def _example_rows(uri: str, file: str, lines: Collection[int]) -> Iterator[dict[str, Any]]:
+def _example_rows(uri: str, file: str, lines: Sequence[int]) -> Iterator[dict[str, Any]]:
     """The rows of lines in one table of examples."""
-    table, wanted = _open(uri), pa.array(sorted(lines), pa.int64())
-    for number in range(table.num_row_groups):
-        places = table.read_row_group(number, columns=["file", "line"])
-        chosen = pc.and_(pc.equal(places["file"], file), pc.is_in(places["line"], wanted))
-        if pc.any(chosen).as_py():
-            yield from table.read_row_group(number).filter(chosen).to_pylist()
+    wanted = pa.array(lines, pa.int64())
+    return _rows(
+        uri, ["file", "line"], lambda rows: pc.and_(pc.equal(rows["file"], file), pc.is_in(rows["line"], wanted))
+    )
 
 
 def _images_of(folder: str, row: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -134,31 +150,29 @@ def _images_of(folder: str, row: Mapping[str, Any]) -> list[dict[str, str]]:
             {"uri": part["fileData"]["fileUri"], "type": part["fileData"]["mimeType"].removeprefix("image/")}
             for part in parts
         ]
-    except (RowError, LookupError, TypeError):
+    except (RowError, LookupError, TypeError, AttributeError):
         raise Unexplained(
             f"{uri} does not hold line {row['line']:,} where it was sealed: was the file changed?"
         ) from None
 
 
-def _facts(folder: str, tables: Sequence[str], wanted: Collection[str], uri_prefix: str) -> dict[str, dict[str, Any]]:
-    """Rows of images.parquet by the URI that lines name them by."""
-    names = pa.array(sorted({uri.rpartition("/")[2] for uri in wanted}))
-    found: dict[str, dict[str, Any]] = {}
-    for name in tables:
-        table = _open(f"{folder}/{name}")
-        for number in range(table.num_row_groups):
-            texts = table.read_row_group(number, columns=["source", "output"])
-            ends = (pc.replace_substring_regex(texts[column], r"^(?s:.*)/", "") for column in ("source", "output"))
-            chosen = pc.or_(*(pc.is_in(end, names) for end in ends))
-            if not pc.any(chosen).as_py():
-                continue
-            for row in table.read_row_group(number).filter(chosen).to_pylist():
-                uri = _named_as(row, uri_prefix)
-                if uri in wanted and row["fate"] in _USED:
-                    sources = found.setdefault(uri, row | {"equal_sources": []})["equal_sources"]
-                    if row["source"] not in (found[uri]["source"], *sources):
-                        sources.append(row["source"])
-    return found
+def _take_facts(facts: dict[str, dict[str, Any]], uri: str, wanted: Collection[str], uri_prefix: str) -> None:
+    """Add the rows of one table of images, by the URI that lines name an image by.
+
+    Equal images that were staged or rewritten have one output: the first is told, with the sources of the others.
+    """
+    names = pa.array(sorted({one.rpartition("/")[2] for one in wanted}))
+
+    def choose(rows: pa.Table) -> pa.ChunkedArray:
+        ends = (pc.replace_substring_regex(rows[column], r"^(?s:.*)/", "") for column in ("source", "output"))
+        return pc.or_(*(pc.is_in(end, names) for end in ends))
+
+    for row in _rows(uri, ["source", "output"], choose):
+        named = _named_as(row, uri_prefix)
+        if named in wanted and row["fate"] in _USED:
+            told = facts.setdefault(named, row | {"equal_sources": []})
+            if row["source"] not in (told["source"], *told["equal_sources"]):
+                told["equal_sources"].append(row["source"])
 
 
 def _named_as(row: Mapping[str, Any], uri_prefix: str) -> str:
@@ -176,20 +190,7 @@ def _image(image: Mapping[str, str], facts: Mapping[str, Any] | None) -> dict[st
     told = {"uri": image["uri"], "served_type": image["type"], "served_bytes": 0, "fate": "", "escalated": False}
     if facts is None:  # under --verify none nobody looked
         return told
-    kept = (
-        "source",
-        "equal_sources",
-        "generation",
-        "fate",
-        "bytes",
-        "type",
-        "width",
-        "height",
-        "escalated",
-        "output",
-        "output_bytes",
-    )
-    return {**told, **{name: facts[name] for name in kept}, "served_bytes": facts["output_bytes"] or facts["bytes"]}
+    return {**told, **{name: facts[name] for name in _FACTS}, "served_bytes": facts["output_bytes"] or facts["bytes"]}
 
 
 def manifest_of(folder: str, manifest: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ from transforms.storage.uris import bucket_of, bucket_uri
 AGENT = "service-PROJECT_NUMBER@gcp-sa-vertex-tune.iam.gserviceaccount.com"
 PLACE = "gs://BUCKET/FOLDER"  # where nobody has said yet where to
 SHOWN_BUCKETS = 10  # on a screen; run.next of the manifest names all that the manifest does
+_LONGEST_NAME = 128  # characters of a model's display name
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ job = client.tunings.tune(
     base_model="{model}",
     training_dataset=types.TuningDataset(gcs_uri={_literal(uris["train"])}),
     config=types.CreateTuningJobConfig(
-{validation}        tuned_model_display_name={_literal(name)},
+{validation}        tuned_model_display_name={_literal(name[:_LONGEST_NAME])},
     ),
 )
 print(job.name, job.state)
