@@ -159,7 +159,11 @@ class Thinker:
             return False
         self.left -= 1
         try:
-            return exists(uri)
+            if self.local:
+                return exists(uri)
+            # A listing asks for no image, so that what the job itself asks for each can be told.
+            names = store_for(uri).list(posixpath.dirname(uri), start=uri, end=f"{uri}\0", page=1)
+            return any(file.uri == uri for file in names)
         except _NOT_THERE:
             return False
 
