@@ -209,3 +209,19 @@ def test_a_row_with_an_address_is_rejected_with_the_uri_to_write(run: Run, tmp_p
         "this address names gs://b/o.jpg: write that"
     )
     assert json.dumps(told)
+
+
+def test_uris_mean_what_they_say(tmp_path: Path, proxy: Proxy, bucket: str) -> None:
+    source = write_lines(tmp_path / "in/rows.jsonl", [row("?", [f"{bucket}/in/{number}.jpg"]) for number in range(5)])
+    assert misnamed(source) == [] and proxy.seen == []
+
+
+def test_nothing_is_looked_for_under_verify_none(tmp_path: Path) -> None:
+    put(tmp_path / "in/train/1.jpg", jpeg())
+    assert misnamed(table(tmp_path / "in/rows.csv", "1.jpg"), *ASK, "--verify=none") == []
+
+
+def test_what_a_row_says_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+    put(tmp_path / "in/1.jpg", jpeg())
+    (notice,) = misnamed(write_lines(tmp_path / "in/rows.jsonl", [row("?", ["C:\\\x1b[31m\\1.jpg"])]))
+    assert "\x1b" not in notice.line and "\\x1b[31m" in notice.line
