@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import laws
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from folders import jpeg, put
 from laws import counters, rejections, uris
@@ -152,8 +154,6 @@ def test_a_snapshot_of_the_hub_names_the_option_that_reads_its_blobs(run: Run, t
 
 
 def test_parquet_of_a_snapshot_is_read_through_its_links(run: Run, tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
     snapshot = tmp_path / "snapshots/0123"
     (tmp_path / "blobs").mkdir(), (snapshot / "data").mkdir(parents=True)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import laws
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cloud import Cloud
 from fault_proxy import Proxy
@@ -225,3 +227,12 @@ def test_what_a_row_says_does_nothing_to_a_terminal(tmp_path: Path) -> None:
     put(tmp_path / "in/1.jpg", jpeg())
     (notice,) = misnamed(write_lines(tmp_path / "in/rows.jsonl", [row("?", ["C:\\\x1b[31m\\1.jpg"])]))
     assert "\x1b" not in notice.line and "\\x1b[31m" in notice.line
+
+
+@pytest.mark.parametrize("column", ["image", "a.image"])
+def test_names_in_parquet_are_thought_about_and_nested_ones_are_not_read(tmp_path: Path, column: str) -> None:
+    put(tmp_path / "in/train/1.jpg", jpeg())
+    rows = [{"image": "1.jpg", "a": {"image": "1.jpg"}, "label": "x"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in/rows.parquet")
+    found = misnamed(str(tmp_path / "in/rows.parquet"), *ASK, "--image_column", column)
+    assert [notice.example for notice in found] == ["1.jpg"] * (column == "image")
