@@ -133,10 +133,8 @@ def look_at(pattern: str, options: InputOptions) -> list[InputDetector]:
         return [look]
 
     tables = [InputDetector(uri, replace(options, input_format=TABLE.name)) for uri in metadata.uris]
-    for table in tables:
-        table.base, table.nearer = look.base, metadata.nearer(table.pattern)
-    for table in tables[_SAID:]:
-        table.quiet = True
+    for number, table in enumerate(tables):
+        table.base, table.nearer, table.quiet = look.base, metadata.nearer(table.pattern), number >= _SAID
     tables[0].notices = look.notices
     look.left_out += metadata.folders
     image = first_image(pattern, (*look.left_out, options.output), options.links, _LOOKED_FOR_IMAGES)
