@@ -165,3 +165,16 @@ def test_parquet_of_a_snapshot_is_read_through_its_links(run: Run, tmp_path: Pat
     assert {name: found["manifest.json"]["splits"][name] for name in ("test",)} == {"test": 4}
     assert counters(found)["examples_used"] == 8
     assert json.loads((tmp_path / "out/manifest.json").read_bytes())["dataset"]["counters"]["files_taken"] == 2
+
+
+def test_metadata_behind_a_link_speaks_where_the_link_is_followed(run: Run, tmp_path: Path) -> None:
+    """A second path to a class doubles no row; a class elsewhere is read once it may be."""
+    for name in ("in/cat", "store/dog"):
+        put(tmp_path / name / "1.jpg", jpeg(seed=len(name)))
+        put(tmp_path / name / "metadata.csv", f"file_name,label\n1.jpg,{name[-3:]}\n".encode())
+    tree(tmp_path, "", {"in/again": "in/cat", "in/dog": "store/dog"})
+    ask = ("--prompt", "Which?", "--answer", "{label}", "--splits", "train=1")
+    ours, store = f"{tmp_path}/in", f"{tmp_path}/store"
+    for more, named in (((), ["cat/1.jpg"]), (("--allow_prefix", f"{ours},{store}"), ["cat/1.jpg", "dog/1.jpg"])):
+        found = run(ours, *ask, *more, output=f"out{len(more)}")
+        assert [uri.removeprefix(f"{ours}/") for line in laws.lines(found) for uri in uris(line)] == named

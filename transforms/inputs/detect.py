@@ -126,7 +126,7 @@ def look_at(pattern: str, options: InputOptions) -> list[InputDetector]:
     look = InputDetector(pattern, options)
     if not look.meaning.of_files or not is_folder(pattern):
         return [look]
-    metadata = find_metadata(look.base, (*look.left_out, options.output))
+    metadata = find_metadata(look.base, (*look.left_out, options.output), options.links)
     if not metadata.whole:
         look.notices.append(Notice("metadata_not_sought", example=pattern))
     if not metadata.uris:
