@@ -134,11 +134,11 @@ class Notice:
         '! images_rotated_tag: 2 references to images with an EXIF rotation tag (a.jpg). --upright rewrites them upright.'
         """
         kind = WARNINGS[self.code]
-        clause = self.detail or kind.meaning
+        clause = _printable(self.detail) or kind.meaning
         if kind.unit:
             clause = f"{self.count:,} {kind.unit}{'' if self.count == 1 else 's'} {clause}"
         if self.example:
-            clause += f" ({_printable(self.example)})"
+            clause += f" ({_printable(_cut(self.example))})"
         return f"! {self.code}: {clause}.{f' {kind.hint}' if kind.hint else ''}"
 
     def as_json(self) -> dict[str, Any]:
@@ -184,6 +184,9 @@ def as_lines(notices: Iterable[Notice]) -> list[str]:
     return [notice.line for notice in notices]
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
 def _printable(text: str) -> str:
-    cut = text if len(text) <= 200 else f"{text[:200]}..."
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in cut)
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

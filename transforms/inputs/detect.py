@@ -125,17 +125,15 @@ def look_at(pattern: str, options: InputOptions) -> list[InputDetector]:
     look = InputDetector(pattern, options)
     if not look.meaning.of_files or not is_folder(pattern):
         return [look]
-    metadata = find_metadata(look.base, (*look.left_out, options.output))
+    metadata = find_metadata(look.base, (*look.left_out, options.output), options.links)
     if not metadata.whole:
         look.notices.append(Notice("metadata_not_sought", example=pattern))
     if not metadata.uris:
         return [look]
 
     tables = [InputDetector(uri, replace(options, input_format=TABLE.name)) for uri in metadata.uris]
-    for table in tables:
-        table.base, table.nearer = look.base, metadata.nearer(table.pattern)
-    for table in tables[_SAID:]:
-        table.quiet = True
+    for number, table in enumerate(tables):
+        table.base, table.nearer, table.quiet = look.base, metadata.nearer(table.pattern), number >= _SAID
     tables[0].notices = look.notices
     look.left_out += metadata.folders
     image = first_image(pattern, (*look.left_out, options.output), options.links, _LOOKED_FOR_IMAGES)

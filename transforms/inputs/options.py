@@ -40,6 +40,7 @@ class InputOptions:
     image_folder: str
     previous: str
     allow_prefix: tuple[str, ...]
+    verify: str
     split_by: str
     split_column: str
     split_names: str

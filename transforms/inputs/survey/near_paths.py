@@ -43,6 +43,11 @@ class Named:
     base: str  # folder that relative paths are told from
     column: str = ""  # that holds it, if that is all that names it
 
+    @property
+    def is_path(self) -> bool:
+        """Whether it may mean another file; a URI means what it says."""
+        return abilities(self.written).has_paths
+
 
 def column_of(row_format: str, image_column: Sequence[str]) -> str:
     """The column that holds the images of rows of a format, if it is a single one; else "".
@@ -84,7 +89,7 @@ class Thinker:
 
     def advice(self, named: Named) -> str:
         """Where a file lies that an image which is not there may mean, and what to do; "" if none was found."""
-        if named.written != named.written.strip() or not abilities(named.written).has_paths:
+        if not named.is_path:
             return ""
         path = next((one for one in self._places(named) if has_image_ending(one)), "")
         return f"{path} is there: {self._what_to_do(named, path)}" if path else ""
@@ -116,15 +121,15 @@ class Thinker:
     def _what_to_do(self, named: Named, path: str) -> str:
         """What makes a row find a file."""
         written, base = named.written, named.base.rstrip("/")
-        start, _, ending = path.rpartition(written)
         allow = ""
         if not any(inside(path, folder) for folder in self.readable):
             readable = readable_here(self.readable) if self.local else self.readable
             allow = f"--allow_prefix {','.join((*readable, posixpath.dirname(path)))}"
         if path == _normal(written, base):
-            return f"{allow} lets it be read"
-        if written in path and named.column:
-            start = start.removeprefix(f"{base}/")
+            return f"{allow} lets it be read" if allow else "run again"
+        ending = "" if path.endswith(written) else posixpath.splitext(path)[1]
+        if named.column and path.endswith(f"{written}{ending}"):
+            start = path[: len(path) - len(written) - len(ending)].removeprefix(f"{base}/")
             place = named.column if _PLAIN_COLUMN.fullmatch(named.column) else f'"{named.column}"'
             return f"--image_column '{start}{{{place}}}{ending}'{f' {allow}' if allow else ''}"
         slashed = written.replace("\\", "/")
@@ -159,7 +164,11 @@ class Thinker:
             return False
         self.left -= 1
         try:
-            return exists(uri)
+            if abilities(uri).has_paths:
+                return exists(uri)
+            # A listing asks for no image, so that what the job itself asks for each can be told.
+            names = store_for(uri).list(posixpath.dirname(uri), start=uri, end=f"{uri}\0", page=1)
+            return any(file.uri == uri for file in names)
         except _NOT_THERE:
             return False
 
