@@ -180,12 +180,26 @@ def _made_before(order: FitOrder, rewriter: ImageRewriter) -> Fitted | None:
 
 
 def _read_whole(facts: ImageFacts, rewriter: ImageRewriter) -> bytes:
+    return read_image(facts, rewriter.inspector.places.readable)
+
+
+def read_image(facts: ImageFacts, readable: tuple[str, ...]) -> bytes:
+    """All bytes of an image that was inspected, unpacked.
+
+    Args:
+      facts: the version that is read; without a generation any.
+      readable: folders that local images may lie in.
+
+    Raises:
+      StorageError: it cannot be read any more.
+      ImageError: it cannot be unpacked.
+    """
     if not abilities(facts.uri).has_paths:
         data = store_for(facts.uri).read(facts.uri, generation=facts.generation)[0]
         return unpack(data) if facts.encoding == "gzip" else data
     descriptor = -1
     try:
-        descriptor, found = open_allowed(facts.uri, rewriter.inspector.places.readable)
+        descriptor, found = open_allowed(facts.uri, readable)
         return read_open(descriptor, found, 0, found.size, facts.generation)[0]
     except OSError as error:  # it was there when it was inspected
         raise translate(error, facts.uri) from None

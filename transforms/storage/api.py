@@ -76,6 +76,7 @@ class Stat:
     size: int  # bytes
     generation: str
     encoding: str = ""  # Content-Encoding of a gs:// object: "gzip" if its bytes are stored compressed
+    crc32c: str = ""  # of the whole object as stored, in base64, where the answer to a read tells it
 
 
 @dataclass(frozen=True)

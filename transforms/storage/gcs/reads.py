@@ -98,9 +98,21 @@ def _rest(read: Callable[[int], bytes], begun: bytes, length: int, uri: str, mos
     return b"".join(chunks)
 
 
+def told_crc32c(headers: Mapping[str, str]) -> str:
+    """The CRC32C of the whole object that an answer tells, in base64; "" if it tells none.
+
+    >>> told_crc32c({"x-goog-hash": "crc32c=AAAAAA==, md5=1B2M2Y8AsgTpgAmY7PhCfg=="}), told_crc32c({})
+    ('AAAAAA==', '')
+    """
+    for part in headers.get("x-goog-hash", "").split(","):
+        name, _, value = part.strip().partition("=")
+        if name == "crc32c":
+            return value
+    return ""
+
+
 def check_whole(answer: Answer, uri: str) -> None:
     """Hold a whole object against the CRC32C that came with it."""
-    for part in answer.headers.get("x-goog-hash", "").split(","):
-        name, _, value = part.strip().partition("=")
-        if name == "crc32c" and int.from_bytes(base64.b64decode(value), "big") != crc32c(answer.data):
-            raise requests.ConnectionError(f"{uri}: the bytes that came are not those that are stored (CRC32C)")
+    told = told_crc32c(answer.headers)
+    if told and int.from_bytes(base64.b64decode(told), "big") != crc32c(answer.data):
+        raise requests.ConnectionError(f"{uri}: the bytes that came are not those that are stored (CRC32C)")

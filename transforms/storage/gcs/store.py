@@ -30,7 +30,7 @@ from transforms.storage.api import Changed, NotFound, Piece, Stat, StorageError,
 from transforms.storage.gcs import client, compose
 from transforms.storage.gcs.client import TIMEOUT, Connection, split_object, split_uri, translated
 from transforms.storage.gcs.compose import Source
-from transforms.storage.gcs.reads import Answer, body_of, check_whole
+from transforms.storage.gcs.reads import Answer, body_of, check_whole, told_crc32c
 
 
 def _object_crc32c(blob: storage.Blob) -> int:
@@ -179,7 +179,8 @@ class GcsStore:
             found = self.stat(uri)
             _expect(found, generation)
             return data, found
-        return data, Stat(uri, int(size), headers["x-goog-generation"], headers.get("content-encoding", ""))
+        told = told_crc32c(headers)
+        return data, Stat(uri, int(size), headers["x-goog-generation"], headers.get("content-encoding", ""), told)
 
     def _get(self, uri: str, start: int, end: int | None, generation: str) -> Answer:
         """One ranged GET, bytes as stored; a range past the end is 416 with no body."""

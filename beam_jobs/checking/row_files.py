@@ -1,0 +1,159 @@
+"""Which files a check reads, and the split of each: a folder, glob or file, or one for each split -> RowFiles.
+
+A dataset of ours says itself which files it has. Elsewhere the words of split names decide (examples/split_names.py): of the topmost
+folder that has one, else of the file. Where no name speaks of a split, all files are taken for training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from beam_jobs.manifests import read_manifest
+from beam_jobs.options import OptionError
+from transforms.core.limits import PROFILES
+from transforms.core.output_names import WORK
+from transforms.dataset.findings.whole import TRAIN, RowFile
+from transforms.dataset.seal_plan import is_file_of
+from transforms.examples.split_names import split_of_name
+from transforms.examples.splits import NAMES
+from transforms.inputs.patterns import is_folder, is_glob, list_pattern, static_folder
+from transforms.storage import abilities, exists, store_for
+from transforms.storage.api import NotFound, Stat
+
+_MOST_FILES = 1000
+_ROWS = ".jsonl"
+_REJECTED = "rejected.jsonl"  # what `prepare` did not use
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """files: in the order of their splits. model: that a dataset of ours was made for. readable: local folders that its images are in.
+
+    left_out: files beside the others whose names speak of no split.
+    """
+
+    files: tuple[RowFile, ...]
+    model: str = ""
+    readable: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def choose_files(patterns: Mapping[str, str]) -> Chosen:
+    """The files of rows that options name.
+
+    Args:
+      patterns: absolute; under "input", or under names of splits.
+
+    Raises:
+      OptionError: there is no such file, or it cannot be told which split it is.
+    """
+    if "input" in patterns:
+        return _of_input(patterns["input"])
+    files = []
+    for name, pattern in patterns.items():
+        files += [RowFile(found.uri, NAMES.index(name), found.size) for found in _listed(pattern)]
+    twice = sorted({file.uri for file in files if sum(other.uri == file.uri for other in files) > 1})
+    if twice:
+        raise OptionError(f"{twice[0]} is named for two splits: each needs a file of its own")
+    return Chosen(tuple(files))
+
+
+def _of_input(pattern: str) -> Chosen:
+    folder = _as_folder(pattern)
+    if folder:
+        try:
+            manifest = read_manifest(folder)
+        except NotFound:
+            manifest = {}
+        if manifest and isinstance(manifest["dataset"].get("files"), list):
+            return _of_manifest(folder, manifest["dataset"])
+    listed = _listed(f"{folder}/" if folder else pattern)
+    root = folder or static_folder(pattern)
+    splits = {file.uri: _split_of(file.uri, root) for file in listed}
+    if not any(splits.values()):
+        return Chosen(tuple(RowFile(file.uri, TRAIN, file.size) for file in listed))
+    files = [RowFile(file.uri, NAMES.index(splits[file.uri]), file.size) for file in listed if splits[file.uri]]
+    files.sort(key=lambda file: (file.split, file.uri))
+    return Chosen(tuple(files), left_out=tuple(uri for uri, split in splits.items() if not split))
+
+
+def _as_folder(pattern: str) -> str:
+    """A pattern that names a folder, without its last slash; "" if it names files."""
+    if is_folder(pattern):
+        return pattern.rstrip("/") or "/"
+    if abilities(pattern).has_paths or is_glob(pattern) or exists(pattern):
+        return ""
+    return pattern  # of an object store, where a folder is no thing of its own
+
+
+def _split_of(uri: str, root: str) -> str:
+    """The split that the topmost folder below `root` speaks of, else the file's own name; "": neither does."""
+    names = uri[len(root) :].lstrip("/").split("/")
+    return next((split for name in names if (split := split_of_name(name))), "")
+
+
+def _listed(pattern: str) -> list[Stat]:
+    """The files of rows that a pattern names, in order.
+
+    Raises:
+      OptionError: there is none, or there are too many.
+    """
+    many = is_folder(pattern) or is_glob(pattern)
+    try:
+        found = [
+            file
+            for file in islice(list_pattern(pattern), _MOST_FILES * 10)
+            if not many or (file.uri.endswith(_ROWS) and not _is_ours(file.uri))
+        ]
+    except NotFound:
+        found = []
+    if not found:
+        what = f"holds no file named *{_ROWS}" if many else "does not exist"
+        raise OptionError(f"{pattern} {what}: expected the rows of a tuning dataset")
+    if len(found) > _MOST_FILES:
+        raise OptionError(f"{pattern} names over {_MOST_FILES:,} files: a dataset has a few")
+    return [_plain(file) for file in found]
+
+
+def _is_ours(uri: str) -> bool:
+    """Whether a file is none of the rows of a dataset, but of the work on it."""
+    return f"/{WORK}/" in uri or uri.endswith(f"/{_REJECTED}")
+
+
+def _plain(file: Stat) -> Stat:
+    """Raises OptionError for a name that would be read as a pattern."""
+    if is_glob(file.uri):
+        raise OptionError(f"{file.uri}: its name holds *, ? or [, which stand for other names: rename it")
+    return file
+
+
+def _of_manifest(folder: str, dataset: Mapping[str, Any]) -> Chosen:
+    """The files that a dataset of ours says it has."""
+    files = []
+    names = [str(file.get("name")) for file in dataset["files"] if isinstance(file, dict)]
+    for place, split in enumerate(NAMES):
+        for name in sorted(name for name in names if name.endswith(_ROWS) and is_file_of(name, split)):
+            uri = f"{folder}/{name}"
+            if "/" in name:
+                raise OptionError(f"the manifest of {folder} names {name!r}: it is damaged, or none of Tuneset's")
+            try:
+                files.append(RowFile(uri, place, store_for(uri).stat(uri).size))
+            except NotFound:
+                raise OptionError(f"{uri} is not there, though the manifest beside it names it") from None
+    options = dataset.get("options")
+    options = options if isinstance(options, dict) else {}
+    model = str(options.get("model"))
+    return Chosen(tuple(files), model if model in PROFILES else "", _image_folders(dataset, options))
+
+
+def _image_folders(dataset: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Local folders from which the images of a dataset of ours were allowed to come, or into which they were written."""
+    inputs, prefixes = dataset.get("inputs"), options.get("allow_prefix")
+    folders = [options.get("image_folder"), *(prefixes if isinstance(prefixes, list) else [])]
+    if not prefixes and isinstance(inputs, list):
+        folders += [static_folder(one) for one in inputs if isinstance(one, str)]
+    local = {one.rstrip("/") for one in folders if isinstance(one, str) and abilities(one).has_paths}
+    return tuple(sorted(local - {""}))

@@ -1,0 +1,164 @@
+"""Find images and examples again in other lines: packed runs of 64-bit hashes of each block -> FindingTally of what repeats.
+
+A reference is never an element: a block's hashes are packed, parted by their first bits into some buckets, and a bucket's runs are
+sorted as one array. A bucket of 16 holds some 18 MB for 20 million references. Equal hashes are candidates: whoever tells of them
+confirms them by the images themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from transforms.core.finding_codes import COMMON_EXAMPLES
+from transforms.dataset.findings.tally import MOST_TOLD, Finding, FindingTally, Place
+
+IMAGES, EXAMPLES = "images", "examples"
+_DTYPES = {
+    IMAGES: np.dtype([("hash", "<u8"), ("line", "<u4"), ("number", "<u2")]),
+    EXAMPLES: np.dtype([("hash", "<u8"), ("answer", "<u8"), ("line", "<u4")]),
+}
+_BUCKET_BITS = 4
+
+
+class Run(NamedTuple):
+    """The hashes of one block's extent that begin with the same bits.
+
+    key: (IMAGES or EXAMPLES, first bits). place: the extent's. data: packed records.
+    """
+
+    key: tuple[str, int]
+    place: Place
+    data: bytes
+
+
+@dataclass
+class RunWriter:
+    """Gathers the hashes of a block."""
+
+    records: dict[tuple[str, Place], list[tuple[int, ...]]] = field(default_factory=dict)
+
+    def add_image(self, image: int, place: Place) -> None:
+        """Note an image (a hash below 2^64) of a line."""
+        extent = place._replace(line=0, number=0)
+        self.records.setdefault((IMAGES, extent), []).append((image, place.line, place.number))
+
+    def add_example(self, question: int, answer: int, place: Place) -> None:
+        """Note an example by the hashes of what is asked and of what is answered."""
+        self.records.setdefault((EXAMPLES, place._replace(line=0)), []).append((question, answer, place.line))
+
+    def runs(self) -> list[Run]:
+        found = []
+        for (kind, extent), records in self.records.items():
+            packed = np.array(records, _DTYPES[kind])
+            buckets = packed["hash"] >> np.uint64(64 - _BUCKET_BITS)
+            for bucket in np.unique(buckets):
+                found.append(Run((kind, int(bucket)), extent, packed[buckets == bucket].tobytes()))
+        return found
+
+
+def compare_runs(kind: str, runs: Iterable[tuple[Place, bytes]], examples: int) -> FindingTally:
+    """What repeats in one bucket.
+
+    Args:
+      kind: IMAGES or EXAMPLES.
+      runs: of all blocks.
+      examples: of the whole dataset.
+    """
+    ordered = sorted(runs)
+    places = [place for place, _ in ordered]
+    arrays = [np.frombuffer(data, _DTYPES[kind]) for _, data in ordered]
+    records = np.concatenate(arrays)
+    owners = np.repeat(np.arange(len(arrays)), [len(array) for array in arrays])
+    repeated = _repeats(records["hash"])
+    bucket = _Bucket(records[repeated], owners[repeated], places)
+    tally = FindingTally()
+    if len(bucket.records):
+        (_compare_images if kind == IMAGES else _compare_examples)(bucket, examples, tally)
+    return tally
+
+
+def _repeats(hashes: Any) -> Any:
+    """Which of an array's values stand in it more than once, as a mask."""
+    _, positions, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    return counts[positions] > 1
+
+
+@dataclass
+class _Bucket:
+    """Records that repeat; `owners` are places in `places` of the run that each is of."""
+
+    records: Any
+    owners: Any
+    places: list[Place]
+
+    def place(self, at: int) -> Place:
+        record, place = self.records[at], self.places[int(self.owners[at])]
+        number = int(record["number"]) if "number" in self.records.dtype.names else 0
+        return place._replace(line=int(record["line"]), number=number)
+
+    def ordered(self, *columns: Any) -> Any:
+        """Places of the records, sorted by columns, of which the first counts most, and then by where they stand."""
+        numbers = self.records["number"] if "number" in self.records.dtype.names else self.owners
+        return np.lexsort((numbers, self.records["line"], self.owners, *reversed(columns)))
+
+    def firsts(self, order: Any, *columns: Any) -> Any:
+        """For each of the ordered records the first one of those that are equal to it in all columns."""
+        changes = np.zeros(len(order), bool)
+        changes[0] = True
+        for column in columns:
+            changes[1:] |= column[order][1:] != column[order][:-1]
+        begun = np.maximum.accumulate(np.where(changes, np.arange(len(order)), 0))
+        return order[begun]
+
+    def tell(self, code: str, found: Any, others: Any, tally: FindingTally) -> None:
+        """Count findings, and keep the first of them with what each is compared with."""
+        if not len(found):
+            return
+        tally.counts[code] += len(found)
+        lines = self.records["line"][found]
+        first = np.lexsort((lines, self.owners[found]))[:MOST_TOLD]
+        pairs = [(int(found[at]), int(others[at])) for at in first]
+        tally.findings[code] = [Finding(self.place(at), other=self.place(other)) for at, other in pairs]
+
+
+def _compare_images(bucket: _Bucket, examples: int, tally: FindingTally) -> None:
+    """Images that are everywhere are told once each; of the others, those that a split has of one before it."""
+    hashes = bucket.records["hash"]
+    lines = bucket.owners.astype(np.uint64) << np.uint64(32) | bucket.records["line"]
+    most = max(COMMON_EXAMPLES, examples // 100)
+    values, counts = np.unique(hashes, return_counts=True)
+    common = []
+    for value in values[counts > most]:
+        alike = np.flatnonzero(hashes == value)
+        number = len(np.unique(lines[alike]))
+        if number > most:
+            common.append(value)
+            first = alike[np.lexsort((bucket.records["line"][alike], bucket.owners[alike]))[0]]
+            detail = f"in {number:,} of {examples:,} examples"
+            tally.add("common_image", Finding(bucket.place(int(first)), detail=detail))
+
+    splits = np.array([place.split for place in bucket.places])[bucket.owners]
+    order = bucket.ordered(hashes)
+    firsts = bucket.firsts(order, hashes)
+    leaks = (splits[order] != splits[firsts]) & ~np.isin(hashes[order], common)
+    bucket.tell("image_in_two_splits", order[leaks], firsts[leaks], tally)
+
+
+def _compare_examples(bucket: _Bucket, examples: int, tally: FindingTally) -> None:
+    """Equal questions: with an answer that was given before, or with another one than the first."""
+    hashes, answers = bucket.records["hash"], bucket.records["answer"]
+    order = bucket.ordered(hashes, answers)
+    firsts = bucket.firsts(order, hashes, answers)
+    again = order != firsts
+    bucket.tell("duplicate_example", order[again], firsts[again], tally)
+
+    new = np.zeros(len(hashes), bool)
+    new[order[~again]] = True  # the first with its answer
+    order = bucket.ordered(hashes)
+    firsts = bucket.firsts(order, hashes)
+    other = (order != firsts) & new[order]
+    bucket.tell("conflicting_answers", order[other], firsts[other], tally)
