@@ -6,6 +6,8 @@ folder that has one, else of the file. Where no name speaks of a split, all file
 
 from __future__ import annotations
 
+import posixpath
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -21,9 +23,10 @@ from transforms.examples.split_names import split_of_name
 from transforms.examples.splits import NAMES
 from transforms.inputs.patterns import is_folder, is_glob, list_pattern, static_folder
 from transforms.storage import abilities, exists, store_for
-from transforms.storage.api import NotFound, Stat
+from transforms.storage.api import Forbidden, NotAFile, NotFound, Stat
 
 _MOST_FILES = 1000
+_MOST_DATASETS = 10  # whose manifests are looked for beside files that are named one by one
 _ROWS = ".jsonl"
 _REJECTED = "rejected.jsonl"  # what `prepare` did not use
 
@@ -50,38 +53,65 @@ def choose_files(patterns: Mapping[str, str]) -> Chosen:
     Raises:
       OptionError: there is no such file, or it cannot be told which split it is.
     """
-    if "input" in patterns:
-        return _of_input(patterns["input"])
+    folder = _as_folder(patterns.get("input", ""))
+    dataset = _own_dataset(folder) if folder else {}
+    left_out: tuple[str, ...] = ()
+    if dataset:
+        files = _of_manifest(folder, dataset)
+    elif "input" in patterns:
+        files, left_out = _of_input(patterns["input"], folder)
+    else:
+        files = _of_splits(patterns)
+
+    # Files of a dataset of ours may be named one by one.
+    folders = sorted({posixpath.dirname(file.uri) for file in files})
+    datasets = [dataset] if dataset else [own for one in folders[:_MOST_DATASETS] if (own := _own_dataset(one))]
+    models = {str(_options(own).get("model")) for own in datasets} & PROFILES.keys()
+    readable = {name for own in datasets for name in _image_folders(own)}
+    return Chosen(tuple(files), models.pop() if len(models) == 1 else "", tuple(sorted(readable)), left_out)
+
+
+def _own_dataset(folder: str) -> Mapping[str, Any]:
+    """What a dataset of ours says of itself; {} of any other folder."""
+    try:
+        dataset = read_manifest(folder).get("dataset", {})
+    except (Forbidden, NotAFile, NotFound):
+        return {}
+    return dataset if isinstance(dataset.get("files"), list) else {}
+
+
+def _options(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
+    options = dataset.get("options")
+    return options if isinstance(options, dict) else {}
+
+
+def _of_splits(patterns: Mapping[str, str]) -> list[RowFile]:
+    """The files that are named for each split."""
     files = []
     for name, pattern in patterns.items():
         files += [RowFile(found.uri, NAMES.index(name), found.size) for found in _listed(pattern)]
-    twice = sorted({file.uri for file in files if sum(other.uri == file.uri for other in files) > 1})
-    if twice:
+    uris = Counter(file.uri for file in files)
+    if twice := sorted(uri for uri, count in uris.items() if count > 1):
         raise OptionError(f"{twice[0]} is named for two splits: each needs a file of its own")
-    return Chosen(tuple(files))
+    return files
 
 
-def _of_input(pattern: str) -> Chosen:
-    folder = _as_folder(pattern)
-    if folder:
-        try:
-            manifest = read_manifest(folder)
-        except NotFound:
-            manifest = {}
-        if manifest and isinstance(manifest["dataset"].get("files"), list):
-            return _of_manifest(folder, manifest["dataset"])
+def _of_input(pattern: str, folder: str) -> tuple[list[RowFile], tuple[str, ...]]:
+    """The files of a folder or pattern, by their names -> (those of splits, those beside them that speak of none)."""
     listed = _listed(f"{folder}/" if folder else pattern)
     root = folder or static_folder(pattern)
     splits = {file.uri: _split_of(file.uri, root) for file in listed}
     if not any(splits.values()):
-        return Chosen(tuple(RowFile(file.uri, TRAIN, file.size) for file in listed))
+        return [RowFile(file.uri, TRAIN, file.size) for file in listed], ()
     files = [RowFile(file.uri, NAMES.index(splits[file.uri]), file.size) for file in listed if splits[file.uri]]
     files.sort(key=lambda file: (file.split, file.uri))
-    return Chosen(tuple(files), left_out=tuple(uri for uri, split in splits.items() if not split))
+    return files, tuple(uri for uri, split in splits.items() if not split)
 
 
 def _as_folder(pattern: str) -> str:
     """A pattern that names a folder, without its last slash; "" if it names files."""
+    if not pattern:
+        return ""
     if is_folder(pattern):
         return pattern.rstrip("/") or "/"
     if abilities(pattern).has_paths or is_glob(pattern) or exists(pattern):
@@ -130,7 +160,7 @@ def _plain(file: Stat) -> Stat:
     return file
 
 
-def _of_manifest(folder: str, dataset: Mapping[str, Any]) -> Chosen:
+def _of_manifest(folder: str, dataset: Mapping[str, Any]) -> list[RowFile]:
     """The files that a dataset of ours says it has."""
     files = []
     names = [str(file.get("name")) for file in dataset["files"] if isinstance(file, dict)]
@@ -143,17 +173,16 @@ def _of_manifest(folder: str, dataset: Mapping[str, Any]) -> Chosen:
                 files.append(RowFile(uri, place, store_for(uri).stat(uri).size))
             except NotFound:
                 raise OptionError(f"{uri} is not there, though the manifest beside it names it") from None
-    options = dataset.get("options")
-    options = options if isinstance(options, dict) else {}
-    model = str(options.get("model"))
-    return Chosen(tuple(files), model if model in PROFILES else "", _image_folders(dataset, options))
+    if not files:
+        raise OptionError(f"the manifest of {folder} names no file of rows: it is damaged, or none of Tuneset's")
+    return files
 
 
-def _image_folders(dataset: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[str, ...]:
+def _image_folders(dataset: Mapping[str, Any]) -> set[str]:
     """Local folders from which the images of a dataset of ours were allowed to come, or into which they were written."""
-    inputs, prefixes = dataset.get("inputs"), options.get("allow_prefix")
+    options, inputs = _options(dataset), dataset.get("inputs")
+    prefixes = options.get("allow_prefix")
     folders = [options.get("image_folder"), *(prefixes if isinstance(prefixes, list) else [])]
     if not prefixes and isinstance(inputs, list):
         folders += [static_folder(one) for one in inputs if isinstance(one, str)]
-    local = {one.rstrip("/") for one in folders if isinstance(one, str) and abilities(one).has_paths}
-    return tuple(sorted(local - {""}))
+    return {one.rstrip("/") for one in folders if isinstance(one, str) and abilities(one).has_paths} - {""}
