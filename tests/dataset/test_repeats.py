@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from transforms.dataset.findings.repeats import EXAMPLES, IMAGES, RunWriter, compare_runs
+from transforms.dataset.findings.repeats import EXAMPLES, IMAGES, compare_runs, packed_runs
 from transforms.dataset.findings.tally import MOST_TOLD, Finding, FindingTally, Place
 
 TRAIN, VALIDATION = 0, 1
@@ -21,13 +21,11 @@ def compared(
     kind: str, records: Sequence[tuple[int, ...]], places: Sequence[Place], examples: int = 1000
 ) -> FindingTally:
     """The tallies of all buckets, of records that stand at some places, in a random order of blocks."""
-    writer = RunWriter()
+    extents: dict[Place, list[tuple[int, int, int]]] = {}
     for record, place in zip(records, places):
-        if kind == IMAGES:
-            writer.add_image(record[0], place)
-        else:
-            writer.add_example(record[0], record[1], place)
-    runs = writer.runs()
+        packed = (record[0], place.line, place.number) if kind == IMAGES else (record[0], record[1], place.line)
+        extents.setdefault(place._replace(line=0, number=0), []).append(packed)
+    runs = [run for place, packed in extents.items() for run in packed_runs(kind, place, packed)]
     random.Random(1).shuffle(runs)
     total = FindingTally()
     for key in {run.key for run in runs}:

@@ -7,8 +7,8 @@ confirms them by the images themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,29 +35,23 @@ class Run(NamedTuple):
     data: bytes
 
 
-@dataclass
-class RunWriter:
-    """Gathers the hashes of a block."""
+def packed_runs(kind: str, place: Place, records: Sequence[tuple[int, int, int]]) -> Iterator[Run]:
+    """The hashes of one extent of a block, parted by their first bits.
 
-    records: dict[tuple[str, Place], list[tuple[int, ...]]] = field(default_factory=dict)
-
-    def add_image(self, image: int, place: Place) -> None:
-        """Note an image (a hash below 2^64) of a line."""
-        extent = place._replace(line=0, number=0)
-        self.records.setdefault((IMAGES, extent), []).append((image, place.line, place.number))
-
-    def add_example(self, question: int, answer: int, place: Place) -> None:
-        """Note an example by the hashes of what is asked and of what is answered."""
-        self.records.setdefault((EXAMPLES, place._replace(line=0)), []).append((question, answer, place.line))
-
-    def runs(self) -> list[Run]:
-        found = []
-        for (kind, extent), records in self.records.items():
-            packed = np.array(records, _DTYPES[kind])
-            buckets = packed["hash"] >> np.uint64(64 - _BUCKET_BITS)
-            for bucket in np.unique(buckets):
-                found.append(Run((kind, int(bucket)), extent, packed[buckets == bucket].tobytes()))
-        return found
+    Args:
+      kind: IMAGES, of which a record is (identity's hash, line, number of the image in it); or EXAMPLES, of which it is (question's
+        hash, answer's hash, line).
+      place: the extent's.
+    """
+    if not records:
+        return
+    packed = np.array(records, _DTYPES[kind])
+    buckets = packed["hash"] >> np.uint64(64 - _BUCKET_BITS)
+    order = np.argsort(buckets, kind="stable")
+    packed, buckets = packed[order], buckets[order]
+    begins = np.flatnonzero(np.diff(buckets, prepend=buckets[0] ^ np.uint64(1)))
+    for begin, end in zip(begins, [*begins[1:], len(packed)]):
+        yield Run((kind, int(buckets[begin])), place, packed[begin:end].tobytes())
 
 
 def compare_runs(kind: str, runs: Iterable[tuple[Place, bytes]], examples: int) -> FindingTally:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from transforms.core import jsonl
 from transforms.core.finding_codes import ERROR, LONGEST_SHAPE, SMALL_SIDE, finding_code
 from transforms.core.limits import Profile
-from transforms.core.records import Example, ImageFacts, OpenBlock
-from transforms.dataset.findings.repeats import Run, RunWriter
+from transforms.core.records import Example, Extent, ImageFacts, OpenBlock
+from transforms.dataset.findings.repeats import EXAMPLES, IMAGES, Run, packed_runs
 from transforms.dataset.findings.tally import Finding, FindingTally, Place, SplitTally
 from transforms.examples.splits import hash64
 from transforms.examples.tokens import estimate_tokens
@@ -18,7 +18,10 @@ from transforms.storage.uris import bucket_of
 
 _UNREAD = ("image_not_found", "image_forbidden")  # reasons that may be those of a whole bucket
 _NO_SEED = b""
+_MOST_NUMBERS = 1 << 16  # images of a line that a packed record can tell apart
 _SAME_TYPES = {"heif": "heic"}  # by their first bytes, one may be called the other
+
+Facts = Mapping[str, ImageFacts]  # by source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,96 +36,93 @@ class Expectations:
     across: bool
 
 
-@dataclass
-class _Block:
-    """A block whose findings are being gathered."""
+class _File:
+    """What is gathered of one file's lines in a block. A block has one or few, and each is asked for many times."""
 
-    opened: OpenBlock
-    expected: Expectations
-    tally: FindingTally = field(default_factory=FindingTally)
-    runs: RunWriter = field(default_factory=RunWriter)
+    def __init__(self, extent: Extent, split: int, counted: SplitTally) -> None:
+        self.uri, self.start, self.split = extent.uri, extent.start, split
+        self.counted = counted
+        self.images: list[tuple[int, int, int]] = []  # (identity's hash, line, number)
+        self.examples: list[tuple[int, int, int]] = []  # (question's hash, answer's, line)
 
-    def __post_init__(self) -> None:
-        lines = dict(self.opened.lines)
-        self.starts = {extent.uri: extent.start for extent in self.opened.block.extents}
-        for extent in self.opened.block.extents:
-            alone = extent if self.opened.block.raw is None else None
-            self.tally.extents[extent.uri, extent.start] = alone, lines.get(extent.uri, 0)
+    def place(self, line: int, number: int = 0) -> Place:
+        return Place(self.split, self.uri, self.start, line, number)
 
-    def place(self, source: str, line: int) -> Place:
-        return Place(self.expected.files[source], source, self.starts[source], line)
+    def count(self, is_bad: bool) -> None:
+        self.counted.examples += 1
+        self.counted.with_errors += is_bad
+        self.counted.file_examples[self.uri] += 1
 
-    def split(self, place: Place) -> SplitTally:
-        return self.tally.splits.setdefault(place.split, SplitTally())
+    def runs(self) -> Iterator[Run]:
+        yield from packed_runs(IMAGES, self.place(0), self.images)
+        yield from packed_runs(EXAMPLES, self.place(0), self.examples)
 
 
 def find_in_block(opened: OpenBlock, expected: Expectations) -> tuple[FindingTally, list[Run]]:
     """What is wrong with the rows of a block and their images, and the hashes by which they are compared with others."""
-    block = _Block(opened, expected)
+    tally, files = FindingTally(), dict[str, _File]()
+    lines, can_be_read = dict(opened.lines), opened.block.raw is None
+    for extent in opened.block.extents:
+        split = expected.files[extent.uri]
+        files[extent.uri] = _File(extent, split, tally.splits.setdefault(split, SplitTally()))
+        tally.extents[extent.uri, extent.start] = extent if can_be_read else None, lines.get(extent.uri, 0)
+
     for rejection in opened.rejections:
-        place = block.place(rejection.row.source, rejection.row.line)
-        block.tally.add(rejection.reason, Finding(place, rejection.image, rejection.detail))
-        _count(block, place, is_bad=True)
-
+        file = files[rejection.row.source]
+        tally.add(rejection.reason, Finding(file.place(rejection.row.line), rejection.image, rejection.detail))
+        file.count(is_bad=True)
     for example in opened.examples:
-        place = block.place(example.row.source, example.row.line)
-        codes = [*_of_example(block, example, place), *_of_images(block, example, place)]
-        is_bad = any(finding_code(code).severity == ERROR for code, _ in codes)
-        for code, finding in codes:
-            block.tally.add(code, finding)
-        _count(block, place, is_bad)
-        _note_answer(block, example, place)
-    return block.tally, block.runs.runs()
+        file, is_bad = files[example.row.source], False
+        for code, number, uri, detail in _of_example(opened.facts, example, expected.profile, tally):
+            tally.add(code, Finding(file.place(example.row.line, number), uri, detail))
+            is_bad = is_bad or finding_code(code).severity == ERROR
+        file.count(is_bad)
+        file.counted.images += len(example.images)
+        _note_local(example, opened.facts, file, tally)
+        _note_answer(example, opened.facts, file, expected.across)
+    return tally, [run for file in files.values() for run in file.runs()]
 
 
-def _count(block: _Block, place: Place, is_bad: bool) -> None:
-    split = block.split(place)
-    split.examples += 1
-    split.with_errors += is_bad
-    split.file_examples[place.file] += 1
+_Fault = tuple[str, int, str, str]  # code, number of the image in its line, URI, detail
 
 
-def _of_example(block: _Block, example: Example, place: Place) -> Iterator[tuple[str, Finding]]:
-    """What is wrong with an example as a whole."""
-    profile, count = block.expected.profile, len(example.images)
-    block.split(place).images += count
-    block.tally.image_counts.add(count)
+def _of_example(facts: Facts, example: Example, profile: Profile, tally: FindingTally) -> Iterator[_Fault]:
+    """What is wrong with an example and its images."""
+    count = len(example.images)
+    tally.image_counts.add(count)
     if count > profile.max_images:
-        yield "too_many_images", Finding(place, "", f"{count} images; {profile.name} takes {profile.max_images}")
+        yield "too_many_images", 0, "", f"{count} images; {profile.name} takes {profile.max_images}"
+    if facts:
+        yield from _of_images(facts, example, profile, tally)
 
-    facts = block.opened.facts
     sizes = {
         image["fileUri"]: _upright(facts[source])
-        for image, source in zip(example.images, example.sources)
+        for image, source in (zip(example.images, example.sources) if facts else ())
         if source in facts and facts[source].width
     }
     tokens = estimate_tokens(example, profile, sizes)
     if tokens > profile.max_tokens:
-        detail = f"an estimated {tokens:,} tokens; {profile.name} takes {profile.max_tokens:,}"
-        yield "over_tokens", Finding(place, "", detail)
+        yield "over_tokens", 0, "", f"an estimated {tokens:,} tokens; {profile.name} takes {profile.max_tokens:,}"
 
 
 def _upright(facts: ImageFacts) -> tuple[int, int]:
     return (facts.height, facts.width) if facts.orientation > 4 else (facts.width, facts.height)
 
 
-def _of_images(block: _Block, example: Example, line: Place) -> Iterator[tuple[str, Finding]]:
-    """What is wrong with each image of an example."""
-    tally = block.tally
+def _of_images(facts: Facts, example: Example, profile: Profile, tally: FindingTally) -> Iterator[_Fault]:
+    """What is wrong with each image of an example that was looked at, or could not be."""
     for number, (image, source) in enumerate(zip(example.images, example.sources)):
-        place, uri = line._replace(number=number), image["fileUri"]
-        facts, bucket = block.opened.facts.get(source), bucket_of(source)
-        if facts and bucket and (not facts.reason or facts.reason in _UNREAD):
-            tally.add_read(bucket, not facts.reason)
-        if facts and facts.reason:
-            yield facts.reason, Finding(place, uri, facts.detail)
+        fact, uri = facts.get(source), image["fileUri"]
+        if fact is None:
             continue
-
-        if abilities(source).has_paths:
-            tally.add_local(Finding(place, uri))
-        if facts:
-            for code, detail in _of_facts(image["mimeType"], facts, block.expected.profile):
-                yield code, Finding(place, uri, detail)
+        bucket = bucket_of(source)
+        if bucket and (not fact.reason or fact.reason in _UNREAD):
+            tally.add_read(bucket, not fact.reason)
+        if fact.reason:
+            yield fact.reason, number, uri, fact.detail
+            continue
+        for code, detail in _of_facts(image["mimeType"], fact, profile):
+            yield code, number, uri, detail
 
 
 def _of_facts(mime: str, facts: ImageFacts, profile: Profile) -> Iterator[tuple[str, str]]:
@@ -147,28 +147,42 @@ def _of_facts(mime: str, facts: ImageFacts, profile: Profile) -> Iterator[tuple[
         yield "extreme_shape", shape
 
 
-def _note_answer(block: _Block, example: Example, place: Place) -> None:
+def _note_local(example: Example, facts: Facts, file: _File, tally: FindingTally) -> None:
+    """Count the images that are files of this machine."""
+    for number, source in enumerate(example.sources):
+        if abilities(source).has_paths and not (source in facts and facts[source].reason):
+            uri = example.images[number]["fileUri"]
+            tally.add_local(Finding(file.place(example.row.line, number), uri))
+
+
+def _note_answer(example: Example, facts: Facts, file: _File, across: bool) -> None:
     """Count an example's answer, and note by which hashes the example and its images are found again in other blocks."""
     parts = example.contents[-1]["parts"]
-    answer = hash64(jsonl.canonical(parts), _NO_SEED)
-    block.split(place).answers.add(answer, " ".join(part["text"] for part in parts))
-    if not block.expected.across:
+    text = parts[0]["text"] if len(parts) == 1 else "\n".join(part["text"] for part in parts)
+    answer = hash64(text.encode(), _NO_SEED)
+    file.counted.answers.add(answer, text)
+    if not across:
         return
-    facts = block.opened.facts
-    looked = [facts.get(source) for source in example.sources]
-    if any(fact and fact.reason for fact in looked):
-        return  # what cannot be read cannot be compared
-    identities = [fact.identity if fact else source for fact, source in zip(looked, example.sources)]
-    for number, identity in enumerate(identities):
-        block.runs.add_image(hash64(identity.encode(), _NO_SEED), place._replace(number=number))
-    block.runs.add_example(hash64(_question(example, identities), _NO_SEED), answer, place)
+    identities: Sequence[str] = example.sources
+    if facts:
+        looked = [facts.get(source) for source in example.sources]
+        if any(fact and fact.reason for fact in looked):
+            return  # what cannot be read cannot be compared
+        identities = [fact.identity if fact else source for fact, source in zip(looked, example.sources)]
+    line = example.row.line
+    file.images += [
+        (hash64(identity.encode(), _NO_SEED), line, number)
+        for number, identity in enumerate(identities[:_MOST_NUMBERS])
+    ]
+    file.examples.append((hash64(_question(example, identities), _NO_SEED), answer, line))
 
 
-def _question(example: Example, identities: list[str]) -> bytes:
+def _question(example: Example, identities: Sequence[str]) -> bytes:
     """All that a model is given before its last answer, with identities in the place of images."""
-    names = iter(identities)
-    turns = []
-    for turn in example.contents[:-1]:
-        parts = [part | {"fileData": next(names)} if "fileData" in part else part for part in turn["parts"]]
-        turns.append([turn["role"], parts])
+    turns = [turn["parts"] for turn in example.contents[:-1]]
+    if identities:
+        names = iter(identities)
+        turns = [
+            [part | {"fileData": next(names)} if "fileData" in part else part for part in parts] for parts in turns
+        ]
     return jsonl.canonical([turns, example.head.get("systemInstruction")])
