@@ -33,14 +33,19 @@ _REJECTED = "rejected.jsonl"  # what `prepare` did not use
 
 @dataclass(frozen=True)
 class Chosen:
-    """files: in the order of their splits. model: that a dataset of ours was made for. readable: local folders that its images are in.
+    """What is to be looked at.
 
+    files: in the order of their splits.
+    model: that a dataset of ours was made for.
+    readable: local folders that its images are in.
+    uploads: folders that its images will be uploaded to, each with where they lie now.
     left_out: files beside the others whose names speak of no split.
     """
 
     files: tuple[RowFile, ...]
     model: str = ""
     readable: tuple[str, ...] = ()
+    uploads: tuple[tuple[str, str], ...] = ()
     left_out: tuple[str, ...] = ()
 
 
@@ -68,7 +73,25 @@ def choose_files(patterns: Mapping[str, str]) -> Chosen:
     datasets = [dataset] if dataset else [own for one in folders[:_MOST_DATASETS] if (own := _own_dataset(one))]
     models = {str(_options(own).get("model")) for own in datasets} & PROFILES.keys()
     readable = {name for own in datasets for name in _image_folders(own)}
-    return Chosen(tuple(files), models.pop() if len(models) == 1 else "", tuple(sorted(readable)), left_out)
+    local = all(abilities(file.uri).has_paths for file in files)
+    uploads = tuple(upload for own in datasets if local and (upload := _upload(own)))
+    readable.update(here for _, here in uploads)
+    return Chosen(
+        files=tuple(files),
+        model=models.pop() if len(models) == 1 else "",
+        readable=tuple(sorted(readable)),
+        uploads=uploads,
+        left_out=left_out,
+    )
+
+
+def _upload(dataset: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Where the images of a local dataset of ours will be uploaded to, and where they lie; None if they need not be."""
+    mapping = dataset.get("upload")
+    there, here = (mapping.get("to"), mapping.get("from")) if isinstance(mapping, dict) else ("", "")
+    if not (isinstance(there, str) and isinstance(here, str) and there and here):
+        return None
+    return (there, here) if abilities(here).has_paths and not abilities(there).has_paths else None
 
 
 def _own_dataset(folder: str) -> Mapping[str, Any]:

@@ -24,7 +24,6 @@ from beam_jobs.settings import Settings
 from transforms.core.records import Input
 from transforms.dataset.claim import Claim
 from transforms.dataset.findings.rows import Expectations
-from transforms.dataset.findings.whole import RowFile
 from transforms.images.identity import CHECKSUM, HEAD_AND_TAIL
 from transforms.images.inspection import Inspector
 from transforms.inputs.registry import DEFAULT
@@ -45,16 +44,18 @@ class Check:
     """
 
     job: Job
-    files: tuple[RowFile, ...]
+    chosen: Chosen
     across: bool
 
     @property
     def inspector(self) -> Inspector:
         """The job's, for which only what a row names is there, and which tells equal images."""
         inspector = self.job.inspector
-        objects = any(CLOUD.encode() in store_for(file.uri).read(file.uri, 0, _LOOK)[0] for file in self.files[:1])
+        rows = self.chosen.files[0].uri
+        objects = not self.chosen.uploads and CLOUD.encode() in store_for(rows).read(rows, 0, _LOOK)[0]
         kind = "" if inspector.verify == "none" else CHECKSUM if objects else HEAD_AND_TAIL
-        return replace(inspector, second_looks=False, identify=kind)
+        places = replace(inspector.places, uploads=self.chosen.uploads)
+        return replace(inspector, places=places, second_looks=False, identify=kind)
 
 
 def check_of(settings: Settings, chosen: Chosen, across: bool) -> Check:
@@ -68,7 +69,7 @@ def check_of(settings: Settings, chosen: Chosen, across: bool) -> Check:
         settings = replace(settings, allow_prefix=(*own, *(folder for folder in chosen.readable if folder not in own)))
     inputs = tuple(Input(file.uri, DEFAULT.name) for file in chosen.files)
     job = Job(replace(settings, inputs=inputs), Claim("", 0, False), is_remote(settings))
-    return Check(job, chosen.files, across)
+    return Check(job, chosen, across)
 
 
 def run_check(check: Check) -> Mapping[str, Any]:
@@ -76,10 +77,12 @@ def run_check(check: Check) -> Mapping[str, Any]:
     job, settings, inspector = check.job, check.job.settings, check.inspector
     expected = Expectations(
         profile=settings.profile,
-        files={file.uri: file.split for file in check.files},
+        files={file.uri: file.split for file in check.chosen.files},
         across=check.across,
     )
-    judge = Judge(expected=expected, files=check.files, inspector=inspector, max_line_bytes=settings.max_line_bytes)
+    judge = Judge(
+        expected=expected, files=check.chosen.files, inspector=inspector, max_line_bytes=settings.max_line_bytes
+    )
     steps = trunk_steps(job, TrialWriter(job.rewriter))
     inspect = replace(steps.inspect, inspector=inspector)
     with stderr_alone(settings.verbose):

@@ -172,4 +172,6 @@ def _said_before(chosen: Chosen, settings: Settings) -> list[str]:
         said.append(
             f"! left out: {len(chosen.left_out):,} files beside these whose names speak of no split ({shown(names)})"
         )
+    for there, here in chosen.uploads:
+        said.append(f"images      of {shown(there)} are looked at in {shown(here)}, before they are uploaded")
     return [*said, f"limits      of --model {settings.model}"]

@@ -204,7 +204,7 @@ def test_every_planted_fault_is_found_at_its_line(check: Check, tmp_path: Path) 
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
     [leak] = [one for one in checked.findings if one["code"] == "image_in_two_splits"]
-    assert (leak["image"], leak["detail"]) == ("img/leak.png", f"as line 11 of {tmp_path}/train.jsonl")
+    assert (leak["image"], leak["detail"]) == ("img/leak.png", f"the same as in line 11 of {tmp_path}/train.jsonl")
 
 
 def test_a_clean_dataset_has_no_fault(check: Check, tmp_path: Path) -> None:
@@ -322,6 +322,24 @@ def test_our_own_dataset_is_read_by_its_manifest(check: Check, tmp_path: Path) -
     assert moved["too_many_images"] == alone.summary["splits"]["train"]["examples"]
     (tmp_path / "out/train.jsonl").unlink()
     assert main(["check", "--input", str(tmp_path / "out")]) == 2
+
+
+def test_a_dataset_is_looked_at_before_it_is_uploaded(check: Check, tmp_path: Path) -> None:
+    """Under the addresses that its images will have; what is not among them is missing, and no name leads out of their folder."""
+    for number in range(30):
+        put(tmp_path / f"in/{number}.png", png(80, 80, number))
+    write_lines(tmp_path / "in/rows.jsonl", [question(f"{i}", f"{i}.png") for i in range(30)])
+    prefix = "gs://bucket/data"
+    made = main(["prepare", "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--uri_prefix", prefix])
+    assert made == 0
+    assert {finding["severity"] for finding in check("--input", tmp_path / "out").findings} <= {"warning", "note"}
+    lines = (tmp_path / "out/train.jsonl").read_bytes()
+    wrong = [question("x", f"{prefix}/images/{'0' * 32}.png"), question("y", f"{prefix}/images/...png")]
+    put(tmp_path / "out/train.jsonl", lines + b"".join(json.dumps(one).encode() + b"\n" for one in wrong))
+    count = lines.count(b"\n")
+    put(tmp_path / "...png", png(80, 80, 99))
+    missing = {place for place in check("--input", tmp_path / "out").places if place[0] == "image_not_found"}
+    assert missing == {("image_not_found", "train", count + 1), ("image_not_found", "train", count + 2)}
 
 
 def test_names_tell_the_splits_of_other_folders(check: Check, tmp_path: Path) -> None:

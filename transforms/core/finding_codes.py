@@ -69,7 +69,7 @@ _TABLE = (
      "Name one that can be tuned with --model.", LIMITS_PAGE),
     ("model_unknown", WARNING, "It is not known whether the model can still be tuned.",
      "Ask the service, or name another with --model.", LIMITS_PAGE),
-    ("local_path", WARNING, "Images are named by paths of this machine, which the tuning service cannot read (told once).",
+    ("local_path", WARNING, "Images are named by paths, which the tuning service cannot read (told once).",
      "Upload them, and let `tuneset prepare --uri_prefix` name them there.", IMAGES_PAGE),
     # what may be meant
     ("too_few_examples", NOTE, f"Fewer than {FEW_EXAMPLES} examples to train on.", "Bring more.", _PREPARE),

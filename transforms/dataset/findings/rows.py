@@ -148,10 +148,10 @@ def _of_facts(mime: str, facts: ImageFacts, profile: Profile) -> Iterator[tuple[
 
 
 def _note_local(example: Example, facts: Facts, file: _File, tally: FindingTally) -> None:
-    """Count the images that are files of this machine."""
-    for number, source in enumerate(example.sources):
-        if abilities(source).has_paths and not (source in facts and facts[source].reason):
-            uri = example.images[number]["fileUri"]
+    """Count the images that are named by paths, whether of this machine or from where the rows lie."""
+    for number, (image, source) in enumerate(zip(example.images, example.sources)):
+        uri = image["fileUri"]
+        if abilities(uri).has_paths and not (source in facts and facts[source].reason):
             tally.add_local(Finding(file.place(example.row.line, number), uri))
 
 
