@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -17,15 +17,18 @@ from beam_jobs.manifests import read_manifest
 from beam_jobs.options import OptionError
 from transforms.core.limits import PROFILES
 from transforms.core.output_names import WORK
-from transforms.dataset.findings.whole import TRAIN, RowFile
+from transforms.dataset.findings.whole import ARRAY, TRAIN, RowFile
 from transforms.dataset.seal_plan import is_file_of
 from transforms.examples.split_names import split_of_name
 from transforms.examples.splits import NAMES
+from transforms.inputs.json_array import is_array
 from transforms.inputs.patterns import is_folder, is_glob, list_pattern, static_folder
 from transforms.storage import abilities, exists, store_for
 from transforms.storage.api import Forbidden, NotAFile, NotFound, Stat
+from transforms.storage.packings import packing_of_bytes
 
 _MOST_FILES = 1000
+_HEAD = 4096  # bytes of a file that tell its form
 _MOST_DATASETS = 10  # whose manifests are looked for beside files that are named one by one
 _ROWS = ".jsonl"
 _REJECTED = "rejected.jsonl"  # what `prepare` did not use
@@ -77,12 +80,18 @@ def choose_files(patterns: Mapping[str, str]) -> Chosen:
     uploads = tuple(upload for own in datasets if local and (upload := _upload(own)))
     readable.update(here for _, here in uploads)
     return Chosen(
-        files=tuple(files),
+        files=tuple(replace(file, form=_form(file.uri)) for file in files),
         model=models.pop() if len(models) == 1 else "",
         readable=tuple(sorted(readable)),
         uploads=uploads,
         left_out=left_out,
     )
+
+
+def _form(uri: str) -> str:
+    """What a file is instead of lines of JSON, by its first bytes, as RowFile has it."""
+    head = store_for(uri).read(uri, 0, _HEAD)[0]
+    return ARRAY if is_array(head) else packing_of_bytes(head)
 
 
 def _upload(dataset: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -47,16 +47,6 @@ class Check:
     chosen: Chosen
     across: bool
 
-    @property
-    def inspector(self) -> Inspector:
-        """The job's, for which only what a row names is there, and which tells equal images."""
-        inspector = self.job.inspector
-        rows = self.chosen.files[0].uri
-        objects = not self.chosen.uploads and CLOUD.encode() in store_for(rows).read(rows, 0, _LOOK)[0]
-        kind = "" if inspector.verify == "none" else CHECKSUM if objects else HEAD_AND_TAIL
-        places = replace(inspector.places, uploads=self.chosen.uploads)
-        return replace(inspector, places=places, second_looks=False, identify=kind)
-
 
 def check_of(settings: Settings, chosen: Chosen, across: bool) -> Check:
     """Lay out what has to be read.
@@ -72,9 +62,22 @@ def check_of(settings: Settings, chosen: Chosen, across: bool) -> Check:
     return Check(job, chosen, across)
 
 
+def inspector_of(check: Check) -> Inspector:
+    """The job's, for which only what a row names is there, and which tells equal images."""
+    inspector, rows = check.job.inspector, check.chosen.files[0].uri
+    if inspector.verify == "none":
+        kind = ""
+    elif check.chosen.uploads or CLOUD.encode() not in store_for(rows).read(rows, 0, _LOOK)[0]:
+        kind = HEAD_AND_TAIL
+    else:
+        kind = CHECKSUM
+    places = replace(inspector.places, uploads=check.chosen.uploads)
+    return replace(inspector, places=places, second_looks=False, identify=kind)
+
+
 def run_check(check: Check) -> Mapping[str, Any]:
     """-> {"findings": [...], "summary": ...}, as steps/check.py makes them."""
-    job, settings, inspector = check.job, check.job.settings, check.inspector
+    job, settings, inspector = check.job, check.job.settings, inspector_of(check)
     expected = Expectations(
         profile=settings.profile,
         files={file.uri: file.split for file in check.chosen.files},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from cloud import Cloud
 from folders import bmp, jpeg, png, put, row, write_lines
+from google.genai import types
 from PIL import Image
 
 from beam_jobs.__main__ import main
@@ -202,6 +204,12 @@ def test_every_planted_fault_is_found_at_its_line(check: Check, tmp_path: Path) 
     assert {code for code, _, _ in whole} == {"local_path", "uneven_image_counts"}
     assert checked.status == 1
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    bad = {(one["split"], one["line"]) for one in checked.findings if one["severity"] == "error"}
+    for split, of_split in lines.items():
+        for number, line in enumerate(of_split, 1):
+            if (split, number) not in bad:
+                assert isinstance(line, dict)
+                assert [types.Content.model_validate(turn) for turn in line["contents"]]
 
     [leak] = [one for one in checked.findings if one["code"] == "image_in_two_splits"]
     assert (leak["image"], leak["detail"]) == ("img/leak.png", f"the same as in line 11 of {tmp_path}/train.jsonl")
@@ -274,6 +282,21 @@ def test_a_validation_that_is_too_large_beside_training(check: Check, tmp_path: 
     assert codes(400, 101) == {"validation_too_large": 1}
     assert codes(3340, 1002, wide=300) == {}
     assert codes(3340, 1003, wide=300) == {"validation_too_large": 1}
+
+
+def test_files_that_are_no_lines_of_json(check: Check, tmp_path: Path) -> None:
+    """`prepare` reads rows of them, and the service would not."""
+    rows = [question(f"{i}") for i in range(100)]
+    put(tmp_path / "train.jsonl", json.dumps(rows, indent=1).encode())
+    put(
+        tmp_path / "val.jsonl",
+        gzip.compress(b"".join(json.dumps(question(f"val {i}")).encode() + b"\n" for i in range(10))),
+    )
+    checked = check("--input", tmp_path)
+    assert checked.places == {
+        ("not_an_object", "train", None),
+        ("not_json", "validation", None),
+    }
 
 
 def test_models(check: Check, tmp_path: Path) -> None:

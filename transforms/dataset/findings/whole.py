@@ -13,16 +13,21 @@ from transforms.dataset.tuning.validation import most_bytes, most_lines
 from transforms.examples.splits import NAMES
 
 TRAIN, VALIDATION, TEST = range(len(NAMES))
+ARRAY = "array"
 NOWHERE = -1  # the split of what concerns none
 
 
 @dataclass(frozen=True)
 class RowFile:
-    """A file of rows: its split's place in NAMES, and its bytes."""
+    """A file of rows: its split's place in NAMES, and its bytes.
+
+    form: what it is instead of lines of JSON, where rows are read of it all the same: "array", or how it is compressed.
+    """
 
     uri: str
     split: int
     size: int
+    form: str = ""
 
 
 def whole_findings(tally: FindingTally, files: tuple[RowFile, ...], profile: Profile) -> Iterator[tuple[str, Finding]]:
@@ -54,6 +59,13 @@ def _of_files(tally: FindingTally, files: tuple[RowFile, ...], profile: Profile)
         if file.split == TEST:
             continue  # no tuning job takes it
         place = Place(file.split, file.uri)
+        if file.form == ARRAY:
+            yield "not_an_object", Finding(place, detail="the file is one array: expected an object on each line")
+        elif file.form:
+            yield (
+                "not_json",
+                Finding(place, detail=f"the file is compressed ({file.form}): expected plain lines of JSON"),
+            )
         if file.size > profile.max_file_bytes:
             yield "file_too_large", Finding(place, detail=f"{file.size:,} bytes; at most {profile.max_file_bytes:,}")
         examples = _examples_of(tally, file)
