@@ -100,7 +100,7 @@ def run_check(check: Check) -> Mapping[str, Any]:
 
 @contextmanager
 def scratch_folder(settings: Settings) -> Iterator[str]:
-    """A folder for what comes back from the workers, which is gone afterwards.
+    """A folder for hashes of blocks and for what comes back from the workers, which is gone afterwards.
 
     Raises:
       OptionError: the workers are elsewhere, and no option names a place that they share with this machine.
@@ -122,4 +122,5 @@ def scratch_folder(settings: Settings) -> Iterator[str]:
     try:
         yield folder
     finally:
-        store_for(folder).delete([f"{folder}/{RESULT}"])
+        store = store_for(folder)
+        store.delete([file.uri for file in store.list(folder)])

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from transforms.dataset.findings.repeats import EXAMPLES, IMAGES, compare_runs, packed_runs
+from transforms.dataset.findings.repeats import (
+    BUCKETS,
+    EXAMPLES,
+    IMAGES,
+    compare_runs,
+    packed_run,
+    read_bucket,
+    store_runs,
+)
 from transforms.dataset.findings.tally import MOST_TOLD, Finding, FindingTally, Place
 
 TRAIN, VALIDATION = 0, 1
@@ -25,11 +34,13 @@ def compared(
     for record, place in zip(records, places):
         packed = (record[0], place.line, place.number) if kind == IMAGES else (record[0], record[1], place.line)
         extents.setdefault(place._replace(line=0, number=0), []).append(packed)
-    runs = [run for place, packed in extents.items() for run in packed_runs(kind, place, packed)]
-    random.Random(1).shuffle(runs)
-    total = FindingTally()
-    for key in {run.key for run in runs}:
-        total.update(compare_runs(kind, [(run.place, run.data) for run in runs if run.key == key], examples))
+    blocks = [[packed_run(kind, place, packed)] for place, packed in extents.items()]
+    random.Random(1).shuffle(blocks)
+    with TemporaryDirectory() as scratch:
+        stored = [run for runs in blocks for run in store_runs(runs, scratch)]
+        total = FindingTally()
+        for bucket in range(BUCKETS):
+            total.update(compare_runs(kind, read_bucket(stored, kind, bucket), examples))
     return total
 
 

@@ -1,20 +1,29 @@
 """The end of a check: blocks that were inspected -> what was found in them, compared across blocks and told in one file.
 
-Nothing of a dataset is written. What is found comes back to who started the check as one file of a scratch folder, since counters, the
-only other way from workers of any runner, hold no texts.
+Nothing is written but to a scratch folder: the hashes of blocks, and what was found, which comes back to who started the check as one
+file, since counters, the only other way from workers of any runner, hold no texts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.pvalue import AsList, AsSingleton
 
 from transforms.core.records import OpenBlock
-from transforms.dataset.findings.repeats import compare_runs
+from transforms.dataset.findings.repeats import (
+    BUCKETS,
+    EXAMPLES,
+    IMAGES,
+    StoredRun,
+    compare_runs,
+    read_bucket,
+    store_runs,
+)
 from transforms.dataset.findings.report import summary, told_findings
 from transforms.dataset.findings.rows import Expectations, find_in_block
 from transforms.dataset.findings.tally import Finding, FindingTally, Place
@@ -22,7 +31,7 @@ from transforms.dataset.findings.whole import NOWHERE, RowFile, whole_findings
 from transforms.images.confirming import confirm
 from transforms.images.identity import ADDRESS, IDENTITIES
 from transforms.images.inspection import Inspector
-from transforms.steps.billing import billed
+from transforms.steps.billing import StorageDoFn, billed
 from transforms.storage import patiently, store_for
 from transforms.storage.api import Access, Forbidden, NotFound
 from transforms.storage.uris import bucket_uri
@@ -80,14 +89,14 @@ class FindFaults(beam.PTransform):
     access: Access
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[str]:
-        found = blocks | "Find in blocks" >> beam.ParDo(_FindInBlock(self.judge.expected)).with_outputs(
-            "runs", main="tallies"
-        )
+        find = _FindInBlock(self.judge.expected, self.scratch, self.access)
+        found = blocks | "Find in blocks" >> beam.ParDo(find).with_outputs("runs", main="tallies")
         total = found.tallies | "Add up blocks" >> beam.CombineGlobally(AddTallies())
+        compare = beam.Map(billed(self.access, _compare), AsList(found.runs), AsSingleton(total))
         repeats = (
-            found.runs
-            | "Gather hashes" >> beam.GroupByKey()
-            | "Compare hashes" >> beam.Map(_compare, beam.pvalue.AsSingleton(total))
+            blocks.pipeline
+            | "Buckets" >> beam.Create([(kind, bucket) for kind in (IMAGES, EXAMPLES) for bucket in range(BUCKETS)])
+            | "Compare hashes" >> compare
         )
         write = billed(self.access, _write)
         return (
@@ -98,21 +107,22 @@ class FindFaults(beam.PTransform):
         )
 
 
-class _FindInBlock(beam.DoFn):
-    def __init__(self, expected: Expectations) -> None:
-        super().__init__()
-        self._expected = expected
+class _FindInBlock(StorageDoFn):
+    def __init__(self, expected: Expectations, scratch: str, access: Access) -> None:
+        super().__init__(access)
+        self._expected, self._scratch = expected, scratch
 
     def process(self, opened: OpenBlock) -> Iterator[Any]:
         tally, runs = find_in_block(opened, self._expected)
         yield tally
-        for run in runs:
-            yield beam.pvalue.TaggedOutput("runs", (run.key, (run.place, run.data)))
+        for stored in patiently(store_runs, runs, self._scratch):
+            yield beam.pvalue.TaggedOutput("runs", stored)
 
 
-def _compare(grouped: tuple[tuple[str, int], Iterable[tuple[Place, bytes]]], total: FindingTally) -> FindingTally:
-    (kind, _), runs = grouped
-    return compare_runs(kind, runs, sum(split.examples for split in total.splits.values()))
+def _compare(bucket: tuple[str, int], runs: Sequence[StoredRun], total: FindingTally) -> FindingTally:
+    kind, number = bucket
+    examples = sum(split.examples for split in total.splits.values())
+    return compare_runs(kind, patiently(read_bucket, runs, kind, number), examples)
 
 
 class AddTallies(beam.CombineFn):

@@ -1,41 +1,56 @@
 """Find images and examples again in other lines: packed runs of 64-bit hashes of each block -> FindingTally of what repeats.
 
-A reference is never an element: a block's hashes are packed, parted by their first bits into some buckets, and a bucket's runs are
-sorted as one array. A bucket of 16 holds some 18 MB for 20 million references. Equal hashes are candidates: whoever tells of them
-confirms them by the images themselves.
+A reference is never an element, and no hash crosses a shuffle: a block's are packed into one file of the scratch folder, parted by
+their first bits into some buckets, and a bucket is read from all blocks and sorted as one array: with 8 buckets some 35 MB for 20
+million references. Equal hashes are candidates: whoever tells of them confirms them by the images themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from transforms.core.finding_codes import COMMON_EXAMPLES
 from transforms.dataset.findings.tally import MOST_TOLD, Finding, FindingTally, Place
+from transforms.storage import store_for
+from transforms.storage.parallel import read_ranges
 
 IMAGES, EXAMPLES = "images", "examples"
 _DTYPES = {
     IMAGES: np.dtype([("hash", "<u8"), ("line", "<u4"), ("number", "<u2")]),
     EXAMPLES: np.dtype([("hash", "<u8"), ("answer", "<u8"), ("line", "<u4")]),
 }
-_BUCKET_BITS = 4
+_BUCKET_BITS = 3
+BUCKETS = 1 << _BUCKET_BITS
 
 
 class Run(NamedTuple):
-    """The hashes of one block's extent that begin with the same bits.
+    """The hashes of one block's extent.
 
-    key: (IMAGES or EXAMPLES, first bits). place: the extent's. data: packed records.
+    kind: IMAGES or EXAMPLES. place: the extent's. data: packed records, bucket by bucket. bounds: bytes of `data` at which each bucket
+    begins, and its end.
     """
 
-    key: tuple[str, int]
+    kind: str
     place: Place
     data: bytes
+    bounds: tuple[int, ...]
 
 
-def packed_runs(kind: str, place: Place, records: Sequence[tuple[int, int, int]]) -> Iterator[Run]:
+class StoredRun(NamedTuple):
+    """A run in a file: bucket i lies in its bytes [bounds[i], bounds[i + 1])."""
+
+    kind: str
+    place: Place
+    uri: str
+    bounds: tuple[int, ...]
+
+
+def packed_run(kind: str, place: Place, records: Sequence[tuple[int, int, int]]) -> Run:
     """The hashes of one extent of a block, parted by their first bits.
 
     Args:
@@ -43,15 +58,32 @@ def packed_runs(kind: str, place: Place, records: Sequence[tuple[int, int, int]]
         hash, answer's hash, line).
       place: the extent's.
     """
-    if not records:
-        return
-    packed = np.array(records, _DTYPES[kind])
-    buckets = packed["hash"] >> np.uint64(64 - _BUCKET_BITS)
-    order = np.argsort(buckets, kind="stable")
-    packed, buckets = packed[order], buckets[order]
-    begins = np.flatnonzero(np.diff(buckets, prepend=buckets[0] ^ np.uint64(1)))
-    for begin, end in zip(begins, [*begins[1:], len(packed)]):
-        yield Run((kind, int(buckets[begin])), place, packed[begin:end].tobytes())
+    packed = np.sort(np.array(records, _DTYPES[kind]), order="hash", kind="stable")
+    firsts = np.arange(BUCKETS, dtype=np.uint64) << np.uint64(64 - _BUCKET_BITS)
+    begins = np.searchsorted(packed["hash"], firsts)
+    bounds = tuple(int(begin) * packed.itemsize for begin in (*begins, len(packed)))
+    return Run(kind, place, packed.tobytes(), bounds)
+
+
+def store_runs(runs: Sequence[Run], scratch: str) -> list[StoredRun]:
+    """Write the runs of a block to one file, whose name digests what it holds, so that each execution writes the same."""
+    if not runs:
+        return []
+    data = b"".join(run.data for run in runs)
+    uri = f"{scratch}/{blake2b(data, digest_size=16).hexdigest()}.hashes"
+    store_for(uri).create(uri, data)
+    stored, begin = [], 0
+    for run in runs:
+        stored.append(StoredRun(run.kind, run.place, uri, tuple(begin + bound for bound in run.bounds)))
+        begin += len(run.data)
+    return stored
+
+
+def read_bucket(runs: Iterable[StoredRun], kind: str, bucket: int) -> list[tuple[Place, bytes]]:
+    """The records of one bucket of all blocks, each with its extent's place."""
+    wanted = [run for run in runs if run.kind == kind and run.bounds[bucket] < run.bounds[bucket + 1]]
+    ranges = [(run.uri, run.bounds[bucket], run.bounds[bucket + 1]) for run in wanted]
+    return [(run.place, data) for run, data in zip(wanted, read_ranges(ranges))]
 
 
 def compare_runs(kind: str, runs: Iterable[tuple[Place, bytes]], examples: int) -> FindingTally:
@@ -63,6 +95,8 @@ def compare_runs(kind: str, runs: Iterable[tuple[Place, bytes]], examples: int) 
       examples: of the whole dataset.
     """
     ordered = sorted(runs)
+    if not ordered:
+        return FindingTally()
     places = [place for place, _ in ordered]
     arrays = [np.frombuffer(data, _DTYPES[kind]) for _, data in ordered]
     records = np.concatenate(arrays)

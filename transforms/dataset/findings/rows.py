@@ -9,7 +9,7 @@ from transforms.core import jsonl
 from transforms.core.finding_codes import ERROR, LONGEST_SHAPE, SMALL_SIDE, finding_code
 from transforms.core.limits import Profile
 from transforms.core.records import Example, Extent, ImageFacts, OpenBlock
-from transforms.dataset.findings.repeats import EXAMPLES, IMAGES, Run, packed_runs
+from transforms.dataset.findings.repeats import EXAMPLES, IMAGES, Run, packed_run
 from transforms.dataset.findings.tally import Finding, FindingTally, Place, SplitTally
 from transforms.examples.splits import hash64
 from transforms.examples.tokens import estimate_tokens
@@ -54,8 +54,9 @@ class _File:
         self.counted.file_examples[self.uri] += 1
 
     def runs(self) -> Iterator[Run]:
-        yield from packed_runs(IMAGES, self.place(0), self.images)
-        yield from packed_runs(EXAMPLES, self.place(0), self.examples)
+        for kind, records in ((IMAGES, self.images), (EXAMPLES, self.examples)):
+            if records:
+                yield packed_run(kind, self.place(0), records)
 
 
 def find_in_block(opened: OpenBlock, expected: Expectations) -> tuple[FindingTally, list[Run]]:
