@@ -312,7 +312,7 @@ def test_a_job_works_on_the_block_of_a_new_file_and_no_other(tmp_path: Path) -> 
 def test_packing_keeps_every_image_once_in_order_with_its_sidecars(stems: set[str], names: int) -> None:
     uris_of = sorted(f"/in/{stem}{ending}" for stem in stems for ending in (".jpg", ".txt"))
     skipped = ListingTally()
-    blocks = list(pack_images(0, (Stat(uri, 1, "1") for uri in uris_of), names, "/in", skipped))
+    blocks = list(pack_images(0, (Stat(uri, 1, "1") for uri in uris_of), names, "/in", skipped, sidecars=True))
     packed = [extent.uri for block in blocks for extent in block.extents]
     assert [uri for uri in packed if uri.endswith(".jpg")] == [uri for uri in uris_of if uri.endswith(".jpg")]
     assert sorted(packed) == uris_of and skipped.counters["files_skipped"] == 0

@@ -20,9 +20,10 @@ from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
 from transforms.inputs.formats.automl_boxes import grouped_blocks, not_endless
 from transforms.inputs.json_array import is_array
 from transforms.inputs.not_rows import check_bytes, fault_of_lines
-from transforms.inputs.packing import SIDECARS, pack_files, pack_images
+from transforms.inputs.packing import pack_files, pack_images
 from transforms.inputs.parquet.blocks import parquet_blocks
 from transforms.inputs.registry import CONTAINERS, MEANINGS, container_of
+from transforms.inputs.sidecars import ENDINGS as SIDECAR_ENDINGS
 from transforms.storage import store_for
 from transforms.storage.api import Stat
 from transforms.storage.compressed_members import DAMAGE, decompressed, fault_of, is_packed
@@ -51,13 +52,13 @@ class Cutter:
     def suffixes(self, row_format: str) -> tuple[str, ...]:
         """Endings of the files that are listed for a format."""
         meaning = MEANINGS[row_format]
-        return meaning.suffixes + (SIDECARS if meaning.of_files and self._sidecars else ())
+        return meaning.suffixes + (SIDECAR_ENDINGS if meaning.of_files and self._sidecars else ())
 
     def pack(self, index: int, one_input: Input, files: Iterable[Stat], tally: ListingTally) -> Iterator[Block]:
         """Files of an input, in order -> blocks; `tally` is told what became of each."""
         if MEANINGS[one_input.format].of_files:
             names = max(self.block_bytes // _NAME_BYTES, 1)
-            yield from pack_images(index, files, names, one_input.base, tally)
+            yield from pack_images(index, files, names, one_input.base, tally, self._sidecars)
         else:
             for block in pack_files(index, files, self.block_bytes, one_input.format):
                 tally.counters["files_taken"] += len(block.extents)

@@ -165,9 +165,9 @@ class InputDetector:
             return
         self._read_head(named)
         self.meaning = self._meaning(named, options)
-        if options.input_format == _AUTO and is_folder(pattern) and not options.image_column:
-            if advice := advice_on_shards(file.uri):
-                raise InputError(advice)
+        told_by_names = options.input_format == _AUTO and is_folder(pattern) and not options.image_column
+        if told_by_names and (advice := advice_on_shards(file.uri)):
+            raise InputError(advice)
         what = "rejected rows, to be tried again" if self.replay else self.meaning.said
         self.said = f"{pattern}: {what} (--input_format)"
 

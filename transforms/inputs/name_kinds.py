@@ -10,8 +10,8 @@ import re
 
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.places import is_text
-from transforms.inputs.packing import SIDECARS
 from transforms.inputs.registry import IMAGES, MEANINGS, TABLE
+from transforms.inputs.sidecars import is_sidecar
 
 _SYSTEM_FOLDERS = (
     "@eaDir", "#recycle", "#snapshot", "@tmp", "@Recycle", "@Recently-Snapshot", ".@__thumb",  # NAS
@@ -84,7 +84,7 @@ def kind_of_unread(uri: str, generation: str, row_format: str, suffixes: tuple[s
         return ROWS
     if lower.endswith(IMAGES.suffixes):
         return "picture"
-    if MEANINGS[row_format].of_files and lower.endswith(SIDECARS):
+    if MEANINGS[row_format].of_files and is_sidecar(lower):
         return "sidecar"
     if almost_image(uri):
         return "almost_image"
