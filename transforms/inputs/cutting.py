@@ -18,12 +18,12 @@ from transforms.inputs.cells.csv_record_ends import RecordEnds, cut_records
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
 from transforms.inputs.formats.automl_boxes import grouped_blocks, not_endless
+from transforms.inputs.formats.sidecars import ENDINGS as SIDECAR_ENDINGS
 from transforms.inputs.json_array import is_array
 from transforms.inputs.not_rows import check_bytes, fault_of_lines
 from transforms.inputs.packing import pack_files, pack_images
 from transforms.inputs.parquet.blocks import parquet_blocks
 from transforms.inputs.registry import CONTAINERS, MEANINGS, container_of
-from transforms.inputs.sidecars import ENDINGS as SIDECAR_ENDINGS
 from transforms.storage import store_for
 from transforms.storage.api import Stat
 from transforms.storage.compressed_members import DAMAGE, decompressed, fault_of, is_packed

@@ -29,11 +29,9 @@ from transforms.inputs.cells.csv_dialect import (
 from transforms.inputs.cutting import opened_head
 from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.json_array import head_lines
-from transforms.inputs.layouts import advice_on_shards
 from transforms.inputs.left_out import left_out_of
 from transforms.inputs.metadata_files import find_metadata, is_metadata
 from transforms.inputs.not_rows import READ, fault_of_bytes, fault_of_lines
-from transforms.inputs.nothing_found import nothing_found
 from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.parquet.blocks import used_columns
 from transforms.inputs.parquet.files import Footer, footer_of
@@ -49,6 +47,8 @@ from transforms.inputs.patterns import (
 )
 from transforms.inputs.registry import CONTAINERS, DEFAULT, MEANINGS, TABLE, Meaning, container_of
 from transforms.inputs.split_survey import survey_splits
+from transforms.inputs.survey.layouts import advice_on_shards
+from transforms.inputs.survey.nothing_found import nothing_found
 from transforms.storage.api import NotFound, Stat
 from transforms.storage.compressed_members import is_packed
 

@@ -13,8 +13,8 @@ from typing import Any
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, ImageFacts, OpenBlock, Record, Rejection
+from transforms.inputs.formats.sidecars import is_sidecar
 from transforms.inputs.registry import IMAGES
-from transforms.inputs.sidecars import is_sidecar
 from transforms.storage import abilities, store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound
 

@@ -10,8 +10,8 @@ import re
 
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.places import is_text
+from transforms.inputs.formats.sidecars import is_sidecar
 from transforms.inputs.registry import IMAGES, MEANINGS, TABLE
-from transforms.inputs.sidecars import is_sidecar
 
 _SYSTEM_FOLDERS = (
     "@eaDir", "#recycle", "#snapshot", "@tmp", "@Recycle", "@Recently-Snapshot", ".@__thumb",  # NAS

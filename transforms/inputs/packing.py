@@ -13,8 +13,8 @@ from hashlib import blake2b
 
 from transforms.core.listing_tally import ListingTally
 from transforms.core.records import Block, Dialect, Extent
+from transforms.inputs.formats.sidecars import SidecarIndex, is_sidecar
 from transforms.inputs.registry import DEFAULT, IMAGES, LINES, MEANINGS, container_of
-from transforms.inputs.sidecars import SidecarIndex, is_sidecar
 from transforms.storage.api import Stat
 from transforms.storage.compressed_members import is_packed
 
