@@ -54,6 +54,10 @@ _TABLE = (
      "--model gemini-3 keeps it for each image."),
     ("not_verified", "", "no image was looked at", "Leave --verify none out to look at them."),
     # what a look before the work found
+    ("split_named_alone", "", "of folders and files, only one names a split, so the hash decides by --splits",
+     "Name others too, or give a --split_column; --split_names ignore says nothing of it."),
+    ("split_names_cut_short", "", "only the first folders and files were looked at for names of splits",
+     "--split_column decides for all."),
     ("images_without_metadata", "", "images lie in folders without a metadata file, and templates name columns: they are left out",
      "Give them a row in a metadata file."),
     ("answers_equal", "", "all answers that were looked at are equal",

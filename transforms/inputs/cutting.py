@@ -19,6 +19,7 @@ from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
 from transforms.inputs.formats.automl_boxes import grouped_blocks, not_endless
 from transforms.inputs.formats.sidecars import ENDINGS as SIDECAR_ENDINGS
+from transforms.inputs.formats.unanswered import ANSWERED, Unanswered
 from transforms.inputs.json_array import is_array
 from transforms.inputs.not_rows import check_bytes, fault_of_lines
 from transforms.inputs.packing import pack_files, pack_images
@@ -44,6 +45,7 @@ class Cutter:
     max_line_bytes: int
     wanted: Wanted
     images: tuple[str, ...] = ()  # columns of a table's images
+    unanswered: Unanswered = ANSWERED
 
     @property
     def _sidecars(self) -> bool:
@@ -91,7 +93,9 @@ class Cutter:
             return
         whole = replace(block, dialect=dialect)
         is_box = MEANINGS[block.format].is_box
-        if CONTAINERS[dialect.kind].is_lines:
+        if CONTAINERS[dialect.kind].is_lines and (fault := self.unanswered.fault_of_lines(extent.uri, head)):
+            yield replace(block, fault=fault)
+        elif CONTAINERS[dialect.kind].is_lines:
             yield from cut_blocks(whole, self.block_bytes, self.max_line_bytes)
         elif is_box and any(map(is_box, first_records(extent.uri, head, self.wanted))):
             yield from self._detection_blocks(whole)

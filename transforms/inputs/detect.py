@@ -23,10 +23,10 @@ from transforms.inputs.cells.csv_dialect import (
     dialect_of,
     first_records,
     image_column_of,
-    lacks_answer,
     shown,
 )
 from transforms.inputs.cutting import opened_head
+from transforms.inputs.formats.unanswered import Unanswered
 from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.json_array import head_lines
 from transforms.inputs.left_out import left_out_of
@@ -74,12 +74,13 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
             f"--{given[0]} is for rows of tables and folders, but {options.input[0]} holds {looks[0].meaning.rows}: leave it "
             "out, or name another --input_format"
         )
+    about_splits: list[Notice] = []
     decides = "" if options.split_by or options.split_column else split_column_of(looks)
     if decides:
         options = replace(options, split_column=decides)
         split = [f"{decides} decides the split where it is given (--split_column {decides})"]
     else:
-        names, split = survey_splits(options, rows=not all(look.meaning.of_files for look in looks))
+        names, split, about_splits = survey_splits(options, rows=not all(look.meaning.of_files for look in looks))
         options = replace(options, names_of_splits=names)
     if not options.upright and any(look.boxes(options) for look in looks):
         options = replace(options, upright=True)
@@ -88,7 +89,7 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
         )
     for look in looks:
         options = look.fill(options)
-    notices = tuple(notice for look in looks for notice in look.notices)
+    notices = (*about_splits, *(notice for look in looks for notice in look.notices))
     options = replace(options, inputs=tuple(look.input for look in looks), notices=(*options.notices, *notices))
     if all(look.meaning is DEFAULT for look in looks):
         return options, split + unknown_columns(options, looks)
@@ -288,7 +289,7 @@ class InputDetector:
         """Whether the file is a test without answers, which is left out; if so, the input's first other file takes its place."""
         uri, answers = self._extent.uri, options.recipe.answers if options.recipe else ()
         detail = str(error).removeprefix(f"{uri}: ")
-        if not lacks_answer(detail, answers) or options.names_of_splits.of_file(uri) != "test":
+        if not Unanswered(answers, options.names_of_splits).is_meant(uri, detail):
             return False
         self._passed_over.append(uri)
         self.said = f"{uri}: a test without the column of the answer, left out"

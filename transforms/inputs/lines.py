@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Fault, OpenBlock, Rejection, Row
-from transforms.inputs.cells.csv_table import TableReader, reject_extent
+from transforms.inputs.cells.csv_dialect import HEAD
+from transforms.inputs.cells.csv_table import TableReader, leave_out_test, reject_extent
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE, UTF16
 from transforms.inputs.folder import read_folder
+from transforms.inputs.formats.unanswered import ANSWERED, Unanswered
 from transforms.inputs.json_array import as_lines
 from transforms.inputs.not_rows import fault_of_lines
 from transforms.inputs.registry import CONTAINERS, MEANINGS
@@ -27,13 +29,15 @@ def read_block(block: Block, key: Callable[[Block], str], tables: TableReader) -
     """The rows of a block, by whoever reads its format."""
     meaning = MEANINGS[block.format]
     if meaning.only_lines or (block.dialect and CONTAINERS[block.dialect.kind].is_lines):
-        return read_rows(block, key, tables.max_line_bytes)
+        return read_rows(block, key, tables.max_line_bytes, tables.unanswered)
     if meaning.of_files:
         return read_folder(block, key, tables.max_line_bytes)
     return tables.read(block, key)
 
 
-def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) -> OpenBlock:
+def read_rows(
+    block: Block, key: Callable[[Block], str], max_line_bytes: int, unanswered: Unanswered = ANSWERED
+) -> OpenBlock:
     opened = OpenBlock(block, key(block))
     for extent in block.extents:
         if block.raw is not None:
@@ -42,8 +46,12 @@ def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) ->
             data, first = _read_extent(extent, max_line_bytes)
             try:
                 data = whole_text(extent, data, SMALL_FILE)
-                if (extent.start, extent.end) == (0, extent.size) and (fault := fault_of_lines(data)):
+                whole = (extent.start, extent.end) == (0, extent.size)
+                if whole and (fault := fault_of_lines(data)):
                     reject_extent(opened, extent, fault, 1)
+                    continue
+                if whole and unanswered.fault_of_lines(extent.uri, data[:HEAD]):
+                    leave_out_test(opened, extent, data.count(b"\n"))
                     continue
                 if extent.start == 0:
                     data = _lines_of(opened, extent, data)

@@ -116,11 +116,6 @@ def _without_header(first: Sequence[str], columns: Sequence[str]) -> str:
     return ""
 
 
-def lacks_answer(detail: str, answers: Sequence[str]) -> bool:
-    """Whether what `check_columns` found is that a column of the answer is missing."""
-    return any(detail.startswith(f"there is no column {column!r};") for column in answers)
-
-
 def shown(names: Sequence[str]) -> str:
     return ", ".join(repr(name[:40]) for name in names[:20]) + (", ..." if len(names) > 20 else "") or "nothing"
 

@@ -16,13 +16,11 @@ from dataclasses import dataclass, field, replace
 
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, Fault, OpenBlock, Record, Rejection, Row
-from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.inputs.cells.csv_dialect import (
     HEAD,
     Wanted,
     dialect_of,
     has_text,
-    lacks_answer,
     preamble_bytes,
     with_newlines,
 )
@@ -30,6 +28,7 @@ from transforms.inputs.cells.csv_quotes import merged_lines, quotes_balance, wit
 from transforms.inputs.cells.csv_record_ends import RecordEnds
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE
 from transforms.inputs.formats.automl_boxes import read_grouped
+from transforms.inputs.formats.unanswered import ANSWERED, Unanswered
 from transforms.inputs.not_rows import check_text
 from transforms.inputs.parquet.blocks import parquet_columns
 from transforms.inputs.parquet.values import Stage
@@ -51,8 +50,7 @@ class TableReader:
     max_line_bytes: int
     images: tuple[str, ...]
     stage: Stage
-    answers: tuple[str, ...] = ()
-    names: SplitNames = NO_NAMES
+    unanswered: Unanswered = ANSWERED
 
     def read(self, block: Block, key: Callable[[Block], str]) -> OpenBlock:
         opened = OpenBlock(block, key(block))
@@ -92,9 +90,8 @@ class TableReader:
 
     def _reject_file(self, opened: OpenBlock, extent: Extent, fault: Fault, lines: int) -> None:
         """Reject all that an extent holds, unless it is of a test that was published without its answers."""
-        if lacks_answer(fault.detail, self.answers) and self.names.of_file(extent.uri) == "test":
-            opened.warnings.add("test_without_answers", extent.uri)
-            opened.lines.append((extent.uri, max(lines, 1)))
+        if self.unanswered.is_meant(extent.uri, fault.detail):
+            leave_out_test(opened, extent, lines)
         else:
             reject_extent(opened, extent, fault, lines)
 
@@ -156,6 +153,12 @@ class TableReader:
             records.read(data, first, ends)
         records.count_warnings()
         opened.lines.append((extent.uri, records.lines))
+
+
+def leave_out_test(opened: OpenBlock, extent: Extent, lines: int) -> None:
+    """Count a test that was published without its answers."""
+    opened.warnings.add("test_without_answers", extent.uri)
+    opened.lines.append((extent.uri, max(lines, 1)))
 
 
 def reject_extent(opened: OpenBlock, extent: Extent, fault: Fault, lines: int) -> None:
