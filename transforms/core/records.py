@@ -36,6 +36,7 @@ class Input:
     nearer: tuple[
         str, ...
     ] = ()  # of a metadata file: folders below its own with one of theirs, which speaks for their images
+    json: bool = False  # whether .json files of the folder were found to hold rows
 
 
 @dataclass(frozen=True, slots=True)

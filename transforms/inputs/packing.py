@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 from transforms.core.listing_tally import ListingTally
 from transforms.core.records import Block, Dialect, Extent
-from transforms.inputs.formats.sidecars import SidecarIndex, is_sidecar
+from transforms.inputs.formats.sidecars import SidecarIndex, is_sidecar, stem_of
 from transforms.inputs.registry import DEFAULT, IMAGES, LINES, MEANINGS, container_of
 from transforms.storage.api import Stat
 from transforms.storage.compressed_members import is_packed
@@ -98,9 +98,4 @@ def _whole(file: Stat) -> Extent:
 
 def _by_stem(files: Iterable[Stat]) -> Iterator[list[Stat]]:
     """Files in order, those together whose names are equal up to the first dot: whatever belongs together is among them."""
-    yield from (list(group) for _, group in itertools.groupby(files, lambda f: _stem(f.uri)))
-
-
-def _stem(uri: str) -> str:
-    folder, slash, name = uri.rpartition("/")
-    return folder + slash + name.partition(".")[0]
+    yield from (list(group) for _, group in itertools.groupby(files, lambda file: stem_of(file.uri)))

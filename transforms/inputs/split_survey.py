@@ -44,13 +44,14 @@ class _Names:
     whole: bool = True
 
 
-def survey_splits(options: InputOptions, rows: bool) -> tuple[SplitNames, list[str], list[Notice]]:
+def survey_splits(options: InputOptions, rows: bool, json: bool = False) -> tuple[SplitNames, list[str], list[Notice]]:
     """Which names decide the splits; lines for a person; and warnings, where they might have been meant to.
 
     An option that decides them itself is heard instead.
 
     Args:
       rows: whether an input holds files of rows, whose names count; those of pictures never do.
+      json: whether .json files are among them.
     """
     if options.split_by or options.split_column or options.split_names == "ignore":
         return NO_NAMES, [], []
@@ -59,7 +60,7 @@ def survey_splits(options: InputOptions, rows: bool) -> tuple[SplitNames, list[s
         named = {level.folder_of(f"{root}/") for root in roots} - {""}
         return *_decided((level,), {}, named, [_folders_decide(level, named)]), []
 
-    looks = [_look(pattern, root, options, rows) for pattern, root in zip(options.input, roots)]
+    looks = [_look(pattern, root, options, rows, json) for pattern, root in zip(options.input, roots)]
     levels: dict[Level, list[str]] = {}
     for look in looks:
         if names := next((names for names in look.levels if len(splits_of_names(names)) > 1), None):
@@ -112,7 +113,7 @@ def _level_of_inputs(roots: list[str]) -> Level | None:
     return None
 
 
-def _look(pattern: str, root: str, options: InputOptions, rows: bool) -> _Names:
+def _look(pattern: str, root: str, options: InputOptions, rows: bool, json: bool) -> _Names:
     """The names of an input's folders, and of its files of rows, level by level."""
     found = _Names(root)
     without = (options.output, *options.left_out)
@@ -134,7 +135,7 @@ def _look(pattern: str, root: str, options: InputOptions, rows: bool) -> _Names:
             below += folders[:names]
             names -= len(folders)
             if rows and not single:
-                uris, pages = _files_of_rows(folder, max(requests, 1), without)
+                uris, pages = _files_of_rows(folder, max(requests, 1), without, json)
                 requests -= pages
                 found.files[folder] += [posixpath.basename(uri) for uri in uris if gives(uri, False)]
         if not below:
@@ -179,7 +180,7 @@ def _children(folder: str, pages: int, without: Iterable[str]) -> tuple[list[str
     )
 
 
-def _files_of_rows(folder: str, requests: int, without: Iterable[str]) -> tuple[list[str], int]:
+def _files_of_rows(folder: str, requests: int, without: Iterable[str], json: bool) -> tuple[list[str], int]:
     """-> (files of rows directly in a folder, requests that took).
 
     After a page of names that begin with one word, those that begin otherwise are asked for: 10,000 shards of train hide no test.
@@ -196,7 +197,9 @@ def _files_of_rows(folder: str, requests: int, without: Iterable[str]) -> tuple[
         except (Forbidden, NotAFile, NotFound):
             return rows, used + 1
         used += 1
-        rows += [uri for uri in uris if is_dataset(uri, TABLE.name) and not posixpath.basename(uri).startswith(".")]
+        rows += [
+            uri for uri in uris if is_dataset(uri, TABLE.name, json) and not posixpath.basename(uri).startswith(".")
+        ]
         if local or len(uris) < page:
             break
         start = _following(uris[-1])

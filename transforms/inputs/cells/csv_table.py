@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, Fault, OpenBlock, Record, Rejection, Row
+from transforms.core.warning_codes import WARNINGS
 from transforms.inputs.cells.csv_dialect import (
     HEAD,
     Wanted,
@@ -28,11 +29,12 @@ from transforms.inputs.cells.csv_quotes import merged_lines, quotes_balance, wit
 from transforms.inputs.cells.csv_record_ends import RecordEnds
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE
 from transforms.inputs.formats.automl_boxes import read_grouped
+from transforms.inputs.formats.json_files import LEFT_OUT, fault_of_json
 from transforms.inputs.formats.unanswered import ANSWERED, Unanswered
 from transforms.inputs.not_rows import check_text
 from transforms.inputs.parquet.blocks import parquet_columns
 from transforms.inputs.parquet.values import Stage
-from transforms.inputs.registry import CONTAINERS, MEANINGS, CellsColumns
+from transforms.inputs.registry import CONTAINERS, MEANINGS, CellsColumns, Meaning
 from transforms.storage import store_for
 from transforms.storage.compressed_members import whole_text
 
@@ -89,11 +91,23 @@ class TableReader:
         return opened
 
     def _reject_file(self, opened: OpenBlock, extent: Extent, fault: Fault, lines: int) -> None:
-        """Reject all that an extent holds, unless it is of a test that was published without its answers."""
+        """Reject all that an extent holds, unless it holds no row, or is of a test that was published without its answers."""
         if self.unanswered.is_meant(extent.uri, fault.detail):
-            leave_out_test(opened, extent, lines)
+            leave_out(opened, extent, "test_without_answers", lines)
+        elif fault.reason in WARNINGS:
+            leave_out(opened, extent, fault.reason, lines)
         else:
             reject_extent(opened, extent, fault, lines)
+
+    def code_of_left_out(self, meaning: Meaning, uri: str, head: bytes) -> str:
+        """The code of a file of JSON that is left out; "" of one that is read.
+
+        Args:
+          head: the first HEAD bytes of the file, or all of them.
+        """
+        if fault_of_json(uri, head, meaning, self.wanted.columns):
+            return LEFT_OUT
+        return "test_without_answers" if self.unanswered.fault_of_lines(uri, head) else ""
 
     def with_quotes_of(self, chunks: Iterable[bytes], dialect: Dialect) -> Dialect:
         """The dialect of a whole file: in a TSV whose quotes do not balance, a quote is a letter."""
@@ -155,9 +169,9 @@ class TableReader:
         opened.lines.append((extent.uri, records.lines))
 
 
-def leave_out_test(opened: OpenBlock, extent: Extent, lines: int) -> None:
-    """Count a test that was published without its answers."""
-    opened.warnings.add("test_without_answers", extent.uri)
+def leave_out(opened: OpenBlock, extent: Extent, code: str, lines: int) -> None:
+    """Count a file that is left out, with the code of the warning that says why."""
+    opened.warnings.add(code, extent.uri)
     opened.lines.append((extent.uri, max(lines, 1)))
 
 

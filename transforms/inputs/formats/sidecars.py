@@ -12,8 +12,9 @@ each such name costs a request or two.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from transforms.core.media_types import has_image_ending
@@ -28,6 +29,26 @@ _LONG_WORD, _CUT = (
 _CUT_WORD = re.compile(rf"(.+)\.(s[a-z-]{{0,{len(_LONG_WORD) - 2}}})")
 _NUMBERED = re.compile(r"(.+)(\(\d+\))")
 _NEXT = 5  # names behind that of a sidecar, among which its image is looked for
+
+
+def sidecars_apart(names: Iterable[tuple[Stat, str]]) -> Iterator[tuple[Stat, str]]:
+    """Names in order, each with the kind that it is left out as or "" -> the same; a .json file beside its image is a "sidecar".
+
+    Where .json files of a folder hold rows, those beside images are none of them.
+    """
+    for _, group in itertools.groupby(names, lambda one: stem_of(one[0].uri)):
+        some = list(group)
+        images = [file.uri for file, _ in some if has_image_ending(file.uri)]
+        bases = {*images, *map(_base, images)}
+        for file, kind in some:
+            beside = not kind and bases and is_sidecar(file.uri) and _base(file.uri) in bases
+            yield file, "sidecar" if beside else kind
+
+
+def stem_of(uri: str) -> str:
+    """A file's name up to its first dot: whatever belongs together has this in common, and is listed side by side."""
+    folder, slash, name = uri.rpartition("/")
+    return folder + slash + name.partition(".")[0]
 
 
 def is_sidecar(uri: str) -> bool:
