@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from cloud import Cloud
 from folders import jpeg, put
@@ -123,6 +125,17 @@ def test_a_folder_of_images_stays_one(tmp_path: Path, files: dict[str, bytes]) -
         tried(source, *ASK)
 
 
+def test_a_workbook_beside_pictures_is_named(tmp_path: Path) -> None:
+    book = io.BytesIO()
+    openpyxl.Workbook().save(book)
+    source = folder(tmp_path / "in", {"labels.xlsx": book.getvalue()})
+    with pytest.raises(OptionError) as error:
+        tried(source, *ASK)
+    assert str(error.value).endswith(
+        "; labels.xlsx: it is an Office file, as an Excel workbook (.xlsx): save its sheet as CSV (UTF-8)"
+    )
+
+
 def test_names_of_splits_are_heard(tmp_path: Path) -> None:
     files = {f"{name}.json": dumped(ROWS) for name in ("train", "val")} | {"test.json": dumped([{"image": "a.jpg"}])}
     blocks = tried(folder(tmp_path / "in", files), *ASK)
@@ -137,4 +150,4 @@ def test_on_cloud_storage_behind_many_pictures(cloud: Cloud) -> None:
     cloud.put("in/package.json", dumped(PACKAGE))
     cloud.put("in/rows.json", dumped([{"image": "deep/0.jpg", "label": "x"}]))
     assert told(f"{cloud.uri}/in/", *ASK) == (["x"], [], {"json_without_rows": 1})
-    assert told(f"{cloud.uri}/in/*.json", *ASK)[0] == ["x"]
+    assert told(f"{cloud.uri}/in/*.json", *ASK) == (["x"], [], {"json_without_rows": 1})

@@ -51,7 +51,7 @@ from transforms.inputs.registry import CONTAINERS, DEFAULT, MEANINGS, TABLE, Mea
 from transforms.inputs.split_survey import survey_splits
 from transforms.inputs.survey.json_rows import find_json_rows
 from transforms.inputs.survey.layouts import advice_on_shards
-from transforms.inputs.survey.nothing_found import nothing_found
+from transforms.inputs.survey.nothing_found import nothing_found, rows_beside
 from transforms.storage.api import NotFound, Stat
 from transforms.storage.compressed_members import is_packed
 
@@ -326,7 +326,8 @@ class InputDetector:
         try:
             check_columns(columns, options.recipe.columns, there_are)
         except RowError as error:
-            raise InputError(f"{self.pattern}: {error.detail}") from None
+            beside = rows_beside(self.pattern, options.output) if self.meaning.of_files else ""
+            raise InputError(f"{self.pattern}: {error.detail}{beside}") from None
 
     def _table(self, options: InputOptions) -> InputOptions:
         uri = self._extent.uri

@@ -18,7 +18,7 @@ from transforms.core.listing_tally import ListingTally
 from transforms.core.records import Block, Input
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.formats.sidecars import sidecars_apart
-from transforms.inputs.name_kinds import ending_of, kind_of_unread
+from transforms.inputs.name_kinds import BY_ENDING, ending_of, kind_of_unread
 from transforms.inputs.name_ranges import EVERYTHING, PAGE, Range, cut_names
 from transforms.inputs.patterns import gives, is_folder, is_glob, list_names, static_folder
 from transforms.inputs.registry import MEANINGS
@@ -122,7 +122,7 @@ class _ListFiles(StorageDoFn):
                 continue
             tally.counters["names_listed"] += 1
             if kind:
-                tally.leave_out(kind, file.uri, ending_of(file.uri) if kind in ("almost_image", "ending") else "")
+                tally.leave_out(kind, file.uri, ending_of(file.uri) if kind in BY_ENDING else "")
             else:
                 yield file
 

@@ -14,18 +14,18 @@ from transforms.inputs.formats.sidecars import sidecars_apart
 from transforms.inputs.json_array import head_lines
 from transforms.inputs.name_kinds import unread_place
 from transforms.inputs.options import InputOptions
-from transforms.inputs.patterns import list_pattern
+from transforms.inputs.patterns import is_folder, list_pattern, static_folder
 from transforms.inputs.registry import MEANINGS, Meaning
 from transforms.storage import store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
 
-_NAMES, _READS = 1000, 20  # that are looked at of a folder
+_NAMES, _READS = 1000, 20  # that are looked at of a folder or glob
 _LINES = 100  # of a file, that tell its columns
 _OF_NO_COLUMN = ("path", "sidecar")
 
 
-def find_json_rows(folder: str, without: Collection[str], options: InputOptions) -> Stat | None:
-    """The first .json file of a folder that holds rows as options ask for them; None if none of the first ones does.
+def find_json_rows(pattern: str, without: Collection[str], options: InputOptions) -> Stat | None:
+    """The first .json file of a folder or glob that holds rows as options ask for them; None if none of the first ones does.
 
     With templates: rows that have every column that these name. Without: rows of a meaning that needs none.
     """
@@ -33,7 +33,7 @@ def find_json_rows(folder: str, without: Collection[str], options: InputOptions)
     templates = bool(options.prompt or options.answer or options.image_column)
     if (templates and len(columns) < len(options.wanted.columns)) or (templates and not columns):
         return None
-    for file in islice(_candidates(folder, without), _READS):
+    for file in islice(_candidates(pattern, without), _READS):
         try:
             extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
             keys, head = _keys_of(extent)
@@ -46,12 +46,12 @@ def find_json_rows(folder: str, without: Collection[str], options: InputOptions)
     return None
 
 
-def _candidates(folder: str, without: Collection[str]) -> Iterator[Stat]:
-    """The .json files among the first names of a folder, its own ones before deeper ones; none that lies beside its image."""
-    root = folder.rstrip("/")
+def _candidates(pattern: str, without: Collection[str]) -> Iterator[Stat]:
+    """The .json files among the first names of a pattern, a folder's own ones before deeper ones; none that lies beside its image."""
+    root = static_folder(pattern).rstrip("/")
     try:
-        on_top = list(islice(store_for(folder).list(root, deep=False), _NAMES))
-        deeper = list(islice(list_pattern(folder, without=without), _NAMES))
+        on_top = list(islice(store_for(root).list(root, deep=False), _NAMES)) if is_folder(pattern) else []
+        deeper = list(islice(list_pattern(pattern, without=without), _NAMES))
     except (Forbidden, NotAFile, NotFound):  # if it matters, the listing of the input says so
         return
     seen: set[str] = set()
