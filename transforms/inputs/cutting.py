@@ -21,7 +21,7 @@ from transforms.inputs.formats.automl_boxes import grouped_blocks, not_endless
 from transforms.inputs.formats.json_files import fault_of_json, is_json
 from transforms.inputs.formats.sidecars import ENDINGS as SIDECAR_ENDINGS
 from transforms.inputs.formats.unanswered import ANSWERED, Unanswered
-from transforms.inputs.json_array import is_array
+from transforms.inputs.json_array import spans_lines
 from transforms.inputs.not_rows import check_bytes, fault_of_lines
 from transforms.inputs.packing import pack_files, pack_images
 from transforms.inputs.parquet.blocks import parquet_blocks
@@ -219,7 +219,7 @@ def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
         block = replace(block, extents=(first,))
     if not is_packed(first) and (fault := fault_of_lines(head)):
         yield replace(block, extents=(replace(first, end=0),), raw=b"", fault=fault)
-    elif is_packed(first) or is_array(head):
+    elif is_packed(first) or spans_lines(head):
         yield from raw_blocks(block, block_bytes, max_line_bytes)
     elif len(block.extents) > 1 or first.size <= block_bytes:
         yield block
