@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,6 +61,28 @@ def test_a_place_that_is_none(tmp_path: Path, answer: str, hint: str) -> None:
     path = put(tmp_path / "t.csv", b"image,label\na.jpg,x\n")
     said = refused(path, "--prompt", "What?", "--answer", answer)
     assert said == f"there is no column {answer[1:-1]!r}; the header names 'image', 'label'{hint}"
+
+
+@pytest.mark.parametrize(
+    "value, said",
+    [
+        ({"data": [{"image": "a.jpg"}]}, "its rows seem to stand under 'data': write that list alone into the file"),
+        (
+            {"images": [{"id": 1}], "annotations": [{"id": 2}], "info": {}},
+            "it is one object of several lists ('images', 'annotations'): write one row for each image, as JSON lines or CSV",
+        ),
+        (
+            {"picture": {"0": "a.jpg", "1": "b.jpg"}, "label": {"0": "x", "1": "y"}},
+            "it holds a table by its columns: write it by rows (of pandas: df.to_json(path, orient='records'))",
+        ),
+        ({"picture": {"path": "a.jpg"}, "name": {"en": "x"}}, "there is no column 'label'"),
+        ({"tags": ["x"], "name": []}, "no column looks like one of images: name it with"),
+        ({"boxes": [{"x": 1}], "label": "x"}, "no column looks like one of images: name it with"),
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_object_that_holds_the_rows(tmp_path: Path, value: dict[str, object], said: str, indent: int | None) -> None:
+    assert refused(put(tmp_path / "t.json", json.dumps(value, indent=indent).encode()), *ASK).startswith(said)
 
 
 def shards(folder: Path) -> str:

@@ -50,7 +50,7 @@ from transforms.inputs.patterns import (
 from transforms.inputs.registry import CONTAINERS, DEFAULT, MEANINGS, TABLE, Meaning, container_of
 from transforms.inputs.split_survey import survey_splits
 from transforms.inputs.survey.json_rows import find_json_rows
-from transforms.inputs.survey.layouts import advice_on_shards
+from transforms.inputs.survey.layouts import advice_on_object, advice_on_shards
 from transforms.inputs.survey.nothing_found import nothing_found, rows_beside
 from transforms.storage.api import NotFound, Stat
 from transforms.storage.compressed_members import is_packed
@@ -372,6 +372,8 @@ class InputDetector:
         if CONTAINERS[dialect.kind].is_lines:
             self.said = f"{start} of JSON lines"
             keys = self.first_keys()
+            if advice := advice_on_object(keys, wanted.columns):
+                raise RowError("missing_column", advice)
             return [*keys, *hive_columns(uri)], keys
         if options.encoding == "auto":
             check_utf8(self._head)
