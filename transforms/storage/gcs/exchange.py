@@ -47,7 +47,7 @@ class Ask:
     headers: dict[str, str]
     uri: str
     most: int
-    check: Callable[[Answer, str], None] = lambda answer, uri: None
+    check: Callable[[Answer], None] = lambda answer: None
 
 
 class Exchange:
@@ -103,9 +103,8 @@ class Exchange:
         self._loop.beside(lambda: self._connection.renew(refused), renewed)
 
     def _came(self, outcome: Answer | Failure) -> None:
-        uri = self._ask.uri
         if isinstance(outcome, Failure):
-            self._again(_error_of(outcome, uri))
+            self._again(_error_of(outcome, self._ask.uri))
         elif outcome.status == 401 and self._token and self._renewals < _RENEWALS:
             self._renewals += 1
             self._renew(self._token)
@@ -113,7 +112,7 @@ class Exchange:
             self._again(_refusal(outcome, self._ask.url), _retry_after(outcome))
         else:
             try:
-                self._ask.check(outcome, uri)
+                self._ask.check(outcome)
             except requests.ConnectionError as error:
                 self._again(error)
             else:
@@ -170,10 +169,10 @@ def _retry_after(answer: Answer) -> float:
     return max(0.0, (at.replace(tzinfo=at.tzinfo or timezone.utc) - datetime.now(timezone.utc)).total_seconds())
 
 
-def check_part(answer: Answer, uri: str, start: int, end: int | None) -> None:
+def check_part(answer: Answer, start: int, end: int | None) -> None:
     """Hold a body against the range that it says it is, and that against what was asked for; a whole one against its CRC32C."""
     if answer.status == 200:
-        check_whole(answer, uri)
+        check_whole(answer)
     said = _BYTES.fullmatch(answer.headers.get("content-range", ""))
     if answer.status != 206 or not said:
         return
@@ -181,16 +180,16 @@ def check_part(answer: Answer, uri: str, start: int, end: int | None) -> None:
     if first != start or last - first + 1 != len(answer.data) or (end is not None and last >= end):
         wanted = f"{start}-{'' if end is None else end - 1}"
         raise requests.ConnectionError(
-            f"{uri}: asked for bytes {wanted}, {len(answer.data):,} came that are said to be {first}-{last}"
+            f"asked for bytes {wanted}, {len(answer.data):,} came that are said to be {first}-{last}"
         )
 
 
-def check_whole(answer: Answer, uri: str) -> None:
+def check_whole(answer: Answer) -> None:
     """Hold a whole object against the CRC32C that came with it."""
     for part in answer.headers.get("x-goog-hash", "").split(","):
         name, _, value = part.strip().partition("=")
         if name == "crc32c" and _decoded(value) != crc32c(answer.data).to_bytes(4, "big"):
-            raise requests.ConnectionError(f"{uri}: the bytes that came are not those that are stored (CRC32C)")
+            raise requests.ConnectionError("the bytes that came are not those that are stored (CRC32C)")
 
 
 def _decoded(text: str) -> bytes:

@@ -48,7 +48,7 @@ def _answer(connection: Connection, ask: Ask) -> Answer:
 
     def get() -> Answer:
         answer = connection.get(ask.url, ask.headers, ask.uri, ask.most)
-        ask.check(answer, ask.uri)
+        ask.check(answer)
         return answer
 
     answer: Answer = client.RETRY(get)()
