@@ -238,8 +238,8 @@ def _connect() -> storage.Client:
     if not client._http.is_mtls:  # whose adapter carries the client certificate
         for scheme in ("https://", "http://"):
             client._http.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
-    # Where requests looks by itself, it goes first.
-    client._http.verify = os.environ.get("SSL_CERT_FILE") or client._http.verify
+    for session in (client._http, client._http._auth_request.session):
+        session.verify = os.environ.get("SSL_CERT_FILE") or session.verify  # after those that requests looks at itself
     # It would ask for the bucket itself, unasked, in a thread of its own, and again at every 404.
     client._bucket_metadata_cache = None
     return client

@@ -26,7 +26,7 @@ PATIENCE = 30.0  # seconds for an answer's first bytes, and between any two; and
 SLOWEST = 100_000  # bytes a second
 CONNECT_S = 10.0
 _IDLE_S = 10.0  # without work, until the thread ends
-_ASIDE = 33  # threads beside it: one for tokens, and for each of what images may hold at once (images/inspection.py)
+_ASIDE = 32  # threads: as many as images that may hold much at once (images/inspection.py)
 _KEPT = 512  # connections that are kept open for what comes next
 _BUFFER = 128 << 10  # bytes
 _EVENTS = {
@@ -93,7 +93,7 @@ class _Handle:
         self.curl = pycurl.Curl()
         self.curl.handle = self  # libcurl tells which one is done
         self.route = route
-        folder = os.path.isdir(route.authorities)
+        folder, authorities = os.path.isdir(route.authorities), os.fsencode(route.authorities)
         options = {
             pycurl.NOSIGNAL: 1,
             pycurl.SHARE: share,
@@ -101,10 +101,10 @@ class _Handle:
             pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
             pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
             pycurl.USERAGENT: "tuneset",
-            pycurl.PROXY: route.proxy,  # "" also keeps libcurl from looking for one by itself
+            pycurl.PROXY: route.proxy.encode(),  # "" also keeps libcurl from looking for one by itself
             pycurl.NOPROXY: "",
-            pycurl.CAPATH if folder else pycurl.CAINFO: route.authorities,
-            pycurl.PROXY_CAPATH if folder else pycurl.PROXY_CAINFO: route.authorities,
+            pycurl.CAPATH if folder else pycurl.CAINFO: authorities,
+            pycurl.PROXY_CAPATH if folder else pycurl.PROXY_CAINFO: authorities,
             pycurl.CONNECTTIMEOUT_MS: int(1000 * CONNECT_S),
             pycurl.LOW_SPEED_LIMIT: 1,
             pycurl.LOW_SPEED_TIME: max(1, round(PATIENCE)),
@@ -120,7 +120,7 @@ class _Handle:
         self._bytes = 0
         self._refused: Failure | None = None
         self._slow_after = time.monotonic() + PATIENCE
-        self.curl.setopt(pycurl.URL, get.url)
+        self.curl.setopt(pycurl.URL, get.url.encode())
         self.curl.setopt(pycurl.HTTPHEADER, get.headers)
         self.curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
 
@@ -166,6 +166,7 @@ class CurlLoop:
 
     waiting: those to be told if the loop breaks; while there are some, it goes on.
     lanes: what its users know of each other, by how many may be under way at once.
+    aside: threads for what waits for transfers. tokens: for what transfers wait for.
     """
 
     def __init__(self) -> None:
@@ -174,7 +175,7 @@ class CurlLoop:
         self._calls = deque[Callable[[], None]]()
         self._thread: threading.Thread | None = None
         self._ending = False
-        self._others = ThreadPoolExecutor(_ASIDE, "beside transfers")
+        self.aside, self.tokens = ThreadPoolExecutor(_ASIDE), ThreadPoolExecutor(1)
         self._number = count()  # so that no two timers are equal
 
     def call(self, what: Callable[[], None]) -> None:
@@ -200,14 +201,16 @@ class CurlLoop:
         self._busy.add(handle)
         self._multi.add_handle(handle.curl)
 
-    def beside(self, call: Callable[[], None], then: Callable[[BaseException | None], None]) -> None:
+    def beside(
+        self, threads: ThreadPoolExecutor, call: Callable[[], None], then: Callable[[BaseException | None], None]
+    ) -> None:
         """Have something called in another thread, since it may wait; `then` gets its error, if any, in the loop's."""
 
         def hand_back(done: Future[None]) -> None:
             error = done.exception()
             self.call(lambda: then(error))
 
-        self._others.submit(call).add_done_callback(hand_back)
+        threads.submit(call).add_done_callback(hand_back)
 
     def end(self) -> None:
         """End the thread, whatever is under way."""

@@ -84,8 +84,8 @@ class Exchange:
             return
         self._token = headers.get("authorization", "")
         lines = [f"{name}: {value}" for name, value in headers.items()]
-        if any("\r" in line or "\n" in line for line in lines):
-            self._then(None, ValueError("Invalid header value: a line end in it"))
+        if not all(line.isascii() and line.isprintable() for line in lines):
+            self._then(None, ValueError("Invalid header value: a token with a line end, or what is not ASCII"))
             return
         self._loop.begin(Get(self._ask.url, lines, self._ask.most, self._connection.route, self._came))
 
@@ -100,7 +100,7 @@ class Exchange:
             else:
                 self._then(None, error)
 
-        self._loop.beside(lambda: self._connection.renew(refused), renewed)
+        self._loop.beside(self._loop.tokens, lambda: self._connection.renew(refused), renewed)
 
     def _came(self, outcome: Answer | Failure) -> None:
         if isinstance(outcome, Failure):

@@ -53,7 +53,10 @@ _WHOLE = 64 << 20  # bytes that are taken from who was asked for less, and answe
 
 
 def _stat_told(uri: str, told: dict[str, Any]) -> Stat:
-    return Stat(uri, int(told["size"]), told["generation"], told.get("contentEncoding", ""))
+    try:
+        return Stat(uri, int(told["size"]), told["generation"], told.get("contentEncoding", ""))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise Unavailable(f"{uri}: storage tells neither size nor generation of it: {str(told)[:200]}") from None
 
 
 def _expect(found: Stat, generation: str) -> None:
@@ -101,7 +104,11 @@ class GcsStore:
     def _told(self, url: str, uri: str) -> Asks[tuple[dict[str, Any], str]]:
         """-> (what storage says of objects, the Date of its answer). A night asks once an image, or lists them all."""
         answer = yield Ask(billed(url), {"Accept-Encoding": "identity"}, uri, _WHOLE)
-        return json.loads(answer.data), answer.headers["date"]
+        try:
+            told = json.loads(answer.data)
+        except ValueError as error:
+            raise Unavailable(f"{uri}: what storage says of it is no JSON: {error}") from None
+        return told, answer.headers.get("date", "")
 
     def _url(self, uri: str, api: str) -> str:
         bucket, name = split_object(uri)
@@ -194,7 +201,11 @@ class GcsStore:
 
     def _range(self, uri: str, start: int, end: int | None, generation: str) -> Ask:
         """One ranged GET, bytes as stored; a range past the end is 416 with no body."""
-        url = self._url(uri, "download/storage/v1") + "?alt=media" + (f"&generation={generation}" if generation else "")
+        url = (
+            self._url(uri, "download/storage/v1")
+            + "?alt=media"
+            + (f"&generation={quote(generation)}" if generation else "")
+        )
         # gzip: without it a stored Content-Encoding: gzip is undone by the server, and ranges are ignored.
         headers, most = {"Accept-Encoding": "gzip"}, sys.maxsize
         if start or end is not None:

@@ -113,7 +113,7 @@ class _Walk(Generic[Result]):
         def end(error: BaseException | None) -> None:
             self._then(results[0] if results else None, error)
 
-        self._loop.beside(rest, end)
+        self._loop.beside(self._loop.aside, rest, end)
 
 
 class Together(Generic[Item, Result]):
