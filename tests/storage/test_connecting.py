@@ -8,25 +8,18 @@ from __future__ import annotations
 import base64
 import socket
 import socketserver
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from google.auth.credentials import AnonymousCredentials
 from inspecting import inspector
+from one_object import certificate_of, serving
 
 from transforms import storage
 from transforms.images.inspection import look
@@ -46,59 +39,8 @@ from transforms.storage.gcs import store as gcs_store
 from transforms.storage.gcs.client import split_uri
 from transforms.storage.gcs.store import GcsStore
 
-HEADERS = {"Content-Length": "3", "Content-Range": "bytes 0-2/10", "x-goog-generation": "7"}
 FOUND = b"abc", Stat("gs://bucket/f", 10, "7")
 PATH = "/download/storage/v1/b/bucket/o/f?alt=media"
-
-
-class Answers(BaseHTTPRequestHandler):
-    """Gives every GET the same three bytes, and opens no tunnel."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)  # type: ignore[attr-defined]
-        self.send_response(206)
-        for name, value in HEADERS.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(b"abc")
-
-    def do_CONNECT(self) -> None:
-        self.server.asked.append(f"CONNECT {self.path}")  # type: ignore[attr-defined]
-        self.send_error(403)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@contextmanager
-def serving(shown: Path | None = None) -> Iterator[tuple[str, list[str]]]:
-    """A server, with TLS if it has a certificate to show -> (host and port, what it is asked for)."""
-    with ThreadingHTTPServer(("localhost", 0), Answers) as server:
-        server.asked = asked = list[str]()  # type: ignore[attr-defined]
-        if shown:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(shown)
-            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"localhost:{server.server_port}", asked
-        finally:
-            server.shutdown()
-
-
-def certificate_of(path: Path, host: str, until: timedelta) -> Path:
-    """A certificate that signs itself, with its key: valid until so long from now."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.now(timezone.utc)
-    made = x509.CertificateBuilder(
-        name, name, key.public_key(), x509.random_serial_number(), now - 2 * abs(until), now + until
-    )
-    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), False)
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM) + secret)
-    return path
 
 
 @pytest.fixture
