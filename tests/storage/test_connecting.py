@@ -6,23 +6,28 @@ And what a server can say, also of what is not so.
 from __future__ import annotations
 
 import base64
+import hashlib
 import socket
 import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from folders import jpeg
 from google.auth.credentials import AnonymousCredentials
 from inspecting import inspector
 from one_object import certificate_of, serving
 
 from transforms import storage
-from transforms.images.inspection import look
+from transforms.images.inspection import look, look_at
 from transforms.storage.api import (
     Forbidden,
     NoAccess,
@@ -52,7 +57,8 @@ def certificate(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def brief(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "RETRY", client.RETRY.with_timeout(0.1))
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+    proxies = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    for name in (*proxies, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 
@@ -137,6 +143,90 @@ def test_a_proxy_is_asked_for_the_whole_address_or_for_a_tunnel(monkeypatch: pyt
         with pytest.raises(Unavailable, match="CONNECT tunnel failed, response 403"):
             GcsStore().read("gs://bucket/f", 0, 3)
         assert set(asked[2:]) == {"CONNECT storage.test:443"}
+
+
+class Tunnels(socketserver.StreamRequestHandler):
+    """A forward proxy: opens tunnels to wherever it is asked, and lets nobody through without a name and a password."""
+
+    def handle(self) -> None:
+        lines = b"".join(iter(self.rfile.readline, b"\r\n")).decode()
+        self.server.asked.append(lines)  # type: ignore[attr-defined]
+        if f"Proxy-Authorization: Basic {base64.b64encode(b'me:secret').decode()}" not in lines:
+            self.wfile.write(b"HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n")
+            return
+        host, _, port = lines.split()[1].partition(":")
+        self.wfile.write(b"HTTP/1.1 200 Go\r\nx-goog-generation: 6\r\n\r\n")
+        with socket.create_connection((host, int(port))) as behind:
+            threading.Thread(target=pump, args=(behind, self.connection), daemon=True).start()
+            pump(self.connection, behind)
+
+
+def pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_forward_proxy_and_an_authority_of_ones_own(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "behörde"
+    folder.mkdir()
+    certificate = certificate_of(folder / "ca.pem", "localhost", timedelta(hours=1))
+    monkeypatch.setenv(variable, str(certificate))
+    with serving(certificate) as (host, asked), ScriptedServer(("127.0.0.1", 0), Tunnels) as proxy:
+        proxy.asked, proxy.daemon_threads = [], True
+        threading.Thread(target=proxy.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setenv("https_proxy", f"http://me:secret@127.0.0.1:{proxy.server_address[1]}")
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"https://{host}")
+        store = GcsStore()
+        assert [store.read("gs://bucket/f", 0, 3) for _ in range(2)] == [FOUND] * 2
+        assert asked == [PATH] * 2
+        assert [lines.split("\r\n")[0] for lines in proxy.asked] == [f"CONNECT {host} HTTP/1.1"]
+        with pytest.raises(StorageError):  # of the server, which knows no POST: the library got there too
+            store.create("gs://bucket/f", b"data")
+        assert len(proxy.asked) == 2
+        monkeypatch.setenv("no_proxy", "localhost")
+        assert GcsStore().read("gs://bucket/f", 0, 3) == FOUND
+        assert len(proxy.asked) == 2
+        proxy.shutdown()
+
+
+def test_a_folder_of_authorities(certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
+    name = hashlib.sha1(loaded.subject.public_bytes()[2:]).digest()[:4][::-1].hex()  # what OpenSSL looks for
+    (folder / f"{name}.0").write_bytes(loaded.public_bytes(Encoding.PEM))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(folder))
+    with serving(certificate) as (host, _):
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"https://{host}")
+        assert GcsStore().read("gs://bucket/f", 0, 3) == FOUND
+
+
+def test_with_a_client_certificate_the_librarys_session_reads(
+    scripted: ScriptedServer, once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = client.connected
+
+    def with_certificate() -> Any:
+        made = connected()
+        made._http._is_mtls = True
+        return made
+
+    monkeypatch.setattr(client, "connected", with_certificate)
+    monkeypatch.setitem(storage._stores, "gs", GcsStore())
+    monkeypatch.setattr(gcs_store, "_WHOLE", 100_000)
+    stored = said("200 OK", "Content-Length: 40", SEVEN, body=jpeg()[:40])
+    scripted.script = [USUAL, *[stored] * 3, said("404 No", LENGTH), endless(said("206", RANGE, SEVEN), b"abc" * 99)]
+    store = storage.store_for("gs://bucket")
+    assert [outcome(store), outcome(store)] == [FOUND, (jpeg()[:3], Stat("gs://bucket/f", 40, "7"))]
+    looked = [facts.reason for facts in look_at(["gs://bucket/a.jpg", "gs://bucket/b.jpg"], inspector("gs://"))[1]]
+    assert looked == ["truncated_image"] * 2
+    assert [outcome(store), outcome(store)] == [NotFound, Refused]
+    assert len(scripted.asked) == 6 and not any("User-Agent: tuneset" in asked for asked in scripted.asked)
 
 
 # --- what a server can say

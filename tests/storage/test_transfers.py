@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flaky_server import FAULTS, SIZE, content, flaky_server
+from fault_proxy import Fault
+from flaky_server import FAULTS, content, flaky_server
 from folders import jpeg
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import TransportError
@@ -174,8 +175,6 @@ def test_stats_come_in_order_each_with_what_is_wrong_with_it(cloud: Any, tmp_pat
 def test_storage_that_is_away_is_asked_again_and_then_it_is_said(
     cloud: Any, proxy: Any, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fault_proxy import Fault
-
     monkeypatch.setattr(client, "RETRY", client.RETRY.with_timeout(0.05))
     uri = cloud.put("a.jpg", jpeg())
     proxy.fault = lambda request: Fault("answer", 503)
@@ -251,7 +250,7 @@ def test_of_many_objects_each_is_right_or_has_a_reason(impatient: None, monkeypa
 
 
 def open_descriptors() -> int:
-    """Those of the loop: the server's in this process are closed by its own threads."""
+    """Also those of the server in this process, whose threads close theirs a moment later."""
     return len(os.listdir("/dev/fd"))
 
 
@@ -338,4 +337,3 @@ def test_the_thread_ends_when_there_is_nothing_to_do(cloud_server: None, monkeyp
         assert list(read_together(both_ends, uris_of("n", 3), 2)) == list(map(expected, uris_of("n", 3)))
         assert curl_loop._loop._thread is not None
         wait_for(lambda: curl_loop._loop._thread is None)
-    assert "transfers" not in {thread.name for thread in threading.enumerate()} or SIZE

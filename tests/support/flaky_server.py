@@ -57,18 +57,20 @@ class _Connection(socketserver.StreamRequestHandler):
             self.say("206 OK", body, part)
         elif fault.isdigit():
             self.say(f"{fault} No", b"{}", "Retry-After: 0")
-        elif fault in ("reset", "short"):
-            self.say("206 OK", body, part, cut=20)
-            if fault == "reset":
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            return False
-        elif fault == "lost":
-            return False
         elif fault == "other range":
             self.say("206 OK", body, part.replace(f"{first}-{last}", f"{first + 1}-{last + 1}"))
         elif fault == "longer":
             self.say("206 OK", body + b"x", part)
-        elif fault == "endless":
+        elif fault in ("endless", "drip", "chunked"):
+            self.send_strangely(fault, body, part)
+        else:
+            self.break_off(fault, body, part)
+            return False
+        return True
+
+    def send_strangely(self, fault: str, body: bytes, part: str) -> None:
+        server: Any = self.server
+        if fault == "endless":
             while True:
                 self.wfile.write(b"HTTP/1.1 206 OK\r\n" + b"X: y\r\n" * 10_000)
         elif fault == "drip":
@@ -78,14 +80,18 @@ class _Connection(socketserver.StreamRequestHandler):
         elif fault == "chunked":
             chunks = b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (body[:1], body[1:], b""))
             self.wfile.write(f"HTTP/1.1 206 OK\r\nTransfer-Encoding: chunked\r\n{part}\r\n\r\n".encode() + chunks)
+
+    def break_off(self, fault: str, body: bytes, part: str) -> None:
+        """After this, the connection ends."""
+        if fault in ("reset", "short"):
+            self.say("206 OK", body, part, cut=20)
+            if fault == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif fault == "HTTP/2":
             self.wfile.write(b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64")
-            return False
-        else:
+        elif fault != "lost":
             length = f"Content-Length: {len(body)}\r\n" if fault == "close" else ""
             self.wfile.write(f"HTTP/1.1 206 OK\r\nConnection: close\r\n{length}{part}\r\n\r\n".encode() + body)
-            return False
-        return True
 
     def say(self, status: str, body: bytes, more: str = "X-More: none", cut: int = 0) -> None:
         head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{more}\r\n\r\n".encode()

@@ -7,7 +7,6 @@ child begins one of its own.
 from __future__ import annotations
 
 import atexit
-import ctypes
 import heapq
 import os
 import selectors
@@ -343,14 +342,16 @@ def loop() -> CurlLoop:
     return _loop
 
 
+_inherited = list[CurlLoop]()
+
+
 def _forget() -> None:
     """In a forked child: leave the parent's transfers alone.
 
-    To free them would end the parent's TLS connections, and walk over what another thread was just changing. So they are
-    never freed.
+    To free them would end the parent's TLS connections, and walk over what another thread was just changing.
     """
     global _loop
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(_loop))
+    _inherited.append(_loop)
     _loop = CurlLoop()
 
 
