@@ -145,13 +145,16 @@ def test_a_proxy_is_asked_for_the_whole_address_or_for_a_tunnel(monkeypatch: pyt
         assert set(asked[2:]) == {"CONNECT storage.test:443"}
 
 
+WHO = "me:secret"
+
+
 class Tunnels(socketserver.StreamRequestHandler):
     """A forward proxy: opens tunnels to wherever it is asked, and lets nobody through without a name and a password."""
 
     def handle(self) -> None:
         lines = b"".join(iter(self.rfile.readline, b"\r\n")).decode()
         self.server.asked.append(lines)  # type: ignore[attr-defined]
-        if f"Proxy-Authorization: Basic {base64.b64encode(b'me:secret').decode()}" not in lines:
+        if f"Proxy-Authorization: Basic {base64.b64encode(WHO.encode()).decode()}" not in lines:
             self.wfile.write(b"HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n")
             return
         host, _, port = lines.split()[1].partition(":")
@@ -179,7 +182,7 @@ def test_a_forward_proxy_and_an_authority_of_ones_own(
     with serving(certificate) as (host, asked), ScriptedServer(("127.0.0.1", 0), Tunnels) as proxy:
         proxy.asked, proxy.daemon_threads = [], True
         threading.Thread(target=proxy.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setenv("https_proxy", f"http://me:secret@127.0.0.1:{proxy.server_address[1]}")
+        monkeypatch.setenv("https_proxy", f"http://{WHO}@127.0.0.1:{proxy.server_address[1]}")
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"https://{host}")
         store = GcsStore()
         assert [store.read("gs://bucket/f", 0, 3) for _ in range(2)] == [FOUND] * 2
