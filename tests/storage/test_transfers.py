@@ -117,24 +117,26 @@ def test_the_first_error_ends_what_has_not_begun(cloud_server: None) -> None:
     assert list(read_together(read, uris[4:6], 1)) == uris[4:6]  # the place is free again
 
 
-def test_reads_begin_before_they_are_wanted_and_end_if_they_are_not(cloud_server: None) -> None:
-    begun, gate = [], threading.Event()
+@pytest.mark.parametrize("taken", [0, 1])
+def test_reads_begin_before_they_are_wanted_and_no_more_when_they_are_not(cloud_server: None, taken: int) -> None:
+    begun, first, gate = [], threading.Event(), threading.Event()
 
     def read(uri: str) -> Reads[None]:
         begun.append(uri)
         yield ASIDE
+        first.set()
         assert gate.wait(20)
         return None
 
     results = read_together(read, uris_of("x", 100), 2)
-    while len(begun) < 2:
-        time.sleep(0.001)
-    reading = threading.Thread(target=lambda: next(results))
-    reading.start()
+    assert first.wait(20)
+    if taken:
+        gate.set()
+        assert next(results) is None and len(begun) == 100
+    del results
     gate.set()
-    reading.join()
-    assert len(begun) == 100
-    results.close()  # type: ignore[attr-defined]
+    assert list(read_together(read, uris_of("y", 1), 2)) == [None]
+    assert len(begun) == (101 if taken else 3)
 
 
 def test_who_computes_or_waits_holds_nobody_up(cloud_server: None) -> None:

@@ -137,11 +137,17 @@ class Together(Generic[Item, Result]):
         self._loop.call(self._join)
 
     def results(self) -> Iterator[Result]:
-        """Wait for all, and give them in the order of the items; after an error, those before the first that is missing.
+        """Results in the order of the items, once there are all; after an error, those before the first that is missing.
 
-        If no more of them are taken, no more are begun.
+        If they are wanted no more, no more are begun.
         """
+        results = self._results_of_all()
+        next(results)  # else it would not notice that it is dropped
+        return results
+
+    def _results_of_all(self) -> Iterator[Any]:
         try:
+            yield None
             self._ended.wait()
             for at in range(len(self._results)):
                 if at not in self._results:
@@ -150,8 +156,7 @@ class Together(Generic[Item, Result]):
             if self._error is not None:
                 raise self._error
         finally:
-            if not self._ended.is_set():
-                self._loop.call(self._begin_no_more)
+            self._begin_no_more()
 
     def begin_one(self) -> bool:
         """Begin another item; False: there is none."""
@@ -181,6 +186,7 @@ class Together(Generic[Item, Result]):
         self._end_if_done()
 
     def _begin_no_more(self) -> None:
+        """In any thread."""
         self._left = iter(())
 
     def _end_if_done(self) -> None:
