@@ -11,6 +11,7 @@ import socket
 import socketserver
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
@@ -445,6 +446,18 @@ def test_all_of_an_object_is_not_taken_for_a_part_of_it(
         store.read("gs://bucket/f", 0, 3)
     assert store.read("gs://bucket/f")[0] == b"abcdef"  # no part was asked for
     assert outcome(store) == FOUND
+
+
+def test_what_was_read_is_not_kept(scripted: ScriptedServer) -> None:
+    store, body = GcsStore(), bytes(8 << 20)
+    scripted.script = [USUAL, said("200 OK", f"Content-Length: {len(body)}", SEVEN, body=body)]
+    assert outcome(store) == FOUND
+    tracemalloc.start()
+    try:
+        assert store.read("gs://bucket/f")[0] == body
+        assert tracemalloc.get_traced_memory()[0] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 GOOD_BUCKETS = ("abc", "a-b_c", "a__b", "a.b", "my-bucket.example.com", "a" * 63, f"{'a' * 63}.{'b' * 63}", "1.2.3")

@@ -113,7 +113,7 @@ class _Handle:
             self.curl.setopt(option, value)
 
     def prepare(self, get: Get) -> None:
-        self._get = get
+        self._most = get.most
         self._lines = list[bytes]()
         self._chunks = list[bytes]()
         self._bytes = 0
@@ -126,8 +126,8 @@ class _Handle:
     def _take(self, data: bytes) -> int | None:
         """Take bytes of a body; another number than theirs ends the transfer."""
         self._bytes += len(data)
-        if self._bytes > self._get.most:
-            text = f"the answer goes on behind {self._get.most:,} bytes, the most that is taken for a part"
+        if self._bytes > self._most:
+            text = f"the answer goes on behind {self._most:,} bytes, the most that is taken for a part"
             self._refused = Failure(pycurl.E_WRITE_ERROR, text, too_long=True)
             return -1
         if time.monotonic() > self._slow_after + self._bytes / SLOWEST:
@@ -137,13 +137,15 @@ class _Handle:
         self._chunks.append(data)
         return None
 
-    def finish(self, code: int, text: str) -> None:
-        """Hand over what came of the GET."""
+    def outcome(self, code: int, text: str) -> Answer | Failure:
+        """What came of the GET."""
         status = self.curl.getinfo(pycurl.RESPONSE_CODE)
+        body = b"".join(self._chunks)
+        self._chunks.clear()  # it may be long until the next GET
         failure = self._refused or (Failure(code, text or self.curl.errstr()) if code else None)
         if failure and failure.too_long and not 200 <= status < 300:
             failure = None  # of an error, the beginning tells enough
-        self._get.then(failure or Answer(status, _headers(self._lines), b"".join(self._chunks)))
+        return failure or Answer(status, _headers(self._lines), body)
 
 
 def _headers(lines: list[bytes]) -> dict[str, str]:
@@ -197,7 +199,7 @@ class CurlLoop:
         free = self._free[get.route]
         handle = free.pop() if free else _Handle(get.route, self._share)
         handle.prepare(get)
-        self._busy.add(handle)
+        self._busy[handle] = get.then
         self._multi.add_handle(handle.curl)
 
     def beside(
@@ -224,7 +226,7 @@ class CurlLoop:
         self.lanes = dict[int, Any]()
         self._timers = list[tuple[float, int, Callable[[], None]]]()
         self._free: defaultdict[Route, list[_Handle]] = defaultdict(list)
-        self._busy = set[_Handle]()  # libcurl forgets a transfer whose handle is collected
+        self._busy = dict[_Handle, Callable[[Answer | Failure], None]]()  # who gets what comes
         self._curl_due = float("inf")
         self._rests_at = time.monotonic() + _IDLE_S
         self._ready = selectors.DefaultSelector()
@@ -314,9 +316,9 @@ class CurlLoop:
 
     def _hand_over(self, handle: _Handle, code: int, text: str) -> None:
         self._multi.remove_handle(handle.curl)
-        self._busy.remove(handle)
+        then = self._busy.pop(handle)
         self._free[handle.route].append(handle)
-        handle.finish(code, text)
+        then(handle.outcome(code, text))
 
     def _watch(self, event: int, descriptor: int, *_: Any) -> None:
         """Called by libcurl: wait for a socket to be readable or writable, or no longer."""

@@ -61,12 +61,13 @@ class _Waiting(Future[Answer]):
     def __init__(self, connection: Connection, ask: Ask) -> None:
         super().__init__()
         self._loop = curl_loop.loop()
-        self._exchange = Exchange(self._loop, connection, ask, self._end)
-        self._loop.call(self._begin)
+        # Not kept here: the two would refer to each other, and so an answer would stay until the next garbage collection.
+        exchange = Exchange(self._loop, connection, ask, self._end)
+        self._loop.call(lambda: self._begin(exchange))
 
-    def _begin(self) -> None:
+    def _begin(self, exchange: Exchange) -> None:
         self._loop.waiting.add(self.set_exception)
-        self._exchange.begin()
+        exchange.begin()
 
     def _end(self, answer: Answer | None, error: BaseException | None) -> None:
         self._loop.waiting.discard(self.set_exception)
