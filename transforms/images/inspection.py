@@ -230,7 +230,7 @@ def _facts(source: str, inspector: Inspector, head: bytes, found: Stat, longest:
     facts = None
     try:
         if not size:
-            raise ImageError("empty_image", "the file has 0 bytes")
+            raise ImageError("empty_image", "the file has 0 bytes: copy or download it again")
         while True:
             try:
                 h = parse(head, size)
