@@ -119,17 +119,18 @@ def test_the_first_error_ends_what_has_not_begun(cloud_server: None) -> None:
 
 @pytest.mark.parametrize("taken", [0, 1])
 def test_reads_begin_before_they_are_wanted_and_no_more_when_they_are_not(cloud_server: None, taken: int) -> None:
-    begun, first, gate = [], threading.Event(), threading.Event()
+    begun, both, gate = [], threading.Event(), threading.Event()
 
     def read(uri: str) -> Reads[None]:
         begun.append(uri)
+        if len(begun) == 2:
+            both.set()
         yield ASIDE
-        first.set()
         assert gate.wait(20)
         return None
 
     results = read_together(read, uris_of("x", 100), 2)
-    assert first.wait(20)
+    assert both.wait(20)
     if taken:
         gate.set()
         assert next(results) is None and len(begun) == 100
