@@ -41,7 +41,7 @@ TAIL = 4 << 10  # bytes in which an end marker is looked for: padding may follow
 _USUAL_HEADER, _LONGEST_HEADER = 1 << 20, 8 << 20  # bytes; no real header is longer
 _LARGEST = 1 << 30  # bytes of a file that is read to be rewritten: a helper has memory for no larger one and its pixels
 _UNPACKED = 128 << 20  # bytes that an object with Content-Encoding gzip may have or come to
-# What is held at once, of all that are looked at, so that threads by the hundred cannot fill the memory.
+# What is held at once, of all that are looked at, so that looks by the hundred cannot fill the memory.
 _PACKED, _LONG, _WHOLE = BoundedSemaphore(8), BoundedSemaphore(16), BoundedSemaphore(8)  # taken in this order
 
 
