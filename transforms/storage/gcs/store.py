@@ -106,8 +106,10 @@ class GcsStore:
         answer = yield Ask(billed(url), {"Accept-Encoding": "identity"}, uri, _WHOLE)
         try:
             told = json.loads(answer.data)
-        except ValueError as error:
-            raise Unavailable(f"{uri}: what storage says of it is no JSON: {error}") from None
+        except (ValueError, RecursionError):
+            told = None
+        if not isinstance(told, dict):
+            raise Unavailable(f"{uri}: what storage says of it is no JSON object: {answer.data[:200]!r}")
         return told, answer.headers.get("date", "")
 
     def _url(self, uri: str, api: str) -> str:
