@@ -451,7 +451,7 @@ def test_all_of_an_object_is_not_taken_for_a_part_of_it(
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"[" * 100_000, b"{}", b'{"size": "x", "generation": "7"}'])
 def test_what_tells_nothing_of_an_object_is_no_stat(body: bytes, scripted: ScriptedServer) -> None:
     scripted.script = [said("200 OK", f"Content-Length: {len(body)}", body=body)]
-    with pytest.raises(Unavailable, match="gs://bucket/f: (what storage says of it|storage tells neither)"):
+    with pytest.raises(Unavailable, match=r"gs://bucket/f: (what storage says of it|storage tells neither)"):
         GcsStore().stat("gs://bucket/f")
 
 
