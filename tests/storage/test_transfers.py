@@ -314,7 +314,11 @@ def test_a_fork_in_mid_transfer_disturbs_neither(tmp_path: Path) -> None:
     with serving(certificate) as (host, asked):
         environment = {"STORAGE_EMULATOR_HOST": f"https://{host}", "REQUESTS_CA_BUNDLE": str(certificate)}
         forked = subprocess.run(
-            [sys.executable, "-c", FORK], env=os.environ | environment, capture_output=True, text=True, timeout=100
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK],  # Python 3.12 warns of every such fork
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
         )
         assert (forked.returncode, forked.stderr) == (0, "")
         assert len(asked) == 8 + 300 + 2 * (1 + 9)
