@@ -9,7 +9,9 @@ from itertools import islice
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Fault
+from transforms.examples.prompt_templates import is_path
 from transforms.examples.split_names import NO_NAMES, SplitNames
+from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.json_array import head_lines
 
 _LINES = 100  # of JSON that tell the columns of a file
@@ -42,14 +44,15 @@ class Unanswered:
         """
         if not self.answers or self.names.of_file(uri) != "test":
             return None
-        keys: set[str] = set()
+        keys = {name for name in self.answers if is_path(name)} | hive_columns(uri).keys()
+        told = len(keys)
         for line in islice(head_lines(head).split(b"\n"), _LINES):
             try:
                 keys.update(jsonl.loads(line))
             except RowError:  # blank, damaged, or cut off by the end of the head
                 continue
         missing = next((name for name in self.answers if not keys & {name, name.partition(".")[0]}), "")
-        if not missing or not keys:
+        if not missing or len(keys) == told:
             return None
         return Fault("missing_column", f"there is no column {missing!r}; it is in none of the first lines")
 
