@@ -43,6 +43,8 @@ setup(
         # Reads go past the library, by private names of it (storage/gcs/client.py lists them): tried up to this.
         "google-cloud-storage>=2.18,<3.18",
         "orjson>=3.10",
+        "rich>=13.7,<15",  # the live line of a run; imported when there is one
+        "Jinja2>=3.1.4,<4",  # the report; imported when one is written
     ],
     extras_require={"test": TEST, "dev": TEST + LINT},
     entry_points={"console_scripts": ["tuneset = beam_jobs.__main__:command_line"]},
