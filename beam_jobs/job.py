@@ -25,6 +25,7 @@ from transforms.images.staging import Stager
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.registry import MEANINGS
+from transforms.steps.running_counts import NOT_WATCHED, RunningCounts
 from transforms.storage import abilities
 from transforms.storage.api import Access
 from transforms.storage.places import Places
@@ -37,6 +38,7 @@ class Job:
     settings: Settings
     claim: Claim
     remote: bool  # the runner's workers see no local file of ours
+    counts: RunningCounts = NOT_WATCHED  # where workers on this machine tell how far they are
 
     @property
     def access(self) -> Access:

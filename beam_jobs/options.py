@@ -226,6 +226,7 @@ class Options:
     take_over: bool = option(_RUN, False, "go on in a folder that another live job has claimed")
     keep_blocks: bool = option(_RUN, False, "keep the committed blocks in OUTPUT/_tuneset after sealing")
     no_wait: bool = option(_RUN, False, "return once the job is submitted; exit status 0 then means submitted")
+    quiet: bool = option(_RUN, False, "show no progress")
     verbose: bool = option(_RUN, False, "show Beam's log and tracebacks")
 # fmt: on
 

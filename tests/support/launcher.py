@@ -107,7 +107,14 @@ class Launcher:
     def __init__(self, folder: Path) -> None:
         self._screens, self._alive = folder, set[int]()
         command = [sys.executable, __file__]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        )
 
     def ask(self, **told: Any) -> int:
         assert self._process.stdin and self._process.stdout
