@@ -38,6 +38,7 @@ from beam_jobs.preflight import (
 )
 from beam_jobs.report import screen
 from beam_jobs.report.interrupted import how_to_go_on
+from beam_jobs.report.page.writing import write_report
 from beam_jobs.report.progress import Progress, stderr_alone, watched_counts
 from beam_jobs.report.second_thoughts import second_thoughts
 from beam_jobs.report.shortages import allow_files
@@ -208,8 +209,17 @@ def run_job(plan: Job, note_submission: Callable[[RemoteJob], None]) -> int:
             if plan.remote and PipelineState.is_terminal(result.state):
                 release_claim(settings.output, plan.claim.run)  # if it is there still
     manifest = json.loads(store_for(settings.output).read(f"{settings.output}/{MANIFEST}")[0])
-    console.say(screen.sealed(manifest, settings))
+    console.say("\n".join(filter(None, (screen.sealed(manifest, settings), reported(plan, manifest)))))
     return DONE
+
+
+def reported(plan: Job, manifest: dict[str, Any]) -> str:
+    """Make the report -> what is said of it. The dataset is sealed, whatever becomes of the report."""
+    try:
+        page = write_report(plan, manifest)
+    except StorageError as error:
+        return f"The dataset is whole, but its report could not be made: {error}"
+    return f"To look at it: {page}" if page else ""
 
 
 def failed(error: BaseException, plan: Job) -> int:
