@@ -75,7 +75,7 @@ def cut(text: str, longest: int = _LONGEST_TEXT) -> str:
 
 
 def answers(folder: str, files: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """How often each answer is given, where they are few; of numbered files the first.
+    """How often each answer is given, where they are few and most are given more than once.
 
     Returns:
       {"lines": that were read, "whole": whether these are all, "answers": [{"answer", "lines"}]}, most frequent first.
@@ -88,6 +88,8 @@ def answers(folder: str, files: Sequence[dict[str, Any]]) -> dict[str, Any]:
             counts[_answer(jsonl.loads(line))] += 1
         if len(counts) > _ANSWERS:
             return {"lines": 0, "whole": False, "answers": []}
+    if 2 * len(counts) > sum(counts.values()):  # they are texts, and no classes
+        counts.clear()
     told = [
         {"answer": cut(answer, 120), "lines": n} for answer, n in sorted(counts.items(), key=lambda i: (-i[1], i[0]))
     ]

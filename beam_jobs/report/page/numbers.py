@@ -71,7 +71,7 @@ def _examples_flow(counters: Mapping[str, int], splits: Mapping[str, int]) -> li
     levels = [
         [_part("read", c("examples_read"), "rows read")],
         [
-            _part("used", whole, "used"),
+            _part("used", whole, "used whole"),
             _part("pieces", c("examples_split"), f"split, into {c('pieces_written'):,} pieces"),
             _part("rejected", c("examples_rejected"), "rejected"),
         ],
