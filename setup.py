@@ -42,6 +42,7 @@ setup(
         "pyarrow>=16",
         # Reads go past the library, by private names of it (storage/gcs/client.py lists them): tried up to this.
         "google-cloud-storage>=2.18,<3.18",
+        "pycurl>=7.49,<8",  # reads objects of Cloud Storage; its wheels bring libcurl
         "orjson>=3.10",
         "rich>=13.7,<15",  # the live line of a run; imported when there is one
         "Jinja2>=3.1.4,<4",  # the report; imported when one is written

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -26,10 +26,11 @@ from transforms.storage.places import Places, normalise
 from transforms.storage.spellings import other_spellings
 
 THOUGHTS = 10  # failures of an input, or of a run, that are thought about
-_REQUESTS = 20  # of an input in an object store
+_REQUESTS = 18  # of an input in an object store
 _LOCAL = 100  # times as many of a local one, where each costs microseconds
 _NAMES, _FOLDERS, _PARENTS = 1000, 20, 2  # of a folder; folders beside each other; levels above
 _MOST_PARTS = 8  # of a path, from its end
+_IS_THERE = " is there: "
 _DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
 _PLAIN_COLUMN = re.compile(r'[^{}|,"]+')
 _NOT_THERE = (Forbidden, NotAFile, NotFound, Refused)
@@ -92,7 +93,15 @@ class Thinker:
         if not named.is_path:
             return ""
         path = next((one for one in self._places(named) if has_image_ending(one)), "")
-        return f"{path} is there: {self._what_to_do(named, path)}" if path else ""
+        return f"{path}{_IS_THERE}{self._what_to_do(named, path)}" if path else ""
+
+    def advices(self, missing: Iterable[Named]) -> list[tuple[Named, str]]:
+        """What to do about some images that are not there: of those that the same kind of advice helps, the first."""
+        kinds: dict[str, tuple[Named, str]] = {}
+        for named in missing:
+            if told := self.advice(named):
+                kinds.setdefault(told.partition(_IS_THERE)[2].partition(" ")[0], (named, told))
+        return list(kinds.values())
 
     def _places(self, named: Named) -> Iterator[str]:
         """Files that a name may mean, the likelier ones first."""

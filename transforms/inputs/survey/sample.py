@@ -123,7 +123,11 @@ def _is_unread(uri: str, base: str) -> bool:
 def _add_rows(sample: Sample, options: InputOptions) -> None:
     one_input = sample.input
     names = list_pattern(one_input.pattern, (*one_input.left_out, options.output), one_input.links)
-    wanted = (file for file in names if not is_folder(one_input.pattern) or is_dataset(file.uri, one_input.format))
+    wanted = (
+        file
+        for file in names
+        if not is_folder(one_input.pattern) or is_dataset(file.uri, one_input.format, one_input.json)
+    )
     file = next(wanted, None)
     if file is None:
         return
