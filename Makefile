@@ -1,6 +1,6 @@
 # make demo          set up and run the batch job on the embedded sample
 # make test          set up and pass every test that Python alone can run
-# make test-engines  the tests that need Prism, Flink, Go, Java or gcloud, or an installation of their own; some five minutes
+# make test-engines  the tests that need Prism, Flink, Go, Java, gcloud or chromium, or an installation of their own; some five minutes
 # make test-pythons  the tests on each supported Python that is installed
 # make bench         the comparisons of benchmarks/, some minutes
 # make lint package  what CI checks beside the tests

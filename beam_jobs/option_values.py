@@ -196,6 +196,7 @@ LISTS: dict[str, Callable[[str], tuple[Any, ...]]] = {
 }
 SINGLES: dict[str, Callable[[str], Any]] = {
     "FOLDER": folder,
+    "FILE.html|none": readable_place,
     "URI": folder,
     "DATASET": readable_place,
     "TEMPLATE": template,

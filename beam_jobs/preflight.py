@@ -94,6 +94,7 @@ def on_this_machine(settings: Settings) -> Settings:
         settings,
         input=tuple(map(absolute, settings.input)),
         output=folder(settings.output),
+        report=settings.report if settings.report in ("", "none") else absolute(settings.report),
         image_folder=folder(settings.image_folder),
         previous=folder(settings.previous),
         uri_prefix=settings.uri_prefix.rstrip("/"),

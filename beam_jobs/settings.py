@@ -27,6 +27,7 @@ class Settings(Options):
     """Checked options of one run, with what follows from them."""
 
     beam: tuple[str, ...] = field(default=())  # what follows is Beam's
+    words: tuple[str, ...] = field(default=(), compare=False)  # the command line as it was given
     left_out: tuple[str, ...] = field(default=())  # folders that were found below inputs, and are none
     notices: tuple[Notice, ...] = field(default=())  # what looking at the inputs found
     inputs: tuple[Input, ...] = field(default=())  # what `input` names, once it was looked at
@@ -120,7 +121,7 @@ def parse(argv: Sequence[str]) -> Settings:
     values["max_side"] = values["max_side"] or profile.longest_side
     if values["max_validation"] == -1:
         values["max_validation"] = profile.max_validation
-    settings = Settings(**values, beam=tuple(beam_words(beam)))
+    settings = Settings(**values, beam=tuple(beam_words(beam)), words=tuple(argv))
     check(settings)
     return settings
 

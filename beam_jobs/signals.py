@@ -1,4 +1,4 @@
-"""Make a process that is told to stop (SIGTERM), or whose terminal is gone (SIGHUP), end as after Ctrl-C."""
+"""Make a process that is told to stop (SIGTERM), or whose terminal is gone (SIGHUP), end as after Ctrl-C; and Ctrl-C say so."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+INTERRUPTED = "It was interrupted"  # how the text of such an interrupt begins, whatever an engine wraps around it
 _STOPS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -17,8 +18,9 @@ _STOPS = (signal.SIGTERM, signal.SIGHUP)
 def stops_as_interrupts() -> Iterator[None]:
     """Raise KeyboardInterrupt in the main thread for each first signal that would end the process.
 
-    Those that come after it are ignored: what follows is short, and frees the output folder. Signals that are ignored already, as
-    under nohup, or that a caller inside Python handles, stay as they are; and so does everything in other threads than the main one.
+    Those that come after it are ignored, but for a second Ctrl-C: what follows is short, and frees the output folder. Signals that are
+    ignored already, as under nohup, or that a caller inside Python handles, stay as they are; and so does everything in other threads
+    than the main one.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -29,15 +31,26 @@ def stops_as_interrupts() -> Iterator[None]:
         for other in ours:
             signal.signal(other, signal.SIG_IGN)
         _end_children(os.getpid())
-        raise KeyboardInterrupt(f"It was interrupted ({signal.Signals(number).name})")
+        raise KeyboardInterrupt(f"{INTERRUPTED} ({signal.Signals(number).name})")
+
+    def say_so(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.default_int_handler)
+        raise KeyboardInterrupt(
+            INTERRUPTED
+        )  # Python's own has no text, which is all that is left of it behind an engine
 
     for number in ours:
         signal.signal(number, interrupt)
+    by_keyboard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if by_keyboard:
+        signal.signal(signal.SIGINT, say_so)
     try:
         yield
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+        if by_keyboard:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _end_children(parent: int) -> None:

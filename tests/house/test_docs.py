@@ -129,9 +129,11 @@ def test_the_pictures_of_the_flow_are_those_that_the_script_makes() -> None:
     assert made == {path.name: text_of(path) for path in (DOCS / "pictures").glob("*.svg")}, "run: docs/make_flow.py"
 
 
-def test_pictures_of_the_readme_are_there() -> None:
-    named = re.findall(r"docs/pictures/[\w.-]+", README)
-    assert sorted(named) == sorted(f"docs/pictures/{path.name}" for path in (DOCS / "pictures").iterdir())
+def test_pictures_that_pages_show_are_there_and_no_others() -> None:
+    pages = [README, *(text_of(page) for page in DOCS.glob("*.md"))]
+    named = {name for page in pages for name in re.findall(r"\bpictures/([\w.-]+)", page)}
+    assert named == {path.name for path in (DOCS / "pictures").iterdir()}
+    assert all(path.stat().st_size < 200_000 for path in (DOCS / "pictures").iterdir())
 
 
 def test_help_shows_the_options_that_most_people_need(capsys: pytest.CaptureFixture[str]) -> None:

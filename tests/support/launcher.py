@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_jobs.__main__ import main
+from beam_jobs.report.page import writing
 
 CHANGES = ("link", "replace", "unlink", "rmdir")  # of os: what LocalStore changes the world by
 At = tuple[str, int]  # (pattern of "CHANGE PATH", which match of it)
@@ -26,6 +27,7 @@ At = tuple[str, int]  # (pattern of "CHANGE PATH", which match of it)
 def launch() -> None:
     """Commands as JSON lines -> numbers: of a start the process, of a wait the exit status (-N: ended or stopped by signal N)."""
     make_beam_remember()
+    leave_reports_out()
     for line in sys.stdin:
         told = json.loads(line)
         if "wait" in told:
@@ -79,6 +81,11 @@ def watched(
     return change_or_end
 
 
+def leave_reports_out() -> None:
+    """A report takes as long as a small job: whoever tests one names its file."""
+    writing.default_page = lambda output: ""
+
+
 def make_beam_remember() -> None:
     """Two thirds of a small job's time are Beam's, who asks 500 times what state a class of DoFns has and 700 times for options."""
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -107,7 +114,14 @@ class Launcher:
     def __init__(self, folder: Path) -> None:
         self._screens, self._alive = folder, set[int]()
         command = [sys.executable, __file__]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        )
 
     def ask(self, **told: Any) -> int:
         assert self._process.stdin and self._process.stdout
