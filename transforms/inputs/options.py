@@ -32,6 +32,7 @@ class InputOptions:
     answer: str
     system: str
     image_column: tuple[str, ...]
+    image_root: str
     delimiter: str
     header: str
     encoding: str
@@ -60,10 +61,11 @@ class InputOptions:
 
     @cached_property
     def readable(self) -> tuple[str, ...]:
-        """Where images may be read: by default any gs:// object, and local files under the inputs' own folders."""
+        """Where images may be read: by default any gs:// object, and local files under the inputs' own folders and --image_root."""
         if self.allow_prefix:
             return tuple(p if p == CLOUD else absolute(p).rstrip("/") or "/" for p in self.allow_prefix)
-        folders = {static_folder(p).rstrip("/") or "/" for p in self.input if abilities(p).has_paths}
+        named = (*map(static_folder, self.input), *filter(None, (self.image_root,)))
+        folders = {folder.rstrip("/") or "/" for folder in named if abilities(folder).has_paths}
         return (CLOUD, *sorted(folders))
 
     @cached_property

@@ -111,7 +111,7 @@ def unread_tables(sample: Sample, options: InputOptions) -> Iterator[Notice]:
 
 def misnamed_images(sample: Sample, options: InputOptions) -> Iterator[Notice]:
     """Images of the first rows that are not there, where a file lies that they may mean."""
-    thinker = Thinker(options.readable, abilities(sample.input.pattern).has_paths)
+    thinker = Thinker(options.readable, abilities(sample.input.pattern).has_paths, options.image_root)
     missing = [named for named in sample.images if not thinker.is_found(named)]
     advice = ((named, thinker.advice(named)) for named in missing)
     named, told = next(((named, told) for named, told in advice if told), (None, ""))
