@@ -39,7 +39,7 @@ def misnamed(source: str, *flags: str) -> list[Notice]:
     "there, written, advice",
     [
         ("in/pics/cat/1.jpg", "C:\\Users\\me\\pics\\cat\\1.jpg", "--image_root {in} finds it"),
-        ("in/1.jpg", "/home/me/project/pics/1.jpg", "--image_root {in} finds it"),
+        ("in/1.jpg", "/home/someone/project/pics/1.jpg", "--image_root {in} finds it"),
         ("in/upload/3/ab-1.jpg", "/data/upload/3/ab-1.jpg", "--image_root {in} finds it"),
         ("in/data/upload/3/ab-1.jpg", "/data/upload/3/ab-1.jpg", "--image_column '{in}{image}'"),
         ("in/images/cat/1.jpg", "in/images/cat/1.jpg", "--image_column '{root}/{image}'"),  # from the working folder

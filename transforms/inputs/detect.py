@@ -6,10 +6,12 @@ columns are held against those that options name.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
@@ -249,21 +251,25 @@ class InputDetector:
 
     def boxes(self, options: InputOptions) -> bool:
         """Whether the first rows are of object detection."""
-        if not self.meaning.is_box:
-            return False
+        meaning = self.meaning
         if container_of(self._extent.uri, self._head).is_lines:
-            return self.meaning.box_key in self.first_keys()
-        return any(map(self.meaning.is_box, first_records(self._extent.uri, self._head, options.wanted)))
+            return meaning.draws_boxes is not None and any(map(meaning.draws_boxes, self._first_lines()))
+        if not meaning.is_box:
+            return False
+        return any(map(meaning.is_box, first_records(self._extent.uri, self._head, options.wanted)))
 
     def first_keys(self) -> dict[str, object]:
         """Keys of the first lines of JSON, in order, each with a value."""
         keys: dict[str, object] = {}
-        for line in head_lines(self._head).split(b"\n")[:_LOOKED_AT]:
-            try:
-                keys = {**jsonl.loads(line), **keys}
-            except RowError:
-                continue
+        for line in self._first_lines():
+            keys = {**line, **keys}
         return keys
+
+    def _first_lines(self) -> Iterator[dict[str, Any]]:
+        """The first lines of JSON that can be read."""
+        for line in head_lines(self._head).split(b"\n")[:_LOOKED_AT]:
+            with contextlib.suppress(RowError):
+                yield jsonl.loads(line)
 
     def fill(self, options: InputOptions) -> InputOptions:
         """InputOptions with what this input tells: the columns of a table's images.

@@ -15,7 +15,9 @@ from transforms.core.reasons import RowError
 from transforms.core.records import Example, Record
 from transforms.examples.recipe import TABLE_COLUMNS, Columns
 from transforms.inputs.formats import automl
+from transforms.inputs.formats.llava import is_llava_object, llava_example
 from transforms.inputs.formats.openai import is_openai_object, openai_example
+from transforms.inputs.formats.paligemma import has_location, is_paligemma_object, paligemma_example
 from transforms.inputs.formats.row_rules import RowRules
 from transforms.inputs.json_array import is_array
 from transforms.storage.packings import ENDINGS, without_ending
@@ -91,7 +93,9 @@ class Meaning:
     row: how the recipe reads a row's columns, split_column: that decides the split where nothing else does.
 
     For containers whose cells have no header: cells: of a record of CSV -> columns; is_record: whether a record is such a one; is_box:
-    whether it is a box, of which an image has several records; object: of a line of JSON -> columns; box_key: of its boxes.
+    whether it is a box, of which an image has several records; object: of a line of JSON -> columns.
+
+    draws_boxes: whether a line of JSON holds boxes, for which pictures have to be upright.
     """
 
     name: str
@@ -113,7 +117,7 @@ class Meaning:
     is_record: Callable[[Sequence[str]], bool] | None = None
     is_box: Callable[[Sequence[str]], bool] | None = None
     object: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    box_key: str = ""
+    draws_boxes: Callable[[dict[str, Any]], bool] | None = None
 
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
@@ -179,7 +183,16 @@ MEANINGS: Mapping[str, Meaning] = {
             have="AutoML's rows have", answers=("--answer '{labels}'", "--answer '{boxes|json}'"),
             row=Columns("image", answer="{labels}", boxes="{boxes|json}", fault=automl.FAULT), split_column="ml_use",
             cells=automl.cells_columns, is_record=automl.is_automl_row, is_box=automl.has_box, object=automl.object_columns,
-            box_key="boundingBoxAnnotations",
+            draws_boxes=automl.has_boxes,
+        ),
+        Meaning(
+            "llava", (LINES,), "LLaVA's, ShareGPT's and ms-swift's conversations, with <image> where an image stands",
+            "conversations with <image> places (LLaVA, ShareGPT, ms-swift)", "conversations", "*.json and *.jsonl",
+            example=llava_example, tells=is_llava_object,
+        ),
+        Meaning(
+            "paligemma", (LINES,), "PaliGemma's prefix and suffix, with <loc> boxes", "PaliGemma's prefix and suffix",
+            "PaliGemma's rows", "*.jsonl", example=paligemma_example, tells=is_paligemma_object, draws_boxes=has_location,
         ),
         Meaning(
             "openai", (LINES,), "OpenAI's vision fine-tuning, JSON lines with messages", "OpenAI's messages, a row a line",

@@ -40,6 +40,11 @@ def is_automl_object(obj: dict[str, Any]) -> bool:
     return "imageGcsUri" in obj or "image_gcs_uri" in obj
 
 
+def has_boxes(obj: dict[str, Any]) -> bool:
+    """Whether a line of JSON is one of object detection."""
+    return "boundingBoxAnnotations" in obj
+
+
 def has_box(cells: Sequence[str]) -> bool:
     """Whether a record of CSV is one of object detection."""
     _, rest = _without_use(cells)
