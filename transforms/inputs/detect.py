@@ -162,6 +162,7 @@ class InputDetector:
         self.notices: list[Notice] = []
         self.quiet = False  # one of many, of which the first are told
         self.beside_tables = False  # images that no metadata file speaks for: what templates ask for was looked at
+        self._wanted = options.wanted
         self._templates = bool(options.prompt or options.answer or options.image_column)
         named, file = self._first(options)
         self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
@@ -223,7 +224,7 @@ class InputDetector:
         able = [meaning for meaning in MEANINGS.values() if container in meaning.containers]
         if len(able) == 1:
             return able[0]
-        keys = self.first_keys() if container.is_lines else {}
+        keys = self.first_keys()
         if "tuneset" in keys:
             self.replay = True
             return DEFAULT
@@ -231,7 +232,8 @@ class InputDetector:
             return MEANINGS[named]
         for meaning in able:
             asked = meaning.by_templates or not self._templates
-            if asked and (meaning.tells(keys) or self._tells_by_cells(meaning, options)):
+            by_keys = container.is_lines or (meaning.object and not meaning.cells)
+            if asked and ((by_keys and meaning.tells(keys)) or self._tells_by_cells(meaning, options)):
                 return meaning
         if container.is_lines:
             return TABLE if self._templates and "contents" not in keys else DEFAULT
@@ -252,21 +254,27 @@ class InputDetector:
     def boxes(self, options: InputOptions) -> bool:
         """Whether the first rows are of object detection."""
         meaning = self.meaning
-        if container_of(self._extent.uri, self._head).is_lines:
-            return meaning.draws_boxes is not None and any(map(meaning.draws_boxes, self._first_lines()))
-        if not meaning.is_box:
-            return False
+        if not meaning.is_box or container_of(self._extent.uri, self._head).is_lines:
+            return meaning.draws_boxes is not None and any(map(meaning.draws_boxes, self._first_rows()))
         return any(map(meaning.is_box, first_records(self._extent.uri, self._head, options.wanted)))
 
     def first_keys(self) -> dict[str, object]:
-        """Keys of the first lines of JSON, in order, each with a value."""
+        """Keys of the first rows, in order, each with a value."""
         keys: dict[str, object] = {}
-        for line in self._first_lines():
-            keys = {**line, **keys}
+        for row in self._first_rows():
+            keys = {**row, **keys}
         return keys
 
-    def _first_lines(self) -> Iterator[dict[str, Any]]:
-        """The first lines of JSON that can be read."""
+    def _first_rows(self) -> Iterator[dict[str, Any]]:
+        """The first lines of JSON that can be read, or the first records of CSV by its header."""
+        container = container_of(self._extent.uri, self._head)
+        if container.is_columnar:
+            return
+        if not container.is_lines:
+            with contextlib.suppress(RowError):
+                header, *records = first_records(self._extent.uri, self._head, self._wanted) or [[]]
+                yield from (dict(zip(header, record)) for record in records)
+            return
         for line in head_lines(self._head).split(b"\n")[:_LOOKED_AT]:
             with contextlib.suppress(RowError):
                 yield jsonl.loads(line)
@@ -288,10 +296,19 @@ class InputDetector:
                     raise
             return self.fill(options) if self._extent.uri not in self._passed_over else options
         if not self.beside_tables:
-            self._check_recipe(options, meaning.rows, meaning.columns or (), meaning.have)
+            columns = meaning.columns or tuple(self._columns_of_rows())
+            self._check_recipe(options, meaning.rows, columns, meaning.have)
         if not options.answer:
             self.said += f"; answers are {meaning.answers[self.boxes(options)]}"
         return options
+
+    def _columns_of_rows(self) -> dict[str, None]:
+        """Columns of the first rows of a meaning that makes them of what its rows hold."""
+        names: dict[str, None] = {}
+        for row in self._first_rows():
+            with contextlib.suppress(RowError):
+                names |= dict.fromkeys(self.meaning.object(row) if self.meaning.object else row)
+        return names
 
     def _passes_over_test(self, options: InputOptions, error: InputError) -> bool:
         """Whether the file is a test without answers, which is left out; if so, the input's first other file takes its place."""

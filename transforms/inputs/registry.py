@@ -14,7 +14,8 @@ from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Record
 from transforms.examples.recipe import TABLE_COLUMNS, Columns
-from transforms.inputs.formats import automl
+from transforms.inputs.formats import automl, label_studio
+from transforms.inputs.formats.boxes import FAULT
 from transforms.inputs.formats.llava import is_llava_object, llava_example
 from transforms.inputs.formats.openai import is_openai_object, openai_example
 from transforms.inputs.formats.paligemma import has_location, is_paligemma_object, paligemma_example
@@ -93,7 +94,7 @@ class Meaning:
     row: how the recipe reads a row's columns, split_column: that decides the split where nothing else does.
 
     For containers whose cells have no header: cells: of a record of CSV -> columns; is_record: whether a record is such a one; is_box:
-    whether it is a box, of which an image has several records; object: of a line of JSON -> columns.
+    whether it is a box, of which an image has several records; object: of a line of JSON, or a record with a header, -> columns.
 
     draws_boxes: whether a line of JSON holds boxes, for which pictures have to be upright.
     """
@@ -181,9 +182,17 @@ MEANINGS: Mapping[str, Meaning] = {
             "automl", (LINES, CSV), "Vertex AutoML's CSV or JSON lines", "AutoML's rows", "AutoML's rows", "*.jsonl and *.csv",
             by_templates=True, example=_by_recipe, tells=automl.is_automl_object, columns=automl.COLUMNS,
             have="AutoML's rows have", answers=("--answer '{labels}'", "--answer '{boxes|json}'"),
-            row=Columns("image", answer="{labels}", boxes="{boxes|json}", fault=automl.FAULT), split_column="ml_use",
+            row=Columns("image", answer="{labels}", boxes="{boxes|json}", fault=FAULT), split_column="ml_use",
             cells=automl.cells_columns, is_record=automl.is_automl_row, is_box=automl.has_box, object=automl.object_columns,
             draws_boxes=automl.has_boxes,
+        ),
+        Meaning(
+            "label_studio", (LINES, CSV), "Label Studio's JSON, JSON-MIN or CSV", "Label Studio's annotations",
+            "Label Studio's annotations", "*.json and *.csv", by_templates=True, example=_by_recipe,
+            tells=label_studio.is_label_studio, columns=(), have="the first rows have",
+            answers=("their choices and texts (--answer '{answer}')", "--answer '{boxes|json}'"),
+            row=Columns("image", answer="{answer}", boxes="{boxes|json}", fault=FAULT, verbatim=True),
+            object=label_studio.columns_of, draws_boxes=label_studio.has_boxes,
         ),
         Meaning(
             "llava", (LINES,), "LLaVA's, ShareGPT's and ms-swift's conversations, with <image> where an image stands",
