@@ -11,6 +11,7 @@ from dataclasses import replace
 from transforms.core.file_kinds import LOOK
 from transforms.core.records import Block, Extent, Fault
 from transforms.inputs.json_array import as_lines
+from transforms.inputs.registry import CONTAINERS
 from transforms.inputs.survey.not_rows import fault_of_lines
 from transforms.storage.compressed_members import DAMAGE, decompressed, fault_of
 
@@ -35,7 +36,7 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
         return replace(block, order=(index, name, start), extents=(part,), raw=data, fault=fault)
 
     try:
-        for chunk in as_lines(with_head(decompressed(extent), LOOK)):
+        for chunk in as_lines(with_head(text_of(extent), LOOK)):
             if skipping:  # the rest of a line that was too long
                 cut = chunk.find(b"\n") + 1
                 start += cut or len(chunk)
@@ -66,6 +67,16 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
         fault = fault_of(extent, error)
     if held or fault:
         yield raw(bytes(held), fault)
+
+
+def text_of(extent: Extent) -> Iterator[bytes]:
+    """The text of a compressed file, or the lines of JSON that are made of another one, in pieces.
+
+    Raises:
+      DAMAGE: it is damaged, or ends early; what came before was given.
+    """
+    convert = CONTAINERS[extent.encoding].convert if extent.encoding in CONTAINERS else None
+    return convert(extent) if convert else decompressed(extent)
 
 
 def with_head(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
-from transforms.core.records import Extent, Input
+from transforms.core.records import Extent, Fault, Input
 from transforms.core.warning_codes import Notice
 from transforms.examples.image_cells import columns_of_images
 from transforms.examples.prompt_templates import is_path, parse_template
@@ -180,7 +180,11 @@ class InputDetector:
 
     def _read_head(self, named: str = "") -> None:
         """Raises InputError: the file holds no rows, whatever its name says."""
-        extent, self._head = opened_head(self._extent)
+        faults: list[Fault] = []
+        self._extent, self._head = opened_head(self._extent, faults)
+        extent, self._container = self._extent, container_of(self._extent.uri, self._head, self._extent.encoding)
+        if self._container.convert and faults and not self._head:
+            raise InputError(f"{extent.uri}: {faults[0].detail}")
         only_lines = named in MEANINGS and MEANINGS[named].only_lines
         fault = fault_of_lines(self._head) if only_lines else fault_of_bytes(extent.uri, self._head, is_packed(extent))
         if fault:
@@ -220,7 +224,7 @@ class InputDetector:
         raise InputError(nothing_found(self.pattern, self.left_out, options))
 
     def _meaning(self, named: str, options: InputOptions) -> Meaning:
-        container = container_of(self._extent.uri, self._head)
+        container = self._container
         able = [meaning for meaning in MEANINGS.values() if container in meaning.containers]
         if len(able) == 1:
             return able[0]
@@ -242,7 +246,7 @@ class InputDetector:
 
     def _tells_by_cells(self, meaning: Meaning, options: InputOptions) -> bool:
         """Whether the first record of CSV is of a meaning, unless options name columns that this has not."""
-        if not meaning.is_record or container_of(self._extent.uri, self._head).is_lines:
+        if not meaning.is_record or self._container.is_lines:
             return False
         try:
             records = first_records(self._extent.uri, self._head, options.wanted)
@@ -254,7 +258,7 @@ class InputDetector:
     def boxes(self, options: InputOptions) -> bool:
         """Whether the first rows are of object detection."""
         meaning = self.meaning
-        if not meaning.is_box or container_of(self._extent.uri, self._head).is_lines:
+        if not meaning.is_box or self._container.is_lines:
             return meaning.draws_boxes is not None and any(map(meaning.draws_boxes, self._first_rows()))
         return any(map(meaning.is_box, first_records(self._extent.uri, self._head, options.wanted)))
 
@@ -267,7 +271,7 @@ class InputDetector:
 
     def _first_rows(self) -> Iterator[dict[str, Any]]:
         """The first lines of JSON that can be read, or the first records of CSV by its header."""
-        container = container_of(self._extent.uri, self._head)
+        container = self._container
         if container.is_columnar:
             return
         if not container.is_lines:
@@ -349,7 +353,7 @@ class InputDetector:
                 options = replace(options, image_column=(named,))
             assert options.recipe
             check_columns(names, options.recipe.columns, "the columns are")
-            if container_of(uri, self._head).is_columnar:
+            if self._container.is_columnar:
                 check_folders_of_bytes(footer_of(self._extent), options)
         except RowError as error:
             raise InputError(f"{uri}: {error.detail}") from None
@@ -364,7 +368,7 @@ class InputDetector:
                 "missing_column",
                 "there is no row to tell the columns by: is the file empty, or what it is compressed with damaged?",
             )
-        if container_of(uri, self._head).is_columnar:
+        if self._container.is_columnar:
             self.said = f"{self.pattern}: a table (--input_format) in Parquet"
             schema = footer_of(self._extent).schema
             used_columns(schema, wanted.columns, uri)
@@ -374,7 +378,7 @@ class InputDetector:
         dialect = dialect_of(uri, self._head, wanted)
         start = f"{self.pattern}: a table (--input_format)"
         if CONTAINERS[dialect.kind].is_lines:
-            self.said = f"{start} of JSON lines"
+            self.said = f"{start} {'in Excel' if self._container.convert else 'of JSON lines'}"
             keys = self.first_keys()
             return [*keys, *hive_columns(uri)], keys
         if options.encoding == "auto":

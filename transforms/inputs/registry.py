@@ -5,16 +5,16 @@ Whoever lists, cuts, reads, detects, answers, replays or refuses asks here. No n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
-from transforms.core.records import Example, Record
+from transforms.core.records import Example, Extent, Record
 from transforms.examples.recipe import TABLE_COLUMNS, Columns
-from transforms.inputs.formats import automl, label_studio
+from transforms.inputs.formats import automl, excel, label_studio
 from transforms.inputs.formats.boxes import FAULT
 from transforms.inputs.formats.llava import is_llava_object, llava_example
 from transforms.inputs.formats.openai import is_openai_object, openai_example
@@ -37,6 +37,9 @@ class Container:
     line of JSON. is_columnar: the file tells its columns, and is cut by row groups. is_folder: a row is a file. is_gathered:
     no file, but rows of an image that one worker brought together. starts: whether
     the first bytes of a file say that it is this one, whatever its name.
+
+    convert: makes lines of JSON of a whole file, which one worker then reads; it raises Damaged. shows_columns: whether the first of
+    these lines are soon made, so that columns are told by them.
     """
 
     name: str
@@ -47,6 +50,8 @@ class Container:
     is_folder: bool = False
     is_gathered: bool = False
     starts: Callable[[bytes], bool] = field(default=lambda head: False)
+    convert: Callable[[Extent], Iterator[bytes]] | None = None
+    shows_columns: bool = False
 
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
@@ -63,20 +68,28 @@ LINES = Container("jsonl", (".jsonl", ".ndjson"), _PACKINGS, is_lines=True, star
 CSV = Container("csv", (".csv", ".tsv", ".tab"), _PACKINGS)
 _FOLDER = Container("folder", tuple(f".{name}" for name in IMAGE_TYPES), is_folder=True)
 GATHERED = Container("grouped", (), is_gathered=True)
-CONTAINERS = {container.name: container for container in (PARQUET, LINES, CSV, _FOLDER, GATHERED)}
+_XLSX = Container(
+    "xlsx", (".xlsx",), is_lines=True, starts=excel.is_workbook, convert=excel.lines_of, shows_columns=True
+)
+CONTAINERS = {container.name: container for container in (PARQUET, LINES, CSV, _XLSX, _FOLDER, GATHERED)}
 
 
-def container_of(uri: str, head: bytes) -> Container:
+def container_of(uri: str, head: bytes, encoding: str = "") -> Container:
     """What a file of rows is stored in: by its name, else by its first bytes; CSV if neither tells.
+
+    Args:
+        encoding: of the file, as cutting.as_stored tells it: where it is converted, `head` are the first lines that are made of it.
 
     >>> [container_of(*file).name for file in (("a/B.CSV.gz", b""), ("part-0", b'{"a": 1}'), ("part-0", b"a,b"))]
     ['csv', 'jsonl', 'csv']
     """
+    if encoding in CONTAINERS:
+        return CONTAINERS[encoding]
     name = without_ending(uri)
     if PARQUET.starts(head):
         return PARQUET
     named = next((c for c in CONTAINERS.values() if not c.is_folder and name.endswith(c.endings)), None)
-    return named or (LINES if LINES.starts(head) else CSV)
+    return named or next((c for c in CONTAINERS.values() if c.starts(head)), CSV)
 
 
 @dataclass(frozen=True)
@@ -133,7 +146,12 @@ class Meaning:
     @property
     def only_lines(self) -> bool:
         """Whether every file is lines of JSON, whatever its name."""
-        return all(container.is_lines for container in self.containers)
+        return all(container.is_lines and not container.convert for container in self.containers)
+
+    @property
+    def only_converted(self) -> bool:
+        """Whether lines are made of every file."""
+        return all(container.convert for container in self.containers)
 
     @property
     def of_files(self) -> bool:
@@ -163,8 +181,9 @@ DEFAULT = Meaning(
     by_name=True,
 )
 TABLE = Meaning(
-    "table", (LINES, CSV, PARQUET), "CSV, TSV, JSON lines or Parquet with a column of images", "a table", "rows of a table",
-    "*.jsonl, *.csv, *.tsv and *.parquet", by_name=True, by_templates=True, example=_by_recipe,
+    "table", (LINES, CSV, PARQUET, _XLSX), "CSV, TSV, JSON lines, Parquet or Excel with a column of images",
+    "a table", "rows of a table",
+    "*.jsonl, *.csv, *.tsv, *.parquet and *.xlsx", by_name=True, by_templates=True, example=_by_recipe,
 )  # fmt: skip
 IMAGES = Meaning(
     "folder", (_FOLDER,), "images", "images, one a row", "images", "*.jpg, *.png and other images", by_name=True, by_templates=True,
