@@ -111,6 +111,9 @@ class Options:
     image_root: str = option(_IN, "",
         "folder in which an image is looked for that is not where its row names it: by the longest end of its path that is there",
         "FOLDER", shapes=True)
+    empty_boxes: str = option(_IN, "keep",
+        "what becomes of an image without a box, of object detection; keep: its answer is []",
+        "POLICY", ("keep", "reject"), shapes=True)
     delimiter: str = option(_IN, "auto",
         "what parts the cells of CSV: a character, or comma, tab, semicolon, pipe",
         "CHARACTER", shapes=True, check=check_delimiter)

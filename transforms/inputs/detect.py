@@ -258,6 +258,8 @@ class InputDetector:
     def boxes(self, options: InputOptions) -> bool:
         """Whether the first rows are of object detection."""
         meaning = self.meaning
+        if meaning.always_boxes:
+            return True
         if not meaning.is_box or self._container.is_lines:
             return meaning.draws_boxes is not None and any(map(meaning.draws_boxes, self._first_rows()))
         return any(map(meaning.is_box, first_records(self._extent.uri, self._head, options.wanted)))

@@ -33,6 +33,7 @@ class InputOptions:
     system: str
     image_column: tuple[str, ...]
     image_root: str
+    empty_boxes: str
     delimiter: str
     header: str
     encoding: str
@@ -57,7 +58,7 @@ class InputOptions:
             parse_template(text) if text else None for text in (self.prompt, self.answer, self.system)
         )
         splits = tuple(name for name in (self.split_by, self.split_column) if name)
-        return Recipe(prompt, answer, system, self.image_column, splits) if prompt else None
+        return Recipe(prompt, answer, system, self.image_column, splits, self.empty_boxes == "keep") if prompt else None
 
     @cached_property
     def readable(self) -> tuple[str, ...]:

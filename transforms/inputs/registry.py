@@ -14,8 +14,8 @@ from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Extent, Record
 from transforms.examples.recipe import TABLE_COLUMNS, Columns
-from transforms.inputs.formats import automl, excel, label_studio
-from transforms.inputs.formats.boxes import FAULT
+from transforms.inputs.formats import automl, coco, excel, label_studio
+from transforms.inputs.formats.boxes import BOXES, FAULT
 from transforms.inputs.formats.llava import is_llava_object, llava_example
 from transforms.inputs.formats.openai import is_openai_object, openai_example
 from transforms.inputs.formats.paligemma import has_location, is_paligemma_object, paligemma_example
@@ -33,10 +33,10 @@ CellsColumns = Callable[[Sequence[str]], dict[str, Any]]
 class Container:
     """How rows are stored.
 
-    name: `Dialect.kind`. endings: of the files' names. packings: endings that a packed file has behind these. is_lines: a row is a
-    line of JSON. is_columnar: the file tells its columns, and is cut by row groups. is_folder: a row is a file. is_gathered:
-    no file, but rows of an image that one worker brought together. starts: whether
-    the first bytes of a file say that it is this one, whatever its name.
+    name: `Dialect.kind`. endings: of the files' names; is_named: whether these tell it from others. packings: endings that a packed
+    file has behind these. is_lines: a row is a line of JSON. is_columnar: the file tells its columns, and is cut by row groups.
+    is_folder: a row is a file. is_gathered: no file, but rows of an image that one worker brought together. starts: whether the
+    first bytes of a file say that it is this one, whatever its name.
 
     convert: makes lines of JSON of a whole file, which one worker then reads; it raises Damaged. shows_columns: whether the first of
     these lines are soon made, so that columns are told by them.
@@ -45,6 +45,7 @@ class Container:
     name: str
     endings: tuple[str, ...]
     packings: tuple[str, ...] = ()
+    is_named: bool = True
     is_lines: bool = False
     is_columnar: bool = False
     is_folder: bool = False
@@ -71,7 +72,8 @@ GATHERED = Container("grouped", (), is_gathered=True)
 _XLSX = Container(
     "xlsx", (".xlsx",), is_lines=True, starts=excel.is_workbook, convert=excel.lines_of, shows_columns=True
 )
-CONTAINERS = {container.name: container for container in (PARQUET, LINES, CSV, _XLSX, _FOLDER, GATHERED)}
+_COCO = Container("coco", (".json",), is_named=False, is_lines=True, starts=coco.is_coco, convert=coco.lines_of)
+CONTAINERS = {container.name: container for container in (PARQUET, CSV, _XLSX, _COCO, LINES, _FOLDER, GATHERED)}
 
 
 def container_of(uri: str, head: bytes, encoding: str = "") -> Container:
@@ -88,7 +90,7 @@ def container_of(uri: str, head: bytes, encoding: str = "") -> Container:
     name = without_ending(uri)
     if PARQUET.starts(head):
         return PARQUET
-    named = next((c for c in CONTAINERS.values() if not c.is_folder and name.endswith(c.endings)), None)
+    named = next((c for c in CONTAINERS.values() if c.is_named and not c.is_folder and name.endswith(c.endings)), None)
     return named or next((c for c in CONTAINERS.values() if c.starts(head)), CSV)
 
 
@@ -109,7 +111,7 @@ class Meaning:
     For containers whose cells have no header: cells: of a record of CSV -> columns; is_record: whether a record is such a one; is_box:
     whether it is a box, of which an image has several records; object: of a line of JSON, or a record with a header, -> columns.
 
-    draws_boxes: whether a line of JSON holds boxes, for which pictures have to be upright.
+    draws_boxes: whether a line of JSON holds boxes, for which pictures have to be upright; always_boxes: whether every row may.
     """
 
     name: str
@@ -132,6 +134,7 @@ class Meaning:
     is_box: Callable[[Sequence[str]], bool] | None = None
     object: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     draws_boxes: Callable[[dict[str, Any]], bool] | None = None
+    always_boxes: bool = False
 
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
@@ -204,6 +207,12 @@ MEANINGS: Mapping[str, Meaning] = {
             row=Columns("image", answer="{labels}", boxes="{boxes|json}", fault=FAULT), split_column="ml_use",
             cells=automl.cells_columns, is_record=automl.is_automl_row, is_box=automl.has_box, object=automl.object_columns,
             draws_boxes=automl.has_boxes,
+        ),
+        Meaning(
+            "coco", (_COCO,), "COCO's detection or captions, one JSON file", "COCO's images and annotations", "COCO's rows",
+            "*.json", by_templates=True, example=_by_recipe, columns=(*BOXES, "caption", "captions"), have="COCO's rows have",
+            answers=("boxes (--answer '{boxes|json}'), or captions (--answer '{caption}')",) * 2, always_boxes=True,
+            row=Columns("image", answer="{caption}", boxes="{boxes|json}", fault=FAULT, verbatim=True),
         ),
         Meaning(
             "label_studio", (LINES, CSV), "Label Studio's JSON, JSON-MIN or CSV", "Label Studio's annotations",
