@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from hashlib import blake2b
 
 from transforms.core.file_kinds import LOOK
 from transforms.core.records import Block, Extent, Fault
@@ -29,11 +30,13 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
     extent = block.extents[0]
     held, start, skipping = bytearray(), 0, False
     fault: Fault | None = None
+    reads_others = extent.encoding in CONTAINERS and CONTAINERS[extent.encoding].reads_others
     sought = 0  # bytes of `held` that hold no line end
 
     def raw(data: bytes, fault: Fault | None = None) -> Block:
         part = Extent(extent.uri, extent.generation, extent.size, start, start + len(data))
-        return replace(block, order=(index, name, start), extents=(part,), raw=data, fault=fault)
+        told = blake2b(data, digest_size=16).hexdigest() if reads_others else ""
+        return replace(block, order=(index, name, start), extents=(part,), raw=data, fault=fault, told=told)
 
     try:
         for chunk in as_lines(with_head(text_of(extent), LOOK)):

@@ -70,7 +70,7 @@ class Cutter:
             yield block
         elif meaning.only_lines:
             yield from cut_blocks(block, self.block_bytes, self.max_line_bytes)
-        elif len(block.extents) > 1 or block.dialect:
+        elif len(block.extents) > 1 or block.dialect or meaning.file_columns:
             yield block
         else:
             yield from self._cut_table(block)

@@ -185,6 +185,8 @@ class InputDetector:
         extent, self._container = self._extent, container_of(self._extent.uri, self._head, self._extent.encoding)
         if self._container.convert and faults and not self._head:
             raise InputError(f"{extent.uri}: {faults[0].detail}")
+        if self._container.file_columns:
+            return
         only_lines = named in MEANINGS and MEANINGS[named].only_lines
         fault = fault_of_lines(self._head) if only_lines else fault_of_bytes(extent.uri, self._head, is_packed(extent))
         if fault:
@@ -236,7 +238,7 @@ class InputDetector:
             return MEANINGS[named]
         for meaning in able:
             asked = meaning.by_templates or not self._templates
-            by_keys = container.is_lines or (meaning.object and not meaning.cells)
+            by_keys = container.is_lines or (meaning.by_header and self._has_columns(meaning, options))
             if asked and ((by_keys and meaning.tells(keys)) or self._tells_by_cells(meaning, options)):
                 return meaning
         if container.is_lines:
@@ -252,8 +254,12 @@ class InputDetector:
             records = first_records(self._extent.uri, self._head, options.wanted)
         except RowError:
             return False
+        return bool(records) and meaning.is_record(records[0]) and self._has_columns(meaning, options)
+
+    def _has_columns(self, meaning: Meaning, options: InputOptions) -> bool:
+        """Whether a meaning has the columns that options name; True if those are not the same in every file."""
         columns = options.recipe.columns if options.recipe else columns_of_images(options.image_column)
-        return bool(records) and meaning.is_record(records[0]) and set(columns) <= set(meaning.columns or ())
+        return not meaning.columns or set(columns) <= set(meaning.columns)
 
     def boxes(self, options: InputOptions) -> bool:
         """Whether the first rows are of object detection."""
@@ -274,12 +280,12 @@ class InputDetector:
     def _first_rows(self) -> Iterator[dict[str, Any]]:
         """The first lines of JSON that can be read, or the first records of CSV by its header."""
         container = self._container
-        if container.is_columnar:
+        if container.is_columnar or container.file_columns:
             return
         if not container.is_lines:
             with contextlib.suppress(RowError):
                 header, *records = first_records(self._extent.uri, self._head, self._wanted) or [[]]
-                yield from (dict(zip(header, record)) for record in records)
+                yield from (dict(zip(map(str.strip, header), map(str.strip, record))) for record in records)
             return
         for line in head_lines(self._head).split(b"\n")[:_LOOKED_AT]:
             with contextlib.suppress(RowError):

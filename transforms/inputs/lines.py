@@ -12,6 +12,7 @@ from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Fault, OpenBlock, Rejection, Row
 from transforms.inputs.cells.csv_table import TableReader, reject_extent
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE, UTF16
+from transforms.inputs.file_rows import read_file_rows
 from transforms.inputs.folder import read_folder
 from transforms.inputs.json_array import as_lines
 from transforms.inputs.registry import CONTAINERS, MEANINGS
@@ -28,6 +29,8 @@ def read_block(block: Block, key: Callable[[Block], str], tables: TableReader) -
     meaning = MEANINGS[block.format]
     if meaning.only_lines or (block.dialect and CONTAINERS[block.dialect.kind].is_lines):
         return read_rows(block, key, tables.max_line_bytes)
+    if meaning.file_columns:
+        return read_file_rows(block, key, meaning.file_columns, tables.max_line_bytes)
     if meaning.of_files:
         return read_folder(block, key, tables.max_line_bytes)
     return tables.read(block, key)

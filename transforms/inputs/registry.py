@@ -14,7 +14,7 @@ from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Extent, Record
 from transforms.examples.recipe import TABLE_COLUMNS, Columns
-from transforms.inputs.formats import automl, coco, excel, label_studio
+from transforms.inputs.formats import automl, coco, excel, label_studio, multiclass, voc, yolo
 from transforms.inputs.formats.boxes import BOXES, FAULT
 from transforms.inputs.formats.llava import is_llava_object, llava_example
 from transforms.inputs.formats.openai import is_openai_object, openai_example
@@ -39,7 +39,8 @@ class Container:
     first bytes of a file say that it is this one, whatever its name.
 
     convert: makes lines of JSON of a whole file, which one worker then reads; it raises Damaged. shows_columns: whether the first of
-    these lines are soon made, so that columns are told by them.
+    these lines are soon made, so that columns are told by them. reads_others: whether they are made of other files, too.
+    file_columns: makes the columns of the one row that a file is, of its URI and bytes.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Container:
     starts: Callable[[bytes], bool] = field(default=lambda head: False)
     convert: Callable[[Extent], Iterator[bytes]] | None = None
     shows_columns: bool = False
+    reads_others: bool = False
+    file_columns: Callable[[str, bytes], dict[str, Any]] | None = None
 
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
@@ -73,7 +76,11 @@ _XLSX = Container(
     "xlsx", (".xlsx",), is_lines=True, starts=excel.is_workbook, convert=excel.lines_of, shows_columns=True
 )
 _COCO = Container("coco", (".json",), is_named=False, is_lines=True, starts=coco.is_coco, convert=coco.lines_of)
-CONTAINERS = {container.name: container for container in (PARQUET, CSV, _XLSX, _COCO, LINES, _FOLDER, GATHERED)}
+_YOLO = Container("yolo", (".yaml", ".yml"), is_lines=True, convert=yolo.lines_of, reads_others=True)
+_VOC = Container("voc", (".xml",), file_columns=voc.columns_of)
+CONTAINERS = {
+    container.name: container for container in (PARQUET, CSV, _XLSX, _COCO, _YOLO, _VOC, LINES, _FOLDER, GATHERED)
+}
 
 
 def container_of(uri: str, head: bytes, encoding: str = "") -> Container:
@@ -147,6 +154,11 @@ class Meaning:
         return self.by_templates and self.columns is None
 
     @property
+    def by_header(self) -> bool:
+        """Whether it makes its columns of those that a CSV file's header names."""
+        return self.object is not None and self.cells is None
+
+    @property
     def only_lines(self) -> bool:
         """Whether every file is lines of JSON, whatever its name."""
         return all(container.is_lines and not container.convert for container in self.containers)
@@ -155,6 +167,11 @@ class Meaning:
     def only_converted(self) -> bool:
         """Whether lines are made of every file."""
         return all(container.convert for container in self.containers)
+
+    @property
+    def file_columns(self) -> Callable[[str, bytes], dict[str, Any]] | None:
+        """Makes a row of a file, where each is one."""
+        return self.containers[0].file_columns
 
     @property
     def of_files(self) -> bool:
@@ -194,6 +211,7 @@ IMAGES = Meaning(
     answers=("the names of their folders (--answer '{path.parent}')",) * 2,
     row=Columns("image", answer="{path.parent}", verbatim=True, sidecars=SIDECAR_NAMES),
 )  # fmt: skip
+_DETECTION = Columns("image", boxes="{boxes|json}", fault=FAULT, verbatim=True)
 MEANINGS: Mapping[str, Meaning] = {
     meaning.name: meaning
     for meaning in (
@@ -213,6 +231,22 @@ MEANINGS: Mapping[str, Meaning] = {
             "*.json", by_templates=True, example=_by_recipe, columns=(*BOXES, "caption", "captions"), have="COCO's rows have",
             answers=("boxes (--answer '{boxes|json}'), or captions (--answer '{caption}')",) * 2, always_boxes=True,
             row=Columns("image", answer="{caption}", boxes="{boxes|json}", fault=FAULT, verbatim=True),
+        ),
+        Meaning(
+            "yolo", (_YOLO,), "YOLO's data.yaml, with the images and labels that it names", "YOLO's images and labels", "YOLO's rows",
+            "data.yaml", by_templates=True, example=_by_recipe, columns=(*BOXES, "split"), have="YOLO's rows have",
+            answers=("--answer '{boxes|json}'",) * 2, always_boxes=True, split_column="split", row=_DETECTION,
+        ),
+        Meaning(
+            "voc", (_VOC,), "Pascal VOC's XML files, one an image", "Pascal VOC's annotations", "VOC's rows", "*.xml",
+            by_templates=True, example=_by_recipe, columns=BOXES, have="VOC's rows have",
+            answers=("--answer '{boxes|json}'",) * 2, always_boxes=True, row=_DETECTION,
+        ),
+        Meaning(
+            "multiclass", (CSV,), "Roboflow's CSV with a 0 or 1 for each class", "Roboflow's classes", "rows of classes", "*.csv",
+            by_templates=True, example=_by_recipe, tells=multiclass.is_multiclass, columns=multiclass.COLUMNS,
+            have="rows of classes have", answers=("the names of the classes (--answer '{answer}')",) * 2,
+            row=Columns("image", answer="{answer}", verbatim=True), object=multiclass.columns_of,
         ),
         Meaning(
             "label_studio", (LINES, CSV), "Label Studio's JSON, JSON-MIN or CSV", "Label Studio's annotations",

@@ -231,7 +231,8 @@ class _Records:
 
     def _take(self, reader: Iterator[list[str]], data: bytes, first: int, ends: list[int]) -> None:
         source, row_format, names = self.source, self.opened.block.format, self.dialect.names
-        cells_columns, from_row = MEANINGS[row_format].cells, MEANINGS[row_format].object
+        meaning = MEANINGS[row_format]
+        cells_columns, from_row = meaning.cells, meaning.object if meaning.by_header else None
         width, longest, append = len(names), self.longest, self.opened.rows.append
         strip, counts_merged = not self.keep_blanks, self.dialect.quoted and not cells_columns
         csv.field_size_limit(sys.maxsize)  # the bytes of a record are limited, not those of a cell
