@@ -13,12 +13,10 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent, Fault, Input
 from transforms.core.warning_codes import Notice
 from transforms.examples.image_cells import columns_of_images
-from transforms.examples.prompt_templates import is_path, parse_template
 from transforms.inputs.cells.csv_dialect import (
     Wanted,
     check_columns,
@@ -30,12 +28,12 @@ from transforms.inputs.cells.csv_dialect import (
     shown,
 )
 from transforms.inputs.cutting import opened_head
+from transforms.inputs.first_rows import first_rows
 from transforms.inputs.hive_columns import hive_columns
-from transforms.inputs.json_array import head_lines
 from transforms.inputs.metadata_files import find_metadata, is_metadata
 from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.parquet.blocks import used_columns
-from transforms.inputs.parquet.files import Footer, footer_of
+from transforms.inputs.parquet.files import footer_of
 from transforms.inputs.parquet.schema import holds_bytes
 from transforms.inputs.patterns import (
     first_files,
@@ -51,13 +49,13 @@ from transforms.inputs.survey.layouts import advice_on_shards
 from transforms.inputs.survey.left_out import left_out_of
 from transforms.inputs.survey.not_rows import READ, fault_of_bytes, fault_of_lines
 from transforms.inputs.survey.nothing_found import nothing_found
+from transforms.inputs.survey.paths_of_bytes import check_folders_of_bytes
 from transforms.inputs.survey.splits import survey_splits
 from transforms.storage.api import NotFound, Stat
 from transforms.storage.compressed_members import is_packed
 
 _TEMPLATES = ("prompt", "answer", "system", "image_column")
 _IMAGE = "bytes.png"  # stands for the bytes of an image
-_LOOKED_AT = 100  # lines of JSON
 _LOOKED_FOR_IMAGES = 1000  # names, to find an image that no metadata file stands above
 _SAID = 5  # metadata files of a folder that are told
 _AUTO = "auto"  # --input_format: told by names and first bytes
@@ -278,18 +276,7 @@ class InputDetector:
         return keys
 
     def _first_rows(self) -> Iterator[dict[str, Any]]:
-        """The first lines of JSON that can be read, or the first records of CSV by its header."""
-        container = self._container
-        if container.is_columnar or container.file_columns:
-            return
-        if not container.is_lines:
-            with contextlib.suppress(RowError):
-                header, *records = first_records(self._extent.uri, self._head, self._wanted) or [[]]
-                yield from (dict(zip(map(str.strip, header), map(str.strip, record))) for record in records)
-            return
-        for line in head_lines(self._head).split(b"\n")[:_LOOKED_AT]:
-            with contextlib.suppress(RowError):
-                yield jsonl.loads(line)
+        return first_rows(self._extent.uri, self._head, self._container, self._wanted)
 
     def fill(self, options: InputOptions) -> InputOptions:
         """InputOptions with what this input tells: the columns of a table's images.
@@ -400,22 +387,6 @@ class InputDetector:
         columns = zip(dialect.names, itertools.zip_longest(*rows, fillvalue="")) if rows else ()
         first_cells: dict[str, object] = {name: next(filter(str.strip, cells), "") for name, cells in columns}
         return [*dialect.names, *hive_columns(uri)], first_cells
-
-
-def check_folders_of_bytes(footer: Footer, options: InputOptions) -> None:
-    """Raises RowError (missing_column) where a template asks for the path of images that stand in the file itself."""
-    bulky = footer.bulky(footer.schema.names, options.image_column)
-    if all(footer.only_names(column) for column in bulky):
-        return
-    others = [name for name in footer.schema.names if name not in options.image_column]
-    for option in ("prompt", "answer", "system"):
-        template = parse_template(getattr(options, option))
-        if asked := next((name for name in template.names if is_path(name) and name not in others), ""):
-            raise RowError(
-                "missing_column",
-                f"--{option} asks for {{{asked}}}, but the images stand in the file itself, and have no folder: name a column, "
-                f"as --{option} '{{{others[-1] if others else 'label'}}}'; the columns are {shown(footer.schema.names)}",
-            )
 
 
 def _split_off(found: dict[str, Stat]) -> tuple[dict[str, Stat], dict[str, Stat]]:
