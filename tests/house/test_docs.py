@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_jobs.__main__ import main
 from beam_jobs.commands.explain import parser as explain_parser
+from beam_jobs.commands.export import parser as export_parser
 from beam_jobs.commands.sweep import parser as sweep_parser
 from beam_jobs.commands.template import parser as template_parser
 from beam_jobs.dataflow.workers import MIXES
@@ -168,12 +169,12 @@ def test_make_targets_exist() -> None:
 def test_subcommands_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     known = re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
-    assert known == ["prepare", "demo", "explain", "sweep", "template"]
+    assert known == ["prepare", "demo", "explain", "export", "formats", "sweep", "template"]
     assert {shlex.split(command)[1] for command in commands()} == set(known)
     assert main(["nonsense"]) == 2
 
 
-@pytest.mark.parametrize("subcommand", ["prepare", "template", "sweep", "demo", "explain"])
+@pytest.mark.parametrize("subcommand", ["prepare", "template", "sweep", "demo", "explain", "export", "formats"])
 def test_help_of_a_subcommand_writes_nothing(
     subcommand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,8 +216,8 @@ def template_flags() -> set[str]:
 
 
 def other_flags() -> set[str]:
-    """What `tuneset sweep` and `tuneset explain` take."""
-    actions = [*sweep_parser()._actions, *explain_parser()._actions]
+    """What `tuneset sweep`, `tuneset explain` and `tuneset export` take."""
+    actions = [*sweep_parser()._actions, *explain_parser()._actions, *export_parser()._actions]
     return {flag.removeprefix("--") for action in actions for flag in action.option_strings}
 
 
