@@ -14,7 +14,7 @@ from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Extent, Record
 from transforms.examples.recipe import TABLE_COLUMNS, Columns
-from transforms.inputs.formats import automl, coco, excel, label_studio, multiclass, voc, yolo
+from transforms.inputs.formats import automl, coco, excel, label_studio, multiclass, pubtabnet, voc, vqa, yolo
 from transforms.inputs.formats.boxes import BOXES, FAULT
 from transforms.inputs.formats.llava import is_llava_object, llava_example
 from transforms.inputs.formats.openai import is_openai_object, openai_example
@@ -76,10 +76,13 @@ _XLSX = Container(
     "xlsx", (".xlsx",), is_lines=True, starts=excel.is_workbook, convert=excel.lines_of, shows_columns=True
 )
 _COCO = Container("coco", (".json",), is_named=False, is_lines=True, starts=coco.is_coco, convert=coco.lines_of)
+_VQA = Container(
+    "vqa", (".json",), is_named=False, is_lines=True, starts=vqa.is_vqa, convert=vqa.lines_of, reads_others=True
+)
 _YOLO = Container("yolo", (".yaml", ".yml"), is_lines=True, convert=yolo.lines_of, reads_others=True)
 _VOC = Container("voc", (".xml",), file_columns=voc.columns_of)
 CONTAINERS = {
-    container.name: container for container in (PARQUET, CSV, _XLSX, _COCO, _YOLO, _VOC, LINES, _FOLDER, GATHERED)
+    container.name: container for container in (PARQUET, CSV, _XLSX, _COCO, _VQA, _YOLO, _VOC, LINES, _FOLDER, GATHERED)
 }
 
 
@@ -247,6 +250,17 @@ MEANINGS: Mapping[str, Meaning] = {
             by_templates=True, example=_by_recipe, tells=multiclass.is_multiclass, columns=multiclass.COLUMNS,
             have="rows of classes have", answers=("the names of the classes (--answer '{answer}')",) * 2,
             row=Columns("image", answer="{answer}", verbatim=True), object=multiclass.columns_of,
+        ),
+        Meaning(
+            "vqa", (_VQA,), "VQA v2's questions, with the annotations beside them", "VQA's questions and answers", "VQA's questions",
+            "*questions*.json", by_templates=True, example=_by_recipe, columns=vqa.COLUMNS, have="VQA's questions have",
+            answers=("the one that most gave (--answer '{answer}')",) * 2, row=Columns("image", answer="{answer}", verbatim=True),
+        ),
+        Meaning(
+            "pubtabnet", (LINES,), "PubTabNet's tables", "PubTabNet's tables", "PubTabNet's tables", "*.jsonl", by_templates=True,
+            example=_by_recipe, tells=pubtabnet.is_pubtabnet, columns=pubtabnet.COLUMNS, have="PubTabNet's tables have",
+            answers=("HTML (--answer '{html}'; '{markdown}' for Markdown)",) * 2, split_column="split",
+            row=Columns("image", answer="{html}", verbatim=True), object=pubtabnet.columns_of,
         ),
         Meaning(
             "label_studio", (LINES, CSV), "Label Studio's JSON, JSON-MIN or CSV", "Label Studio's annotations",

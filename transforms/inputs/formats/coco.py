@@ -9,7 +9,6 @@ from __future__ import annotations
 import marshal
 from array import array
 from collections.abc import Iterator
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent
 from transforms.inputs.formats.boxes import FAULT, box_of_pixels, columns_of_boxes
-from transforms.inputs.formats.json_items import ItemScan, items
+from transforms.inputs.formats.json_items import LARGE, ItemScan, items, key_of
 from transforms.storage import store_for
 from transforms.storage.packings import Damaged
 
@@ -27,7 +26,6 @@ _NOT_COCO = frozenset(("messages", "conversations", "contents", "query"))
 _CHUNK = 4 << 20  # bytes read at a time
 _MOST = 1 << 30  # bytes of what is held of a file
 _MOST_CATEGORIES = 1 << 20
-_LARGE = 1 << 63  # numbers below it are their own keys
 
 
 def is_coco(head: bytes) -> bool:
@@ -88,7 +86,7 @@ class _Joined:
         if len(self._names) == _MOST_CATEGORIES:
             raise Damaged(f"over {_MOST_CATEGORIES:,} categories", "bad_record")
         name = category.get("name")
-        self._names[_key(category.get("id"), "a category's id")] = name.strip() if isinstance(name, str) else ""
+        self._names[key_of(category.get("id"), "a category's id")] = name.strip() if isinstance(name, str) else ""
 
     def _image(self, image: dict[str, Any]) -> None:
         name, size = image.get("file_name"), (image.get("width"), image.get("height"))
@@ -98,10 +96,10 @@ class _Joined:
         self._hold(len(packed) + 16)
         self._images += packed
         self._image_ends.append(len(self._images))
-        self._image_keys.append(_key(image.get("id"), "an image's id"))
+        self._image_keys.append(key_of(image.get("id"), "an image's id"))
 
     def _annotation(self, annotation: dict[str, Any]) -> None:
-        key = _key(annotation.get("image_id"), "image_id of an annotation")
+        key = key_of(annotation.get("image_id"), "image_id of an annotation")
         if isinstance(caption := annotation.get("caption"), str):
             self._hold(len(caption) + 16)
             self._captions += caption.strip().encode("utf-8", "replace")
@@ -114,7 +112,7 @@ class _Joined:
                 box if isinstance(box, list) and len(box) == 4 and all(map(_is_number, box)) else (float("nan"),) * 4
             )
             self._keys.append(key)
-            self._categories.append(_key(annotation.get("category_id"), "category_id of an annotation"))
+            self._categories.append(key_of(annotation.get("category_id"), "category_id of an annotation"))
             self._corners.extend(map(float, corners))
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -174,17 +172,8 @@ def _orphans(images: Any, keys: Any) -> Iterator[dict[str, Any]]:
     lost = keys[~np.isin(keys, images)]
     if len(lost):
         said = f"{len(lost):,} annotations are of images that the file does not list"
-        first = f", as image_id {int(lost[0])}" if int(lost[0]) < _LARGE else ""
+        first = f", as image_id {int(lost[0])}" if int(lost[0]) < LARGE else ""
         yield {"image": "", "boxes": None, FAULT: ["annotation_without_image", said + first]}
-
-
-def _key(value: Any, what: str) -> int:
-    """An id as a number of 64 bits: itself, or the hash of a text."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGE:
-        return value
-    if isinstance(value, str | int):
-        return int.from_bytes(blake2b(repr(value).encode(), digest_size=8).digest(), "big") | _LARGE
-    raise Damaged(f"{what} is {str(value)[:40]!r}, neither a number nor a text", "bad_record")
 
 
 def _is_number(value: Any) -> bool:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any
 
 from transforms.storage.packings import Damaged
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*("?)|[\[\]{}]', re.DOTALL)
 _MOST = 16 << 20  # bytes of an object
+LARGE = 1 << 63  # ids below it are their own keys
 _ITEM_DEPTH = 3  # of an object in an array in the object that is the file
 
 
@@ -79,3 +82,12 @@ def items(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
         yield from scan.feed(chunk)
     if scan.depth or not scan.keys:
         raise Damaged("the file ends before its JSON does, or holds no array of objects", "not_json")
+
+
+def key_of(value: Any, what: str) -> int:
+    """An id as a number of 64 bits: itself, or the hash of a text."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGE:
+        return value
+    if isinstance(value, str | int):
+        return int.from_bytes(blake2b(repr(value).encode(), digest_size=8).digest(), "big") | LARGE
+    raise Damaged(f"{what} is {str(value)[:40]!r}, neither a number nor a text", "bad_record")
