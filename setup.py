@@ -43,6 +43,7 @@ setup(
         "pyarrow>=16",
         # Reads go past the library, by private names of it (storage/gcs/client.py lists them): tried up to this.
         "google-cloud-storage>=2.18,<3.18",
+        "pycurl>=7.49,<8",  # reads objects of Cloud Storage; its wheels bring libcurl
         "orjson>=3.10",
     ],
     extras_require={"excel": EXCEL, "test": TEST, "dev": TEST + LINT},

@@ -24,6 +24,7 @@ from transforms.images.orders import ImageRewriter
 from transforms.images.staging import Stager
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
+from transforms.inputs.formats.unanswered import Unanswered
 from transforms.inputs.registry import MEANINGS
 from transforms.storage import abilities
 from transforms.storage.api import Access
@@ -95,14 +96,18 @@ class Job:
     @property
     def cutter(self) -> Cutter:
         s = self.settings
-        return Cutter(s.block_bytes, s.max_line_bytes, s.wanted, s.image_column)
+        return Cutter(s.block_bytes, s.max_line_bytes, s.wanted, s.image_column, self._unanswered)
 
     @property
     def tables(self) -> TableReader:
         s = self.settings
         stager = Stager(self.image_folder)
-        answers = s.recipe.answers if s.recipe else ()
-        return TableReader(s.wanted, s.max_line_bytes, s.image_column, stager, answers, s.names_of_splits)
+        return TableReader(s.wanted, s.max_line_bytes, s.image_column, stager, self._unanswered)
+
+    @property
+    def _unanswered(self) -> Unanswered:
+        s = self.settings
+        return Unanswered(s.recipe.answers if s.recipe else (), s.names_of_splits)
 
     @cached_property
     def inspector(self) -> Inspector:

@@ -43,6 +43,7 @@ from transforms.images.fit.pixels import flatten
 from transforms.images.fit.policy import FitPolicy, FittedImage
 from transforms.storage.api import Stat
 from transforms.storage.places import Places
+from transforms.storage.reads import follow
 
 Image.MAX_IMAGE_PIXELS = None
 LIMIT = 20_000_000
@@ -331,7 +332,7 @@ def read_of_conforming(folder: Path) -> None:
                 read.append(len(data[start:end]))
                 return data[start:end], Stat("", len(data), "1")
 
-            facts = inspection._inspect("x", inspector, part, first)
+            facts = follow(inspection._inspect("x", inspector, first), part)
             assert (facts.reason, facts.type) == ("", kind.lower())
             print(f"  {kind:5} {place:6} {len(data):12,} bytes, {sum(read):7,} read in {len(read)} reads")
 

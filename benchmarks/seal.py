@@ -45,7 +45,7 @@ def _example(number: int) -> tuple[int, ...]:
 def _image(number: int) -> tuple[object, ...]:
     known = {
         "source": f"gs://bucket/{number}.jpg", "generation": "1", "fate": "untouched", "reason": "", "references": 1,
-        "bytes": 1, "type": "jpeg", "encoding": "", "output": "", "escalated": False,
+        "bytes": 1, "type": "jpeg", "encoding": "", "output": "", "escalated": False, "renamed_from": [],
     }  # fmt: skip
     return tuple(known.get(field.name, 0 if not pa.types.is_string(field.type) else "") for field in IMAGES)
 

@@ -2,7 +2,7 @@
 
 The names of objects say what they are: `plain/NUMBER.jpg` is a JPEG of some 340 KB, `phone/NUMBER.jpg` one of 3 MB with 64 KB of
 EXIF. Of each kind there are a few distinct ones; every name has a generation of its own. GET /counts tells what was asked for
-since the last time. Nothing can be written.
+since the last time, and what that took of the processor. Nothing can be written.
 
     python benchmarks/stand_in.py --late 30 [--tls FILE]     (milliseconds; prints its URL, ends with its standard input)
 
@@ -17,6 +17,7 @@ import json
 import ssl
 import subprocess
 import sys
+import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -85,12 +86,18 @@ class StandIn:
     def __init__(self, late: float, listed: int) -> None:
         self.late, self._listed, self._kinds = late, listed, kinds()
         self._counts: Counter[str] = Counter()
+        self._told_cpu = self._cpu_ms()
+
+    @staticmethod
+    def _cpu_ms() -> int:
+        return int(1000 * time.process_time())
 
     def answer(self, head: bytes) -> list[bytes]:
         first, *headers = head.decode("latin-1").split("\r\n")
         target = urlsplit(first.split(" ")[1])
         if target.path == "/counts":
             counts, self._counts = self._counts, Counter()
+            counts["cpu_ms"], self._told_cpu = self._cpu_ms() - self._told_cpu, self._cpu_ms()
             return _answer("200 OK", json.dumps(counts).encode())
         self._counts["requests"] += 1
         path, query = target.path, parse_qs(target.query)
@@ -178,7 +185,7 @@ class Running:
         self.url = url
 
     def counts(self) -> Counter[str]:
-        """Requests and bytes since the last call."""
+        """Requests, bytes and the server's own processor time (cpu_ms) since the last call."""
         own = ssl._create_unverified_context() if self.url.startswith("https") else None
         with urlopen(f"{self.url}/counts", context=own) as answer:
             return Counter(json.load(answer))

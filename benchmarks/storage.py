@@ -1,8 +1,9 @@
-"""Inspection of objects in Cloud Storage: requests, bytes and time an image, with a stand-in that answers late.
+"""Inspection of objects in Cloud Storage: requests, bytes, processor time and time an image, with a stand-in that answers late.
 
-Against the same requests in a bare thread pool over the library's session, which has the same threads; and against the script
-people write, which downloads whole objects 16 at a time (on a part of the objects). Two processes, as Beam's workers have one a core,
-are told beside it. What `--threads` is worth is told first.
+Against a bare loop of the same requests through libcurl; and against the script people write, which downloads whole objects 16 at a
+time (on a part of the objects). The stand-in shares the machine: what it takes of the processors is told beside it. Processor time
+is the whole process's, the slope between a sixteenth of the images and all, so that no start-up is part of it. Two processes, as
+Beam's workers have one a core, are told too. What `--threads` is worth is told first.
 
     python benchmarks/storage.py [--images 16000] [--late 0,10,30,100] [--kinds plain,phone] [--scheme https] [--strict]
 
@@ -14,14 +15,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from common import (
     TWO_PROCESSES,
-    Net,
     Report,
+    Run,
     arguments,
     fastest,
     object_rows,
@@ -49,26 +51,36 @@ def serving(late: int, scheme: str, folder: Path) -> Iterator[Running]:
 def measure(
     kind: str, late: int, scheme: str, report: Report, folder: Path, images: int, downloads: int, repeat: int
 ) -> None:
-    rows = write_rows(folder / "data/rows.jsonl", object_rows(kind, 0, images))
-    fewer = write_rows(folder / "data/fewer.jsonl", object_rows(kind, 0, downloads))
+    sizes = {"rows": images, "few": images // 16, "fewer": downloads}
+    rows, few, fewer = (
+        write_rows(folder / f"data/{name}.jsonl", object_rows(kind, 0, size)) for name, size in sizes.items()
+    )
     with serving(late, scheme, folder) as server:
         print(f"\n{kind} images over {scheme}, answers {late} ms late", flush=True)
         start = start_up(repeat, folder)
-        one = fastest(repeat, lambda out: prepare(rows, out), folder / "one", keep=True)
-        shutil.rmtree(folder / "one")
+        part = fastest(repeat, lambda out: prepare(few, out), folder / "part")
         server.counts()
-        prepare(rows, folder / "counted")
+        one = fastest(repeat, lambda out: prepare(rows, out), folder / "one")
         counts = server.counts()
-        shutil.rmtree(folder / "counted")
-        ours = report.run(f"tuneset, {THREADS} threads: {images:,} images", one, start)
+        ours = report.run(f"tuneset, {THREADS} at once: {images:,} images", one, start)
+        print(f"  the stand-in's share of the processors: {share(counts, one, repeat):.0%}", flush=True)
         start = start_up(repeat, folder, *TWO_PROCESSES)
         run = fastest(repeat, lambda out: prepare(rows, out, *TWO_PROCESSES), folder / "two")
         two = report.run("tuneset, two processes", run, start)
-        loop = peer(report, f"bare loop, {THREADS} threads", "bare_requests.py", folder, rows, repeat)
+        bare_part, bare_run = (bare(folder, some, repeat) for some in (few, rows))
+        loop = report.run(f"bare loop, {THREADS} at once", bare_run, bare(folder, first_row(folder), repeat))
         name = f"whole objects, 16 threads: {downloads:,} images"
-        whole = peer(report, name, "download_script.py", folder, fewer, repeat)
-        report.bar("requests an image", counts["requests"] / images, most=2)
-        report.bar("KiB an image", counts["bytes"] / images / 1024, most=96)
+        server.counts()
+        script_run = fastest(repeat, lambda out: script("download_script.py", out, fewer), folder / "peer")
+        script_counts = server.counts()
+        start = fastest(repeat, lambda out: script("download_script.py", out, first_row(folder)), folder / "peer")
+        whole = report.run(name, script_run, start)
+        print(f"  the stand-in's share of the processors: {share(script_counts, script_run, repeat):.0%}", flush=True)
+        report.bar("requests an image", counts["requests"] / images / repeat, most=2)
+        report.bar("KiB an image", counts["bytes"] / images / 1024 / repeat, most=84)
+        own, least = slope(part, one, images), slope(bare_part, bare_run, images)
+        report.bar("processor time an image, ms", own, ours, loop, most=max(0.3, 3 * least))
+        print(f"  the bare loop's: {least:.2f}", flush=True)
         report.bar("request rate, of the bare loop's", loop.seconds / ours.seconds, ours, loop, least=0.7)
         script_pace = downloads / whole.seconds
         report.bar(
@@ -77,13 +89,23 @@ def measure(
         print(f"  the same, two processes: {images / two.seconds / script_pace:.2f}", flush=True)
 
 
-def peer(report: Report, name: str, program: str, folder: Path, rows: Path, repeat: int) -> Net:
-    """A script's time without its start-up, which is a run on one image."""
-    one = write_rows(folder / "data/one.jsonl", object_rows("plain", 0, 1, 1))
-    start = fastest(repeat, lambda out: script(program, out, one, str(THREADS)), folder / "peer")
-    return report.run(
-        name, fastest(repeat, lambda out: script(program, out, rows, str(THREADS)), folder / "peer"), start
-    )
+def slope(part: Run, whole: Run, images: int) -> float:
+    """Milliseconds of processor time that an image more takes, by a run on a sixteenth of the images and one on all."""
+    return 1000 * (whole.cpu - part.cpu) / (images - images // 16)
+
+
+def share(counts: Counter[str], run: Run, repeat: int) -> float:
+    """What the stand-in took of all processors, about, while runs like one were made."""
+    return counts["cpu_ms"] / 1000 / repeat / run.wall / (os.cpu_count() or 1)
+
+
+def bare(folder: Path, rows: Path, repeat: int) -> Run:
+    return fastest(repeat, lambda out: script("bare_curl.py", out, rows, str(THREADS)), folder / "peer")
+
+
+def first_row(folder: Path) -> Path:
+    """A row of one image: what a run on it takes is the start-up."""
+    return write_rows(folder / "data/one.jsonl", object_rows("plain", 0, 1, 1))
 
 
 def sweep(scheme: str, folder: Path, lates: list[int], swept: list[str], images: int) -> None:

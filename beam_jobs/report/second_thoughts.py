@@ -17,17 +17,17 @@ _BYTES = 1 << 20  # of rejected.jsonl that are read
 
 
 def second_thoughts(settings: Settings) -> list[str]:
-    """A line that says where the first image lies that was not found, and what to do; none if it was said before the work."""
+    """Lines that say where images lie that were not found, and what to do; none if it was said before the work."""
     if any(notice.code == _CODE for notice in settings.notices):
         return []
     missing = list(islice(_missing(settings), THOUGHTS))
     local = all(abilities(named.base).has_paths for named in missing)
     thinker = Thinker(settings.of_inputs.readable, local)
-    for named in missing:
-        if advice := thinker.advice(named):
-            said = f"of the first {len(missing):,} images that were not found {named.written} may be another: {advice}"
-            return as_lines([Notice(_CODE, len(missing), detail=said)])
-    return []
+    start = f"of the first {len(missing):,} images that were not found"
+    return as_lines(
+        Notice(_CODE, len(missing), detail=f"{start} {named.written} may be another: {advice}")
+        for named, advice in thinker.advices(missing)
+    )
 
 
 def _missing(settings: Settings) -> list[Named]:

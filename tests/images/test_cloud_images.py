@@ -29,7 +29,7 @@ from transforms.images.fit.policy import FitPolicy
 from transforms.images.inspection import HEAD, TAIL, Inspector, look
 from transforms.images.orders import ImageRewriter, fit_image
 from transforms.storage import api, patiently, store_for, throttling
-from transforms.storage.api import Access, Changed, NotFound, Stat, StorageError
+from transforms.storage.api import Access, Changed, Forbidden, NotFound, Stat, StorageError
 from transforms.storage.gcs.store import GcsStore
 from transforms.storage.places import Places
 
@@ -289,13 +289,15 @@ def test_reads_carry_a_token_and_ask_for_a_new_one(cloud: Cloud, proxy: Proxy) -
     tokens = Tokens()
     session = store._client()._http
     session.credentials = tokens
-    refused = iter([Fault("answer", 401)] * 2)
-    proxy.fault = lambda request: next(refused, None)
-    assert store.read(uri, 1, 3)[0] == b"12"
-    assert tokens.number == 1
-    refused = iter([Fault("answer", 401)] * 3)  # over the open connection it is asked for once more
-    assert store.read(uri, 1, 3)[0] == b"12"
-    assert tokens.number == 2
+    for times, renewed in ((1, 1), (2, 3)):
+        refused = iter([Fault("answer", 401)] * times)
+        proxy.fault = lambda request, refused=refused: next(refused, None)
+        assert store.read(uri, 1, 3)[0] == b"12"
+        assert tokens.number == renewed
+    proxy.fault = lambda request: Fault("answer", 401)
+    with pytest.raises(Forbidden):
+        store.read(uri, 1, 3)
+    assert tokens.number == 5  # one that is refused thrice is asked for no more
 
 
 # --- throttling

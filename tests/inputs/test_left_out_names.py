@@ -30,6 +30,8 @@ NAMES = {
     "cat/LICENSE": "no_ending",
     "cat/clip.MP4": "ending",
     "cat/labels.csv": "table",
+    "cat/labels.XLSX": "other_rows",
+    "cat/more.tar.gz": "archive",
     "cat/.x.jpg": "hidden",
     "cat/._1.jpg": "system",
     "cat/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg": "system",

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import laws
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from folders import jpeg, put
 from laws import counters, rejections, uris
@@ -152,8 +154,6 @@ def test_a_snapshot_of_the_hub_names_the_option_that_reads_its_blobs(run: Run, t
 
 
 def test_parquet_of_a_snapshot_is_read_through_its_links(run: Run, tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
     snapshot = tmp_path / "snapshots/0123"
     (tmp_path / "blobs").mkdir(), (snapshot / "data").mkdir(parents=True)
@@ -165,3 +165,16 @@ def test_parquet_of_a_snapshot_is_read_through_its_links(run: Run, tmp_path: Pat
     assert {name: found["manifest.json"]["splits"][name] for name in ("test",)} == {"test": 4}
     assert counters(found)["examples_used"] == 8
     assert json.loads((tmp_path / "out/manifest.json").read_bytes())["dataset"]["counters"]["files_taken"] == 2
+
+
+def test_metadata_behind_a_link_speaks_where_the_link_is_followed(run: Run, tmp_path: Path) -> None:
+    """A second path to a class doubles no row; a class elsewhere is read once it may be."""
+    for name in ("in/cat", "store/dog"):
+        put(tmp_path / name / "1.jpg", jpeg(seed=len(name)))
+        put(tmp_path / name / "metadata.csv", f"file_name,label\n1.jpg,{name[-3:]}\n".encode())
+    tree(tmp_path, "", {"in/again": "in/cat", "in/dog": "store/dog"})
+    ask = ("--prompt", "Which?", "--answer", "{label}", "--splits", "train=1")
+    ours, store = f"{tmp_path}/in", f"{tmp_path}/store"
+    for more, named in (((), ["cat/1.jpg"]), (("--allow_prefix", f"{ours},{store}"), ["cat/1.jpg", "dog/1.jpg"])):
+        found = run(ours, *ask, *more, output=f"out{len(more)}")
+        assert [uri.removeprefix(f"{ours}/") for line in laws.lines(found) for uri in uris(line)] == named

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import laws
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cloud import Cloud
 from fault_proxy import Proxy
@@ -181,31 +182,57 @@ def test_a_template_that_cannot_be_is_refused(tmp_path: Path, item: str, said: s
 @pytest.mark.parametrize(
     "url, uri",
     [
-        ("https://storage.googleapis.com/b/o.jpg", "gs://b/o.jpg"),
-        ("http://storage.googleapis.com/b/a/o%20o.jpg?X-Goog-Signature=0#x", "gs://b/a/o o.jpg"),
-        ("https://storage.cloud.google.com/b/o.jpg", "gs://b/o.jpg"),
-        ("https://storage.cloud.google.com/b/o.jpg?authuser=0", "gs://b/o.jpg"),
-        ("https://my-bucket.storage.googleapis.com/a/o.jpg", "gs://my-bucket/a/o.jpg"),
-        ("https://my.bucket.org.storage.googleapis.com/o.jpg", "gs://my.bucket.org/o.jpg"),
-        ("https://storage.googleapis.com/storage/v1/b/b/o/a%2Fo.jpg?alt=media", "gs://b/a/o.jpg"),
-        ("https://storage.googleapis.com/download/storage/v1/b/b/o/a%2Fo.jpg", "gs://b/a/o.jpg"),
-        ("https://www.googleapis.com/storage/v1/b/b/o/o.jpg", "gs://b/o.jpg"),
-        ("https://firebasestorage.googleapis.com/v0/b/b.appspot.com/o/a%2Fo.jpg?alt=media", "gs://b.appspot.com/a/o.jpg"),
-        ("https://console.cloud.google.com/storage/browser/_details/b/a/o.jpg;tab=live_object", "gs://b/a/o.jpg"),
-        ("HTTPS://Storage.GoogleAPIs.com/b/o.jpg", "gs://b/o.jpg"),
-        ("https://storage.googleapis.com/b", ""),
-        ("https://storage.googleapis.com.example.org/b/o.jpg", ""),
-        ("https://example.org/storage.googleapis.com/b/o.jpg", ""),
+        ("storage.googleapis.com/b/o.jpg", "gs://b/o.jpg"),
+        ("storage.googleapis.com:443/b/a/o%20o.jpg?X-Goog-Signature=0#x", "gs://b/a/o o.jpg"),
+        ("storage.cloud.google.com/b/o.jpg", "gs://b/o.jpg"),
+        ("storage.cloud.google.com/b/o.jpg?authuser=0", "gs://b/o.jpg"),
+        ("my-bucket.storage.googleapis.com/a/o.jpg", "gs://my-bucket/a/o.jpg"),
+        ("my.bucket.org.storage.googleapis.com/o.jpg", "gs://my.bucket.org/o.jpg"),
+        ("storage.googleapis.com/storage/v1/b/b/o/a%2Fo.jpg?alt=media", "gs://b/a/o.jpg"),
+        ("storage.googleapis.com/download/storage/v1/b/b/o/a%2Fo.jpg", "gs://b/a/o.jpg"),
+        ("www.googleapis.com/storage/v1/b/b/o/o.jpg", "gs://b/o.jpg"),
+        ("firebasestorage.googleapis.com/v0/b/b.appspot.com/o/a%2Fo.jpg?alt=media", "gs://b.appspot.com/a/o.jpg"),
+        ("console.cloud.google.com/storage/browser/_details/b/a/o.jpg;tab=live_object", "gs://b/a/o.jpg"),
+        ("Storage.GoogleAPIs.com/b/o.jpg", "gs://b/o.jpg"),
+        ("storage.googleapis.com/b", ""),
+        ("storage.googleapis.com.example.org/b/o.jpg", ""),
+        ("example.org/storage.googleapis.com/b/o.jpg", ""),
     ],
 )  # fmt: skip
-def test_addresses_of_objects_are_told_by_their_uri(tmp_path: Path, url: str, uri: str) -> None:
-    assert object_of_url(url) == uri
+def test_addresses_of_objects_are_told_by_their_uri(url: str, uri: str) -> None:
+    assert object_of_url(f"https://{url}") == object_of_url(f"HTTP://{url}") == uri
 
 
 def test_a_row_with_an_address_is_rejected_with_the_uri_to_write(run: Run, tmp_path: Path) -> None:
-    source = write_lines(tmp_path / "in/rows.jsonl", [row("?"), row("?", ["https://storage.googleapis.com/b/o.jpg"])])
+    source = write_lines(
+        tmp_path / "in/rows.jsonl", [row("?"), row("?", ["https:" + "//storage.googleapis.com/b/o.jpg"])]
+    )
     (told,) = rejections(run(source, *LOOSE, "--splits", "train=1"))
     assert told["reason"] == "unsupported_scheme" and told["detail"].endswith(
         "this address names gs://b/o.jpg: write that"
     )
-    assert json.dumps(told)
+
+
+def test_uris_mean_what_they_say(tmp_path: Path, proxy: Proxy, bucket: str) -> None:
+    source = write_lines(tmp_path / "in/rows.jsonl", [row("?", [f"{bucket}/in/{number}.jpg"]) for number in range(5)])
+    assert misnamed(source) == [] and proxy.seen == []
+
+
+def test_nothing_is_looked_for_under_verify_none(tmp_path: Path) -> None:
+    put(tmp_path / "in/train/1.jpg", jpeg())
+    assert misnamed(table(tmp_path / "in/rows.csv", "1.jpg"), *ASK, "--verify=none") == []
+
+
+def test_what_a_row_says_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+    put(tmp_path / "in/1.jpg", jpeg())
+    (notice,) = misnamed(write_lines(tmp_path / "in/rows.jsonl", [row("?", ["C:\\\x1b[31m\\1.jpg"])]))
+    assert "\x1b" not in notice.line and "\\x1b[31m" in notice.line
+
+
+@pytest.mark.parametrize("column", ["image", "a.image"])
+def test_names_in_parquet_are_thought_about_and_nested_ones_are_not_read(tmp_path: Path, column: str) -> None:
+    put(tmp_path / "in/train/1.jpg", jpeg())
+    rows = [{"image": "1.jpg", "a": {"image": "1.jpg"}, "label": "x"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in/rows.parquet")
+    found = misnamed(str(tmp_path / "in/rows.parquet"), *ASK, "--image_column", column)
+    assert [notice.example for notice in found] == ["1.jpg"] * (column == "image")

@@ -28,6 +28,7 @@ from transforms.dataset.segments import SegmentWriter
 from transforms.steps import fit, seal
 from transforms.storage.gcs import compose as gcs_compose
 from transforms.storage.gcs.store import GcsStore
+from transforms.storage.reads import Pause
 
 OPTIONS = ("--block_bytes", "4096", "--max_image_bytes", "20000")
 SPECIAL = 4  # rows of `write_special`, beside the one with 40 images
@@ -83,14 +84,14 @@ def texts(tmp_path: Path, cloud: Cloud) -> Cloud:
 @pytest.fixture(autouse=True)
 def closed_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
     """The emulator knows no permissions: one bucket answers as Cloud Storage does to who may not read."""
-    get = GcsStore._get
+    ask = GcsStore._range
 
     def refusing(store: GcsStore, uri: str, *how: Any) -> Any:
         if uri.startswith("gs://tuneset-closed/"):
             raise exceptions.Forbidden("the caller does not have storage.objects.get access")
-        return get(store, uri, *how)
+        return ask(store, uri, *how)
 
-    monkeypatch.setattr(GcsStore, "_get", refusing)
+    monkeypatch.setattr(GcsStore, "_range", refusing)
 
 
 # --- in and out
@@ -374,52 +375,42 @@ def test_the_second_of_two_live_jobs_is_told(texts: Cloud, held: tuple[threading
 def test_threads_is_how_many_images_are_read_at_once(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     images = [cloud.put(f"{i}.jpg", jpeg(seed=i)) for i in range(10)]
     cloud.put("rows.jsonl", json.dumps(row("look", images)).encode() + b"\n")
-    get, lock = GcsStore._get, threading.Lock()
+    given = GcsStore._given
 
-    class Readers:
-        def __init__(self, threads: int) -> None:
-            self.threads, self.now, self.most, self.all_here = threads, 0, 0, threading.Event()
+    class Looks:
+        now = most = 0
 
-        def read(self, store: GcsStore, uri: str, *how: Any) -> Any:
-            if not uri.endswith(".jpg"):
-                return get(store, uri, *how)
-            with lock:
-                self.now += 1
-                self.most = max(self.most, self.now)
-                if self.now == self.threads:
-                    self.all_here.set()
-            assert self.all_here.wait(20)
-            time.sleep(0.03)  # room for one too many
-            try:
-                return get(store, uri, *how)
-            finally:
-                with lock:
-                    self.now -= 1
+        def look(self, *how: Any) -> Any:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            yield Pause(0.03)  # room for one too many
+            self.now -= 1
+            return (yield from given(*how))
 
     for threads in (1, 5):
-        readers = Readers(threads)
-        monkeypatch.setattr(GcsStore, "_get", lambda *args, readers=readers: readers.read(*args))
+        looks = Looks()
+        monkeypatch.setattr(GcsStore, "_given", lambda *how, looks=looks: looks.look(*how))
         output = f"{cloud.uri}/out{threads}"
         sealed("--input", f"{cloud.uri}/rows.jsonl", "--output", output, "--threads", str(threads))
-        assert readers.most == threads
+        assert looks.most == threads
 
 
 def test_a_block_is_read_before_the_one_before_it_is_back(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     images = [cloud.put(f"{i}.jpg", jpeg(seed=i)) for i in range(2)]
     cloud.put("rows.jsonl", b"".join(json.dumps(row("look " * 300, [uri])).encode() + b"\n" for uri in images))
-    get, begun, both = GcsStore._get, set[str](), threading.Event()
+    given, begun = GcsStore._given, set[str]()
 
     def waiting(store: GcsStore, uri: str, *how: Any) -> Any:
-        if uri in images:
-            begun.add(uri)
-            if len(begun) == 2:
-                both.set()
-            assert both.wait(20)
-        return get(store, uri, *how)
+        begun.add(uri)
+        deadline = time.monotonic() + 20
+        while len(begun) < 2:
+            assert time.monotonic() < deadline
+            yield Pause(0.01)
+        return (yield from given(store, uri, *how))
 
-    monkeypatch.setattr(GcsStore, "_get", waiting)
+    monkeypatch.setattr(GcsStore, "_given", waiting)
     sealed("--input", f"{cloud.uri}/rows.jsonl", "--output", f"{cloud.uri}/out", "--block_bytes", "1024")
-    assert both.is_set() and cloud.json("out/manifest.json")["dataset"]["counters"]["images_untouched"] == 2
+    assert begun == set(images) and cloud.json("out/manifest.json")["dataset"]["counters"]["images_untouched"] == 2
 
 
 # --- whose local files

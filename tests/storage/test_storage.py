@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import multiprocessing
 import os
@@ -15,15 +14,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-import urllib3
 from google.auth.credentials import AnonymousCredentials
-from urllib3.exceptions import ProtocolError, ReadTimeoutError
+from wire import LOST, Given, Sent, Wire, response, wired
 
 from transforms import storage
 from transforms.storage import local, store_for
@@ -42,7 +40,6 @@ from transforms.storage.api import (
 )
 from transforms.storage.gcs import client as storage_client
 from transforms.storage.gcs import compose
-from transforms.storage.gcs.client import Connection
 from transforms.storage.gcs.store import GcsStore
 from transforms.storage.local import LocalStore
 
@@ -273,7 +270,7 @@ def copying(place: Place, request: pytest.FixtureRequest) -> Place:
             except urllib.error.HTTPError:
                 return "0"
 
-        def judge(request: Sent) -> urllib3.HTTPResponse | None:
+        def judge(request: Sent) -> Given | None:
             path, _, asked = request.url.partition("?")
             source, rewrites, target = path.removeprefix("/storage/v1/").partition("/rewriteTo/")
             conditions = parse_qs(asked)
@@ -510,51 +507,12 @@ def test_local_failed_writes_leave_nothing(tmp_path: Path) -> None:
 # --- gs:// only
 
 
-@dataclass
-class Sent:
-    """A request as it goes to the pool of connections."""
-
-    method: str
-    url: str  # from the path on
-    body: Any
-
-
-@dataclass
-class Wire:
-    """Stands between the client and the server: records requests, answers in the server's place, loses answers."""
-
-    sent: list[str] = field(default_factory=list)
-    lose: int = 0  # answers that the server gave
-    answer: Callable[[Sent], urllib3.HTTPResponse | None] = lambda request: None
-
-
-def response(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> urllib3.HTTPResponse:
-    told = {"Content-Length": str(len(body))} | (headers or {})
-    return urllib3.HTTPResponse(io.BytesIO(body), told, status, preload_content=False, enforce_content_length=False)
-
-
 @pytest.fixture
-def wire(gcs: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Wire:
+def wire(gcs: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     """Begins when the bucket is there."""
-    seen, lock, real = Wire(), threading.Lock(), urllib3.HTTPConnectionPool.urlopen
-
-    def urlopen(self: Any, method: str, url: str, body: Any = None, **options: Any) -> urllib3.BaseHTTPResponse:
-        request = Sent(method, url, body)
-        with lock:
-            seen.sent.append(f"{method} {url.split('?')[0]}")
-            faked = seen.answer(request)
-        if faked is not None:
-            return faked
-        answer = real(self, method, url, request.body, **options)
-        with lock:
-            if seen.lose:
-                seen.lose -= 1
-                raise ProtocolError("the answer was lost")
-        return answer
-
-    monkeypatch.setattr(urllib3.HTTPConnectionPool, "urlopen", urlopen)
-    monkeypatch.setattr(Connection, "_read_plain", lambda *_: None)  # past urlopen (test_connecting.py)
-    return seen
+    with wired(gcs.url) as wire:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", wire.url)
+        yield wire
 
 
 def test_gs_what_each_call_costs_in_requests(bucket: str, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -649,7 +607,7 @@ def test_gs_a_copy_that_takes_several_requests(wire: Wire, bucket: str) -> None:
     source, asked = place.put("from", b"x"), list[str]()
     part = {"kind": "storage#rewriteResponse", "totalBytesRewritten": "5", "objectSize": "10", "done": False}
 
-    def answer(request: Sent) -> urllib3.HTTPResponse | None:
+    def answer(request: Sent) -> Given | None:
         if "/rewriteTo/" not in request.url:
             return None
         asked.append(request.url)
@@ -748,16 +706,11 @@ def test_gs_forbidden_says_what_is_needed(wire: Wire, bucket: str, permission: s
 
 
 @pytest.mark.parametrize("permission", CALLS)
-@pytest.mark.parametrize("fault", [429, 500, 503, ProtocolError("aborted"), ReadTimeoutError(None, "/", "none")])
+@pytest.mark.parametrize("fault", [response(429), response(500), response(503), LOST])
 def test_gs_outages_are_unavailable_after_retries(
-    wire: Wire, bucket: str, impatient: None, monkeypatch: pytest.MonkeyPatch, permission: str, fault: Any
+    wire: Wire, bucket: str, impatient: None, monkeypatch: pytest.MonkeyPatch, permission: str, fault: Given
 ) -> None:
-    def fail(request: Sent) -> urllib3.HTTPResponse:
-        if isinstance(fault, int):
-            return response(fault, b"busy")
-        raise fault
-
-    wire.answer = fail
+    wire.answer = lambda request: fault
     monkeypatch.setattr(
         storage_client, "RETRY", storage_client.RETRY.with_timeout(0.6)
     )  # a loaded machine needs time for two
@@ -807,7 +760,6 @@ def test_gs_a_join_whose_answers_were_lost_is_the_same_join(wire: Wire, bucket: 
 def test_gs_an_upload_damaged_on_the_way_is_not_taken_for_written(wire: Wire, bucket: str) -> None:
     def damage(request: Sent) -> None:
         if request.method == "POST":
-            assert isinstance(request.body, bytes)
             request.body = request.body.replace(b"right", b"wrong")
 
     wire.answer = damage

@@ -44,6 +44,12 @@ _TABLE = (
     ("left_out_picture", "files", "left out: images beside tables or rows, which take only those that they name"),
     ("left_out_sidecar", "files", "left out: .txt and .json that no template asks for, or without an image"),
     ("left_out_submission", "files", "left out: made-up answers, as Kaggle's sample_submission.csv"),
+    ("left_out_archive", "files", "left out: archives (.tar, .zip, ...)"),
+    (
+        "left_out_other_rows",
+        "files",
+        "left out: spreadsheets, databases and other files of rows (.xlsx, .arrow, ...)",
+    ),
     ("left_out_almost_image", "files", "left out: an image's ending with something behind it (a.jpg_large, a.jpg?w=1)"),
     ("left_out_no_ending", "files", "left out: a name without an ending"),
     ("left_out_ending", "files", "left out: another ending"),

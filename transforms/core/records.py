@@ -48,6 +48,7 @@ class Input:
         str, ...
     ] = ()  # of a metadata file: folders below its own with one of theirs, which speaks for their images
     links: Links = NO_LINKS
+    json: bool = False  # whether .json files of the folder were found to hold rows
 
 
 @dataclass(frozen=True, slots=True)

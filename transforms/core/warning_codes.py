@@ -60,6 +60,7 @@ _TABLE = (
      "Rename it, or give a --split_column; --split_names ignore lets the hash decide everywhere."),
     ("test_without_answers", "file", "named test without the column of the answer, and left out",
      "To use it, name it as an --input of its own with an --answer that it has."),
+    ("json_without_rows", "file", "called .json without a row (settings, a list of classes, ...), and left out", ""),
     ("images_warn_type", "reference", "to WebP, HEIC or HEIF, which not all tuning pages name", "--types jpeg,png converts them."),
     ("images_rotated_tag", "reference", "to images with an EXIF rotation tag", "--upright rewrites them upright."),
     ("images_frames_dropped", "frame", "or pages of animations and documents were left out: of each file one is used",
@@ -75,6 +76,10 @@ _TABLE = (
      "--model gemini-3 keeps it for each image."),
     ("not_verified", "", "no image was looked at", "Leave --verify none out to look at them."),
     # what a look before the work found
+    ("split_named_alone", "", "of folders and files, only one names a split, so the hash decides by --splits",
+     "Name others too, or give a --split_column; --split_names ignore says nothing of it."),
+    ("split_names_cut_short", "", "only the first folders and files were looked at for names of splits",
+     "--split_column decides for all."),
     ("images_without_metadata", "", "images lie in folders without a metadata file, and templates name columns: they are left out",
      "Give them a row in a metadata file."),
     ("answers_equal", "", "all answers that were looked at are equal",
@@ -109,6 +114,9 @@ _TABLE = (
     ("left_out_picture", "picture", "beside tables or rows: only those that a row names are used", ""),
     ("left_out_sidecar", "file", "beside images left out", "A template that names {sidecar} reads them."),
     ("left_out_submission", "file", "of made-up answers left out", "Name it as --input to read it."),
+    ("left_out_archive", "archive", "left out", "Extract it, and name the folder that comes of it."),
+    ("left_out_other_rows", "file", "of a kind that is not read (a spreadsheet, a database, arrays, ...) left out",
+     "Save it as CSV (UTF-8), JSON lines or Parquet."),
     ("left_out_almost_image", "file", "with something behind an image's ending left out", "Rename those that are to be read."),
     ("left_out_no_ending", "file", "without an ending left out", "Give those that are to be read the ending of their type."),
     ("left_out_ending", "file", "with another ending left out", ""),
@@ -134,11 +142,11 @@ class Notice:
         '! images_rotated_tag: 2 references to images with an EXIF rotation tag (a.jpg). --upright rewrites them upright.'
         """
         kind = WARNINGS[self.code]
-        clause = self.detail or kind.meaning
+        clause = _printable(self.detail) or kind.meaning
         if kind.unit:
             clause = f"{self.count:,} {kind.unit}{'' if self.count == 1 else 's'} {clause}"
         if self.example:
-            clause += f" ({_printable(self.example)})"
+            clause += f" ({_printable(_cut(self.example))})"
         return f"! {self.code}: {clause}.{f' {kind.hint}' if kind.hint else ''}"
 
     def as_json(self) -> dict[str, Any]:
@@ -184,6 +192,9 @@ def as_lines(notices: Iterable[Notice]) -> list[str]:
     return [notice.line for notice in notices]
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
 def _printable(text: str) -> str:
-    cut = text if len(text) <= 200 else f"{text[:200]}..."
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in cut)
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms.core import reasons
 from transforms.core.records import Block, ImageFacts
@@ -14,7 +15,7 @@ def generations(images: pa.Table, block: Block) -> dict[str, str]:
     """The images that must still be what they were, beside those that the block's key tells of: "" if they must not be there."""
     own = {(extent.uri, extent.generation) for extent in block.extents}
     columns = (images[name].to_pylist() for name in ("source", "generation", "reason"))
-    missing = {name: "" for names in images["renamed_from"].to_pylist() for name in names}
+    missing = dict.fromkeys(pc.list_flatten(images["renamed_from"]).to_pylist(), "")
     return missing | {
         source: generation
         for source, generation, reason in zip(*columns)

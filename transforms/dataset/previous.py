@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,9 @@ from transforms.core.arrow_stream import table
 from transforms.core.records import Block, ImageFacts, Receipt
 from transforms.dataset import image_rows
 from transforms.dataset.receipts import ReceiptStore, digest_of, receipt_body
-from transforms.storage import Result, abilities, persistently, store_for
-from transforms.storage.api import Changed, NotFound, StorageError, Unavailable
-from transforms.storage.parallel import overlapped
+from transforms.storage import Result, abilities, store_for
+from transforms.storage.api import Changed, NotFound, Stat, StorageError, Unavailable
+from transforms.storage.parallel import overlapped, stat_each
 
 _SPOILT = (errno.EIO, errno.EBADMSG)  # what a disk says of a sector that it cannot read
 
@@ -64,9 +64,9 @@ class PreviousDataset:
             return None
         if not self.trust_uris and (images := self._images(body, key)) is not None:
             wanted = image_rows.generations(images, block)
-            known = dict(zip(wanted, self._each(_generation, wanted)))
+            known = dict(zip(wanted, self._generations(wanted)))
             outputs = image_rows.outputs(images)
-            if known != wanted or dict(zip(outputs, self._each(_size, outputs))) != outputs:
+            if known != wanted or dict(zip(outputs, self._sizes(outputs))) != outputs:
                 _recent.put(key, known)
                 return None
         self._bring(body, block, key)
@@ -87,7 +87,7 @@ class PreviousDataset:
         own = {extent.uri: extent.generation for extent in block.extents}
         asked = own | _recent.take(key)
         unknown = [uri for uri in facts if uri not in asked]
-        asked |= dict(zip(unknown, self._each(_generation, unknown)))
+        asked |= dict(zip(unknown, self._generations(unknown)))
         return {uri: fact for uri, fact in facts.items() if asked[uri] == fact.generation}
 
     def _body(self, key: str) -> dict[str, Any] | None:
@@ -134,12 +134,15 @@ class PreviousDataset:
                 raise
             raise Damaged(path) from None
 
-    def _each(self, call: Any, uris: Iterable[str]) -> list[Any]:
-        """A call for each URI, local ones in turn, others many at once."""
-        listed = list(uris)
-        if all(abilities(uri).has_paths for uri in listed):
-            return [call(uri) for uri in listed]
-        return list(overlapped(lambda uri: persistently(call, uri), listed, self.threads))
+    def _generations(self, uris: Iterable[str]) -> Iterator[str]:
+        """The generation of each image now; "" if it cannot be told."""
+        stats = stat_each(list(uris), self.threads)
+        return (found.generation if isinstance(found, Stat) else "" for found in stats)
+
+    def _sizes(self, uris: Iterable[str]) -> Iterator[int]:
+        """Bytes of each rewritten image; -1 if it cannot be told."""
+        stats = stat_each(list(uris), self.threads)
+        return (found.size if isinstance(found, Stat) else -1 for found in stats)
 
     def _bring(self, body: dict[str, Any], block: Block, key: str) -> None:
         def copy(part: Sequence[Any]) -> None:
@@ -183,23 +186,3 @@ class _Recent:
 
 
 _recent = _Recent(8)
-
-
-def _generation(uri: str) -> str:
-    """The generation of an image now; "" if it cannot be told."""
-    try:
-        return store_for(uri).stat(uri).generation
-    except Unavailable:
-        raise
-    except StorageError:
-        return ""
-
-
-def _size(uri: str) -> int:
-    """Bytes of a rewritten image; -1 if it cannot be told."""
-    try:
-        return store_for(uri).stat(uri).size
-    except Unavailable:
-        raise
-    except StorageError:
-        return -1

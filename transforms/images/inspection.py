@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
@@ -23,14 +23,15 @@ from transforms.images.headers.jpeg_scans import jpeg_ends
 from transforms.images.headers.parse import NeedMore, parse
 from transforms.images.headers.structure import ends_well, walk
 from transforms.images.helper.pool import DecoderPool, shared_pool
-from transforms.storage import abilities, persistently, store_for
+from transforms.storage import abilities, persistent, store_for
 from transforms.storage.allowed_files import open_allowed, opened_folder
 from transforms.storage.api import Changed, Stat, StorageError, Unavailable
 from transforms.storage.compressed_members import unpacked
 from transforms.storage.local import read_open
 from transforms.storage.local_walk import translate
-from transforms.storage.parallel import overlapped
+from transforms.storage.parallel import read_together
 from transforms.storage.places import Places
+from transforms.storage.reads import ASIDE, Range, Reads, follow
 
 # Bytes of the first read of an object. A phone's EXIF of 64 KiB and the tables after it lie within: with less they cost a third
 # request. Of a local file much less is read first, since a second read costs nothing.
@@ -40,10 +41,8 @@ TAIL = 4 << 10  # bytes in which an end marker is looked for: padding may follow
 _USUAL_HEADER, _LONGEST_HEADER = 1 << 20, 8 << 20  # bytes; no real header is longer
 _LARGEST = 1 << 30  # bytes of a file that is read to be rewritten: a helper has memory for no larger one and its pixels
 _UNPACKED = 128 << 20  # bytes that an object with Content-Encoding gzip may have or come to
-# What is held at once, of all that are looked at, so that threads by the hundred cannot fill the memory.
+# What is held at once, of all that are looked at, so that looks by the hundred cannot fill the memory.
 _PACKED, _LONG, _WHOLE = BoundedSemaphore(8), BoundedSemaphore(16), BoundedSemaphore(8)  # taken in this order
-
-Read = Callable[[int, int, str], tuple[bytes, Stat]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ def look_at(sources: Sequence[str], inspector: Inspector) -> tuple[bool, Iterato
     remote: list[str] = []
     for source in sources:
         (local if abilities(source).has_paths else remote).append(source)
-    reads = overlapped(lambda source: look(source, inspector), remote, inspector.threads)
+    reads = read_together(lambda source: _look_remote(source, inspector), remote, inspector.threads)
     groups = groupby(local, posixpath.dirname)  # threads gain nothing on the page cache
     here = (facts for folder, group in groups for facts in _look_below(folder, list(group), inspector))
     return bool(remote), chain(here, reads)
@@ -117,17 +116,7 @@ def look(source: str, inspector: Inspector) -> ImageFacts:
     """
     if abilities(source).has_paths:
         return _look_local(source, inspector)
-    try:
-        for _ in range(2):
-            try:
-                return persistently(_look_remote, source, inspector)
-            except Changed:
-                continue  # overwritten between two reads: the new one is looked at
-        return persistently(_look_remote, source, inspector)
-    except Unavailable:
-        raise
-    except StorageError as error:
-        return ImageFacts(source, reason=error.reason, detail=str(error))
+    return follow(_look_remote(source, inspector), partial(store_for(source).read, source))
 
 
 def _look_below(folder: str, sources: list[str], inspector: Inspector) -> Iterator[ImageFacts]:
@@ -143,7 +132,7 @@ def _look_local(source: str, inspector: Inspector, folder: int = -1) -> ImageFac
     descriptor = -1
     try:
         descriptor, found = open_allowed(source, inspector.places.readable, folder)
-        return _inspect(source, inspector, partial(read_open, descriptor, found), _LOCAL_HEAD)
+        return follow(_inspect(source, inspector, _LOCAL_HEAD), partial(read_open, descriptor, found))
     except (OSError, StorageError) as error:
         told = error if isinstance(error, StorageError) else translate(error, source)
         return ImageFacts(source, reason=told.reason, detail=str(told))
@@ -152,15 +141,30 @@ def _look_local(source: str, inspector: Inspector, folder: int = -1) -> ImageFac
             os.close(descriptor)
 
 
-def _look_remote(source: str, inspector: Inspector) -> ImageFacts:
-    read = partial(store_for(source).read, source)
-    head, found = read(0, HEAD, "")
+def _look_remote(source: str, inspector: Inspector) -> Reads[ImageFacts]:
+    """As `look`, of an object."""
+    try:
+        for _ in range(2):
+            try:
+                return (yield from persistent(lambda: _look_once(source, inspector)))
+            except Changed:
+                continue  # overwritten between two reads: the new one is looked at
+        return (yield from persistent(lambda: _look_once(source, inspector)))
+    except Unavailable:
+        raise
+    except StorageError as error:
+        return ImageFacts(source, reason=error.reason, detail=str(error))
+
+
+def _look_once(source: str, inspector: Inspector) -> Reads[ImageFacts]:
+    head, found = yield Range(0, HEAD)
     if found.encoding == "gzip":
-        return _look_packed(found, inspector, read)
-    return _inspect(source, inspector, read, HEAD, (head, found))
+        yield ASIDE
+        return (yield from _look_packed(found, inspector))
+    return (yield from _inspect(source, inspector, HEAD, (head, found)))
 
 
-def _look_packed(found: Stat, inspector: Inspector, read: Read) -> ImageFacts:
+def _look_packed(found: Stat, inspector: Inspector) -> Reads[ImageFacts]:
     """An object stored with Content-Encoding gzip: what it unpacks to is the image."""
     try:
         if found.size > _UNPACKED:
@@ -168,9 +172,9 @@ def _look_packed(found: Stat, inspector: Inspector, read: Read) -> ImageFacts:
                 "undecodable", f"{found.size} bytes with Content-Encoding gzip: at most {_UNPACKED} are unpacked"
             )
         with _PACKED:
-            data = unpack(read(0, found.size, found.generation)[0])
-            image = Stat(found.uri, len(data), found.generation)
-            facts = _inspect(found.uri, inspector, lambda start, end, _: (data[start:end], image), HEAD)
+            packed, _ = yield Range(0, found.size, found.generation)
+            data = unpack(packed)
+            facts = _look_in_memory(data, Stat(found.uri, len(data), found.generation), inspector, HEAD)
     except ImageError as error:
         return ImageFacts(found.uri, found.generation, found.size, reason=error.reason, detail=error.detail)
     return replace(facts, encoding="gzip")
@@ -190,31 +194,37 @@ def unpack(data: bytes) -> bytes:
 
 def look_at_bytes(source: str, data: bytes, inspector: Inspector) -> ImageFacts:
     """The facts of an image that is in memory, under the name that it would be stored by."""
-    found = Stat(source, len(data), "")
+    return _look_in_memory(data, Stat(source, len(data), ""), inspector, len(data) or 1)
 
-    def read(start: int, end: int, _: str) -> tuple[bytes, Stat]:
-        return data[start:end], found
 
-    return _inspect(source, inspector, read, len(data) or 1)
+def _look_in_memory(data: bytes, found: Stat, inspector: Inspector, first: int) -> ImageFacts:
+    return follow(_inspect(found.uri, inspector, first), lambda start, end, _: (data[start:end], found))
 
 
 def _inspect(
-    source: str, inspector: Inspector, read: Read, first: int, begun: tuple[bytes, Stat] | None = None
-) -> ImageFacts:
-    head, found = begun or read(0, first, "")
+    source: str, inspector: Inspector, first: int, begun: tuple[bytes, Stat] | None = None
+) -> Reads[ImageFacts]:
+    """Look at an image.
+
+    Args:
+      first: bytes of the first read.
+      begun: what that came to, if it was made already.
+    """
+    head, found = begun or (yield Range(0, first))
     try:
-        return _facts(source, inspector, read, head, found, _USUAL_HEADER)
+        return (yield from _facts(source, inspector, head, found, _USUAL_HEADER))
     except NeedMore:
         pass
+    yield ASIDE
     try:
         with _LONG:
-            return _facts(source, inspector, read, head, found, _LONGEST_HEADER)
+            return (yield from _facts(source, inspector, head, found, _LONGEST_HEADER))
     except NeedMore:
         told = f"its header is longer than {_LONGEST_HEADER:,} bytes"
         return ImageFacts(source, found.generation, found.size, reason="undecodable", detail=told)
 
 
-def _facts(source: str, inspector: Inspector, read: Read, head: bytes, found: Stat, longest: int) -> ImageFacts:
+def _facts(source: str, inspector: Inspector, head: bytes, found: Stat, longest: int) -> Reads[ImageFacts]:
     """Raises NeedMore: the header does not end within `longest` bytes."""
     generation, size = found.generation, found.size
     facts = None
@@ -228,7 +238,7 @@ def _facts(source: str, inspector: Inspector, read: Read, head: bytes, found: St
             except NeedMore as more:
                 if more.need > longest:
                     raise
-                head += read(len(head), max(more.need, 2 * len(head)), generation)[0]
+                head += (yield Range(len(head), max(more.need, 2 * len(head)), generation))[0]
         facts = ImageFacts(source, generation, size, h.type, h.width, h.height, h.orientation, h.frames)
         must_fit = inspector.judge(facts)
         if h.least_bytes > size:
@@ -238,12 +248,13 @@ def _facts(source: str, inspector: Inspector, read: Read, head: bytes, found: St
             return facts  # what must be rewritten will be decoded whole
         whole = inspector.verify == "decode"
         if not whole:
-            tail = head if len(head) >= size else read(max(0, size - TAIL), size, generation)[0]
+            tail = head if len(head) >= size else (yield Range(max(0, size - TAIL), size, generation))[0]
             if ends_well(facts.type, tail, head, size):
                 return facts
             facts = replace(facts, escalated=True)
+        yield ASIDE
         with _WHOLE:
-            data = read(0, size, generation)[0]
+            data, _ = yield Range(0, size, generation)
             if facts.type == "jpeg" and not jpeg_ends(data):
                 facts = replace(facts, end_missing=True)
             else:

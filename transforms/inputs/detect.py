@@ -6,7 +6,6 @@ columns are held against those that options name.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -24,32 +23,35 @@ from transforms.inputs.cells.csv_dialect import (
     dialect_of,
     first_records,
     image_column_of,
-    lacks_answer,
     shown,
 )
 from transforms.inputs.cutting import opened_head
-from transforms.inputs.first_rows import first_rows
+from transforms.inputs.first_rows import columns_of_rows, first_rows
+from transforms.inputs.formats.json_files import is_json
+from transforms.inputs.formats.unanswered import Unanswered
 from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.metadata_files import find_metadata, is_metadata
 from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.parquet.blocks import used_columns
 from transforms.inputs.parquet.files import footer_of
+from transforms.inputs.parquet.folders import check_folders_of_bytes
 from transforms.inputs.parquet.schema import holds_bytes
 from transforms.inputs.patterns import (
     first_files,
     first_image,
     is_dataset,
     is_folder,
+    is_glob,
     list_pattern,
     rows_on_top,
     static_folder,
 )
 from transforms.inputs.registry import CONTAINERS, DEFAULT, MEANINGS, TABLE, Meaning, container_of
-from transforms.inputs.survey.layouts import advice_on_shards
+from transforms.inputs.survey.json_rows import find_json_rows
+from transforms.inputs.survey.layouts import advice_on_object, advice_on_shards
 from transforms.inputs.survey.left_out import left_out_of
 from transforms.inputs.survey.not_rows import READ, fault_of_bytes, fault_of_lines
-from transforms.inputs.survey.nothing_found import nothing_found
-from transforms.inputs.survey.paths_of_bytes import check_folders_of_bytes
+from transforms.inputs.survey.nothing_found import nothing_found, rows_beside
 from transforms.inputs.survey.splits import survey_splits
 from transforms.storage.api import NotFound, Stat
 from transforms.storage.compressed_members import is_packed
@@ -75,12 +77,14 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
             f"--{given[0]} is for rows of tables and folders, but {options.input[0]} holds {looks[0].meaning.rows}: leave it "
             "out, or name another --input_format"
         )
+    about_splits: list[Notice] = []
     decides = "" if options.split_by or options.split_column else split_column_of(looks)
     if decides:
         options = replace(options, split_column=decides)
         split = [f"{decides} decides the split where it is given (--split_column {decides})"]
     else:
-        names, split = survey_splits(options, rows=not all(look.meaning.of_files for look in looks))
+        rows, json = not all(look.meaning.of_files for look in looks), any(look.json for look in looks)
+        names, split, about_splits = survey_splits(options, rows, json)
         options = replace(options, names_of_splits=names)
     if not options.upright and any(look.boxes(options) for look in looks):
         options = replace(options, upright=True)
@@ -89,8 +93,7 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
         )
     for look in looks:
         options = look.fill(options)
-    notices = tuple(notice for look in looks for notice in look.notices)
-    notices += tuple(unseen_columns(options, looks))
+    notices = (*about_splits, *(notice for look in looks for notice in look.notices), *unseen_columns(options, looks))
     options = replace(options, inputs=tuple(look.input for look in looks), notices=(*options.notices, *notices))
     if all(look.meaning is DEFAULT for look in looks):
         return options, split
@@ -125,17 +128,15 @@ def look_at(pattern: str, options: InputOptions) -> list[InputDetector]:
     look = InputDetector(pattern, options)
     if not look.meaning.of_files or not is_folder(pattern):
         return [look]
-    metadata = find_metadata(look.base, (*look.left_out, options.output))
+    metadata = find_metadata(look.base, (*look.left_out, options.output), options.links)
     if not metadata.whole:
         look.notices.append(Notice("metadata_not_sought", example=pattern))
     if not metadata.uris:
         return [look]
 
     tables = [InputDetector(uri, replace(options, input_format=TABLE.name)) for uri in metadata.uris]
-    for table in tables:
-        table.base, table.nearer = look.base, metadata.nearer(table.pattern)
-    for table in tables[_SAID:]:
-        table.quiet = True
+    for number, table in enumerate(tables):
+        table.base, table.nearer, table.quiet = look.base, metadata.nearer(table.pattern), number >= _SAID
     tables[0].notices = look.notices
     look.left_out += metadata.folders
     image = first_image(pattern, (*look.left_out, options.output), options.links, _LOOKED_FOR_IMAGES)
@@ -158,6 +159,7 @@ class InputDetector:
         self.left_out, self._links = left_out_of(pattern, options.left_out), options.links
         self.nearer: tuple[str, ...] = ()
         self.notices: list[Notice] = []
+        self.json = False  # whether .json files hold rows
         self.quiet = False  # one of many, of which the first are told
         self.beside_tables = False  # images that no metadata file speaks for: what templates ask for was looked at
         self._wanted = options.wanted
@@ -170,8 +172,8 @@ class InputDetector:
             return
         self._read_head(named)
         self.meaning = self._meaning(named, options)
-        asks_nothing = options.input_format == _AUTO and not options.image_column
-        if asks_nothing and is_folder(pattern) and (advice := advice_on_shards(file.uri)):
+        told_by_names = options.input_format == _AUTO and is_folder(pattern) and not options.image_column
+        if told_by_names and (advice := advice_on_shards(file.uri)):
             raise InputError(advice)
         what = "rejected rows, to be tried again" if self.replay else self.meaning.said
         self.said = f"{pattern}: {what} (--input_format)"
@@ -192,7 +194,7 @@ class InputDetector:
 
     @property
     def input(self) -> Input:
-        return Input(self.pattern, self.meaning.name, self.base, self.left_out, self.nearer, self._links)
+        return Input(self.pattern, self.meaning.name, self.base, self.left_out, self.nearer, self._links, self.json)
 
     def _first(self, options: InputOptions) -> tuple[str, Stat]:
         """The format, as far as names tell it, and the first file of it."""
@@ -213,6 +215,8 @@ class InputDetector:
                 found = first_files(self.pattern, formats, (*self.left_out, options.output), enough, options.links)
         except NotFound:
             found = {}
+        if json := self._json_rows(named, found, options):
+            return named, json
         if found and named != _AUTO:
             return named, next(iter(found.values()))
         if found:
@@ -222,6 +226,18 @@ class InputDetector:
             name = next((name for name in rows if name), next(iter(found)))
             return (name if name in images else _AUTO), found[name]
         raise InputError(nothing_found(self.pattern, self.left_out, options))
+
+    def _json_rows(self, named: str, found: dict[str, Stat], options: InputOptions) -> Stat | None:
+        """The first .json file that holds rows, unless another file of rows comes first; a folder then gives all of them."""
+        able = named == _AUTO or MEANINGS[named].unsure_suffixes
+        others = [file.uri for file in _split_off(found)[1].values()]
+        if not able or not (is_folder(self.pattern) or is_glob(self.pattern)) or any(map(is_metadata, others)):
+            return None
+        if others and is_glob(self.pattern) and not is_json(others[0]):
+            return None
+        file = find_json_rows(self.pattern, (*self.left_out, options.output), options)
+        self.json = file is not None and is_folder(self.pattern)
+        return None if others and is_folder(self.pattern) else file
 
     def _meaning(self, named: str, options: InputOptions) -> Meaning:
         container = self._container
@@ -236,12 +252,12 @@ class InputDetector:
             return MEANINGS[named]
         for meaning in able:
             asked = meaning.by_templates or not self._templates
-            by_keys = container.is_lines or (meaning.by_header and self._has_columns(meaning, options))
+            by_keys = container.is_lines or (meaning.by_header and meaning.has_columns(options.asked_columns))
             if asked and ((by_keys and meaning.tells(keys)) or self._tells_by_cells(meaning, options)):
                 return meaning
         if container.is_lines:
             return TABLE if self._templates and "contents" not in keys else DEFAULT
-        is_plain = not self._templates and not is_dataset(self._extent.uri, TABLE.name)
+        is_plain = not self._templates and not is_dataset(self._extent.uri, TABLE.name, self.json)
         return DEFAULT if is_plain else TABLE
 
     def _tells_by_cells(self, meaning: Meaning, options: InputOptions) -> bool:
@@ -252,20 +268,14 @@ class InputDetector:
             records = first_records(self._extent.uri, self._head, options.wanted)
         except RowError:
             return False
-        return bool(records) and meaning.is_record(records[0]) and self._has_columns(meaning, options)
-
-    def _has_columns(self, meaning: Meaning, options: InputOptions) -> bool:
-        """Whether a meaning has the columns that options name; True if those are not the same in every file."""
-        columns = options.recipe.columns if options.recipe else columns_of_images(options.image_column)
-        return not meaning.columns or set(columns) <= set(meaning.columns)
+        return bool(records) and meaning.is_record(records[0]) and meaning.has_columns(options.asked_columns)
 
     def boxes(self, options: InputOptions) -> bool:
         """Whether the first rows are of object detection."""
         meaning = self.meaning
-        if meaning.always_boxes:
-            return True
         if not meaning.is_box or self._container.is_lines:
-            return meaning.draws_boxes is not None and any(map(meaning.draws_boxes, self._first_rows()))
+            drawn = meaning.draws_boxes is not None and any(map(meaning.draws_boxes, self._first_rows()))
+            return meaning.always_boxes or drawn
         return any(map(meaning.is_box, first_records(self._extent.uri, self._head, options.wanted)))
 
     def first_keys(self) -> dict[str, object]:
@@ -295,43 +305,36 @@ class InputDetector:
                     raise
             return self.fill(options) if self._extent.uri not in self._passed_over else options
         if not self.beside_tables:
-            columns = meaning.columns or tuple(self._columns_of_rows())
-            self._check_recipe(options, meaning.rows, columns, meaning.have)
+            self._check_recipe(options, meaning.columns or columns_of_rows(self._first_rows(), meaning))
         if not options.answer:
             self.said += f"; answers are {meaning.answers[self.boxes(options)]}"
         return options
-
-    def _columns_of_rows(self) -> dict[str, None]:
-        """Columns of the first rows of a meaning that makes them of what its rows hold."""
-        names: dict[str, None] = {}
-        for row in self._first_rows():
-            with contextlib.suppress(RowError):
-                names |= dict.fromkeys(self.meaning.object(row) if self.meaning.object else row)
-        return names
 
     def _passes_over_test(self, options: InputOptions, error: InputError) -> bool:
         """Whether the file is a test without answers, which is left out; if so, the input's first other file takes its place."""
         uri, answers = self._extent.uri, options.recipe.answers if options.recipe else ()
         detail = str(error).removeprefix(f"{uri}: ")
-        if not lacks_answer(detail, answers) or options.names_of_splits.of_file(uri) != "test":
+        if not Unanswered(answers, options.names_of_splits).is_meant(uri, detail):
             return False
         self._passed_over.append(uri)
         self.said = f"{uri}: a test without the column of the answer, left out"
         for file in islice(list_pattern(self.pattern, (*self.left_out, options.output), options.links), _SOUGHT):
-            if is_dataset(file.uri, TABLE.name) and options.names_of_splits.of_file(file.uri) != "test":
+            if is_dataset(file.uri, TABLE.name, self.json) and options.names_of_splits.of_file(file.uri) != "test":
                 self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
                 self._read_head()
                 break
         return True
 
-    def _check_recipe(self, options: InputOptions, what: str, columns: Sequence[str], there_are: str) -> None:
-        """Of rows whose columns are always the same."""
+    def _check_recipe(self, options: InputOptions, columns: Sequence[str]) -> None:
+        """Of rows that have these columns."""
         if not options.recipe:
-            raise InputError(f"{self.pattern} holds {what}: --prompt is missing. For example: --prompt 'What is this?'")
+            example = "--prompt is missing. For example: --prompt 'What is this?'"
+            raise InputError(f"{self.pattern} holds {self.meaning.rows}: {example}")
         try:
-            check_columns(columns, options.recipe.columns, there_are)
+            check_columns(columns, options.recipe.columns, self.meaning.have)
         except RowError as error:
-            raise InputError(f"{self.pattern}: {error.detail}") from None
+            beside = rows_beside(self.pattern, options.output) if self.meaning.of_files else ""
+            raise InputError(f"{self.pattern}: {error.detail}{beside}") from None
 
     def _table(self, options: InputOptions) -> InputOptions:
         uri = self._extent.uri
@@ -375,6 +378,8 @@ class InputDetector:
         if CONTAINERS[dialect.kind].is_lines:
             self.said = f"{start} {'in Excel' if self._container.convert else 'of JSON lines'}"
             keys = self.first_keys()
+            if advice := advice_on_object(keys, wanted.columns):
+                raise RowError("missing_column", advice)
             return [*keys, *hive_columns(uri)], keys
         if options.encoding == "auto":
             check_utf8(self._head)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.inputs.cells.csv_dialect import Wanted, first_records
 from transforms.inputs.json_array import head_lines
-from transforms.inputs.registry import Container
+from transforms.inputs.registry import Container, Meaning
 
 _LINES = 100  # of JSON that are looked at
 
@@ -29,3 +29,12 @@ def first_rows(uri: str, head: bytes, container: Container, wanted: Wanted) -> I
         with contextlib.suppress(RowError):
             header, *records = first_records(uri, head, wanted) or [[]]
             yield from (dict(zip(map(str.strip, header), map(str.strip, record))) for record in records)
+
+
+def columns_of_rows(rows: Iterable[dict[str, Any]], meaning: Meaning) -> tuple[str, ...]:
+    """The columns that a meaning makes of some rows, each once."""
+    names: dict[str, None] = {}
+    for row in rows:
+        with contextlib.suppress(RowError):
+            names |= dict.fromkeys(meaning.object(row) if meaning.object else row)
+    return tuple(names)

@@ -43,6 +43,14 @@ class FollowedLinks:
             path for one in without if abilities(one).has_paths for path in (one, os.path.realpath(one))
         )
         self._entered: set[str] = set()
+        self._real_root = os.path.realpath(root)
+
+    def reaches(self, path: str) -> bool:
+        """Whether a folder below the root is entered by this path, which may hold no link at all."""
+        real = os.path.realpath(path)
+        if real == self._real_root + path[self._root :]:
+            return True
+        return self.enters(path, real, os.path.islink(path))
 
     def enters(self, path: str, real: str, link: bool) -> bool:
         """Whether a folder is entered by a path that leads through a link.

@@ -11,7 +11,7 @@ import re
 
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.places import is_text
-from transforms.inputs.packing import SIDECARS
+from transforms.inputs.formats.sidecars import is_sidecar
 from transforms.inputs.registry import IMAGES, MEANINGS, TABLE
 
 _SYSTEM_FOLDERS = (
@@ -35,11 +35,18 @@ _UNREAD = re.compile(
 )
 _ALMOST_IMAGE = re.compile(rf"\.(?:{'|'.join(IMAGE_TYPES)})[^a-z0-9/][^/]*$", re.IGNORECASE)
 _ENDING = re.compile(r"\.[^./\s]{1,20}$")
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip", ".7z", ".rar")
+_OTHER_ROWS = (
+    ".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".arrow", ".feather", ".orc", ".avro", ".tfrecord", ".tfrecords", ".sqlite",
+    ".sqlite3", ".db", ".mdb", ".accdb", ".h5", ".hdf5", ".npy", ".npz", ".pkl", ".pickle", ".mat", ".lmdb", ".rds", ".rec",
+)  # fmt: skip
 LINK = "link"  # in place of the version of a local name that is a link to a folder, or to nothing
 ROWS = "table"  # the kind of files that hold rows, beside what is read
 
+OF_OTHER_ROWS = ("archive", "other_rows")  # the kinds of files that may hold rows or images, but are not read
+BY_ENDING = (*OF_OTHER_ROWS, "almost_image", "ending")  # the kinds whose endings are counted
 KINDS = (
-    "system", "hidden", "submission", "link", "unreadable", ROWS, "picture", "sidecar", "almost_image", "no_ending", "ending",
+    "system", "hidden", "submission", "link", "unreadable", ROWS, "picture", "sidecar", "no_ending", *BY_ENDING,
 )  # fmt: skip
 
 
@@ -89,8 +96,12 @@ def kind_of_unread(uri: str, generation: str, row_format: str, suffixes: tuple[s
         return ROWS
     if lower.endswith(IMAGES.suffixes):
         return "picture"
-    if MEANINGS[row_format].of_files and lower.endswith(SIDECARS):
+    if MEANINGS[row_format].of_files and is_sidecar(lower):
         return "sidecar"
+    if lower.endswith(_ARCHIVES):
+        return "archive"
+    if lower.endswith(_OTHER_ROWS):
+        return "other_rows"
     if almost_image(uri):
         return "almost_image"
     return "ending" if ending_of(uri) else "no_ending"

@@ -8,6 +8,7 @@ from functools import cached_property
 from transforms.core.reasons import WrongRequest
 from transforms.core.records import Input, Links
 from transforms.core.warning_codes import Notice
+from transforms.examples.image_cells import columns_of_images
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.recipe import Recipe
 from transforms.examples.split_names import NO_NAMES, SplitNames
@@ -42,6 +43,7 @@ class InputOptions:
     image_folder: str
     previous: str
     allow_prefix: tuple[str, ...]
+    verify: str
     split_by: str
     split_column: str
     split_names: str
@@ -59,6 +61,11 @@ class InputOptions:
         )
         splits = tuple(name for name in (self.split_by, self.split_column) if name)
         return Recipe(prompt, answer, system, self.image_column, splits, self.empty_boxes == "keep") if prompt else None
+
+    @property
+    def asked_columns(self) -> tuple[str, ...]:
+        """Columns that templates and options name."""
+        return self.recipe.columns if self.recipe else columns_of_images(self.image_column)
 
     @cached_property
     def readable(self) -> tuple[str, ...]:

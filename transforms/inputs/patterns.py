@@ -94,25 +94,31 @@ def _unread_places(pattern: str) -> Callable[[str], str]:
     return lambda uri: unread_place(uri[root:].lstrip("/"), spelled, hidden=folder)
 
 
-def matches(pattern: str, uri: str, row_format: str = DEFAULT.name) -> bool:
+def matches(pattern: str, uri: str, row_format: str = DEFAULT.name, json: bool = False) -> bool:
     """Whether a pattern names a file, as a test of strings; what they stand for is not looked at."""
     if not pattern.endswith("/") and is_glob(pattern):
         return compiled(pattern).fullmatch(uri) is not None and not _unread_places(pattern)(uri)
     folder = pattern.rstrip("/")
     return uri == pattern or (
-        inside(uri, folder) and is_dataset(uri, row_format) and not unread_place(uri[len(folder) :].lstrip("/"))
+        inside(uri, folder) and is_dataset(uri, row_format, json) and not unread_place(uri[len(folder) :].lstrip("/"))
     )
 
 
 def gives(one_input: Input, uri: str) -> bool:
     """Whether an input names a file and does not leave it out, as a test of strings."""
     left_out = any(inside(uri, folder) for folder in one_input.left_out)
-    return not left_out and matches(one_input.pattern, uri, one_input.format)
+    return not left_out and matches(one_input.pattern, uri, one_input.format, one_input.json)
 
 
-def is_dataset(uri: str, row_format: str = DEFAULT.name) -> bool:
-    """Whether a folder that is read in a format gives this file."""
-    return uri.lower().endswith(MEANINGS[row_format].suffixes)
+def is_dataset(uri: str, row_format: str = DEFAULT.name, json: bool = False) -> bool:
+    """Whether a folder that is read in a format gives this file; `json`: where .json files of it were found to hold rows."""
+    return uri.lower().endswith(suffixes_of(row_format, json))
+
+
+def suffixes_of(row_format: str, json: bool) -> tuple[str, ...]:
+    """Endings of the files that a folder gives."""
+    meaning = MEANINGS[row_format]
+    return meaning.suffixes + meaning.unsure_suffixes if json else meaning.suffixes
 
 
 def first_files(

@@ -5,7 +5,7 @@ Whoever lists, cuts, reads, detects, answers, replays or refuses asks here. No n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -33,10 +33,11 @@ CellsColumns = Callable[[Sequence[str]], dict[str, Any]]
 class Container:
     """How rows are stored.
 
-    name: `Dialect.kind`. endings: of the files' names; is_named: whether these tell it from others. packings: endings that a packed
-    file has behind these. is_lines: a row is a line of JSON. is_columnar: the file tells its columns, and is cut by row groups.
-    is_folder: a row is a file. is_gathered: no file, but rows of an image that one worker brought together. starts: whether the
-    first bytes of a file say that it is this one, whatever its name.
+    name: `Dialect.kind`. endings: of the files' names; is_named: whether these tell it from others. unsure: those of files that may
+    hold something else: a folder gives them where some were found to hold rows. packings: endings that a packed file has behind these.
+    is_lines: a row is a line of JSON. is_columnar: the file tells its columns, and is cut by row groups. is_folder: a row is a file.
+    is_gathered: no file, but rows of an image that one worker brought together. starts: whether the first bytes of a file say that it
+    is this one, whatever its name.
 
     convert: makes lines of JSON of a whole file, which one worker then reads; it raises Damaged. shows_columns: whether the first of
     these lines are soon made, so that columns are told by them. reads_others: whether they are made of other files, too.
@@ -45,6 +46,7 @@ class Container:
 
     name: str
     endings: tuple[str, ...]
+    unsure: tuple[str, ...] = ()
     packings: tuple[str, ...] = ()
     is_named: bool = True
     is_lines: bool = False
@@ -60,7 +62,15 @@ class Container:
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
         """Of the files that a folder gives."""
-        return tuple(ending + packing for ending in self.endings for packing in ("", *self.packings))
+        return self._packed(self.endings)
+
+    @cached_property
+    def unsure_suffixes(self) -> tuple[str, ...]:
+        """Of the files that a folder gives where some of them were found to hold rows."""
+        return self._packed(self.unsure)
+
+    def _packed(self, endings: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(ending + packing for ending in endings for packing in ("", *self.packings))
 
 
 def _starts_json(head: bytes) -> bool:
@@ -68,8 +78,8 @@ def _starts_json(head: bytes) -> bool:
 
 
 PARQUET = Container("parquet", (".parquet",), is_columnar=True, starts=lambda head: head.startswith(b"PAR1"))
-LINES = Container("jsonl", (".jsonl", ".ndjson"), _PACKINGS, is_lines=True, starts=_starts_json)
-CSV = Container("csv", (".csv", ".tsv", ".tab"), _PACKINGS)
+LINES = Container("jsonl", (".jsonl", ".ndjson"), (".json",), _PACKINGS, is_lines=True, starts=_starts_json)
+CSV = Container("csv", (".csv", ".tsv", ".tab"), packings=_PACKINGS)
 _FOLDER = Container("folder", tuple(f".{name}" for name in IMAGE_TYPES), is_folder=True)
 GATHERED = Container("grouped", (), is_gathered=True)
 _XLSX = Container(
@@ -100,8 +110,10 @@ def container_of(uri: str, head: bytes, encoding: str = "") -> Container:
     name = without_ending(uri)
     if PARQUET.starts(head):
         return PARQUET
-    named = next((c for c in CONTAINERS.values() if c.is_named and not c.is_folder and name.endswith(c.endings)), None)
-    return named or next((c for c in CONTAINERS.values() if c.starts(head)), CSV)
+    files = [container for container in CONTAINERS.values() if not container.is_folder]
+    named = next((c for c in files if c.is_named and name.endswith(c.endings)), None)
+    told = named or next((c for c in files if c.starts(head)), None)
+    return told or next((c for c in files if name.endswith(c.unsure)), CSV)
 
 
 @dataclass(frozen=True)
@@ -151,10 +163,19 @@ class Meaning:
         """Of the files that a folder gives when it is read as this."""
         return tuple(suffix for container in self.containers for suffix in container.suffixes)
 
+    @cached_property
+    def unsure_suffixes(self) -> tuple[str, ...]:
+        """As Container has them."""
+        return tuple(suffix for container in self.containers for suffix in container.unsure_suffixes)
+
     @property
     def own_columns(self) -> bool:
         """Whether templates make examples of its rows, and each file has columns of its own."""
         return self.by_templates and self.columns is None
+
+    def has_columns(self, names: Collection[str]) -> bool:
+        """Whether it has all these columns, as far as they are the same in every file."""
+        return not self.columns or set(names) <= set(self.columns)
 
     @property
     def by_header(self) -> bool:

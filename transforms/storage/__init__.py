@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from transforms.storage import throttling
 from transforms.storage.api import Abilities, NotFound, Stat, Store, Unavailable
+from transforms.storage.reads import Pause, Reads
 from transforms.storage.uris import scheme_of
 
 Result = TypeVar("Result")
@@ -72,6 +73,16 @@ def persistently(call: Callable[..., Result], *args: Any) -> Result:
         except Unavailable:
             time.sleep(pause)
     return call(*args)
+
+
+def persistent(begin: Callable[[], Reads[Result]]) -> Reads[Result]:
+    """`persistently`, of what reads an object."""
+    for pause in PAUSES:
+        try:
+            return (yield from begin())
+        except Unavailable:
+            yield Pause(pause)
+    return (yield from begin())
 
 
 def read_existing(uri: str) -> tuple[bytes, Stat]:

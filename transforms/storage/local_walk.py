@@ -45,7 +45,7 @@ class _Rule(Protocol):
         """The only names that can be wanted; None: any."""
 
     def enters(self, state: State, name: str, link: bool) -> State:
-        """The state in a folder of this name; `link`: it is one that is not followed for its own sake."""
+        """The state in a folder of this name; `link`: only what follows any link goes on there."""
 
     def takes(self, state: State, name: str) -> bool: ...
 

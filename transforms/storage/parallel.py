@@ -10,10 +10,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from transforms.storage import store_for, throttling
+from transforms.storage import persistent, store_for, throttling
+from transforms.storage.api import Stat, StorageError, Unavailable
+from transforms.storage.reads import Range, Reads, follow
 from transforms.storage.uris import is_local
 
 Item = TypeVar("Item")
@@ -56,6 +59,57 @@ def overlapped(call: Callable[[Item], Result], items: Sequence[Item], threads: i
 
     # No items, as in every block of local images: no thread is begun for them.
     return rest([_pool(threads).submit(some) for _ in range(min(threads, len(items)))])
+
+
+def read_together(reads: Callable[[str], Reads[Result]], uris: Sequence[str], at_once: int) -> Iterator[Result]:
+    """`overlapped`, for what reads objects of Cloud Storage: without a thread for each.
+
+    Args:
+      reads: what an object comes to. It may not overlap others in turn.
+      at_once: objects, over all that a process reads so.
+    """
+    if not uris:
+        return iter(())
+    from transforms.storage.gcs.store import GcsStore  # here, since it takes a second to load
+
+    store = store_for(uris[0])
+    if isinstance(store, GcsStore) and store.loops():
+        return _told(store.together(reads, uris, at_once))
+    return overlapped(lambda uri: follow(reads(uri), partial(store_for(uri).read, uri)), uris, at_once)
+
+
+def _told(results: Iterator[Result]) -> Iterator[Result]:
+    try:
+        yield from results
+    finally:
+        throttling.tell()
+
+
+def stat_each(uris: Sequence[str], at_once: int) -> Iterator[Stat | StorageError]:
+    """The stat of each file or object, or what is wrong with it, in order. Of local ones it is asked when it is wanted.
+
+    Raises:
+      Unavailable: storage is away.
+    """
+    remote = read_together(_stat, [uri for uri in uris if not is_local(uri)], at_once)
+    return (follow(_stat(uri), partial(_stat_here, uri)) if is_local(uri) else next(remote) for uri in uris)
+
+
+def _stat(uri: str) -> Reads[Stat | StorageError]:
+    def ask() -> Reads[Stat]:
+        found: Stat = (yield Range(0, 0))[1]
+        return found
+
+    try:
+        return (yield from persistent(ask))
+    except Unavailable:
+        raise
+    except StorageError as error:
+        return error
+
+
+def _stat_here(uri: str, *_: object) -> tuple[bytes, Stat]:
+    return b"", store_for(uri).stat(uri)
 
 
 def ahead(items: Iterator[Item], most: int, threads: int) -> Iterator[Item]:

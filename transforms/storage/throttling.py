@@ -27,17 +27,27 @@ _noted = 0.0  # seconds not told yet
 def note(error: Any) -> None:
     """Before a retry: what storage said."""
     settle()
-    if getattr(error, "code", None) in _RATE:
+    if refused_rate(error):
         _thread.since = time.monotonic()
+
+
+def refused_rate(error: Any) -> bool:
+    """Whether storage refused a request for its rate."""
+    return getattr(error, "code", None) in _RATE
 
 
 def settle() -> None:
     """After a call: the pause that a refusal led to is over."""
-    global _noted
     if _thread.since:
-        with _lock:
-            _noted += time.monotonic() - _thread.since
+        add(time.monotonic() - _thread.since)
         _thread.since = 0.0
+
+
+def add(seconds: float) -> None:
+    """Note a pause that a refusal led to, of whatever thread."""
+    global _noted
+    with _lock:
+        _noted += seconds
 
 
 def tell() -> None:

@@ -112,14 +112,9 @@ def _without_header(first: Sequence[str], columns: Sequence[str]) -> str:
     cells = [cell.strip() for cell in first]
     if any(is_image_name(cell) or _is_number(cell) for cell in cells):
         return "; that looks like a row: if the file has no header, --header no calls its columns 1, 2, ..."
-    if not any(column in cells for column in columns):
+    if not any(column in cells for column in columns) and not any(cell.lower() in _IMAGE_NAMES for cell in cells):
         return "; if that is a row, --header no calls the columns 1, 2, ..."
     return ""
-
-
-def lacks_answer(detail: str, answers: Sequence[str]) -> bool:
-    """Whether what `check_columns` found is that a column of the answer is missing."""
-    return any(detail.startswith(f"there is no column {column!r};") for column in answers)
 
 
 def shown(names: Sequence[str]) -> str:

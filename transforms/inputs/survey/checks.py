@@ -110,12 +110,12 @@ def unread_tables(sample: Sample, options: InputOptions) -> Iterator[Notice]:
 
 
 def misnamed_images(sample: Sample, options: InputOptions) -> Iterator[Notice]:
-    """Images of the first rows that are not there, where a file lies that they may mean."""
+    """Images of the first rows that are not there, where files lie that they may mean."""
+    if options.verify == "none":
+        return
     thinker = Thinker(options.readable, abilities(sample.input.pattern).has_paths, options.image_root)
-    missing = [named for named in sample.images if not thinker.is_found(named)]
-    advice = ((named, thinker.advice(named)) for named in missing)
-    named, told = next(((named, told) for named, told in advice if told), (None, ""))
-    if named:
+    missing = [named for named in sample.images if named.is_path and not thinker.is_found(named)]
+    for named, told in thinker.advices(missing):
         said = f"of the first {len(sample.images):,} images {len(missing):,} are not there, but {told}"
         yield Notice("images_misnamed", len(missing), named.written, said)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -26,10 +26,11 @@ from transforms.storage.places import Places, normalise
 from transforms.storage.spellings import other_spellings, path_tails
 
 THOUGHTS = 10  # failures of an input, or of a run, that are thought about
-_REQUESTS = 20  # of an input in an object store
+_REQUESTS = 18  # of an input in an object store
 _LOCAL = 100  # times as many of a local one, where each costs microseconds
 _NAMES, _FOLDERS, _PARENTS = 1000, 20, 2  # of a folder; folders beside each other; levels above
 _MOST_PARTS = 8  # of a path, from its end
+_IS_THERE = " is there: "
 _DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
 _PLAIN_COLUMN = re.compile(r'[^{}|,"]+')
 _NOT_THERE = (Forbidden, NotAFile, NotFound, Refused)
@@ -42,6 +43,11 @@ class Named:
     written: str
     base: str  # folder that relative paths are told from
     column: str = ""  # that holds it, if that is all that names it
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it may mean another file; a URI means what it says."""
+        return abilities(self.written).has_paths
 
 
 def column_of(row_format: str, image_column: Sequence[str]) -> str:
@@ -88,10 +94,18 @@ class Thinker:
 
     def advice(self, named: Named) -> str:
         """Where a file lies that an image which is not there may mean, and what to do; "" if none was found."""
-        if named.written != named.written.strip() or not abilities(named.written).has_paths:
+        if not named.is_path:
             return ""
         path = next((one for one in self._places(named) if has_image_ending(one)), "")
-        return f"{path} is there: {self._what_to_do(named, path)}" if path else ""
+        return f"{path}{_IS_THERE}{self._what_to_do(named, path)}" if path else ""
+
+    def advices(self, missing: Iterable[Named]) -> list[tuple[Named, str]]:
+        """What to do about some images that are not there: of those that the same kind of advice helps, the first."""
+        kinds: dict[str, tuple[Named, str]] = {}
+        for named in missing:
+            if told := self.advice(named):
+                kinds.setdefault(told.partition(_IS_THERE)[2].partition(" ")[0], (named, told))
+        return list(kinds.values())
 
     def _places(self, named: Named) -> Iterator[str]:
         """Files that a name may mean, the likelier ones first."""
@@ -120,15 +134,15 @@ class Thinker:
     def _what_to_do(self, named: Named, path: str) -> str:
         """What makes a row find a file."""
         written, base = named.written, named.base.rstrip("/")
-        start, _, ending = path.rpartition(written)
         allow = ""
         if not any(inside(path, folder) for folder in self.readable):
             readable = readable_here(self.readable) if self.local else self.readable
             allow = f"--allow_prefix {','.join((*readable, posixpath.dirname(path)))}"
         if path == _normal(written, base):
-            return f"{allow} lets it be read"
-        if written in path and named.column:
-            start = start.removeprefix(f"{base}/")
+            return f"{allow} lets it be read" if allow else "run again"
+        ending = "" if path.endswith(written) else posixpath.splitext(path)[1]
+        if named.column and path.endswith(f"{written}{ending}"):
+            start = path[: len(path) - len(written) - len(ending)].removeprefix(f"{base}/")
             place = named.column if _PLAIN_COLUMN.fullmatch(named.column) else f'"{named.column}"'
             return f"--image_column '{start}{{{place}}}{ending}'{f' {allow}' if allow else ''}"
         slashed = written.replace("\\", "/")
@@ -163,7 +177,11 @@ class Thinker:
             return False
         self.left -= 1
         try:
-            return exists(uri)
+            if abilities(uri).has_paths:
+                return exists(uri)
+            # A listing asks for no image, so that what the job itself asks for each can be told.
+            names = store_for(uri).list(posixpath.dirname(uri), start=uri, end=f"{uri}\0", page=1)
+            return any(file.uri == uri for file in names)
         except _NOT_THERE:
             return False
 

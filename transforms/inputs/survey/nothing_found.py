@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from itertools import islice
 
 from transforms.core.file_kinds import LOOK
+from transforms.inputs.name_kinds import OF_OTHER_ROWS, kind_of_unread
 from transforms.inputs.options import InputOptions
 from transforms.inputs.patterns import is_folder, is_glob, list_pattern
-from transforms.inputs.registry import MEANINGS
+from transforms.inputs.registry import IMAGES, MEANINGS
 from transforms.inputs.survey.left_out import in_words
 from transforms.inputs.survey.links import links_out
 from transforms.inputs.survey.not_rows import fault_of_bytes
@@ -18,6 +19,7 @@ from transforms.storage import abilities, store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
 
 _NAMES = 100  # among which one of a known kind is looked for
+_IMAGES = 1000  # names among which a file of rows is looked for
 _READS = 5  # of them that are opened
 
 
@@ -43,6 +45,17 @@ def nothing_found(pattern: str, left_out: Sequence[str], options: InputOptions) 
         else "*.jsonl, *.csv, *.tsv, *.parquet, or images"
     )
     return f"{start} (of a folder: {given}, text also with .gz, .bz2, .xz or .zst{hint})"
+
+
+def rows_beside(pattern: str, output: str) -> str:
+    """What is said of the first file among images that may hold rows, but is of a kind that is not read; "" if there is none."""
+    try:
+        for file in islice(list_pattern(pattern, without=(output,)), _IMAGES):
+            if kind_of_unread(file.uri, file.generation, IMAGES.name, IMAGES.suffixes) in OF_OTHER_ROWS:
+                return _said_of([file])
+    except (Forbidden, NotAFile, NotFound):
+        pass  # if it matters, the listing of the input says so
+    return ""
 
 
 def _others(pattern: str, output: str) -> list[Stat]:

@@ -123,16 +123,23 @@ def _is_unread(uri: str, base: str) -> bool:
 def _add_rows(sample: Sample, options: InputOptions) -> None:
     one_input = sample.input
     names = list_pattern(one_input.pattern, (*one_input.left_out, options.output), one_input.links)
-    wanted = (file for file in names if not is_folder(one_input.pattern) or is_dataset(file.uri, one_input.format))
+    wanted = (
+        file
+        for file in names
+        if not is_folder(one_input.pattern) or is_dataset(file.uri, one_input.format, one_input.json)
+    )
     file = next(wanted, None)
     if file is None:
         return
     extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
     tables = options.wanted
     parquet = container_of(file.uri, b"").is_columnar
-    if parquet and footer_of(extent).bulky(tables.columns, options.image_column):
-        # Images that stand in Parquet are not read: what templates ask for is.
-        tables = replace(tables, columns=tuple(name for name in tables.columns if name not in options.image_column))
+    if parquet:
+        # Images that stand in Parquet are not read: what templates ask for is, and columns of mere names.
+        footer = footer_of(extent)
+        bulky = footer.bulky(footer.schema.names, options.image_column)
+        unread = {name for name in options.image_column if name in bulky or name not in footer.schema.names}
+        tables = replace(tables, columns=tuple(name for name in tables.columns if name not in unread))
     if parquet and not tables.columns:
         return
     whole = Block((0, b"", 0), (extent,), one_input.format, base=one_input.base)

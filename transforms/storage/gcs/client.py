@@ -3,21 +3,20 @@
 Retried for up to 60 s with growing pauses: 408, 429, 5xx and broken connections (what the library itself takes for
 transient). With STORAGE_EMULATOR_HOST the client goes there, without credentials and without looking for any.
 
-These names of libraries are private, and setup.py caps google-cloud-storage for their sake: its `retry._should_retry`, `Client._http`
-and `Client._bucket_metadata_cache`; google-auth's `AuthorizedSession._auth_request`; urllib3's `_get_conn` and `_put_conn` of a pool.
+What is read goes another way than the library's (exchange.py), with its credentials. These names of it are private, and setup.py
+caps google-cloud-storage for their sake: its `retry._should_retry`, `Client._http` and `Client._bucket_metadata_cache`; google-auth's
+`AuthorizedSession._auth_request`.
 """
 
 from __future__ import annotations
 
-import io
 import os
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+import certifi
 import requests
 import urllib3
 from google.api_core import exceptions
@@ -32,7 +31,7 @@ from transforms.core.places import BUCKET
 from transforms.storage import throttling
 from transforms.storage.api import Forbidden, NoAccess, NotFound, Refused, Unavailable, access
 from transforms.storage.gcs.credentials import connected
-from transforms.storage.gcs.reads import Answer, body_of, exchange
+from transforms.storage.gcs.curl_loop import Answer, Route
 from transforms.storage.gcs.unreached import certificate_fault, resolve, unreached
 from transforms.storage.uris import is_object, split_bucket
 
@@ -42,20 +41,32 @@ def _may_pass(error: Exception) -> bool:
     return bool(_should_retry(error)) and not certificate_fault(error)
 
 
-RETRY = Retry(predicate=_may_pass, timeout=60.0, on_error=throttling.note)  # seconds
+class Patience(Retry):
+    """How often something is asked again, for the library and for the loop of transfers.
+
+    Args:
+      predicate: whether asking again may mend an error.
+      initial, maximum, multiplier: of the pauses, in seconds.
+      timeout: seconds in all.
+    """
+
+    def __init__(
+        self,
+        predicate: Callable[[Exception], bool] = _may_pass,
+        initial: float = 1.0,
+        maximum: float = 60.0,
+        multiplier: float = 2.0,
+        timeout: float = 60.0,
+        on_error: Callable[[Exception], None] | None = throttling.note,
+    ) -> None:
+        super().__init__(predicate, initial, maximum, multiplier, timeout, on_error)
+        self.may_pass, self.delays, self.patience = predicate, (initial, maximum, multiplier), timeout
+
+
+RETRY = Patience()
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two bytes of an answer
-CONNECTIONS = 256  # threads that can be reading at once in one process
-# Whoever asks retries, follows no redirect, and takes bytes as they are stored.
-_PLAIN: dict[str, Any] = {
-    "timeout": urllib3.Timeout(connect=TIMEOUT[0], read=TIMEOUT[1]),
-    "retries": urllib3.Retry(0, read=False),
-    "redirect": False,
-    "assert_same_host": False,
-    "preload_content": False,
-    "decode_content": False,
-}
-_AGENT = "User-Agent: tuneset"
-_ANSWERS = (200, 206, 416)
+CONNECTIONS = 256  # threads that can be writing at once in one process
+ANSWERS = (200, 206, 416)  # a range past the end is one, too
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -136,9 +147,13 @@ def _refusal(said: str, permission: str) -> str:
 
 
 class Connection:
-    """The client of this process, made when it is first asked for, and a way to read through it at less cost.
+    """The client of this process, made when it is first asked for, and how a read gets past it at less cost.
 
     Thread-safe; a forked child connects anew.
+
+    Attributes:
+      route: by way of which proxy and authorities the client reaches storage.
+      curls: whether libcurl can go that way: it is given no client certificate.
     """
 
     def __init__(self) -> None:
@@ -162,87 +177,60 @@ class Connection:
         return self._connected
 
     def _reach(self, client: storage.Client) -> None:
-        """Ask once what requests asks before each request: the pool of connections, by way of which proxy and certificates."""
-        session, first = client._http, requests.Request("GET", client.api_endpoint).prepare()
-        settings = session.merge_environment_settings(first.url, {}, True, None, None)
-        proxies, verify, cert = settings["proxies"], settings["verify"], settings["cert"]
-        self._adapter = session.get_adapter(first.url)
-        self._pool = self._adapter.get_connection_with_tls_context(first, verify, proxies, cert)
-        try:
-            self._adapter.cert_verify(self._pool, first.url, verify, cert)
-        except OSError as error:
-            raise NoAccess(f"{error} (REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it)") from None
-        if not requests.utils.select_proxy(client.api_endpoint, proxies):  # else it is the proxy that looks the name up
-            resolve(client.api_endpoint)
-        in_full = self._adapter.request_url(first, proxies) == first.url  # to a proxy that reads along
-        self._before = 0 if in_full else len(client.api_endpoint)
-        self._host = f"Host: {urlsplit(client.api_endpoint).netloc}"
-        self._plain = not in_full
+        """Ask once what requests asks before each request: by way of which proxy and certificates."""
+        session, url = client._http, client.api_endpoint
+        settings = session.merge_environment_settings(url, {}, None, None, None)
+        authorities = settings["verify"] if isinstance(settings["verify"], str) else certifi.where()
+        if not os.path.exists(authorities):
+            raise NoAccess(f"There are no certificates of authorities at {authorities} ({_AUTHORITIES} names it)")
+        proxy = requests.utils.select_proxy(url, settings["proxies"]) or ""
+        if not proxy:  # else it is the proxy that looks the name up
+            resolve(url)
+        self.route, self.curls = Route(proxy, authorities), not session.is_mtls
 
-    def read(self, url: str, headers: dict[str, str], uri: str, most: int = sys.maxsize) -> Answer:
-        """As `get`, with the body, of `most` bytes. Over an open connection it takes much less CPU (reads.exchange)."""
-        answer = self._read_plain(url, headers, uri, most)
-        if answer is None:
-            with self.get(url, headers) as response:
-                answer = Answer(response.status, response.headers, body_of(response, uri, most))
-        return answer
+    def has_token(self) -> bool:
+        """Whether a request can be authorised without waiting for a token."""
+        return bool(self.client()._http.credentials.valid)
 
-    def _read_plain(self, url: str, headers: dict[str, str], uri: str, most: int) -> Answer | None:
-        """None: no connection is open, or the request or its answer is not plain, which one like it will not be either."""
-        client = self.client()
-        if not self._plain:
-            return None
-        url = self._allowed(client, url, headers)
-        lines = [f"GET {url[self._before :]} HTTP/1.1", self._host, _AGENT, *map(": ".join, headers.items()), "", ""]
-        request, answer, connection = "\r\n".join(lines).encode("latin-1"), None, self._pool._get_conn()
-        closed = connection.sock is None
-        try:
-            if closed or request.count(b"\r") + request.count(b"\n") != 2 * len(lines) - 2:  # a token with a line end
-                return None
-            answer = exchange(connection.sock, request, uri, most)
-            self._plain = answer is not None
-        except OSError as error:
-            raise requests.ConnectionError(str(error)) from error
-        finally:
-            if answer is None or "close" in answer.headers.get("connection", "").lower():
-                connection.close()
-            self._pool._put_conn(connection)
-        if answer is None or answer.status == 401:
-            return None
-        if answer.status not in _ANSWERS:
-            told = urllib3.HTTPResponse(io.BytesIO(answer.data), answer.headers, answer.status, preload_content=False)
-            raise self._refusal(url, told)
-        return answer
-
-    def get(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        """GET (a URL with a query) through the session's own connections and credentials, past the bookkeeping of requests.
-
-        That takes half of the CPU.
+    def renew(self, refused: str) -> None:
+        """Get a token, if there is none that can be used but the one of a header that was refused.
 
         Raises:
-          GoogleAPICallError: it was refused. A range past the end (416) is an answer.
+          GoogleAuthError: none is given.
         """
-        client = self.client()
-        url = self._allowed(client, url, headers)
-        response: urllib3.BaseHTTPResponse = self._pool.urlopen("GET", url[self._before :], headers=headers, **_PLAIN)
-        if response.status == 401:
-            response.close()
-            # The session asks for a new token, and again.
-            response = client._http.get(url, headers=headers, stream=True, timeout=TIMEOUT).raw
-        if response.status not in _ANSWERS:
-            raise self._refusal(url, response)
-        return response
+        session = self.client()._http
+        if self.authorised("", {}).get("authorization") == refused:
+            session.credentials.refresh(session._auth_request)
 
-    def _allowed(self, client: storage.Client, url: str, headers: dict[str, str]) -> str:
-        """The URL, with whom to bill; who asks is added to the headers."""
-        if access().user_project:
-            url += f"&userProject={quote(access().user_project, safe='')}"
-        client._http.credentials.before_request(client._http._auth_request, "GET", url, headers)
-        return url
+    def authorised(self, url: str, headers: dict[str, str]) -> dict[str, str]:
+        """The headers of a GET, with whom it is asked as."""
+        session, headers = self.client()._http, dict(headers)
+        session.credentials.before_request(session._auth_request, "GET", url, headers)
+        return headers
 
-    def _refusal(self, url: str, response: urllib3.BaseHTTPResponse) -> exceptions.GoogleAPICallError:
-        request = requests.Request("GET", url).prepare()
-        return exceptions.from_http_response(self._adapter.build_response(request, response))
+    def get(self, url: str, headers: dict[str, str], uri: str, most: int) -> Answer:
+        """A GET through the client's own session, once.
+
+        Raises:
+          GoogleAPICallError: it was refused.
+          Refused: the answer has more than `most` bytes.
+        """
+        with self.client()._http.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+            if response.status_code not in ANSWERS:
+                raise exceptions.from_http_response(response)
+            data = response.raw.read(most + 1, decode_content=False)
+            if len(data) > most:
+                raise Refused(f"{uri}: the answer goes on behind {most:,} bytes, the most that is taken for a part")
+            return Answer(response.status_code, {n.lower(): v for n, v in response.headers.items()}, data)
+
+
+_AUTHORITIES = "REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or SSL_CERT_FILE"
+
+
+def billed(url: str) -> str:
+    """A URL with a query, and with whom to bill."""
+    project = access().user_project
+    return f"{url}&userProject={quote(project, safe='')}" if project else url
 
 
 def _connect() -> storage.Client:
@@ -250,6 +238,8 @@ def _connect() -> storage.Client:
     if not client._http.is_mtls:  # whose adapter carries the client certificate
         for scheme in ("https://", "http://"):
             client._http.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
+    for session in (client._http, client._http._auth_request.session):
+        session.verify = os.environ.get("SSL_CERT_FILE") or session.verify  # after those that requests looks at itself
     # It would ask for the bucket itself, unasked, in a thread of its own, and again at every 404.
     client._bucket_metadata_cache = None
     return client

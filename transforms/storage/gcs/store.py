@@ -4,7 +4,8 @@ Everything is retried (client.py): all reads are; so are all writes, because eac
 same bytes however often it arrives. A conditional write whose first answer was lost meets its own object when it is sent
 again, and returns False: the caller reads what is there, as after any lost race.
 
-Reads give the bytes as stored: what was uploaded with Content-Encoding gzip stays compressed, and `Stat.encoding` says so.
+Reads, stats and listings go through the loop of transfers (transfers.py). Reads give the bytes as stored: what was uploaded with
+Content-Encoding gzip stays compressed, and `Stat.encoding` says so.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from google.api_core import exceptions
@@ -28,9 +29,13 @@ from google.cloud import storage
 from transforms.core.places import FolderSet
 from transforms.storage.api import Changed, NotFound, Piece, Stat, StorageError, Unavailable, access, crc32c
 from transforms.storage.gcs import client, compose
-from transforms.storage.gcs.client import TIMEOUT, Connection, split_object, split_uri, translated
+from transforms.storage.gcs.client import TIMEOUT, Connection, billed, split_object, split_uri, translated
 from transforms.storage.gcs.compose import Source
-from transforms.storage.gcs.reads import Answer, body_of, check_whole
+from transforms.storage.gcs.exchange import Ask, check_part
+from transforms.storage.gcs.transfers import Asks, Together, answered
+from transforms.storage.reads import Range, Reads
+
+Result = TypeVar("Result")
 
 
 def _object_crc32c(blob: storage.Blob) -> int:
@@ -44,11 +49,14 @@ def _stat_of(blob: storage.Blob) -> Stat:
 
 
 _FIELDS = "size,generation,contentEncoding"
-_WHOLE = 64 << 20  # bytes that are taken from who was asked for a range, and answers with the whole
+_WHOLE = 64 << 20  # bytes that are taken from who was asked for less, and answers with more
 
 
 def _stat_told(uri: str, told: dict[str, Any]) -> Stat:
-    return Stat(uri, int(told["size"]), told["generation"], told.get("contentEncoding", ""))
+    try:
+        return Stat(uri, int(told["size"]), told["generation"], told.get("contentEncoding", ""))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise Unavailable(f"{uri}: storage tells neither size nor generation of it: {str(told)[:200]}") from None
 
 
 def _expect(found: Stat, generation: str) -> None:
@@ -86,14 +94,23 @@ class GcsStore:
         return bucket
 
     def stat(self, uri: str) -> Stat:
+        return answered(self._connection, self._stat(uri))
+
+    def _stat(self, uri: str) -> Asks[Stat]:
         with translated(uri, "storage.objects.get"):
-            told = client.RETRY(self._told)(self._url(uri, "storage/v1") + f"?fields={_FIELDS}", uri)[0]
+            told, _ = yield from self._told(self._url(uri, "storage/v1") + f"?fields={_FIELDS}", uri)
         return _stat_told(uri, told)
 
-    def _told(self, url: str, uri: str) -> tuple[dict[str, Any], str]:
+    def _told(self, url: str, uri: str) -> Asks[tuple[dict[str, Any], str]]:
         """-> (what storage says of objects, the Date of its answer). A night asks once an image, or lists them all."""
-        with self._connection.get(url, {"Accept-Encoding": "identity"}) as response:
-            return json.loads(body_of(response, uri)), response.headers["date"]
+        answer = yield Ask(billed(url), {"Accept-Encoding": "identity"}, uri, _WHOLE)
+        try:
+            told = json.loads(answer.data)
+        except (ValueError, RecursionError):
+            told = None
+        if not isinstance(told, dict):
+            raise Unavailable(f"{uri}: what storage says of it is no JSON object: {answer.data[:200]!r}")
+        return told, answer.headers.get("date", "")
 
     def _url(self, uri: str, api: str) -> str:
         bucket, name = split_object(uri)
@@ -148,52 +165,83 @@ class GcsStore:
         with translated(prefix, "storage.objects.list"):
             url = f"{self._client().api_endpoint}/storage/v1/b/{split_uri(prefix)[0]}/o?"
             query = urlencode({name: value for name, value in asked.items() if value})
-            told: dict[str, Any] = client.RETRY(self._told)(url + query, prefix)[0]
-        return told
+            return answered(self._connection, self._told(url + query, prefix))[0]
 
     def verify(self, uri: str, size: int, crc32c: int) -> Stat:
         """As `Store.verify`, by what storage says of the object: no byte of it is read."""
         with translated(uri, "storage.objects.get"):
-            told = client.RETRY(self._told)(self._url(uri, "storage/v1") + f"?fields={_FIELDS},crc32c", uri)[0]
+            url = self._url(uri, "storage/v1") + f"?fields={_FIELDS},crc32c"
+            told, _ = answered(self._connection, self._told(url, uri))
         if (int(told["size"]), int.from_bytes(base64.b64decode(told["crc32c"]), "big")) != (size, crc32c):
             raise Changed(f"{uri}: its bytes are not those that were committed (size or CRC32C differs)")
         return _stat_told(uri, told)
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
+        return answered(self._connection, self._read(uri, start, end, generation))
+
+    def _read(self, uri: str, start: int, end: int | None, generation: str) -> Asks[tuple[bytes, Stat]]:
         if end is not None and end <= start:  # HTTP has no empty range: "5-4" would bring the whole object
-            found = self.stat(uri)
+            found = yield from self._stat(uri)
             _expect(found, generation)
             return b"", found
         try:
             with translated(uri, "storage.objects.get"):
-                answer = client.RETRY(self._get)(uri, start, end, generation)
+                answer = yield self._range(uri, start, end, generation)
         except NotFound:
             if generation:
-                _expect(self.stat(uri), generation)  # Changed, unless that is missing too
+                _expect((yield from self._stat(uri)), generation)  # Changed, unless that is missing too
             raise
-        headers, data = answer.headers, answer.data
+        headers, data = answer.headers, answer.data if answer.status != 416 else b""
         size = headers.get("content-range", "").rpartition("/")[2]
         if answer.status == 200:
             size, data = str(len(data)), data[start:end]
         if not size.isdigit() or "x-goog-generation" not in headers:
-            found = self.stat(uri)
+            found = yield from self._stat(uri)
             _expect(found, generation)
             return data, found
         return data, Stat(uri, int(size), headers["x-goog-generation"], headers.get("content-encoding", ""))
 
-    def _get(self, uri: str, start: int, end: int | None, generation: str) -> Answer:
+    def _range(self, uri: str, start: int, end: int | None, generation: str) -> Ask:
         """One ranged GET, bytes as stored; a range past the end is 416 with no body."""
-        url = self._url(uri, "download/storage/v1") + "?alt=media" + (f"&generation={generation}" if generation else "")
+        url = (
+            self._url(uri, "download/storage/v1")
+            + "?alt=media"
+            + (f"&generation={quote(generation)}" if generation else "")
+        )
         # gzip: without it a stored Content-Encoding: gzip is undone by the server, and ranges are ignored.
         headers, most = {"Accept-Encoding": "gzip"}, sys.maxsize
         if start or end is not None:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         if end is not None:
             most = max(end - start, _WHOLE)
-        answer = self._connection.read(url, headers, uri, most)
-        if answer.status == 200:
-            check_whole(answer, uri)
-        return replace(answer, data=b"") if answer.status == 416 else answer
+        return Ask(billed(url), headers, uri, most, partial(check_part, start=start, end=end))
+
+    def loops(self) -> bool:
+        """Whether `together` can be used: through a client certificate, threads have to read."""
+        self._client()
+        return self._connection.curls
+
+    def together(self, reads: Callable[[str], Reads[Result]], uris: Sequence[str], at_once: int) -> Iterator[Result]:
+        """What a generator for each object comes to, in order, with no thread for any; they begin now."""
+        return Together(self._connection, lambda uri: self._given(uri, reads(uri)), uris, at_once).results()
+
+    def _given(self, uri: str, reads: Reads[Result]) -> Asks[Result]:
+        """Give it what it reads of an object."""
+        try:
+            step = next(reads)
+            while True:
+                try:
+                    if isinstance(step, Range):
+                        got = yield from self._read(uri, step.start, step.end, step.generation)
+                    else:
+                        got = yield step
+                except StorageError as error:
+                    step = reads.throw(error)
+                else:
+                    step = reads.send(got)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
     def _upload(self, uri: str, data: bytes, content_type: str, generation: int | None) -> storage.Blob | None:
         """Write it whole if the generation is that one (0: absent, None: whatever); None: it is another."""
@@ -228,7 +276,7 @@ class GcsStore:
         """By the service's clock: an answer is dated too."""
         with translated(uri, "storage.objects.get"):
             url = self._url(uri, "storage/v1") + "?fields=generation,timeCreated"
-            told, date = client.RETRY(self._told)(url, uri)
+            told, date = answered(self._connection, self._told(url, uri))
         written = DatetimeWithNanoseconds.from_rfc3339(told["timeCreated"])
         return told["generation"], (parsedate_to_datetime(date) - written).total_seconds()
 

@@ -42,12 +42,17 @@ def unreached(uri: str, error: Exception, what: str = "") -> StorageError | NoAc
       what: what was asked for, if not the URI itself.
     """
     if fault := certificate_fault(error):
-        return Untrusted(
-            f"{uri}: the server's certificate cannot be verified ({fault}). Where a proxy of your network shows a certificate "
-            "of its own, let REQUESTS_CA_BUNDLE name the file of its authority; one that is not valid yet or any more may "
-            "come of a wrong clock on this machine."
-        )
+        return untrusted(uri, fault)
     return Unavailable(f"{uri}: {what}{error}")
+
+
+def untrusted(uri: str, fault: str) -> Untrusted:
+    """The error for a certificate with a fault."""
+    return Untrusted(
+        f"{uri}: the server's certificate cannot be verified ({fault}). Where a proxy of your network shows a certificate "
+        "of its own, let REQUESTS_CA_BUNDLE name the file of its authority; one that is not valid yet or any more may "
+        "come of a wrong clock on this machine."
+    )
 
 
 def resolve(url: str) -> None:

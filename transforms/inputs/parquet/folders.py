@@ -1,4 +1,4 @@
-"""Templates that ask for the path of images which stand in the file itself."""
+"""Images that stand in a Parquet file lie in no folder, so that no template may ask for one."""
 
 from __future__ import annotations
 

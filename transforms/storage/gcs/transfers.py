@@ -1,0 +1,230 @@
+"""Generators of questions to Cloud Storage, and what drives them: the calling thread, or the loop, with many of them at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from transforms.storage.gcs import client, curl_loop
+from transforms.storage.gcs.client import Connection
+from transforms.storage.gcs.curl_loop import Answer, CurlLoop
+from transforms.storage.gcs.exchange import Ask, Exchange
+from transforms.storage.reads import Aside, Pause
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Asks = Generator[Ask | Pause | Aside, Any, Result]
+
+
+def answered(connection: Connection, asks: Asks[Result]) -> Result:
+    """Answer what it asks, one thing after another; this thread waits meanwhile."""
+    try:
+        step = next(asks)
+        while True:
+            if isinstance(step, Ask):
+                try:
+                    answer = _answer(connection, step)
+                except Exception as error:  # each is for the asking code to handle, or to end by
+                    step = asks.throw(error)
+                else:
+                    step = asks.send(answer)
+            else:
+                if isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                step = next(asks)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+
+
+def _answer(connection: Connection, ask: Ask) -> Answer:
+    if connection.curls:
+        return _Waiting(connection, ask).result()
+
+    def get() -> Answer:
+        answer = connection.get(ask.url, ask.headers, ask.uri, ask.most)
+        ask.check(answer)
+        return answer
+
+    answer: Answer = client.RETRY(get)()
+    return answer
+
+
+class _Waiting(Future[Answer]):
+    """The answer to a question that a thread waits for."""
+
+    def __init__(self, connection: Connection, ask: Ask) -> None:
+        super().__init__()
+        self._loop = curl_loop.loop()
+        # Not kept here: the two would refer to each other, and so an answer would stay until the next garbage collection.
+        exchange = Exchange(self._loop, connection, ask, self._end)
+        self._loop.call(lambda: self._begin(exchange))
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._loop.waiting.add(self.set_exception)
+        exchange.begin()
+
+    def _end(self, answer: Answer | None, error: BaseException | None) -> None:
+        self._loop.waiting.discard(self.set_exception)
+        if answer is None:
+            self.set_exception(error)
+        else:
+            self.set_result(answer)
+
+
+class _Walk(Generic[Result]):
+    """One generator on its way through the loop; `then` gets its result or its error."""
+
+    def __init__(
+        self,
+        loop: CurlLoop,
+        connection: Connection,
+        asks: Asks[Result],
+        then: Callable[[Result | None, BaseException | None], None],
+    ) -> None:
+        self._loop, self._connection, self._asks, self._then = loop, connection, asks, then
+
+    def go(self, answer: Answer | None = None, error: BaseException | None = None) -> None:
+        """Go on to the next question, with the answer to the last."""
+        try:
+            step = self._asks.throw(error) if error else self._asks.send(answer)
+        except StopIteration as end:
+            self._then(end.value, None)
+        except BaseException as fault:  # whatever it is: it is raised where the result is waited for
+            self._then(None, fault)
+        else:
+            if isinstance(step, Ask):
+                Exchange(self._loop, self._connection, step, self.go).begin()
+            elif isinstance(step, Pause):
+                self._loop.later(step.seconds, self.go)
+            else:
+                self._step_aside()
+
+    def _step_aside(self) -> None:
+        results = list[Result]()
+
+        def rest() -> None:
+            results.append(answered(self._connection, self._asks))
+
+        def end(error: BaseException | None) -> None:
+            self._then(results[0] if results else None, error)
+
+        self._loop.beside(self._loop.aside, rest, end)
+
+
+class Together(Generic[Item, Result]):
+    """Generators for each of some items, in the loop; they begin at once.
+
+    Args:
+      asks: makes an item's generator.
+      at_once: of them under way, of all that the process asks for by this number: what came first goes first.
+    """
+
+    def __init__(
+        self, connection: Connection, asks: Callable[[Item], Asks[Result]], items: Sequence[Item], at_once: int
+    ) -> None:
+        self._loop, self._connection, self._asks, self._at_once = curl_loop.loop(), connection, asks, at_once
+        self._left: Iterator[tuple[int, Item]] = iter(enumerate(items))
+        self._all_begun = False
+        self._under_way = 0
+        self._results = dict[int, Any]()
+        self._error: BaseException | None = None
+        self._ended = threading.Event()
+        self._loop.call(self._join)
+
+    def results(self) -> Iterator[Result]:
+        """Results in the order of the items, once there are all; after an error, those before the first that is missing.
+
+        If they are wanted no more, no more are begun.
+        """
+        results = self._results_of_all()
+        next(results)  # else it would not notice that it is dropped
+        return results
+
+    def _results_of_all(self) -> Iterator[Any]:
+        try:
+            yield None
+            self._ended.wait()
+            for at in range(len(self._results)):
+                if at not in self._results:
+                    break
+                yield self._results.pop(at)
+            if self._error is not None:
+                raise self._error
+        finally:
+            self._begin_no_more()
+
+    def begin_one(self) -> bool:
+        """Begin another item; False: there is none."""
+        try:
+            at, item = next(self._left)
+        except StopIteration:
+            self._all_begun = True
+            self._end_if_done()
+            return False
+        self._under_way += 1
+        _Walk(self._loop, self._connection, self._asks(item), partial(self._came, at)).go()
+        return True
+
+    def _join(self) -> None:
+        self._loop.waiting.add(self._fail)
+        self._lane = self._loop.lanes.setdefault(self._at_once, Lane(self._at_once))
+        self._lane.join(self)
+
+    def _came(self, at: int, result: Result | None, error: BaseException | None) -> None:
+        self._under_way -= 1
+        if error is None:
+            self._results[at] = result
+        else:
+            self._error = self._error or error
+            self._begin_no_more()
+        self._lane.leave()
+        self._end_if_done()
+
+    def _begin_no_more(self) -> None:
+        """In any thread."""
+        self._left = iter(())
+
+    def _end_if_done(self) -> None:
+        if self._all_begun and not self._under_way:
+            self._loop.waiting.discard(self._fail)
+            self._ended.set()
+
+    def _fail(self, error: BaseException) -> None:
+        """The loop is broken."""
+        self._error = error
+        self._ended.set()
+
+
+class Lane:
+    """Who may begin next, of those that share a number of places; in the loop alone."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._queue = deque[Together[Any, Any]]()
+        self._filling = False
+
+    def join(self, together: Together[Any, Any]) -> None:
+        self._queue.append(together)
+        self._fill()
+
+    def leave(self) -> None:
+        """A place is free again."""
+        self._free += 1
+        self._fill()
+
+    def _fill(self) -> None:
+        if self._filling:
+            return  # one that ended as it began: whoever began it goes on
+        self._filling = True
+        while self._free and self._queue:
+            self._free -= 1
+            if not self._queue[0].begin_one():
+                self._free += 1
+                self._queue.popleft()
+        self._filling = False
