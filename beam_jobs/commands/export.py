@@ -16,12 +16,12 @@ from transforms.core import jsonl
 from transforms.core.output_names import MANIFEST
 from transforms.core.reasons import RowError, WrongRequest
 from transforms.examples.splits import NAMES as SPLITS
-from transforms.inputs.formats.openai_rows import openai_row
 from transforms.inputs.patterns import absolute
+from transforms.inputs.registry import MEANINGS
 from transforms.storage import exists, store_for
 from transforms.storage.api import NoAccess, NotFound, Piece, StorageError, set_billing_project
 
-_FORMATS = {"openai": openai_row}
+_FORMATS = {meaning.name: meaning for meaning in MEANINGS.values() if meaning.row_of_line}
 _CHUNK = 4 << 20  # bytes read at a time
 _PART = 32 << 20  # bytes written at a time
 
@@ -33,7 +33,7 @@ def parser() -> Parser:
         epilog="Exit status: 0 done, 1 storage failed (the same command, with another folder), 2 wrong options.",
     )
     made.add_argument("dataset", type=reader_of("FOLDER"), metavar="DATASET", help="folder of a sealed dataset")
-    made.add_argument("--to", required=True, choices=tuple(_FORMATS), help="openai: JSON lines with messages")
+    made.add_argument("--to", required=True, choices=tuple(_FORMATS), help="what the rows are to be")
     made.add_argument(
         "--output", required=True, type=reader_of("FOLDER"), metavar="FOLDER", help="that the files are written to"
     )
@@ -94,6 +94,8 @@ def _write(split: str, uris: list[str], output: str, to: str) -> tuple[int, Coun
     """Write one split -> how many lines it has, and why others are left out."""
     store, pieces, target = store_for(output), list[Piece](), f"{output}/{split}.jsonl"
     told, left_out, held = 0, Counter[str](), bytearray()
+    row_of_line = _FORMATS[to].row_of_line
+    assert row_of_line
 
     def put() -> None:
         uri = f"{target}.part-{len(pieces):05}"
@@ -103,7 +105,7 @@ def _write(split: str, uris: list[str], output: str, to: str) -> tuple[int, Coun
 
     for line in (line for uri in uris for line in _lines(uri)):
         try:
-            held += jsonl.dumps(_FORMATS[to](jsonl.loads(line))) + b"\n"
+            held += jsonl.dumps(row_of_line(jsonl.loads(line))) + b"\n"
             told += 1
         except RowError as error:
             left_out[error.detail] += 1

@@ -13,8 +13,8 @@ from folders import jpeg, put
 from laws import counters, lines, rejections, uris
 
 from transforms.core.records import Extent
-from transforms.inputs.formats import coco
-from transforms.inputs.formats.json_items import items
+from transforms.inputs.formats.joined import coco
+from transforms.inputs.formats.joined.json_items import items
 from transforms.storage.packings import Damaged
 
 Run = Callable[..., laws.Folder]

@@ -14,7 +14,8 @@ from laws import lines, rejections, texts, uris
 
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent
-from transforms.inputs.formats import pubtabnet, vqa
+from transforms.inputs.formats import pubtabnet
+from transforms.inputs.formats.joined import vqa
 from transforms.storage.packings import Damaged
 
 Run = Callable[..., laws.Folder]

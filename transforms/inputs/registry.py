@@ -14,10 +14,12 @@ from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Extent, Record
 from transforms.examples.recipe import TABLE_COLUMNS, Columns
-from transforms.inputs.formats import automl, coco, excel, label_studio, multiclass, pubtabnet, voc, vqa, yolo
+from transforms.inputs.formats import automl, excel, label_studio, multiclass, pubtabnet, voc, yolo
 from transforms.inputs.formats.boxes import BOXES, FAULT
+from transforms.inputs.formats.joined import coco, vqa
 from transforms.inputs.formats.llava import is_llava_object, llava_example
 from transforms.inputs.formats.openai import is_openai_object, openai_example
+from transforms.inputs.formats.openai_rows import openai_row
 from transforms.inputs.formats.paligemma import has_location, is_paligemma_object, paligemma_example
 from transforms.inputs.formats.row_rules import RowRules
 from transforms.inputs.json_array import is_array
@@ -134,6 +136,7 @@ class Meaning:
     whether it is a box, of which an image has several records; object: of a line of JSON, or a record with a header, -> columns.
 
     draws_boxes: whether a line of JSON holds boxes, for which pictures have to be upright; always_boxes: whether every row may.
+    row_of_line: the way back, a line of a dataset -> a row, or RowError.
     """
 
     name: str
@@ -157,6 +160,7 @@ class Meaning:
     object: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     draws_boxes: Callable[[dict[str, Any]], bool] | None = None
     always_boxes: bool = False
+    row_of_line: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
@@ -302,7 +306,7 @@ MEANINGS: Mapping[str, Meaning] = {
         ),
         Meaning(
             "openai", (LINES,), "OpenAI's vision fine-tuning, JSON lines with messages", "OpenAI's messages, a row a line",
-            "OpenAI's messages", "*.jsonl", example=openai_example, tells=is_openai_object,
+            "OpenAI's messages", "*.jsonl", example=openai_example, tells=is_openai_object, row_of_line=openai_row,
         ),
     )
 }  # fmt: skip

@@ -47,7 +47,7 @@ def path_tails(written: str) -> list[str]:
 
     >>> path_tails("/data/upload/3/0.jpg")
     ['data/upload/3/0.jpg', 'upload/3/0.jpg', '3/0.jpg', '0.jpg']
-    >>> path_tails("/data/local-files/?d=cats/my%20cat.jpg"), path_tails("https://host/a/../1.jpg?w=2")
+    >>> path_tails("/data/local-files/?d=cats/my%20cat.jpg"), path_tails("https://example.com/a/../1.jpg?w=2")
     (['cats/my cat.jpg', 'my cat.jpg'], ['1.jpg?w=2', '1.jpg'])
     """
     if written.startswith("data:"):

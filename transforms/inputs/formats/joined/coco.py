@@ -17,7 +17,7 @@ from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent
 from transforms.inputs.formats.boxes import FAULT, box_of_pixels, columns_of_boxes
-from transforms.inputs.formats.json_items import LARGE, ItemScan, items, key_of
+from transforms.inputs.formats.joined.json_items import LARGE, ItemScan, items, key_of
 from transforms.storage import store_for
 from transforms.storage.packings import Damaged
 

@@ -17,7 +17,7 @@ import numpy as np
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent
-from transforms.inputs.formats.json_items import ItemScan, items, key_of
+from transforms.inputs.formats.joined.json_items import ItemScan, items, key_of
 from transforms.storage import store_for
 from transforms.storage.api import NotFound
 from transforms.storage.packings import Damaged
@@ -32,7 +32,7 @@ _IMAGE = ("image", "file_name", "image_name", "image_path")  # keys of a questio
 def is_vqa(head: bytes) -> bool:
     """Whether the first bytes of a file are those of a file of questions.
 
-    >>> is_vqa(b'{"info": {}, "data_subtype": "val2014", "questions": [{"image_id": 1'), is_vqa(b'{"questions": 1}')
+    >>> is_vqa(b'{"info": {}, "data_subtype": "val2014", "questions": [{"question": 1'), is_vqa(b'{"questions": 1}')
     (True, False)
     """
     if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
