@@ -12,9 +12,9 @@ from typing import Any
 
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
-from transforms.core.records import Example, Extent, Record
+from transforms.core.records import Example, Extent, OpenBlock, Record
 from transforms.examples.recipe import TABLE_COLUMNS, Columns
-from transforms.inputs.formats import automl, excel, label_studio, multiclass, pubtabnet, voc, yolo
+from transforms.inputs.formats import automl, excel, label_studio, multiclass, pubtabnet, voc, webdataset, yolo
 from transforms.inputs.formats.boxes import BOXES, FAULT
 from transforms.inputs.formats.joined import coco, vqa
 from transforms.inputs.formats.llava import is_llava_object, llava_example
@@ -43,7 +43,8 @@ class Container:
 
     convert: makes lines of JSON of a whole file, which one worker then reads; it raises Damaged. shows_columns: whether the first of
     these lines are soon made, so that columns are told by them. reads_others: whether they are made of other files, too.
-    file_columns: makes the columns of the one row that a file is, of its URI and bytes.
+    stage: puts the images that stand in a block's rows where images are read from. file_columns: makes the columns of the one row
+    that a file is, of its URI and bytes.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Container:
     convert: Callable[[Extent], Iterator[bytes]] | None = None
     shows_columns: bool = False
     reads_others: bool = False
+    stage: Callable[[OpenBlock, Callable[[bytes], tuple[str, str]]], OpenBlock] | None = None
     file_columns: Callable[[str, bytes], dict[str, Any]] | None = None
 
     @cached_property
@@ -92,9 +94,13 @@ _VQA = Container(
     "vqa", (".json",), is_named=False, is_lines=True, starts=vqa.is_vqa, convert=vqa.lines_of, reads_others=True
 )
 _YOLO = Container("yolo", (".yaml", ".yml"), is_lines=True, convert=yolo.lines_of, reads_others=True)
+_TAR = Container(
+    "tar", (".tar",), is_lines=True, convert=webdataset.lines_of, shows_columns=True, stage=webdataset.stage_images
+)
 _VOC = Container("voc", (".xml",), file_columns=voc.columns_of)
 CONTAINERS = {
-    container.name: container for container in (PARQUET, CSV, _XLSX, _COCO, _VQA, _YOLO, _VOC, LINES, _FOLDER, GATHERED)
+    container.name: container
+    for container in (PARQUET, CSV, _XLSX, _COCO, _VQA, _YOLO, _VOC, _TAR, LINES, _FOLDER, GATHERED)
 }
 
 
@@ -209,7 +215,7 @@ class Meaning:
     @property
     def may_hold_images(self) -> bool:
         """Whether the bytes of images may stand in rows."""
-        return any(container.is_columnar for container in self.containers)
+        return any(container.is_columnar or container.stage for container in self.containers)
 
 
 def _by_recipe(row: Record, base: str, rules: RowRules) -> Example:
@@ -286,6 +292,11 @@ MEANINGS: Mapping[str, Meaning] = {
             example=_by_recipe, tells=pubtabnet.is_pubtabnet, columns=pubtabnet.COLUMNS, have="PubTabNet's tables have",
             answers=("HTML (--answer '{html}'; '{markdown}' for Markdown)",) * 2, split_column="split",
             row=Columns("image", answer="{html}", verbatim=True), object=pubtabnet.columns_of,
+        ),
+        Meaning(
+            "webdataset", (_TAR,), "WebDataset's tar shards", "WebDataset's samples", "samples of a WebDataset", "*.tar",
+            by_templates=True, example=_by_recipe, columns=(), have="the first samples have",
+            answers=("their text, caption or class (--answer '{answer}')",) * 2, row=Columns("image", answer="{answer}", fault=FAULT),
         ),
         Meaning(
             "label_studio", (LINES, CSV), "Label Studio's JSON, JSON-MIN or CSV", "Label Studio's annotations",
