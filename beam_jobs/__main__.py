@@ -20,6 +20,8 @@ COMMANDS = {
     "check": "tell what the tuning service would object to in a dataset",
     "demo": "write the embedded sample to a folder and prepare it",
     "explain": "tell where lines of a dataset came from, as those that a tuning job dropped",
+    "export": "write a dataset in another format, as OpenAI's",
+    "formats": "list the formats of rows that are read",
     "sweep": "list or remove images of a shared folder that no dataset names",
     "template": "print, build or launch a Dataflow template",
 }
@@ -89,6 +91,14 @@ def _run(words: list[str]) -> int:
         from beam_jobs.commands.explain import explain
 
         return explain(given.words)
+    if given.command == "export":
+        from beam_jobs.commands.export import export
+
+        return export(given.words)
+    if given.command == "formats":
+        from beam_jobs.commands.formats import formats
+
+        return formats(given.words)
     if given.command == "sweep":
         from beam_jobs.commands.sweep import sweep
 

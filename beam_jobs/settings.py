@@ -181,6 +181,7 @@ def _check_looking(settings: Settings) -> None:
         )
     looks = {
         "--uri_prefix": settings.uri_prefix != "",
+        "--image_root": settings.image_root != "",
         "--upright": settings.upright,
         "--on_bad_image drop_image": settings.on_bad_image == "drop_image",
         "--oversize reject": settings.oversize == "reject",

@@ -15,6 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_jobs.__main__ import main
 from beam_jobs.commands.check import parser as check_parser
 from beam_jobs.commands.explain import parser as explain_parser
+from beam_jobs.commands.export import parser as export_parser
 from beam_jobs.commands.sweep import parser as sweep_parser
 from beam_jobs.commands.template import parser as template_parser
 from beam_jobs.dataflow.workers import MIXES
@@ -173,12 +174,14 @@ def test_make_targets_exist() -> None:
 def test_subcommands_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     known = re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
-    assert known == ["prepare", "check", "demo", "explain", "sweep", "template"]
+    assert known == ["prepare", "check", "demo", "explain", "export", "formats", "sweep", "template"]
     assert {shlex.split(command)[1] for command in commands()} == set(known)
     assert main(["nonsense"]) == 2
 
 
-@pytest.mark.parametrize("subcommand", ["prepare", "check", "template", "sweep", "demo", "explain"])
+@pytest.mark.parametrize(
+    "subcommand", ["prepare", "check", "template", "sweep", "demo", "explain", "export", "formats"]
+)
 def test_help_of_a_subcommand_writes_nothing(
     subcommand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,8 +226,9 @@ def template_flags() -> set[str]:
 
 
 def other_flags() -> set[str]:
-    """What `tuneset check`, `tuneset sweep` and `tuneset explain` take."""
-    actions = [*check_parser()._actions, *sweep_parser()._actions, *explain_parser()._actions]
+    """What the commands beside `prepare` and `template` take."""
+    parsers = (check_parser(), sweep_parser(), explain_parser(), export_parser())
+    actions = [action for parser in parsers for action in parser._actions]
     return {flag.removeprefix("--") for action in actions for flag in action.option_strings}
 
 

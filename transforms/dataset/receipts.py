@@ -50,6 +50,8 @@ class BlockKeys:
         digest.update(block.base.encode())
         for folder in block.nearer:
             digest.update(f"\n{folder}".encode())
+        if block.told:
+            digest.update(f"\ntold {block.told}".encode())
         if block.dialect and not block.dialect.quoted:  # decided by the whole file
             digest.update(b"\nunquoted")
         return digest.hexdigest()

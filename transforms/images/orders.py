@@ -179,10 +179,6 @@ def _made_before(order: FitOrder, rewriter: ImageRewriter) -> Fitted | None:
     return None
 
 
-def _read_whole(facts: ImageFacts, rewriter: ImageRewriter) -> bytes:
-    return read_image(facts, rewriter.inspector.places.readable)
-
-
 def read_image(facts: ImageFacts, readable: tuple[str, ...]) -> bytes:
     """All bytes of an image that was inspected, unpacked.
 
