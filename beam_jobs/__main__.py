@@ -17,6 +17,7 @@ from transforms.core import VERSION
 
 COMMANDS = {
     "prepare": "make a Gemini image-tuning dataset of rows and images",
+    "stream": "make a sealed dataset of what arrives in each window of time",
     "demo": "write the embedded sample to a folder and prepare it",
     "sweep": "list or remove images of a shared folder that no dataset names",
     "template": "print, build or launch a Dataflow template",
@@ -75,6 +76,10 @@ def _run(words: list[str]) -> int:
         from beam_jobs.commands.prepare import prepare
 
         return prepare(given.words)
+    if given.command == "stream":
+        from beam_jobs.commands.stream import stream
+
+        return stream(given.words)
     if given.command == "demo":
         from beam_jobs.commands.demo import demo
 

@@ -108,6 +108,15 @@ def parse(argv: Sequence[str]) -> Settings:
             raise OptionError(
                 f"--{name} is missing. For example: tuneset prepare --input 'data/*.jsonl' --output dataset"
             )
+    return settings_of(values, beam)
+
+
+def settings_of(values: dict[str, Any], beam: Sequence[str]) -> Settings:
+    """Values of all options, by name -> Settings, with what the profile stands in for.
+
+    Raises:
+      OptionError: an option is wrong.
+    """
     profile = PROFILES[values["model"]]
     values["max_images"] = values["max_images"] or profile.max_images
     values["max_image_bytes"] = values["max_image_bytes"] or profile.max_image_bytes

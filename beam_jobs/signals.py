@@ -40,6 +40,33 @@ def stops_as_interrupts() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+@contextmanager
+def first_stop_drains() -> Iterator[threading.Event]:
+    """Yield an event that the first signal to stop sets, Ctrl-C among them; the second one ends the process as usual.
+
+    In other threads than the main one, nothing sets it.
+    """
+    drain = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield drain
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_STOPS)}
+
+    def stop(number: int, _: FrameType | None) -> None:
+        drain.set()
+        for other, handler in before.items():
+            signal.signal(other, handler)
+
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, stop)
+    try:
+        yield drain
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _end_children(parent: int) -> None:
     """End an engine's worker processes, and theirs, which it would wait for until their bundles are done.
 

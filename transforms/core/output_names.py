@@ -6,3 +6,4 @@ WORK = "_tuneset"
 CLAIM = f"{WORK}/claim.json"
 MANIFEST = "manifest.json"
 FAILURE = "unsealed.json"  # in the work folder: why a finished job did not seal
+STREAM = "stream.json"  # what a stream was begun with, in the folder of its windows

@@ -48,7 +48,8 @@ _WHOLE = 64 << 20  # bytes that are taken from who was asked for a range, and an
 
 
 def _stat_told(uri: str, told: dict[str, Any]) -> Stat:
-    return Stat(uri, int(told["size"]), told["generation"], told.get("contentEncoding", ""))
+    generation = told["generation"]  # microseconds since 1970
+    return Stat(uri, int(told["size"]), generation, told.get("contentEncoding", ""), int(generation))
 
 
 def _expect(found: Stat, generation: str) -> None:

@@ -1,0 +1,174 @@
+"""Rounds: the front of this machine. Look at what arrived, work the windows that are over, and look again.
+
+Beam's in-process runner hands on nothing past a grouping until its input ends, so each round is a bounded run of the same graph.
+What a round does not end, by a crash or a kill, is done again by the next start: only what is sealed counts.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import apache_beam as beam
+
+from beam_jobs.job import Job
+from beam_jobs.preflight import beam_options
+from beam_jobs.settings import Settings
+from beam_jobs.stream.graph import StreamJob, build_round
+from transforms.arrivals.intake import Intake
+from transforms.arrivals.kinds import fill_in
+from transforms.arrivals.panes import UNSEALED, DonePanes, Pane, is_done, panes_of
+from transforms.arrivals.records import MICROS, Arrival
+from transforms.arrivals.watching import Watcher
+from transforms.core.output_names import WORK
+from transforms.storage import abilities, exists, store_for
+
+_SLACK_S = {True: 1, False: 10}  # until a file that storage dates is listed, by whether it is one of this machine
+_MOST = 20_000  # arrivals of a round, after which no further window is begun
+
+
+@dataclass
+class Tally:
+    """What a stream has come to, for whoever watches."""
+
+    arrivals: int = 0
+    sealed: int = 0
+    unsealed: int = 0
+    late: int = 0
+    part_filled: int = 0
+    waiting: int = 0
+    open_windows: int = 0
+    oldest: int | None = None  # time of the oldest arrival that is not sealed, in microseconds since 1970
+
+
+class Rounds:
+    """Works a stream until it is told to stop.
+
+    Args:
+      stream: what is to be done.
+      since: microseconds since 1970, before which nothing is taken.
+      stop: set once the stream is to drain.
+      tell: is given a line for each pane that is done.
+    """
+
+    def __init__(self, stream: StreamJob, since: int, stop: threading.Event, tell: Callable[[str], object]) -> None:
+        self._stream, self._since, self._stop, self._tell = stream, since, stop, tell
+        self._done = DonePanes(stream.output)
+        self._intake = Intake(stream.windows, self._done.settled)
+        self._slack = _SLACK_S[abilities(stream.own.watch).has_paths]
+        self._began = time.monotonic()
+        self._horizon = since
+        self.tally = Tally()
+
+    def run(self) -> None:
+        """Take rounds until the stream is drained."""
+        closed_before = -1
+        while not self._stopping():
+            closed_by = self._look()
+            if closed_by > closed_before:
+                closed_before = closed_by
+                while self._work(closed_by, closed_by):
+                    pass
+                self._forget(closed_by)
+            self._wait(closed_by)
+        self._drain()
+
+    def _stopping(self) -> bool:
+        after = self._stream.own.stop_after
+        return self._stop.is_set() or (after > 0 and time.monotonic() - self._began >= after)
+
+    def _look(self, draining: bool = False) -> int:
+        """Take in what has arrived -> the end, in seconds, of the last window that is over."""
+        cut = int((time.time() - self._slack) * MICROS)
+        for arrival in self._watcher.arrivals(self._horizon, cut, draining):
+            self.tally.arrivals += self._intake.offer(arrival)
+        self._note()
+        return self._stream.windows.closed_by(cut)
+
+    @property
+    def _watcher(self) -> Watcher:
+        settings = self._stream.job.settings
+        without = tuple(folder for folder in (settings.output, settings.image_folder, *settings.left_out) if folder)
+        return Watcher(
+            self._stream.own.watch,
+            settings.of_inputs,
+            self._stream.job.cutter,
+            self._stream.own.sidecar_wait,
+            without,
+        )
+
+    def _note(self) -> None:
+        intake = self._intake
+        self.tally.waiting, self.tally.open_windows, self.tally.oldest = (
+            intake.waiting,
+            intake.open_windows,
+            intake.oldest,
+        )
+
+    def _work(self, take_by: int, closed_by: int) -> bool:
+        """Seal the windows that end by a time -> whether there were any.
+
+        Args:
+          closed_by: a window that ends later is part-filled.
+        """
+        windows = self._intake.take(take_by, _MOST)
+        arrivals = [arrival for some in windows.values() for arrival in some]
+        if not arrivals:
+            return False
+        run_round(self._filled_in(arrivals), arrivals, closed_by)
+        for pane in panes_of(self._stream.output):
+            if pane.start in windows and pane not in self._done.of(pane.start) and is_done(pane):
+                self._note_done(pane, pane.start + self._stream.own.window > closed_by)
+        self._note()
+        return True
+
+    def _filled_in(self, arrivals: list[Arrival]) -> StreamJob:
+        """The stream with what the first table among some arrivals tells, if options leave it open."""
+        job = self._stream.job
+        options = fill_in(job.settings.of_inputs, sorted(arrivals, key=lambda one: (one.time, one.uri)))
+        if options.image_column == job.settings.image_column:
+            return self._stream
+        settings: Settings = replace(job.settings, image_column=options.image_column)
+        return StreamJob(Job(settings, job.claim, job.remote), self._stream.own)
+
+    def _note_done(self, pane: Pane, part_filled: bool) -> None:
+        self._done.add(pane)
+        unsealed = exists(f"{pane.folder}/{UNSEALED}")
+        self.tally.unsealed += unsealed
+        self.tally.sealed += not unsealed
+        self.tally.late += pane.late
+        self.tally.part_filled += part_filled
+        what = "unsealed: too much was rejected" if unsealed else "sealed"
+        self._tell(f"{pane.name}  {what}{', part-filled' if part_filled else ''}")
+
+    def _forget(self, closed_by: int) -> None:
+        """From now on only what can still come late is looked for, and remembered."""
+        earliest = closed_by - self._stream.own.allowed_lateness - self._stream.own.window
+        self._horizon = max(self._since, earliest * MICROS)
+        self._intake.forget(earliest)
+
+    def _wait(self, closed_by: int) -> None:
+        """Until the next look: after the pause, or once the next window is over."""
+        ends = closed_by + self._stream.own.window + self._slack - time.time()
+        self._stop.wait(max(0.05, min(self._stream.own.poll_interval, ends + 0.05)))
+
+    def _drain(self) -> None:
+        """Seal all that has arrived by now, windows that are not over part-filled."""
+        time.sleep(self._slack)
+        closed_by = self._look(draining=True)
+        far = closed_by + 2 * (self._stream.own.window + self._stream.own.sidecar_wait)
+        while self._work(far, closed_by):
+            pass
+
+
+def run_round(stream: StreamJob, arrivals: list[Arrival], closed_by: int) -> None:
+    """Work some windows to their ends, in this process."""
+    pipeline = beam.Pipeline(options=beam_options(stream.job.settings))
+    build_round(pipeline, stream, arrivals, closed_by)
+    pipeline.run().wait_until_finish()
+    fits = f"{stream.output}/{WORK}/fits"
+    store = store_for(fits)
+    store.delete(file.uri for file in store.list(fits))
+    store.remove_empty(fits)
