@@ -18,6 +18,7 @@ from transforms.core import VERSION
 COMMANDS = {
     "prepare": "make a Gemini image-tuning dataset of rows and images",
     "stream": "make a sealed dataset of what arrives in each window of time",
+    "merge": "join sealed windows of a stream into one dataset",
     "demo": "write the embedded sample to a folder and prepare it",
     "sweep": "list or remove images of a shared folder that no dataset names",
     "template": "print, build or launch a Dataflow template",
@@ -80,6 +81,10 @@ def _run(words: list[str]) -> int:
         from beam_jobs.commands.stream import stream
 
         return stream(given.words)
+    if given.command == "merge":
+        from beam_jobs.commands.merge import merge
+
+        return merge(given.words)
     if given.command == "demo":
         from beam_jobs.commands.demo import demo
 

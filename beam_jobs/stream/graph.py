@@ -21,7 +21,7 @@ from apache_beam.utils.timestamp import Timestamp
 from beam_jobs.graph import seal, trunk, trunk_steps
 from beam_jobs.job import Job
 from beam_jobs.stream.options import StreamOptions
-from transforms.arrivals.kinds import ArrivalCutter
+from transforms.arrivals.kinds import ArrivalCutter, images_arrive
 from transforms.arrivals.records import Arrival
 from transforms.arrivals.windows import Windows
 from transforms.dataset.block_files import Caps
@@ -58,7 +58,9 @@ class StreamJob:
     @cached_property
     def sealing(self) -> SealDataset:
         """Caps are for whoever sees all examples: `tuneset merge`."""
-        return replace(seal(self.job), caps=Caps(), shuffle_seed="")
+        settings = self.job.settings
+        dataset = self.job.dataset | {"formats": [settings.input_format]}
+        return replace(seal(self.job), caps=Caps(), dataset=dataset, by_class=images_arrive(settings.of_inputs))
 
 
 def build_round(

@@ -23,6 +23,7 @@ FLOORS = (
     ("dataflow_templates",),
     ("beam_jobs",),
     ("transforms.steps",),
+    ("transforms.arrivals",),
     ("transforms.images",),
     ("transforms.inputs", "transforms.dataset"),
     ("transforms.storage", "transforms.examples"),
@@ -152,7 +153,7 @@ def test_the_walk_over_imports_sees_every_form() -> None:
         "transforms.core" not in GRAPH["transforms.inputs.rows"]
     )  # `from transforms.core import jsonl` is jsonl alone
     assert [floor_of(name) for name in ("transforms.core.jsonl", "transforms.steps.fit", "transformsx", "json")] == [
-        6,
+        7,
         2,
         -1,
         -1,

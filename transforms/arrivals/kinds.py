@@ -81,10 +81,13 @@ class ArrivalCutter:
         return [replace(block, folder=folder) for block in [*blocks, *faults]], tally
 
     def _blocks(self, named: str, files: Iterable[Stat], tally: ListingTally) -> Iterator[Block]:
-        base = self.base if MEANINGS[named].of_files else ""
+        """Images share blocks; a file of rows has its own, so that its part of the ledger can be told."""
+        images = MEANINGS[named].of_files
+        one_input = Input(self.base, named, self.base if images else "")
         ordered = sorted(files, key=lambda file: os.fsencode(file.uri))
-        for block in self.cutter.pack(0, Input(self.base, named, base), ordered, tally):
-            yield from self.cutter.cut(block)
+        for together in [ordered] if images else [[file] for file in ordered]:
+            for block in self.cutter.pack(0, one_input, together, tally):
+                yield from self.cutter.cut(block)
 
     def _format_of(self, arrival: Arrival) -> str:
         """Raises InputError: what it needs is not given, or is not there."""

@@ -8,9 +8,10 @@ windows/2026-11-22T10-05-00Z.late-<digest>/   what came after it had been sealed
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from transforms.arrivals.records import Arrival, identity
 from transforms.arrivals.windows import WINDOWS, is_late, late_name, start_of_name, window_name
@@ -57,10 +58,15 @@ def is_done(pane: Pane) -> bool:
     return exists(f"{pane.folder}/{MANIFEST}") or exists(f"{pane.folder}/{UNSEALED}")
 
 
-def arrivals_text(arrivals: Iterable[Arrival]) -> bytes:
-    """What arrivals.jsonl holds."""
+def arrivals_text(arrivals: Iterable[Arrival], ledgers: Mapping[str, Any]) -> bytes:
+    """What arrivals.jsonl holds.
+
+    Args:
+      ledgers: of files of rows, by their URIs (ledgers.py).
+    """
     ordered = sorted(arrivals, key=lambda one: (one.uri, one.version))
-    return b"".join(jsonl.dumps(arrival.as_json()) + b"\n" for arrival in ordered)
+    told = (one.as_json() | ({"ledger": ledgers[one.uri]} if one.uri in ledgers else {}) for one in ordered)
+    return b"".join(jsonl.dumps(line) + b"\n" for line in told)
 
 
 def identities_in(pane: Pane) -> set[int]:

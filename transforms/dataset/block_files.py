@@ -164,11 +164,16 @@ def buckets(opened: OpenBlock) -> list[str]:
 
 def packed_ids(opened: OpenBlock, caps: Caps) -> dict[str, bytes]:
     """The ids that global caps choose from: no more of a block than the cap could keep."""
+    lines = [e.id for e in opened.examples if e.split == "validation" for _ in e.pieces]
+    return packed_ids_of([e.id for e in opened.examples], lines, caps)
+
+
+def packed_ids_of(rows: list[int], lines: list[int], caps: Caps) -> dict[str, bytes]:
+    """As `packed_ids`, of the ids of all rows, and of the lines of validation."""
     found: dict[str, bytes] = {}
     if caps.sample is not None:
-        found["sample"] = _pack(nsmallest(caps.sample + 1, (e.id for e in opened.examples), key=rank))
+        found["sample"] = _pack(nsmallest(caps.sample + 1, rows, key=rank))
     if caps.validation is not None:
-        lines = [e.id for e in opened.examples if e.split == "validation" for _ in e.pieces]
         # Under a sample the smallest may be left out, so none can be spared here.
         found["validation"] = _pack(lines if caps.sample is not None else nsmallest(caps.validation + 1, lines))
     return {cap: packed for cap, packed in found.items() if packed}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -19,6 +19,7 @@ import apache_beam as beam
 from apache_beam.transforms.window import BoundedWindow
 
 from transforms.arrivals.kinds import ArrivalCutter
+from transforms.arrivals.ledgers import ledgers_of
 from transforms.arrivals.panes import ARRIVALS, UNSEALED, Pane, arrivals_text, is_done, pane_for
 from transforms.arrivals.records import Arrival
 from transforms.core.listing_tally import ListingTally
@@ -161,7 +162,7 @@ def seal_pane(
             chunks.setdefault(name, []).append(chunk)
     files = [from_parts(join_chunks, named, writer) for named in chunks.items()]
     uploads = replace(sealing.uploads, writer=writer).write(None, files, plan) if sealing.uploads else None
-    files.append(_put_arrivals(filled))
+    files.append(_put_arrivals(filled, ledgers_of(ordered)))
     if plan.fault:
         told = {"unsealed": plan.fault, "window": described(pane, seconds), "finished": time.time()}
         path = f"{pane.folder}/{UNSEALED}"
@@ -177,8 +178,8 @@ def described(pane: Pane, seconds: int) -> dict[str, Any]:
     return {"name": pane.name, "start": pane.start, "seconds": seconds}
 
 
-def _put_arrivals(filled: FilledPane) -> Joined:
-    data, uri = arrivals_text(filled.arrivals), f"{filled.pane.folder}/{ARRIVALS}"
+def _put_arrivals(filled: FilledPane, ledgers: Mapping[str, Any]) -> Joined:
+    data, uri = arrivals_text(filled.arrivals, ledgers), f"{filled.pane.folder}/{ARRIVALS}"
     store = store_for(uri)
     store.replace(uri, data, "")
     return Joined(ARRIVALS, len(filled.arrivals), len(data), crc32c(data), store.stat(uri).generation)
