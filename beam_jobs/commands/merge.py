@@ -246,9 +246,10 @@ def _merge(plan: Job, found: Found) -> int:
 def _closing(manifest: dict[str, Any], settings: Settings, found: Found) -> str:
     """The closing screen."""
     dataset, run = manifest["dataset"], manifest["run"]
+    windows = screen.count(len(found.windows), "window")
     doubles = f"; of {screen.count(found.doubles, 'name')} a newer version counts" if found.doubles else ""
     lines = [
-        f"Sealed {settings.output} in {run['finished'] - run['started']:.1f} s: {screen.count(len(found.windows), 'window')}{doubles}.",
+        f"Sealed {settings.output} in {run['finished'] - run['started']:.1f} s: {windows}{doubles}.",
         "",
         *screen.tree(dataset),
         "",

@@ -113,8 +113,8 @@ class WindowReader:
                 False,
                 tuple(parts),
                 tuple((source, 0) for source in sources),  # lines are numbered already
-                tuple(counters.items()) if first else (),
-                tuple(reasons.items()) if first else (),
+                _numbers(counters) if first else (),
+                _numbers(reasons) if first else (),
                 tuple(_ids(chosen, self.caps).items()),
                 buckets=tuple(dataset["buckets"]) if first else (),
                 warnings=warnings if first else (),
@@ -195,6 +195,10 @@ class WindowReader:
         uri = f"{self.output}/{WORK}/windows/{digest[:2]}/{window.name}.{digest}.{kind}"
         store_for(uri).create(uri, data)
         return Part(kind, uri, len(data), lines, crc32c(data))
+
+
+def _numbers(counted: Counter[str]) -> tuple[tuple[str, int], ...]:
+    return tuple((name, number) for name, number in counted.items() if number)
 
 
 def _part(window: SealedWindow, entry: dict[str, Any], kind: str = "rejected") -> Part:
