@@ -7,6 +7,7 @@ list) are dropped, those inside are kept, and control characters are refused. Wh
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from argparse import ArgumentTypeError
@@ -165,14 +166,14 @@ def moment(text: str) -> int:
 
 
 def check_filled(place: str) -> None:
-    """Raises ArgumentTypeError for a place in which a name is still to be filled in."""
+    """Raises ArgumentTypeError for a place in which a name is still to be filled in. A local folder that is there may be called so."""
     bucket, names = is_object(place), place.removeprefix(CLOUD).split("/")
     for number, name in enumerate(names):
         unfilled = _UNFILLED.search(name) or _UNFILLED_NAME.fullmatch(name)
         if not unfilled and (bucket or number == 0):  # a local folder may be called so: ./OUTPUT
             unfilled = _HELP_NAME.fullmatch(name)
-        if unfilled:
-            other = "" if bucket else f"; if a folder is called so, write ./{place}"
+        if unfilled and (bucket or not os.path.lexists("/".join(names[: number + 1]))):
+            other = "" if bucket else "; if a folder is to be called so, make it first"
             raise ArgumentTypeError(
                 f"{place}: {unfilled[0]} is a placeholder: put a name of your own in its place{other}"
             )

@@ -140,12 +140,12 @@ def main() -> int:
         print("  every engine wrote the same files, byte for byte\n")
 
         texts = write_rows(folder / "texts.jsonl", text_rows(0, count))
-        bench.run("FnApiRunner, text alone", texts, count, "--verify", "none")
+        bench.run("FnApiRunner, text alone", texts, count)
         expected = bench.same(None)
         (folder / "cluster").mkdir()
         with flink.cluster(folder / "cluster") as (master, _), flink.job_server(folder / "cluster", master) as endpoint:
             workers = (*flink.process_environment(folder), "--parallelism=2")
-            text = ("--verify", "none", "--runner=PortableRunner", f"--job_endpoint={endpoint}", *workers)
+            text = ("--runner=PortableRunner", f"--job_endpoint={endpoint}", *workers)
             bench.run("Flink cluster of two, text alone", texts, count, *text)
             bench.same(expected)
             print(f"  its four Java processes, MB: {java_peaks()}; the peak above is the launcher's")

@@ -98,7 +98,7 @@ def _upload_files(folder: str, names: list[str], prefix: str) -> str:
 
 def readers(dataset: dict[str, Any], settings: Settings) -> list[str]:
     """The buckets that the tuning service must be able to read, and the command that lets its service agent."""
-    own = filter(None, map(bucket_of, (settings.output, settings.uri_prefix)))
+    own = [bucket for bucket in map(bucket_of, (settings.output, settings.uri_prefix)) if bucket]
     buckets = sorted({*own, *dataset["buckets"]})
     if not buckets:
         return []
