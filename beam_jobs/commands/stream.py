@@ -22,8 +22,9 @@ from beam_jobs.stream.options import StreamSettings, parse_stream
 from beam_jobs.stream.rounds import Rounds, Tally
 from transforms.arrivals.panes import remove_unfinished
 from transforms.core.output_names import CLAIM, WORK
-from transforms.dataset.claim import Claim, Claimed, release_claim
+from transforms.dataset.claim import Claim, Claimed, release_claim, still_ours
 from transforms.dataset.heartbeat import Heartbeat
+from transforms.dataset.sharing import is_private
 from transforms.storage import store_for
 from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable
 
@@ -57,7 +58,8 @@ def _run_claimed(options: StreamSettings) -> int:
             since = settle_begin(options)
             job = Job(settings, claim, remote=False)
             settle_image_folder(job, fresh=not claim.resumed)
-            remove_unfinished(output)
+            if claim.resumed:
+                remove_unfinished(output, job.image_folder if is_private(job.image_folder, output) else "")
             tally = _stream(StreamJob(job, options.of_stream), since)
         _leave(output, run)
     except OptionError as error:
@@ -102,9 +104,11 @@ def _stream(stream: StreamJob, since: int) -> Tally:
 def _leave(output: str, run: str) -> None:
     """Leave nothing behind that only a stream under way needs."""
     work = f"{output}/{WORK}"
-    store = store_for(work)
-    store.delete([f"{output}/{CLAIM}"])
-    store.remove_empty(work)
+    store, claim = store_for(work), f"{output}/{CLAIM}"
+    if still_ours(output, run):
+        store.delete(file.uri for file in store.list(work) if file.uri != claim)
+        store.delete([claim])
+        store.remove_empty(work)
 
 
 def _closing(output: str, tally: Tally) -> str:

@@ -8,6 +8,7 @@ windows/2026-11-22T10-05-00Z.late-<digest>/   what came after it had been sealed
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,12 +17,13 @@ from typing import Any
 from transforms.arrivals.records import Arrival, identity
 from transforms.arrivals.windows import WINDOWS, is_late, late_name, start_of_name, window_name
 from transforms.core import jsonl
-from transforms.core.output_names import MANIFEST
+from transforms.core.output_names import MANIFEST, WORK
 from transforms.storage import exists, store_for
 from transforms.storage.api import NotFound
 
 ARRIVALS = "arrivals.jsonl"
 UNSEALED = "unsealed.json"
+_ASIDE = re.compile(r"\.tmp-\d+-")  # what LocalStore writes before it has its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +114,17 @@ def pane_for(output: str, start: int, arrivals: Collection[Arrival]) -> Pane:
     return Pane(f"{output}/{WINDOWS}/{late_name(start, arrivals)}", start)
 
 
-def remove_unfinished(output: str) -> int:
-    """Delete what a run that died left in panes that it did not finish -> how many. Whatever they took arrives again."""
-    store, removed = store_for(output), 0
+def remove_unfinished(output: str, images: str) -> None:
+    """Delete what a run that died left of what it did not finish. Whatever such panes took arrives again.
+
+    Args:
+      images: the stream's own folder of images; "" if others may be at work in it.
+    """
+    store = store_for(output)
     for pane in panes_of(output):
-        if is_done(pane):
-            store.delete(file.uri for file in store.list(f"{pane.folder}/_tuneset"))
-            store.remove_empty(f"{pane.folder}/_tuneset")
-        else:
-            store.delete(file.uri for file in store.list(pane.folder))
-            store.remove_empty(pane.folder)
-            removed += 1
-    return removed
+        rest = f"{pane.folder}/{WORK}" if is_done(pane) else pane.folder
+        store.delete(file.uri for file in store.list(rest))
+        store.remove_empty(rest)
+    aside = [file.uri for file in store.list(output, deep=False)]
+    aside += [file.uri for file in store.list(images)] if images else []
+    store.delete(uri for uri in aside if _ASIDE.match(uri.rpartition("/")[2]))
