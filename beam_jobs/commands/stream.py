@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import closing
 
 from beam_jobs import console
 from beam_jobs.commands.prepare import set_up_log, take
@@ -16,6 +17,7 @@ from beam_jobs.report.progress import stderr_alone
 from beam_jobs.report.shortages import allow_files
 from beam_jobs.signals import first_stop_drains
 from beam_jobs.stream.begin import checked, settle_begin
+from beam_jobs.stream.fronts import front_of
 from beam_jobs.stream.graph import StreamJob
 from beam_jobs.stream.live import LiveLine
 from beam_jobs.stream.options import StreamSettings, parse_stream
@@ -90,12 +92,18 @@ def _run_claimed(options: StreamSettings) -> int:
 
 def _stream(stream: StreamJob, since: int) -> Tally:
     settings = stream.job.settings
+    watched = [name for name in (stream.own.watch, stream.own.subscription) if name]
     console.say(
-        f"Watching {stream.own.watch} in windows of {stream.own.window} s; sealed ones appear in {stream.output}/windows. Ctrl-C "
+        f"Watching {' and '.join(watched)} in windows of {stream.own.window} s; sealed ones appear in {stream.output}/windows. Ctrl-C "
         "drains: open windows are sealed part-filled."
     )
-    with stderr_alone(settings.verbose) as out, first_stop_drains() as stop, LiveLine(out) as live:
-        rounds = Rounds(stream, since, stop, console.say)
+    with (
+        closing(front_of(stream, since)) as front,
+        stderr_alone(settings.verbose) as out,
+        first_stop_drains() as stop,
+        LiveLine(out) as live,
+    ):
+        rounds = Rounds(stream, front, since, stop, console.say)
         live.watch(rounds.tally)
         rounds.run()
     return rounds.tally
@@ -121,5 +129,7 @@ def _closing(output: str, tally: Tally) -> str:
         if tally.unsealed
         else "",
     ]
+    names = {"doubles": "announced twice", "other": "no uploads", "garbage": "that say nothing known"}
+    more += [f"{number:,} messages {names[name]}" for name, number in sorted(tally.counts.items()) if number]
     told = "; ".join([f"{windows} sealed", *filter(None, more)])
     return f"Drained {output}: {screen.count(tally.arrivals, 'arrival')}, {told}."

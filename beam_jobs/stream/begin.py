@@ -22,7 +22,7 @@ from beam_jobs.preflight import (
     on_this_machine,
     runner_of,
 )
-from beam_jobs.stream.options import StreamSettings
+from beam_jobs.stream.options import StreamOptions, StreamSettings
 from transforms.arrivals.records import MICROS
 from transforms.core import jsonl
 from transforms.core.output_names import MANIFEST, STREAM
@@ -47,7 +47,8 @@ def checked(given: StreamSettings) -> tuple[StreamSettings, list[str]]:
     if runner_of(settings) != "FnApiRunner":
         raise OptionError(f"--runner {runner_of(settings)}: `tuneset stream` works in this process: leave --runner out")
     check_folders(settings, is_remote(settings))
-    _check_watched(settings.input[0])
+    own = replace(given.of_stream, watch=settings.input[0] if settings.input else "")
+    _check_watched(own)
     if (settings.answer or settings.system or settings.image_column) and not settings.prompt:
         raise OptionError(
             "--prompt is missing: --answer, --system and --image_column say something of rows that it asks about"
@@ -60,12 +61,17 @@ def checked(given: StreamSettings) -> tuple[StreamSettings, list[str]]:
         raise OptionError(str(error)) from None
     settings = replace(settings, left_out=options.left_out, asked=settings.as_asked())
     told += [f"! {warning}" for warning in check_buckets(settings)]
-    return StreamSettings(settings, replace(given.of_stream, watch=settings.input[0])), told
+    return StreamSettings(settings, own), told
 
 
-def _check_watched(pattern: str) -> None:
-    """Raises OptionError for a folder that is not there: nothing would ever arrive in it."""
-    if is_folder(pattern) or is_glob(pattern):
+def _check_watched(own: StreamOptions) -> None:
+    """Raises OptionError for a folder in which nothing would ever arrive."""
+    pattern = own.watch
+    if own.subscription and pattern and abilities(pattern).has_paths:
+        raise OptionError(
+            f"--watch {pattern}: a subscription announces objects of Cloud Storage alone: leave one of them out"
+        )
+    if not pattern or is_folder(pattern) or is_glob(pattern):
         return
     if not abilities(pattern).has_paths:
         raise OptionError(f"--watch {pattern}: a gs:// folder is named with a / at its end")
@@ -112,8 +118,10 @@ def _as_json(options: StreamSettings) -> dict[str, Any]:
     decide: Mapping[str, Any] = {
         **asked["options"],
         "watch": own.watch.rstrip("/"),
+        "subscription": own.subscription,
         "input_format": asked["input_format"],
         "window": f"{own.window}s",
         "sidecar_wait": f"{own.sidecar_wait}s",
     }
-    return {"options": dict(decide), "existing": "no" if own.existing == "no" else "yes"}
+    existing = own.existing if own.existing != "auto" else "no" if own.subscription else "yes"
+    return {"options": dict(decide), "existing": existing}

@@ -48,8 +48,8 @@ class StreamJob:
 
     @property
     def base(self) -> str:
-        """The folder that the paths of arriving images are told from."""
-        return static_folder(self.own.watch).rstrip("/")
+        """The folder that the paths of arriving images are told from; "": that of their bucket."""
+        return static_folder(self.own.watch).rstrip("/") if self.own.watch else ""
 
     @cached_property
     def cutter(self) -> ArrivalCutter:
@@ -59,7 +59,8 @@ class StreamJob:
     def sealing(self) -> SealDataset:
         """Caps are for whoever sees all examples: `tuneset merge`."""
         settings = self.job.settings
-        dataset = self.job.dataset | {"formats": [settings.input_format]}
+        arrives_by = [name for name in (self.own.watch, self.own.subscription) if name]
+        dataset = self.job.dataset | {"formats": [settings.input_format], "inputs": arrives_by}
         return replace(seal(self.job), caps=Caps(), dataset=dataset, by_class=images_arrive(settings.of_inputs))
 
 

@@ -24,6 +24,9 @@ class StreamOptions:
 
     watch: str = option(_STREAM, "",
         "folder, glob or file that is looked at again and again; local or gs://", "PATTERN", common=True)
+    subscription: str = option(_STREAM, "",
+        "Pub/Sub subscription that announces uploads to Cloud Storage, or brings rows (attribute tuneset=row); with --watch only "
+        "what lies there counts", "SUBSCRIPTION", common=True)
     window: int = option(_STREAM, "5m",
         "how long a window lasts: each is sealed as a dataset of its own", "DURATION", common=True)
     allowed_lateness: int = option(_STREAM, "1h",
@@ -33,7 +36,8 @@ class StreamOptions:
     sidecar_wait: int = option(_STREAM, "30s",
         "how long an image waits for the .txt or .json beside it, if a template asks for that", "DURATION")
     existing: str = option(_STREAM, "auto",
-        "whether what lies there before the stream's first start is taken too; auto: yes, with --watch",
+        "whether what lies in --watch before the stream's first start is taken too; auto: yes, unless a --subscription announces "
+        "what comes",
         "WHETHER", ("auto", "yes", "no"))
     stop_after: int = option(_STREAM, "",
         "drain and end after so long (default: at Ctrl-C)", "DURATION", common=True)
@@ -73,12 +77,13 @@ def parse_stream(argv: Sequence[str]) -> StreamSettings:
     known, beam = stream_parser().parse_known_args(list(argv))
     values = vars(known)
     own = StreamOptions(**{line.name: values.pop(line.name) for line in OWN})
-    for name, given in (("watch", own.watch), ("output", values["output"])):
-        if not given:
+    for name, is_given in (("watch", own.watch or own.subscription), ("output", values["output"])):
+        if not is_given:
             raise OptionError(f"--{name} is missing. For example: tuneset stream --watch arriving/ --output stream")
     check_stream(own)
     rest = {one.name: () if one.is_list else one.default for one in OPTIONS if one.name in _NOT_OF_STREAMS}
-    settings = settings_of(values | rest | {"input": (own.watch,), "split_names": "ignore"}, beam)
+    watched = (own.watch,) if own.watch else ()
+    settings = settings_of(values | rest | {"input": watched, "split_names": "ignore"}, beam)
     if settings.sample_count is not None:
         raise OptionError(
             f"--sample {settings.sample} chooses among all examples, which a stream never has: give a fraction such as 0.01, "
@@ -89,6 +94,8 @@ def parse_stream(argv: Sequence[str]) -> StreamSettings:
 
 def check_stream(own: StreamOptions) -> None:
     """Raises OptionError for values that no stream can have."""
+    if own.existing == "yes" and not own.watch:
+        raise OptionError("--existing yes: name with --watch where what is there already lies")
     for name, value, least in (("window", own.window, 1), ("poll_interval", own.poll_interval, 1)):
         if value < least:
             raise OptionError(f"--{name} {value}s: expected at least {least}s")

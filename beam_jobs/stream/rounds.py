@@ -9,8 +9,8 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import TypeOptions
@@ -18,16 +18,18 @@ from apache_beam.options.pipeline_options import TypeOptions
 from beam_jobs.job import Job
 from beam_jobs.preflight import beam_options
 from beam_jobs.settings import Settings
+from beam_jobs.stream.fronts import Front
 from beam_jobs.stream.graph import StreamJob, build_round
 from transforms.arrivals.intake import Intake
 from transforms.arrivals.kinds import fill_in
+from transforms.arrivals.messages import LEASE_S
 from transforms.arrivals.panes import UNSEALED, DonePanes, Pane, is_done, panes_of
 from transforms.arrivals.records import MICROS, Arrival
-from transforms.arrivals.watching import Watcher
 from transforms.core.output_names import WORK
 from transforms.storage import abilities, exists, store_for
 
 _SLACK_S = {True: 1, False: 10}  # until a file that storage dates is listed, by whether it is one of this machine
+_PAUSES_S = (1.0, 10.0)  # before a round is run again
 _MOST = 20_000  # arrivals of a round, after which no further window is begun
 
 
@@ -42,6 +44,7 @@ class Tally:
     part_filled: int = 0
     waiting: int = 0
     open_windows: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)  # of what the front met beside arrivals
     oldest: int | None = None  # time of the oldest arrival that is not sealed, in microseconds since 1970
 
 
@@ -50,16 +53,19 @@ class Rounds:
 
     Args:
       stream: what is to be done.
+      front: gives its arrivals.
       since: microseconds since 1970, before which nothing is taken.
       stop: set once the stream is to drain.
       tell: is given a line for each pane that is done.
     """
 
-    def __init__(self, stream: StreamJob, since: int, stop: threading.Event, tell: Callable[[str], object]) -> None:
-        self._stream, self._since, self._stop, self._tell = stream, since, stop, tell
+    def __init__(
+        self, stream: StreamJob, front: Front, since: int, stop: threading.Event, tell: Callable[[str], object]
+    ) -> None:
+        self._stream, self._front, self._since, self._stop, self._tell = stream, front, since, stop, tell
         self._done = DonePanes(stream.output)
         self._intake = Intake(stream.windows, self._done.settled)
-        self._slack = _SLACK_S[abilities(stream.own.watch).has_paths]
+        self._slack = _SLACK_S[bool(stream.own.watch) and abilities(stream.own.watch).has_paths]
         self._began = time.monotonic()
         self._horizon = since
         self.tally = Tally()
@@ -67,15 +73,22 @@ class Rounds:
     def run(self) -> None:
         """Take rounds until the stream is drained."""
         closed_before = -1
+        hold = self._began + self._held_back
         while not self._stopping():
             closed_by = self._look()
-            if closed_by > closed_before:
+            if closed_by > closed_before and time.monotonic() >= hold:
                 closed_before = closed_by
                 while self._work(closed_by, closed_by):
                     pass
                 self._forget(closed_by)
             self._wait(closed_by)
         self._drain()
+
+    @property
+    def _held_back(self) -> int:
+        """Seconds for which no window is closed: what a dead run of a subscription had leased comes only after that."""
+        resumed = self._stream.job.claim.resumed and self._stream.own.subscription
+        return LEASE_S + _SLACK_S[True] if resumed else 0
 
     def _stopping(self) -> bool:
         after = self._stream.own.stop_after
@@ -84,25 +97,16 @@ class Rounds:
     def _look(self, draining: bool = False) -> int:
         """Take in what has arrived -> the end, in seconds, of the last window that is over."""
         cut = int((time.time() - self._slack) * MICROS)
-        for arrival in self._watcher.arrivals(self._horizon, cut, draining):
+        for arrival in self._front.arrivals(self._horizon, cut, draining):
             self.tally.arrivals += self._intake.offer(arrival)
         self._note()
         return self._stream.windows.closed_by(cut)
 
-    @property
-    def _watcher(self) -> Watcher:
-        settings = self._stream.job.settings
-        without = tuple(folder for folder in (settings.output, settings.image_folder, *settings.left_out) if folder)
-        return Watcher(
-            self._stream.own.watch,
-            settings.of_inputs,
-            self._stream.job.cutter,
-            self._stream.own.sidecar_wait,
-            without,
-        )
-
     def _note(self) -> None:
+        """Tell the front, and whoever watches, what waits."""
         intake = self._intake
+        self._front.settle(intake.waits)
+        self.tally.counts = self._front.counts
         self.tally.waiting, self.tally.open_windows, self.tally.oldest = (
             intake.waiting,
             intake.open_windows,
@@ -119,12 +123,22 @@ class Rounds:
         arrivals = [arrival for some in windows.values() for arrival in some]
         if not arrivals:
             return False
-        run_round(self._filled_in(arrivals), arrivals, closed_by)
+        self._run(self._filled_in(arrivals), arrivals, closed_by)
         for pane in panes_of(self._stream.output):
             if pane.start in windows and pane not in self._done.of(pane.start) and is_done(pane):
                 self._note_done(pane, pane.start + self._stream.own.window > closed_by)
         self._note()
         return True
+
+    def _run(self, stream: StreamJob, arrivals: list[Arrival], closed_by: int) -> None:
+        """Run a round, again if it fails: storage may be away for longer than its client asks, or a file change under its reader."""
+        for pause in _PAUSES_S:
+            try:
+                return run_round(stream, arrivals, closed_by)
+            except Exception:  # an engine's, which wraps what its workers raise
+                if self._stop.wait(pause):
+                    break
+        run_round(stream, arrivals, closed_by)
 
     def _filled_in(self, arrivals: list[Arrival]) -> StreamJob:
         """The stream with what the first table among some arrivals tells, if options leave it open."""

@@ -34,6 +34,10 @@ class Intake:
         self._waiting.setdefault(start, {})[identity] = arrival
         return True
 
+    def waits(self, identity: int) -> bool:
+        """Whether the arrival of an identity is held here."""
+        return any(identity in some for some in self._waiting.values())
+
     def take(self, closed_by: int, most: int) -> dict[int, list[Arrival]]:
         """Remove and return the arrivals of whole windows that are over, by their starts, oldest first.
 

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transforms.arrivals.kinds import ROWS
 from transforms.arrivals.ledgers import image_ledger, rows_of
 from transforms.arrivals.panes import ARRIVALS
 from transforms.arrivals.versions import Taken
@@ -94,7 +95,7 @@ class WindowReader:
             for one in dataset["warnings"]
             if one["code"] not in OF_THE_WHOLE
         )
-        sources = [arrival["uri"] for arrival in arrivals]
+        sources = [*(arrival["uri"] for arrival in arrivals), f"{window.folder}/{ROWS}"]
         numbers = _file_numbers(examples)
         for number in range(max(numbers.tolist(), default=0) + 1):
             parts = list(self._lines(window, files, examples, (numbers == number) & ~dropped, bool(window.left_out)))

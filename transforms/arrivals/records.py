@@ -13,10 +13,10 @@ MICROS = 1_000_000  # in a second
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One version of a file that is to be read.
+    """One version of a file that is to be read, or a row that came by itself.
 
     uri, generation, size: as storage tells them. time: when it was whole, by storage's own dates, in microseconds since 1970: its
-    window follows from that alone. sidecars: the files beside an image, as they were then.
+    window follows from that alone. sidecars: the files beside an image, as they were then. row: the line, if it is no file.
     """
 
     uri: str
@@ -25,6 +25,7 @@ class Arrival:
     time: int
     encoding: str = ""
     sidecars: tuple[Stat, ...] = ()
+    row: bytes | None = None
 
     @property
     def version(self) -> str:

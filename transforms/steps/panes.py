@@ -18,7 +18,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.transforms.window import BoundedWindow
 
-from transforms.arrivals.kinds import ArrivalCutter
+from transforms.arrivals.kinds import ROWS, ArrivalCutter
 from transforms.arrivals.ledgers import ledgers_of
 from transforms.arrivals.panes import ARRIVALS, UNSEALED, Pane, arrivals_text, is_done, pane_for
 from transforms.arrivals.records import Arrival
@@ -162,7 +162,7 @@ def seal_pane(
             chunks.setdefault(name, []).append(chunk)
     files = [from_parts(join_chunks, named, writer) for named in chunks.items()]
     uploads = replace(sealing.uploads, writer=writer).write(None, files, plan) if sealing.uploads else None
-    files.append(_put_arrivals(filled, ledgers_of(ordered)))
+    files += [_put_arrivals(filled, ledgers_of(ordered)), *_rows_of(filled)]
     if plan.fault:
         told = {"unsealed": plan.fault, "window": described(pane, seconds), "finished": time.time()}
         path = f"{pane.folder}/{UNSEALED}"
@@ -183,6 +183,16 @@ def _put_arrivals(filled: FilledPane, ledgers: Mapping[str, Any]) -> Joined:
     store = store_for(uri)
     store.replace(uri, data, "")
     return Joined(ARRIVALS, len(filled.arrivals), len(data), crc32c(data), store.stat(uri).generation)
+
+
+def _rows_of(filled: FilledPane) -> list[Joined]:
+    """The file of the rows that came by themselves, if there were any."""
+    number = sum(arrival.row is not None for arrival in filled.arrivals)
+    if not number:
+        return []
+    uri = f"{filled.pane.folder}/{ROWS}"
+    data, found = store_for(uri).read(uri)
+    return [Joined(ROWS, number, found.size, crc32c(data), found.generation)]
 
 
 def _sweep(pane: Pane) -> None:
