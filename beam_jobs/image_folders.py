@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from beam_jobs.job import Job
 from beam_jobs.options import OptionError
-from transforms.core.output_names import CLAIM, WORK
+from transforms.core.output_names import CLAIM, SHARED, WORK
 from transforms.dataset.claim import Claimed, state_of_claim
-from transforms.dataset.sharing import SHARED, add_user, is_private, owner_of, place_of, remove_user, sweep_place
+from transforms.dataset.sharing import add_user, is_private, owner_of, place_of, remove_user, sweep_place
 from transforms.dataset.sweep import owned_images
 from transforms.storage import abilities
 from transforms.storage.uris import CLOUD

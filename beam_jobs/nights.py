@@ -18,6 +18,7 @@ from beam_jobs.manifests import differences, read_manifest
 from beam_jobs.options import OptionError
 from beam_jobs.settings import Settings
 from transforms.core.output_names import MANIFEST, WORK
+from transforms.core.warning_codes import Notice, as_lines
 from transforms.dataset.claim import Claim
 from transforms.storage import abilities, store_for
 from transforms.storage.api import NotFound, StorageError, Unavailable
@@ -100,8 +101,9 @@ def _newest_below(settings: Settings, itself: Night | None) -> tuple[Settings, l
     newest = max(usable, key=lambda night: (night.sealed, night.name))
     later = [night for night in nights if night.fault and _is_later(night, newest)]
     lines = [f"What has not changed is taken from {newest.folder}, the newest night below {parent} that can be used."]
-    lines += [f"! {passed_over}" for passed_over in _faults(later, "is passed over")]
-    return replace(settings, previous=newest.folder), lines
+    notices = [Notice("night_passed_over", detail=fault) for fault in _faults(later, "is passed over")]
+    settings = replace(settings, previous=newest.folder, notices=(*settings.notices, *notices))
+    return settings, [*lines, *as_lines(notices)]
 
 
 def _folders_below(parent: str, output: str) -> Iterator[str]:
@@ -152,8 +154,10 @@ def _without(settings: Settings, fault: str) -> tuple[Settings, list[str]]:
     """A full run, or an OptionError if the person asked for that."""
     if settings.require_previous:
         raise OptionError(f"--previous {fault}. Leave --require_previous out for a full run")
-    settings = replace(settings, previous="", trust_uris=False, require_previous=False)
-    return settings, [f"! --previous {fault}. Everything is made anew."]
+    notice = Notice("previous_unusable", detail=f"--previous {fault}")
+    notices = (*settings.notices, notice)
+    settings = replace(settings, previous="", trust_uris=False, require_previous=False, notices=notices)
+    return settings, [notice.line]
 
 
 def look_at_night(folder: str, settings: Settings) -> Night | None:

@@ -15,9 +15,9 @@ from apache_beam.runners.runner import create_runner
 from beam_jobs.options import OPTIONS, OptionError
 from beam_jobs.settings import Settings
 from transforms.core.places import inside, is_text
-from transforms.core.warning_codes import as_lines
+from transforms.core.warning_codes import Notice, as_lines
 from transforms.inputs.detect import detect
-from transforms.inputs.left_out import REWRITTEN, find_left_out, said_of_left_out
+from transforms.inputs.left_out import REWRITTEN, find_left_out, notices_of_left_out
 from transforms.inputs.options import InputError
 from transforms.inputs.patterns import absolute, matches, static_folder
 from transforms.inputs.survey.checks import survey
@@ -107,14 +107,14 @@ def look_at_inputs(settings: Settings) -> tuple[Settings, list[str]]:
       OptionError: an input has no file, or is not what options say.
     """
     try:
-        options, warnings = find_left_out(settings.of_inputs)
-        options, said = detect(options)
-        options = dataclasses.replace(options, notices=(*options.notices, *survey(options)))
+        options, said = detect(find_left_out(settings.of_inputs))
+        notices = (*notices_of_left_out(options), *options.notices, *survey(options))
+        options = dataclasses.replace(options, notices=notices)
     except InputError as error:
         raise OptionError(str(error)) from None
     told_by_files = ("image_column", "split_column", "upright", "left_out", "inputs", "names_of_splits", "notices")
     settings = dataclasses.replace(settings, **{name: getattr(options, name) for name in told_by_files})
-    return settings, said + said_of_left_out(options) + warnings + as_lines(options.notices)
+    return settings, said + as_lines(notices)
 
 
 def check_folders(settings: Settings, remote: bool) -> None:
@@ -170,8 +170,8 @@ def _file_of(path: str) -> str:
     return "" if os.path.isdir(path) else path
 
 
-def check_buckets(settings: Settings) -> list[str]:
-    """What the buckets that are written to will cost beside the usual, a sentence each.
+def check_buckets(settings: Settings) -> list[Notice]:
+    """What the buckets that are written to will cost beside the usual.
 
     Raises:
       OptionError: a job cannot work in one of them.
@@ -182,4 +182,4 @@ def check_buckets(settings: Settings) -> list[str]:
         if fault:
             raise OptionError(fault)
         warnings += found
-    return list(dict.fromkeys(warnings))
+    return [Notice("bucket_bills", detail=warning) for warning in dict.fromkeys(warnings)]

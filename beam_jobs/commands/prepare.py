@@ -41,6 +41,7 @@ from beam_jobs.report.progress import Progress, stderr_alone
 from beam_jobs.report.shortages import allow_files
 from beam_jobs.settings import Settings, parse
 from transforms.core.output_names import CLAIM, FAILURE, MANIFEST, WORK
+from transforms.core.warning_codes import as_lines
 from transforms.dataset.claim import (
     Answer,
     Claim,
@@ -80,7 +81,8 @@ def prepare(argv: Sequence[str]) -> int:
             check_image_folder(Job(settings, Claim("", 0, False), remote))
             console.say("\n".join([*told, ""]))
             return run_trial(Job(settings, Claim("", 0, False), remote))
-        told += [f"! {warning}" for warning in check_buckets(settings)]
+        told += as_lines(notices := check_buckets(settings))
+        settings = replace(settings, notices=(*settings.notices, *notices))
         manifest = sealed_before(settings)
         if manifest is None:
             settings, nights = choose_night(settings)

@@ -125,10 +125,8 @@ def damaged(night: dict[str, Any]) -> list[str]:
     if not number:
         return []
     more = f", and {number - _PARTS:,} more, which manifest.json names" if number > _PARTS else ""
-    return [
-        f"! {count(number, 'block')} of {night['previous']} had to be made anew, because of what is missing or damaged there: "
-        f"{', '.join(parts[:_PARTS])}{more}."
-    ]
+    detail = f"of {night['previous']} had to be made anew, because of what is missing or damaged there: "
+    return as_lines([Notice("blocks_made_anew", number, detail=f"{detail}{', '.join(parts[:_PARTS])}{more}")])
 
 
 def warnings(dataset: dict[str, Any]) -> list[str]:

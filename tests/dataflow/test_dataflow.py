@@ -28,11 +28,11 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.dataflow import dataflow_runner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from checkouts import NOT_COPIED
-from commands import with_usual
 from fake_cloud import FakeDataflow, fake_dataflow, fake_metadata
 from folders import assert_equal_folders, bmp, jpeg, put, read_folder, row, write_lines
 from google.cloud import storage as gcs_client
 from step_labels import labels
+from usual_options import with_usual
 
 from beam_jobs.__main__ import main
 from beam_jobs.commands.prepare import prepare

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cloud import Cloud
-from commands import with_usual
 from fault_proxy import Proxy
 from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_rows
+from usual_options import with_usual
 
 from beam_jobs.__main__ import main
 from beam_jobs.commands.prepare import prepare
@@ -269,13 +269,13 @@ def test_what_runs_write_is_not_the_input_of_the_next(tmp_path: Path, capsys: py
     for output in ("one", "two"):
         status, said, read = run("raw/", output, *made)
         assert (status, read) == (0, 1)
-        assert f"! {tmp_path}/raw/: left out what Tuneset wrote: {tmp_path}/raw/made. " in said
+        assert f"! datasets_left_out: {tmp_path}/raw/ without what Tuneset wrote: {tmp_path}/raw/made. " in said
     shared = ["--image_folder", f"{tmp_path}/rows/images", "--keep_blocks"]  # of rows only the files of rows are read
     status, said, read = run("rows/", "rows/one", *shared)
-    assert (status, read) == (0, 5) and "left out what Tuneset wrote" not in said
+    assert (status, read) == (0, 5) and "datasets_left_out" not in said
     status, said, read = run("rows/", "rows/two", *shared, "--previous", f"{tmp_path}/rows/one")
     assert (status, read) == (0, 5)
-    assert f"! {tmp_path}/rows/: left out what Tuneset wrote: {tmp_path}/rows/one. " in said
+    assert f"! datasets_left_out: {tmp_path}/rows/ without what Tuneset wrote: {tmp_path}/rows/one. " in said
     assert json.loads((tmp_path / "rows/two/manifest.json").read_bytes())["run"]["night"]["blocks"]["worked"] == 0
 
 

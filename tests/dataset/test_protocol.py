@@ -20,11 +20,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from commands import with_usual
 from folders import bmp, jpeg, png, put, row, write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from linkless import without_links
+from usual_options import with_usual
 
 from beam_jobs.job import Job
 from beam_jobs.options import OPTIONS

@@ -14,10 +14,10 @@ from typing import Any
 
 import laws
 import pytest
-from commands import with_usual
 from folders import put, row, write_lines
 from laws import counters, rejections
 from PIL import Image, ImageChops
+from usual_options import with_usual
 
 from beam_jobs.commands.prepare import prepare
 from transforms.core.records import FitOrder, Fitted

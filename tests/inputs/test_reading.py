@@ -491,7 +491,7 @@ def test_a_file_that_a_folder_skips_is_read_if_it_is_named(tree: Path) -> None:
 
 
 def first(pattern: str, output: str) -> dict[str, Stat]:
-    return first_files(pattern, ["gemini", "folder", "table"], [output], lambda found, number: bool(found))
+    return first_files(pattern, ["gemini", "folder", "table"], [output], bool)
 
 
 def test_files_below_the_output_are_no_input(tree: Path) -> None:

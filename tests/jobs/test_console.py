@@ -15,6 +15,7 @@ from folders import png, put, row, write_lines
 
 from beam_jobs import console
 from beam_jobs.__main__ import main
+from transforms.dataset.sharing import add_user
 
 TUNESET = f"{sys.executable} -m beam_jobs"
 IMAGES = [f"{number % 256:02x}/{number:032x}.jpg" for number in range(2000)]  # their paths fill a pipe
@@ -66,11 +67,12 @@ def shared(tmp_path: Path) -> Path:
     put(tmp_path / "set/manifest.json", json.dumps({"dataset": {"files": files}}).encode())
     put(tmp_path / "set/train.jsonl", b"{}\n")
     put(tmp_path / "set/rejected.jsonl", b"")
+    add_user(f"{tmp_path}/shared", f"{tmp_path}/set")
     return tmp_path
 
 
 def left(folder: Path) -> int:
-    return sum(path.is_file() for path in (folder / "shared").rglob("*"))
+    return sum(1 for _ in (folder / "shared").rglob("*.jpg"))
 
 
 @pytest.fixture

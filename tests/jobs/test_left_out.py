@@ -60,16 +60,12 @@ def without_place(found: laws.Folder, output: str) -> dict[str, Any]:
 def warnings(capfd: Told) -> list[str]:
     """What was said to be left out, with paths below the current folder."""
     said = capfd.readouterr().out.replace(f"{Path.cwd()}/", "").replace(str(Path.cwd()), ".")
-    return [
-        line
-        for line in said.splitlines()
-        if line.startswith("! ") and ("left out what Tuneset wrote" in line or "to look for datasets" in line)
-    ]
+    return [line for line in said.splitlines() if line.startswith(("! datasets_left_out: ", "! datasets_not_sought: "))]
 
 
 def left_out(*folders: str, of: str = ".") -> list[str]:
     return [
-        f"! {of}: left out what Tuneset wrote: {', '.join(folders)}. To read some of it, name a file or folder in it."
+        f"! datasets_left_out: {of} without what Tuneset wrote: {', '.join(folders)}. To read some of it, name a file or folder in it."
     ]
 
 
@@ -92,7 +88,7 @@ def test_a_second_and_third_run_on_a_folder_of_images_make_the_same_dataset(here
     ):
         assert prepare(["--input", ".", *ASK, *look]) == 0
         text = capfd.readouterr().out.replace(f"{here}/", "")
-        assert f"\n{left_out('nights/out3', 'out', 'out2')[0].replace('.:', f'{here}:')}\n" in text and read in text
+        assert f"\n{left_out('nights/out3', 'out', 'out2')[0].replace(': . ', f': {here} ')}\n" in text and read in text
 
 
 def test_the_printed_command_reads_the_same(here: Path, run: Run, capfd: Told) -> None:
@@ -172,7 +168,7 @@ def test_what_is_named_in_a_dataset_is_read(here: Path, run: Run, capfd: Told) -
         shutil.rmtree(here / "x", ignore_errors=True)
         prepare(["--input", source, "--output", "x", "--max_rejected_fraction", "1", *more])
         text = capfd.readouterr().out
-        assert ("left out what Tuneset wrote" in text) is source.startswith("in/,"), source
+        assert ("! datasets_left_out: " in text) is source.startswith("in/,"), source
         rejected = (here / "x/rejected.jsonl").read_bytes().count(b"\n")
         written = sum(path.read_bytes().count(b"\n") for path in (here / "x").glob("[tv]*.jsonl"))
         assert rejected + written == read, source
@@ -283,6 +279,9 @@ class Wide:
             self.listings += 1
             yield page, number < len(pages)
 
+    def list(self, prefix: str, *, page: int) -> Iterator[api.Stat]:
+        return iter(())
+
     def stat(self, uri: str) -> api.Stat:
         self.looked.add(uri.removesuffix(f"/{CLAIM}"))
         raise api.NotFound(uri)
@@ -296,10 +295,9 @@ class Wide:
     [
         (0, 0, 1, 0, True),
         (18, 0, 19, 18, True),
-        (19, 0, 20, 19, True),
-        (20, 0, 20, 20, False),
-        (201, 0, 20, 200, False),
-        (100_000, 0, 20, 200, False),
+        (200, 0, 201, 200, True),
+        (201, 0, 202, 200, False),
+        (100_000, 0, 220, 200, False),
         (5, 8_000, 14, 5, True),
         (5, 9_000, 15, 5, True),
         (5, 10_000, 15, 5, False),
@@ -320,7 +318,17 @@ def test_what_was_not_looked_into_is_said(here: Path, run: Run, capfd: Told, mon
     for number in range(201):
         put(here / f"in/{number:03}/a.jpg", jpeg())
     run("in", *ASK)
-    assert [line.partition(" to look for")[0] for line in warnings(capfd)] == ["! in holds too many folders"]
+    (line,) = warnings(capfd)
+    assert line.startswith("! datasets_not_sought: ") and " (in). " in line
+
+
+def test_a_folder_of_images_that_runs_share_is_left_out_by_others(here: Path, run: Run, capfd: Told) -> None:
+    pictures(here / "in")
+    first = run("in", *ASK, "--image_folder", "in/shared", output="one")
+    capfd.readouterr()
+    second = run("in", *ASK, output="two")
+    assert warnings(capfd) == left_out("in/shared", of="in")
+    assert first["train.jsonl"].count(b"\n") == second["train.jsonl"].count(b"\n")
 
 
 # Listing past it

@@ -130,7 +130,7 @@ def test_a_broken_night_is_passed_over_or_warned_of(world: Path, way: str) -> No
     else:
         assert (
             len(warnings) == 1
-            and warnings[0].startswith(f"! {world}/sets/two is passed over: ")
+            and warnings[0].startswith(f"! night_passed_over: {world}/sets/two is passed over: ")
             and said in warnings[0]
         )
 
@@ -225,7 +225,10 @@ def test_a_damaged_part_costs_its_block_and_is_named(world: Path, capsys: Told, 
     assert night["previous"] == f"{world}/sets/two" and night["blocks"]["worked"] == 1 < night["blocks"]["reused"]
     assert [path.rpartition("/")[2] for path in night["damaged"]] == [name] and night["damaged_parts"] == 1
     said = capsys.readouterr().out
-    assert f"! 1 block of {world}/sets/two had to be made anew, because of what is missing or damaged there: " in said
+    assert (
+        f"! blocks_made_anew: 1 block of {world}/sets/two had to be made anew, because of what is missing or damaged there: "
+        in said
+    )
     assert name in said
     three, two = (world / "sets" / night / "train.jsonl" for night in ("three", "two"))
     assert three.read_bytes() == two.read_bytes()

@@ -184,8 +184,9 @@ def test_why_nothing_was_sealed_says_what_to_do(here: Path, capfd: Told, data: b
 def test_a_column_that_first_rows_have_not_is_told(here: Path, capsys: Told) -> None:
     argv = ["prepare", "--input", "rows.jsonl", "--dry_run"]
     assert main([*argv, "--split_column", "knid"]) == 0
-    assert "! the first rows of ./rows.jsonl have no 'knid' (--split_column)\n" in capsys.readouterr().out.replace(
-        str(here), "."
+    assert (
+        "! column_unseen: the first rows of ./rows.jsonl have no 'knid' (--split_column). "
+        in capsys.readouterr().out.replace(str(here), ".")
     )
     assert main([*argv, "--split_by", "kind"]) == 0
     assert "!" not in capsys.readouterr().out

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import with_usual
 from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_lines, write_rows
 from launcher import At, Launcher
+from usual_options import with_usual
 
 from transforms.core.output_names import CLAIM, WORK
 

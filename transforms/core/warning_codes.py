@@ -66,6 +66,16 @@ _TABLE = (
      "Name the file as --input; metadata.csv is the name of a table that is found."),
     ("metadata_not_sought", "", "there are too many folders to look for metadata files in all of them",
      "One metadata file in the folder that is given may name all images."),
+    ("datasets_left_out", "", "what Tuneset wrote is left out", "To read some of it, name a file or folder in it."),
+    ("datasets_not_sought", "", "there are too many folders to look for datasets of Tuneset's in all of them: if there is one, its "
+     "rows and images are read as input", "A narrower --input avoids that."),
+    ("column_unseen", "", "the first rows have no column that an option names", "Look at its spelling; rows without it go by hash."),
+    # nights
+    ("previous_unusable", "", "nothing can be taken from --previous", "Everything is made anew."),
+    ("blocks_made_anew", "block", "of the night before had to be made anew, because of what is missing or damaged there", ""),
+    ("night_passed_over", "", "a night that came later than the one taken cannot be used", ""),
+    # buckets
+    ("bucket_bills", "", "what is written costs more than usual", ""),
     # names that were listed and not read
     ("left_out_system", "file", "of a system's own left out", ""),
     ("left_out_hidden", "hidden file", "left out", ""),

@@ -21,12 +21,11 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
+from transforms.core.output_names import MANIFEST, SHARED
 from transforms.dataset.claim import state_of_claim
 from transforms.storage import abilities, exists, read_existing, store_for
 from transforms.storage.api import Forbidden, NotAFile, NotFound, StorageError, join_uri
 
-SHARED = "_tuneset-shared"
-_MANIFEST = "manifest.json"
 _USER = ".user"
 
 
@@ -145,7 +144,7 @@ def _was_given(folder: str, image_folder: str) -> bool:
 
 def _manifest(folder: str) -> dict[str, Any]:
     """A dataset's manifest; {} if there is none that this process can read."""
-    uri = join_uri(folder, _MANIFEST)
+    uri = join_uri(folder, MANIFEST)
     try:
         told = json.loads(store_for(uri).read(uri)[0])
     except (NotFound, Forbidden, NotAFile, ValueError):
@@ -183,7 +182,7 @@ def state_of_user(user: User, image_folder: str) -> str:
     claim = state_of_claim(user.output)
     if claim == "live":
         return "live"
-    if exists(join_uri(user.output, _MANIFEST)):
+    if exists(join_uri(user.output, MANIFEST)):
         return "sealed"
     if claim:
         return "unsealed"

@@ -58,7 +58,7 @@ _LOOKED_AT = 100  # lines of JSON
 _LOOKED_FOR_IMAGES = 1000  # names, to find an image that no metadata file stands above
 _SAID = 5  # metadata files of a folder that are told
 _AUTO = "auto"  # --input_format: told by names and first bytes
-_MANY = 10_000  # files of a folder of images, among which no dataset was found
+_SOUGHT = 1000  # names, to find a table that is no test
 
 
 def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
@@ -89,13 +89,14 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
     for look in looks:
         options = look.fill(options)
     notices = tuple(notice for look in looks for notice in look.notices)
+    notices += tuple(unseen_columns(options, looks))
     options = replace(options, inputs=tuple(look.input for look in looks), notices=(*options.notices, *notices))
     if all(look.meaning is DEFAULT for look in looks):
-        return options, split + unknown_columns(options, looks)
+        return options, split
     told = [look.said for look in looks if not look.quiet]
     if len(told) < len(looks):
         told.append(f"and {len(looks) - len(told):,} more metadata files")
-    return options, told + split + unknown_columns(options, looks)
+    return options, told + split
 
 
 def split_column_of(looks: list[InputDetector]) -> str:
@@ -105,10 +106,12 @@ def split_column_of(looks: list[InputDetector]) -> str:
     return "" if others else decides
 
 
-def unknown_columns(options: InputOptions, looks: list[InputDetector]) -> list[str]:
-    """Warnings: columns that are to decide the split and stand in none of the first rows, which Gemini's rows need not have."""
+def unseen_columns(options: InputOptions, looks: list[InputDetector]) -> list[Notice]:
+    """Columns that are to decide the split and stand in none of the first rows, which Gemini's rows need not have."""
     return [
-        f"! the first rows of {look.pattern} have no {getattr(options, name)!r} (--{name})"
+        Notice(
+            "column_unseen", detail=f"the first rows of {look.pattern} have no {getattr(options, name)!r} (--{name})"
+        )
         for look in looks
         if not look.meaning.by_templates and not look.replay
         for name in ("split_by", "split_column")
@@ -180,11 +183,10 @@ class InputDetector:
         by_name = [meaning for meaning in MEANINGS.values() if meaning.by_name]
         lines = [m.name for m in by_name if not m.of_files and (self._templates or not m.by_templates)]
 
-        def enough(found: dict[str, Stat], number: int) -> bool:
+        def enough(found: dict[str, Stat]) -> bool:
             if named != _AUTO:
                 return bool(found)
-            rows = any(name in found and not is_metadata(found[name].uri) for name in lines)
-            return not folder or rows or (bool(_split_off(found)[0]) and number > _MANY)
+            return any(name in found and not is_metadata(found[name].uri) for name in lines)
 
         formats = [meaning.name for meaning in by_name] if named == _AUTO else [named]
         try:
@@ -302,7 +304,7 @@ class InputDetector:
             return False
         self._passed_over.append(uri)
         self.said = f"{uri}: a test without the column of the answer, left out"
-        for file in islice(list_pattern(self.pattern, without=(*self.left_out, options.output)), _MANY):
+        for file in islice(list_pattern(self.pattern, without=(*self.left_out, options.output)), _SOUGHT):
             if is_dataset(file.uri, TABLE.name) and options.names_of_splits.of_file(file.uri) != "test":
                 self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
                 self._head = head_of(self._extent)

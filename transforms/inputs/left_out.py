@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from transforms.core.places import inside
 from transforms.core.records import Input
+from transforms.core.warning_codes import Notice
 from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.own_datasets import find_own_datasets, is_own_dataset
 from transforms.inputs.patterns import is_folder, is_glob, matches, static_folder
@@ -20,14 +21,14 @@ _WRITTEN = ("train.jsonl", "rejected.jsonl", "examples.parquet", REWRITTEN, f"im
 _SHOWN = 10  # folders of a list
 
 
-def find_left_out(options: InputOptions) -> tuple[InputOptions, list[str]]:
-    """-> (options that know what inputs leave out, warnings that not everything below an input was looked into).
+def find_left_out(options: InputOptions) -> InputOptions:
+    """-> options that know what inputs leave out, with a notice where not everything below an input was looked into.
 
     Raises:
       InputError: an input is itself a dataset of ours.
     """
     folders: set[str] = set()
-    warnings: list[str] = []
+    notices: list[Notice] = []
     for pattern in options.input:
         if not _reads_below(pattern):
             continue
@@ -40,13 +41,10 @@ def find_left_out(options: InputOptions) -> tuple[InputOptions, list[str]]:
         own = find_own_datasets(root, options.output)
         folders.update(own.folders)
         if not own.whole:
-            warnings.append(
-                f"! {pattern} holds too many folders to look for datasets of Tuneset's in all of them: if there is one, its "
-                "rows and images are read as input. A narrower --input avoids that."
-            )
+            notices.append(Notice("datasets_not_sought", example=pattern))
         named = (_as_listed(root, folder) for folder in (options.image_folder, options.previous, options.output))
         folders.update(folder for folder in named if folder not in ("", options.output))
-    return replace(options, left_out=tuple(sorted(folders))), warnings
+    return replace(options, left_out=tuple(sorted(folders)), notices=(*options.notices, *notices))
 
 
 def left_out_of(pattern: str, folders: Iterable[str]) -> tuple[str, ...]:
@@ -57,19 +55,17 @@ def left_out_of(pattern: str, folders: Iterable[str]) -> tuple[str, ...]:
     return tuple(folder for folder in folders if folder != root and inside(folder, root))
 
 
-def said_of_left_out(options: InputOptions) -> list[str]:
-    """Lines for a person: which folders each input leaves out."""
-    lines = []
+def notices_of_left_out(options: InputOptions) -> list[Notice]:
+    """Which folders each input leaves out."""
+    notices = []
     for one_input in options.inputs:
         folders = [
             folder for folder in one_input.left_out if _would_read(one_input, folder, folder == options.image_folder)
         ]
         if folders:
-            lines.append(
-                f"! {one_input.pattern}: left out what Tuneset wrote: {in_words(folders)}. To read some of it, name a file or folder "
-                "in it."
-            )
-    return lines
+            detail = f"{one_input.pattern} without what Tuneset wrote: {in_words(folders)}"
+            notices.append(Notice("datasets_left_out", len(folders), detail=detail))
+    return notices
 
 
 def in_words(folders: Sequence[str]) -> str:

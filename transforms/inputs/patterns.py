@@ -7,19 +7,21 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from transforms.core.places import inside
 from transforms.core.records import Input
 from transforms.inputs.metadata_files import is_metadata
 from transforms.inputs.name_kinds import LINK, unread_place
+from transforms.inputs.name_ranges import sampled_names
 from transforms.inputs.registry import DEFAULT, IMAGES, MEANINGS
 from transforms.storage import abilities, store_for
 from transforms.storage.api import Stat, join_uri
 from transforms.storage.globs import compiled
 from transforms.storage.local_walk import below, globbed
 
-_TOP_NAMES = 20_000  # of an object store's folder, a thousand a request
+_REQUESTS = 20  # for names of an object store's folder, before the work
+_MANY = 10_000  # names of a local folder
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -111,23 +113,39 @@ def is_dataset(uri: str, row_format: str = DEFAULT.name) -> bool:
 
 
 def first_files(
-    pattern: str, formats: Collection[str], without: Collection[str], enough: Callable[[dict[str, Stat], int], bool]
+    pattern: str, formats: Collection[str], without: Collection[str], enough: Callable[[dict[str, Stat]], bool]
 ) -> dict[str, Stat]:
     """The first file of each format that a pattern gives, by format in the order they were found.
+
+    Of a large folder some names of each kind are looked at, and all only if none of them is of these formats.
 
     Args:
       formats: that are looked for; a file counts for the first that gives it.
       without: folders that are left out.
-      enough: what was found and the number of files seen -> whether to stop looking.
+      enough: what was found -> whether to stop looking.
     """
-    found: dict[str, Stat] = {}
-    for number, file in enumerate(list_pattern(pattern, without=without)):
-        row_format = _format_of(file.uri, formats)
-        if row_format or not is_folder(pattern):
+    folder, found = is_folder(pattern), dict[str, Stat]()
+    for file in _some_names(pattern, without) if folder else ():
+        if row_format := _format_of(file.uri, formats):
             found.setdefault(row_format, file)
-        if enough(found, number):
+        if enough(found):
+            break
+    for file in list_pattern(pattern, without=without) if not found else ():
+        row_format = _format_of(file.uri, formats)
+        if row_format or not folder:
+            found.setdefault(row_format, file)
             break
     return found
+
+
+def _some_names(folder: str, without: Collection[str]) -> Iterator[Stat]:
+    """As many names of a folder as are looked at before the work, in order; those that are not read are not among them."""
+    if abilities(folder).has_paths:
+        yield from islice(list_pattern(folder, without=without), _MANY)
+        return
+    root, place_of = folder.rstrip("/"), _unread_places(folder)
+    for files in sampled_names(store_for(folder), root, _REQUESTS, deep=True, without=without):
+        yield from (file for file in files if not place_of(file.uri))
 
 
 def rows_on_top(folder: str, formats: Collection[str]) -> dict[str, Stat]:
@@ -145,7 +163,7 @@ def rows_on_top(folder: str, formats: Collection[str]) -> dict[str, Stat]:
         wanted = (name for name in names if _format_of(name, formats) and os.path.isfile(name))
         files = (store_for(folder).stat(name) for name in wanted)
     else:
-        files = islice(store_for(folder).list(root, deep=False), _TOP_NAMES)
+        files = chain.from_iterable(sampled_names(store_for(folder), root, _REQUESTS, deep=False))
     for file in files:
         row_format = _format_of(file.uri, formats)
         if row_format and not is_metadata(file.uri) and not unread_place(file.uri[len(root) :].lstrip("/")):

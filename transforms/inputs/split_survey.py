@@ -6,7 +6,6 @@ Names are told by listings with a delimiter, level by level, at most so many of 
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from itertools import islice
 
 from transforms.core.places import inside
 from transforms.examples.split_names import NO_NAMES, Level, SplitNames, split_of_name, splits_of_names
-from transforms.inputs.name_ranges import after
+from transforms.inputs.name_ranges import sampled_names
 from transforms.inputs.options import InputOptions
 from transforms.inputs.patterns import is_dataset, is_folder, is_glob, static_folder
 from transforms.inputs.registry import TABLE
@@ -23,9 +22,8 @@ from transforms.storage.api import Forbidden, NotAFile, NotFound
 from transforms.storage.globs import compiled
 
 _NAMES, _REQUESTS = 1000, 20  # that are looked at of an input
-_PAGE = 100  # names of files that a request tells, before those that begin otherwise are asked for
+_PAGE = 100  # names of files that a request tells in Cloud Storage
 _SHOWN = 6  # names of a split that are told
-_WORD = re.compile(r"[^\W\d_]*")  # what names of one kind begin with
 _OVERRIDE = "(--split_names ignore: by the hash)"
 
 
@@ -180,34 +178,22 @@ def _children(folder: str, pages: int, without: Iterable[str]) -> tuple[list[str
 
 
 def _files_of_rows(folder: str, requests: int, without: Iterable[str]) -> tuple[list[str], int]:
-    """-> (files of rows directly in a folder, requests that took).
-
-    After a page of names that begin with one word, those that begin otherwise are asked for: 10,000 shards of train hide no test.
-    """
+    """-> (some files of rows directly in a folder, requests that took)."""
     rows: list[str] = []
-    start, used, local = "", 0, abilities(folder).has_paths
-    while used < requests and len(rows) < _NAMES:
-        page = _NAMES * _REQUESTS if local else _PAGE
-        try:
-            listed = store_for(folder).list(
-                folder, deep=False, start=start, page=0 if local else page, without=tuple(without)
-            )
-            uris = [one.uri for one in islice(listed, page)]
-        except (Forbidden, NotAFile, NotFound):
-            return rows, used + 1
+    used, page = 0, _NAMES * _REQUESTS if abilities(folder).has_paths else _PAGE
+    try:
+        for files in sampled_names(store_for(folder), folder, requests, deep=False, page=page, without=tuple(without)):
+            used += 1
+            rows += [
+                file.uri
+                for file in files
+                if is_dataset(file.uri, TABLE.name) and not posixpath.basename(file.uri).startswith(".")
+            ]
+            if len(rows) >= _NAMES:
+                break
+    except (Forbidden, NotAFile, NotFound):
         used += 1
-        rows += [uri for uri in uris if is_dataset(uri, TABLE.name) and not posixpath.basename(uri).startswith(".")]
-        if local or len(uris) < page:
-            break
-        start = _following(uris[-1])
     return rows[:_NAMES], used
-
-
-def _following(uri: str) -> str:
-    """The first name after those that begin with the same word, or letter, as a file's."""
-    folder, _, name = uri.rpartition("/")
-    word = _WORD.match(name)
-    return after(f"{folder}/{(word and word[0]) or name[:1]}")
 
 
 def _is_settled(look: _Names) -> bool:

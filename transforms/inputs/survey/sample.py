@@ -28,7 +28,8 @@ from transforms.inputs.registry import IMAGES, MEANINGS, container_of
 from transforms.storage import store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
 
-ROWS = 1000  # or names, of an input
+ROWS = 1000  # of an input
+_NAMES = 480  # of an input of images: with those that told what it is, under 1,000
 _LISTINGS, _FOLDERS = 8, 12  # requests that tell folders, and folders whose first names are listed
 _BLOCK_BYTES, _LINE_BYTES = 256 << 10, 1 << 20
 _NOT_THERE = (Changed, Forbidden, NotAFile, NotFound, Refused)  # what is wrong with it, the job tells
@@ -67,7 +68,7 @@ def sample_of(one_input: Input, options: InputOptions) -> Sample:
 
 def _add_images(sample: Sample, options: InputOptions) -> None:
     one_input = sample.input
-    for file in islice(_scattered_names(one_input, options), ROWS):
+    for file in islice(_scattered_names(one_input, options), _NAMES):
         if is_dataset(file.uri, IMAGES.name):
             row = image_record(file.uri, one_input.base)
             sample.rows.append(SampleRow(row.columns, str(row.columns["image"])))
@@ -83,7 +84,7 @@ def _scattered_names(one_input: Input, options: InputOptions) -> Iterator[Stat]:
         return
     folders = [folder for folder in _deep_folders(one_input.base) if folder not in without]
     apart = folders[:: -(-len(folders) // _FOLDERS)] if folders else []
-    each = ROWS // (len(apart) + 1)
+    each = _NAMES // (len(apart) + 1)
     on_top = (
         file
         for file in store_for(one_input.base).list(one_input.base, deep=False)

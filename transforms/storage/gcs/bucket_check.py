@@ -45,15 +45,15 @@ def look_at_bucket(folder: str) -> tuple[str, list[str]]:
     if kept:
         warnings.append(
             f"gs://{name} keeps deleted objects for {kept / _DAY:g} days (soft delete): what a job writes on the way, about "
-            "twice the text of the dataset, is billed for as long."
+            "twice the text of the dataset, is billed for as long"
         )
     if bucket.versioning_enabled:
         warnings.append(
-            f"gs://{name} keeps old versions of objects: what a job deletes on the way stays, and is billed."
+            f"gs://{name} keeps old versions of objects: what a job deletes on the way stays, and is billed"
         )
     if bucket.storage_class not in ("STANDARD", "MULTI_REGIONAL", "REGIONAL", None):
         warnings.append(
             f"gs://{name} is of class {bucket.storage_class}, which bills each object for its least time of storage, also "
-            "those that a job deletes at once: a bucket of class STANDARD costs less."
+            "those that a job deletes at once: a bucket of class STANDARD costs less"
         )
     return "", warnings
