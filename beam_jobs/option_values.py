@@ -150,7 +150,7 @@ _SUBSCRIPTION = re.compile(r"projects/[a-z][-a-z0-9:.]+[a-z0-9]/subscriptions/[A
 def subscription(text: str) -> str:
     """The full name of a Pub/Sub subscription."""
     value = filled(text)
-    if not _SUBSCRIPTION.fullmatch(value):
+    if value and not _SUBSCRIPTION.fullmatch(value):
         raise ArgumentTypeError(f"{value}: expected projects/PROJECT/subscriptions/NAME")
     return value
 

@@ -28,6 +28,7 @@ from transforms.arrivals.merging import WindowReader
 from transforms.core import VERSION
 from transforms.core.limits import PROFILES
 from transforms.core.places import inside
+from transforms.core.warning_codes import as_lines
 from transforms.dataset.claim import Claimed, release_claim
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.sweep import remove_dataset
@@ -128,7 +129,7 @@ def merge(argv: Sequence[str]) -> int:
             raise OptionError(f"--output {output} lies where the stream's own windows are: choose another")
         found = find_windows(asked.folder.rstrip("/"), asked.windows, asked.newest)
         settings = settled(asked, found)
-        told = [f"! {warning}" for warning in check_buckets(settings)]
+        told = as_lines(check_buckets(settings))
         if found.unsealed:
             told.append(f"! {screen.count(found.unsealed, 'window')} not sealed: left out")
         manifest = _sealed_before(settings, found)

@@ -27,7 +27,8 @@ from transforms.arrivals.records import MICROS
 from transforms.core import jsonl
 from transforms.core.output_names import MANIFEST, STREAM
 from transforms.core.reasons import RowError
-from transforms.inputs.left_out import find_left_out
+from transforms.core.warning_codes import as_lines
+from transforms.inputs.left_out import find_left_out, notices_of_left_out
 from transforms.inputs.options import InputError
 from transforms.inputs.patterns import is_folder, is_glob
 from transforms.storage import abilities, exists, read_existing, store_for
@@ -56,12 +57,12 @@ def checked(given: StreamSettings) -> tuple[StreamSettings, list[str]]:
     if exists(f"{settings.output}/{MANIFEST}"):
         raise OptionError(f"{settings.output} holds a dataset of `tuneset prepare`: choose another --output")
     try:
-        options, told = find_left_out(settings.of_inputs)
+        options = find_left_out(settings.of_inputs)
     except InputError as error:
         raise OptionError(str(error)) from None
-    settings = replace(settings, left_out=options.left_out, asked=settings.as_asked())
-    told += [f"! {warning}" for warning in check_buckets(settings)]
-    return StreamSettings(settings, own), told
+    notices = (*notices_of_left_out(options), *options.notices, *check_buckets(settings))
+    settings = replace(settings, left_out=options.left_out, notices=notices, asked=settings.as_asked())
+    return StreamSettings(settings, own), as_lines(notices)
 
 
 def _check_watched(own: StreamOptions) -> None:
