@@ -11,7 +11,7 @@ BIN := .venv/bin
 ENGINES := engines
 BEAM := 2.77.0
 
-.PHONY: demo demo-stream test test-long test-engines test-pythons engines lint requirements package bench bench-engines clean
+.PHONY: demo demo-stream test test-long test-engines test-pythons engines lint requirements package bench soak bench-engines clean
 
 demo: .venv/ready
 	$(BIN)/tuneset demo demo
@@ -53,7 +53,10 @@ package: .venv/dev
 	$(BIN)/python -m build --outdir dist .
 
 bench: .venv/ready
-	for script in text_scale small_files local_images storage nightly seal readers fit; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in text_scale small_files local_images storage nightly seal readers fit stream; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+soak: .venv/ready  # 20 minutes of a stream at 50 arrivals a second: memory stays flat
+	$(BIN)/python benchmarks/stream.py --rates 50 --seconds 1200 --windows 0 --strict
 
 bench-engines: .venv/ready engines
 	$(BIN)/python benchmarks/engines.py

@@ -23,11 +23,11 @@ from beam_jobs.stream.live import LiveLine
 from beam_jobs.stream.options import StreamSettings, parse_stream
 from beam_jobs.stream.rounds import Rounds, Tally
 from transforms.arrivals.panes import remove_unfinished
-from transforms.core.output_names import CLAIM, WORK
+from transforms.core.output_names import CLAIM, STREAM, WORK
 from transforms.dataset.claim import Claim, Claimed, release_claim, still_ours
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.sharing import is_private
-from transforms.storage import store_for
+from transforms.storage import exists, store_for
 from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable
 
 
@@ -57,9 +57,10 @@ def _run_claimed(options: StreamSettings) -> int:
     try:
         claim = take(settings, run)
         with Heartbeat(output, run):
+            fresh = not (claim.resumed or exists(f"{output}/{STREAM}"))
             since = settle_begin(options)
             job = Job(settings, claim, remote=False)
-            settle_image_folder(job, fresh=not claim.resumed)
+            settle_image_folder(job, fresh=fresh)
             if claim.resumed:
                 remove_unfinished(output, job.image_folder if is_private(job.image_folder, output) else "")
             tally = _stream(StreamJob(job, options.of_stream), since)

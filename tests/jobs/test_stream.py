@@ -12,9 +12,11 @@ from typing import Any
 
 import laws
 import pytest
+from cloud import Cloud
 from folders import bmp, jpeg, png, put, read_folder, row, write_lines
 
 from beam_jobs.__main__ import main
+from beam_jobs.stream import rounds
 from transforms.arrivals.windows import start_of_name
 
 PROMPT = "--prompt=What is it?"
@@ -198,3 +200,29 @@ def test_a_stream_goes_on_with_the_options_that_it_was_begun_with(
     assert stream(raw, out, window="2s") == 2
     assert "begun with other options (--window was 1s and is 2s)" in capsys.readouterr().err
     assert not (out / "windows").exists()
+
+
+def test_a_bucket_is_streamed_and_merged_by_compose(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "_SLACK_S", {True: 1, False: 1})
+    for number in range(8):
+        cloud.put(f"in/cat/{number}.jpg", jpeg(seed=number))
+    cloud.put("in/dog/a.bmp", bmp(seed=9))
+    source, out = f"{cloud.uri}/in/", f"{cloud.uri}/out"
+    assert stream(source, out, PROMPT) == 0
+    time.sleep(1.1)
+    cloud.put("in/cat/1.jpg", jpeg(seed=20))
+    assert stream(source, out, PROMPT) == 0
+    names = set(cloud.blobs("out/windows/"))
+    assert {name.partition("/")[2] for name in names} == {
+        "arrivals.jsonl", "examples.parquet", "images.parquet", "manifest.json", "rejected.jsonl", "train.jsonl", "validation.jsonl",
+    }  # fmt: skip
+
+    assert main(["merge", out, "--output", f"{cloud.uri}/merged"]) == 0
+    assert main(["prepare", "--input", source, "--output", f"{cloud.uri}/batch", PROMPT]) == 0
+    merged, batch = (cloud.folder(f"{name}/", tmp_path / name) for name in ("merged", "batch"))
+    assert Counter(all_lines(merged)) == Counter(all_lines(batch))
+    assert laws.counters(merged) == laws.counters(batch)
+    assert merged["manifest.json"]["uploadable"] == "yes"
+    assert sorted(cloud.blobs("out/"))[-1].startswith("windows/") and "_tuneset" not in " ".join(cloud.blobs("out/"))

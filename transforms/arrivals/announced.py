@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from transforms.arrivals.kinds import arrives, is_row, suffixes_of
+from transforms.arrivals.kinds import arrives, is_image_or_sidecar, suffixes_of
 from transforms.arrivals.messages import GARBAGE, OTHER, Message, RowMessage, said_by
 from transforms.arrivals.records import MICROS, Arrival
 from transforms.arrivals.sidecars import paired
@@ -128,7 +128,7 @@ class Announced:
     def _uploaded(self, uploads: Iterable[tuple[Stat, str]]) -> Iterator[Arrival]:
         untold = list[tuple[Stat, str]]()
         for file, ack in uploads:
-            if self._wanted.pairs and is_row(file.uri):
+            if self._wanted.pairs and is_image_or_sidecar(file.uri):
                 self._stems.setdefault(file.uri.rpartition(".")[0], []).append(ack)
             elif file.size < 0:
                 untold.append((file, ack))

@@ -27,6 +27,11 @@ class Arrival:
     sidecars: tuple[Stat, ...] = ()
     row: bytes | None = None
 
+    def __reduce__(self) -> tuple[type[Arrival], tuple[Any, ...]]:
+        """Thousands cross a shuffle in each round: without this, most of it is dataclasses telling their fields."""
+        fields = (self.uri, self.generation, self.size, self.time, self.encoding, self.sidecars, self.row)
+        return Arrival, fields
+
     @property
     def version(self) -> str:
         """What tells it from other versions of the same name: a changed sidecar makes another one, too."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from transforms.arrivals.kinds import arrives, is_row, suffixes_of
+from transforms.arrivals.kinds import arrives, is_image_or_sidecar, suffixes_of
 from transforms.arrivals.records import MICROS, Arrival
 from transforms.arrivals.sidecars import paired
 from transforms.inputs.cutting import Cutter
@@ -45,7 +45,7 @@ class Watcher:
             for file in list_pattern(self.pattern, without=self.without):
                 if not arrives(file, self.options, suffixes if folder else ()):
                     continue
-                if pairs and is_row(file.uri):
+                if pairs and is_image_or_sidecar(file.uri):
                     rows.append(file)
                 elif since <= file.dated <= now:
                     yield Arrival(file.uri, file.generation, file.size, file.dated, file.encoding)
