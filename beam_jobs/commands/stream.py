@@ -12,16 +12,19 @@ from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.image_folders import check_image_folder, settle_image_folder
 from beam_jobs.job import Job
 from beam_jobs.options import OptionError
+from beam_jobs.preflight import runner_of
 from beam_jobs.report import screen
 from beam_jobs.report.progress import stderr_alone
 from beam_jobs.report.shortages import allow_files
 from beam_jobs.signals import first_stop_drains
 from beam_jobs.stream.begin import checked, settle_begin
+from beam_jobs.stream.engine import ENGINES, run_on_engine
 from beam_jobs.stream.fronts import front_of
 from beam_jobs.stream.graph import StreamJob
 from beam_jobs.stream.live import LiveLine
 from beam_jobs.stream.options import StreamSettings, parse_stream
-from beam_jobs.stream.rounds import Rounds, Tally
+from beam_jobs.stream.rounds import Rounds
+from beam_jobs.stream.tally import NewPanes, Tally
 from transforms.arrivals.panes import remove_unfinished
 from transforms.core.output_names import CLAIM, STREAM, WORK
 from transforms.dataset.claim import Claim, Claimed, release_claim, still_ours
@@ -98,16 +101,15 @@ def _stream(stream: StreamJob, since: int) -> Tally:
         f"Watching {' and '.join(watched)} in windows of {stream.own.window} s; sealed ones appear in {stream.output}/windows. Ctrl-C "
         "drains: open windows are sealed part-filled."
     )
-    with (
-        closing(front_of(stream, since)) as front,
-        stderr_alone(settings.verbose) as out,
-        first_stop_drains() as stop,
-        LiveLine(out) as live,
-    ):
-        rounds = Rounds(stream, front, since, stop, console.say)
-        live.watch(rounds.tally)
-        rounds.run()
-    return rounds.tally
+    tally = Tally()
+    panes = NewPanes(stream.output, tally, console.say)
+    with stderr_alone(settings.verbose) as out, first_stop_drains() as stop, LiveLine(out, tally):
+        if runner_of(settings) in ENGINES:
+            run_on_engine(stream, since, stop, panes, tally)
+        else:
+            with closing(front_of(stream, since)) as front:
+                Rounds(stream, front, since, stop, panes, tally).run()
+    return tally
 
 
 def _leave(output: str, run: str) -> None:

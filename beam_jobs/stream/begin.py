@@ -22,6 +22,7 @@ from beam_jobs.preflight import (
     on_this_machine,
     runner_of,
 )
+from beam_jobs.stream.engine import check_streams
 from beam_jobs.stream.options import StreamOptions, StreamSettings
 from transforms.arrivals.records import MICROS
 from transforms.core import jsonl
@@ -46,8 +47,12 @@ def checked(given: StreamSettings) -> tuple[StreamSettings, list[str]]:
     set_billing_project(settings.user_project)
     FileSystems.set_options(beam_options(settings))  # of schemes that Beam reads
     if runner_of(settings) != "FnApiRunner":
-        raise OptionError(f"--runner {runner_of(settings)}: `tuneset stream` works in this process: leave --runner out")
-    check_folders(settings, is_remote(settings))
+        check_streams(runner_of(settings), beam_options(settings), given.of_stream.subscription)
+        if is_remote(settings):
+            raise OptionError(
+                "--environment_type LOOPBACK is missing: a stream drains workers that are threads of this process"
+            )
+    check_folders(settings, remote=False)
     own = replace(given.of_stream, watch=settings.input[0] if settings.input else "")
     _check_watched(own)
     if (settings.answer or settings.system or settings.image_column) and not settings.prompt:

@@ -64,6 +64,13 @@ class Announcing:
         self._subscription.close()
 
 
+def watcher_of(stream: StreamJob) -> Watcher:
+    """Lists what a stream watches, without what it writes."""
+    settings, own = stream.job.settings, stream.own
+    without = tuple(folder for folder in (settings.output, settings.image_folder, *settings.left_out) if folder)
+    return Watcher(own.watch, settings.of_inputs, stream.job.cutter, own.sidecar_wait, without)
+
+
 def front_of(stream: StreamJob, since: int) -> Front:
     """The front that a stream's options ask for.
 
@@ -73,11 +80,8 @@ def front_of(stream: StreamJob, since: int) -> Front:
     Raises:
       StorageError: there is no such subscription, or Pub/Sub does not answer.
     """
-    settings, own = stream.job.settings, stream.own
-    options, cutter = settings.of_inputs, stream.job.cutter
-    without = tuple(folder for folder in (settings.output, settings.image_folder, *settings.left_out) if folder)
-    watcher = Watcher(own.watch, options, cutter, own.sidecar_wait, without)
+    watcher, own = watcher_of(stream), stream.own
     if not own.subscription:
         return Listing(watcher)
-    wanted = Wanted(pattern=own.watch, options=options, cutter=cutter, without=without)
+    wanted = Wanted(pattern=own.watch, options=watcher.options, cutter=watcher.cutter, without=watcher.without)
     return Announcing(stream, wanted, watcher if own.watch and not since else None)

@@ -80,13 +80,13 @@ def build_round(
     return stamped | "Stream" >> windows_of(stream, closed_by)
 
 
-def windows_of(stream: StreamJob, closed_by: int) -> beam.PTransform:
+def windows_of(stream: StreamJob, closed_by: int | None) -> beam.PTransform:
     """Stamped arrivals -> the folder of each pane, once it is done."""
     return _Windows(stream, closed_by)
 
 
 class _Windows(beam.PTransform):
-    def __init__(self, stream: StreamJob, closed_by: int) -> None:
+    def __init__(self, stream: StreamJob, closed_by: int | None) -> None:
         super().__init__()
         self._stream, self._closed_by = stream, closed_by
 

@@ -7,7 +7,7 @@ import time
 from typing import TextIO
 
 from beam_jobs.console import write
-from beam_jobs.stream.rounds import Tally
+from beam_jobs.stream.tally import Tally
 
 _PAUSE_S = {True: 1.0, False: 60.0}  # between two lines, by whether it is a terminal
 
@@ -15,15 +15,10 @@ _PAUSE_S = {True: 1.0, False: 60.0}  # between two lines, by whether it is a ter
 class LiveLine:
     """Context in which a thread tells how a stream stands."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out, self._terminal = out, out.isatty()
-        self._tally: Tally | None = None
+    def __init__(self, out: TextIO, tally: Tally) -> None:
+        self._out, self._terminal, self._tally = out, out.isatty(), tally
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._tell, name="live line", daemon=True)
-
-    def watch(self, tally: Tally) -> None:
-        """Tell of this tally from now on."""
-        self._tally = tally
 
     def __enter__(self) -> LiveLine:
         self._thread.start()
@@ -39,10 +34,9 @@ class LiveLine:
         before = 0
         pause = _PAUSE_S[self._terminal]
         while not self._ended.wait(pause):
-            if tally := self._tally:
-                line = standing(tally, (tally.arrivals - before) / pause, time.time())
-                before = tally.arrivals
-                write(self._out, f"\r\x1b[K{line}" if self._terminal else f"  {line}\n")
+            line = standing(self._tally, (self._tally.arrivals - before) / pause, time.time())
+            before = self._tally.arrivals
+            write(self._out, f"\r\x1b[K{line}" if self._terminal else f"  {line}\n")
 
 
 def standing(tally: Tally, rate: float, now: float) -> str:

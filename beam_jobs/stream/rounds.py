@@ -9,8 +9,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import TypeOptions
@@ -20,32 +19,17 @@ from beam_jobs.preflight import beam_options
 from beam_jobs.settings import Settings
 from beam_jobs.stream.fronts import Front
 from beam_jobs.stream.graph import StreamJob, build_round
+from beam_jobs.stream.tally import NewPanes, Tally
 from transforms.arrivals.intake import Intake
 from transforms.arrivals.kinds import fill_in
 from transforms.arrivals.messages import LEASE_S
-from transforms.arrivals.panes import UNSEALED, DonePanes, Pane, is_done, panes_of
 from transforms.arrivals.records import MICROS, Arrival
 from transforms.core.output_names import WORK
-from transforms.storage import abilities, exists, store_for
+from transforms.storage import abilities, store_for
 
-_SLACK_S = {True: 1, False: 10}  # until a file that storage dates is listed, by whether it is one of this machine
+SLACK_S = {True: 1, False: 10}  # until a file that storage dates is listed, by whether it is one of this machine
 _PAUSES_S = (1.0, 10.0)  # before a round is run again
 _MOST = 20_000  # arrivals of a round, after which no further window is begun
-
-
-@dataclass
-class Tally:
-    """What a stream has come to, for whoever watches."""
-
-    arrivals: int = 0
-    sealed: int = 0
-    unsealed: int = 0
-    late: int = 0
-    part_filled: int = 0
-    waiting: int = 0
-    open_windows: int = 0
-    counts: Mapping[str, int] = field(default_factory=dict)  # of what the front met beside arrivals
-    oldest: int | None = None  # time of the oldest arrival that is not sealed, in microseconds since 1970
 
 
 class Rounds:
@@ -56,19 +40,19 @@ class Rounds:
       front: gives its arrivals.
       since: microseconds since 1970, before which nothing is taken.
       stop: set once the stream is to drain.
-      tell: is given a line for each pane that is done.
+      panes: notes those that are done.
+      tally: is told how the stream stands.
     """
 
     def __init__(
-        self, stream: StreamJob, front: Front, since: int, stop: threading.Event, tell: Callable[[str], object]
+        self, stream: StreamJob, front: Front, since: int, stop: threading.Event, panes: NewPanes, tally: Tally
     ) -> None:
-        self._stream, self._front, self._since, self._stop, self._tell = stream, front, since, stop, tell
-        self._done = DonePanes(stream.output)
-        self._intake = Intake(stream.windows, self._done.settled)
-        self._slack = _SLACK_S[bool(stream.own.watch) and abilities(stream.own.watch).has_paths]
+        self._stream, self._front, self._since, self._stop = stream, front, since, stop
+        self._panes, self.tally = panes, tally
+        self._intake = Intake(stream.windows, panes.done.settled)
+        self._slack = SLACK_S[bool(stream.own.watch) and abilities(stream.own.watch).has_paths]
         self._began = time.monotonic()
         self._horizon = since
-        self.tally = Tally()
 
     def run(self) -> None:
         """Take rounds until the stream is drained."""
@@ -88,7 +72,7 @@ class Rounds:
     def _held_back(self) -> int:
         """Seconds for which no window is closed: what a dead run of a subscription had leased comes only after that."""
         resumed = self._stream.job.claim.resumed and self._stream.own.subscription
-        return LEASE_S + _SLACK_S[True] if resumed else 0
+        return LEASE_S + SLACK_S[True] if resumed else 0
 
     def _stopping(self) -> bool:
         after = self._stream.own.stop_after
@@ -124,9 +108,7 @@ class Rounds:
         if not arrivals:
             return False
         self._run(self._filled_in(arrivals), arrivals, closed_by)
-        for pane in panes_of(self._stream.output):
-            if pane.start in windows and pane not in self._done.of(pane.start) and is_done(pane):
-                self._note_done(pane, pane.start + self._stream.own.window > closed_by)
+        self._panes.look(windows)
         self._note()
         return True
 
@@ -148,16 +130,6 @@ class Rounds:
             return self._stream
         settings: Settings = replace(job.settings, image_column=options.image_column)
         return StreamJob(Job(settings, job.claim, job.remote), self._stream.own)
-
-    def _note_done(self, pane: Pane, part_filled: bool) -> None:
-        self._done.add(pane)
-        unsealed = exists(f"{pane.folder}/{UNSEALED}")
-        self.tally.unsealed += unsealed
-        self.tally.sealed += not unsealed
-        self.tally.late += pane.late
-        self.tally.part_filled += part_filled
-        what = "unsealed: too much was rejected" if unsealed else "sealed"
-        self._tell(f"{pane.name}  {what}{', part-filled' if part_filled else ''}")
 
     def _forget(self, closed_by: int) -> None:
         """From now on only what can still come late is looked for, and remembered."""

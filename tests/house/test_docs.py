@@ -36,6 +36,7 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in PAPERS]
 
 OTHERS_FLAGS = {"check", "no", "read", "strict", "file", "repeat"}  # of ruff, gcloud, mypy, docker, the benchmarks
 OTHERS_FLAGS |= {"artifacts", "flink", "parallelism", "service_port", "environment_option"}  # of Beam's engines
+OTHERS_FLAGS |= {"topic", "event", "dead", "message"}  # of gcloud: --event-types, --dead-letter-topic, ...
 # What a checkout holds beside the repository: as .gitignore says.
 NOT_OURS = {
     ".git",

@@ -178,7 +178,12 @@ def test_sidecars_are_waited_for_and_make_new_versions(tmp_path: Path) -> None:
         (["--window=5"], "expected a whole number of seconds, minutes or hours"),
         (["--sample=10"], "which a stream never has"),
         (["--answer=x"], "--prompt is missing"),
-        (["--runner=PrismRunner"], "leave --runner out"),
+        (["--runner=PrismRunner"], "name Prism's program with --prism_location"),
+        (["--runner=DirectRunner"], "a stream works in this process, on Prism"),
+        (
+            ["--runner=PrismRunner", "--subscription=projects/shop/subscriptions/photos", "--watch=gs://shop/"],
+            "leave --runner out",
+        ),
         (["--preview=1"], "option of neither Tuneset nor Apache Beam"),
     ],
 )
@@ -186,7 +191,8 @@ def test_wrong_options_are_told(
     words: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "raw").mkdir()
-    assert main(["stream", "--watch", str(tmp_path / "raw"), "--output", str(tmp_path / "out"), *words]) == 2
+    watch = [] if "--watch=gs://shop/" in words else ["--watch", str(tmp_path / "raw")]
+    assert main(["stream", *watch, "--output", str(tmp_path / "out"), *words]) == 2
     assert complaint in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -205,7 +211,7 @@ def test_a_stream_goes_on_with_the_options_that_it_was_begun_with(
 def test_a_bucket_is_streamed_and_merged_by_compose(
     cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rounds, "_SLACK_S", {True: 1, False: 1})
+    monkeypatch.setattr(rounds, "SLACK_S", {True: 1, False: 1})
     for number in range(8):
         cloud.put(f"in/cat/{number}.jpg", jpeg(seed=number))
     cloud.put("in/dog/a.bmp", bmp(seed=9))

@@ -99,12 +99,12 @@ class SealPanes(beam.PTransform):
     Args:
       sealing: of the stream: its writer's folder is replaced by that of each pane.
       seconds: that a window lasts.
-      closed_by: seconds since 1970; a window that ends later is sealed part-filled, and says so.
+      closed_by: seconds since 1970; a window that ends later is sealed part-filled, and says so. None: the time of its seal.
     """
 
     sealing: SealDataset
     seconds: int
-    closed_by: int
+    closed_by: int | None
 
     def expand(self, inputs: tuple[beam.PCollection[FilledPane], beam.PCollection[Receipt]]) -> beam.PCollection[str]:
         panes, receipts = inputs
@@ -133,7 +133,8 @@ class _SealPanes(StorageDoFn):
         receipts = [one for one in members if isinstance(one, Receipt)]
         if not patiently(is_done, filled.pane):
             o = self._options
-            part_filled = filled.pane.start + o.seconds > o.closed_by
+            closed_by = int(time.time()) if o.closed_by is None else o.closed_by
+            part_filled = filled.pane.start + o.seconds > closed_by
             patiently(seal_pane, o.sealing, filled, receipts, o.seconds, part_filled)
         patiently(_sweep, filled.pane)
         yield filled.pane.folder
