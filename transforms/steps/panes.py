@@ -16,12 +16,14 @@ from itertools import groupby
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import BoundedWindow
 
 from transforms.arrivals.kinds import ROWS, ArrivalCutter
 from transforms.arrivals.ledgers import ledgers_of
 from transforms.arrivals.panes import ARRIVALS, UNSEALED, Pane, arrivals_text, is_done, pane_for
 from transforms.arrivals.records import Arrival
+from transforms.core.counters import NAMESPACE
 from transforms.core.listing_tally import ListingTally
 from transforms.core.output_names import WORK
 from transforms.core.records import Block, Receipt
@@ -86,6 +88,8 @@ class _CutPanes(StorageDoFn):
         start = int(window.start)
         arrivals = tuple(sorted(unique.values(), key=lambda one: (one.uri, one.version)))
         pane = patiently(pane_for, self._output, start, arrivals)
+        Metrics.counter(NAMESPACE, "arrivals").inc(len(arrivals))
+        Metrics.counter(NAMESPACE, "late").inc(len(arrivals) if pane.late else 0)
         blocks, tally = patiently(self._cutter.cut, arrivals, pane.folder)
         yield FilledPane(pane, arrivals, tally, len(blocks))
         for block in blocks:
@@ -135,15 +139,22 @@ class _SealPanes(StorageDoFn):
             o = self._options
             closed_by = int(time.time()) if o.closed_by is None else o.closed_by
             part_filled = filled.pane.start + o.seconds > closed_by
-            patiently(seal_pane, o.sealing, filled, receipts, o.seconds, part_filled)
+            sealed = patiently(seal_pane, o.sealing, filled, receipts, o.seconds, part_filled)
+            Metrics.counter(NAMESPACE, "windows_sealed" if sealed else "windows_unsealed").inc()
+            if not (part_filled or filled.pane.late):
+                waited = time.time() - filled.pane.start - o.seconds
+                Metrics.distribution(NAMESPACE, "seal_latency_ms").update(int(waited * 1000))
         patiently(_sweep, filled.pane)
         yield filled.pane.folder
 
 
 def seal_pane(
     sealing: SealDataset, filled: FilledPane, receipts: list[Receipt], seconds: int, part_filled: bool
-) -> None:
-    """Write a pane's dataset from the receipts of all its blocks; or, if too much of it was rejected, why there is none."""
+) -> bool:
+    """Write a pane's dataset from the receipts of all its blocks -> whether there is one.
+
+    If too much of it was rejected, what is written says so instead.
+    """
     pane = filled.pane
     writer = replace(sealing.writer, folder=pane.folder, claimed=sealing.writer.folder)
     sealing = replace(sealing, writer=writer, dataset=sealing.dataset | {"window": described(pane, seconds)})
@@ -168,10 +179,11 @@ def seal_pane(
         told = {"unsealed": plan.fault, "window": described(pane, seconds), "finished": time.time()}
         path = f"{pane.folder}/{UNSEALED}"
         store_for(path).create(path, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
-        return
+        return False
     more = {"upload_list": file_entry(uploads)} if uploads else {}
     run = {"window_end": pane.start + seconds, "part_filled": part_filled, "late": pane.late}
     sealing.put_manifest(files, plan, more, run)
+    return True
 
 
 def described(pane: Pane, seconds: int) -> dict[str, Any]:
