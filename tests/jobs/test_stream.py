@@ -6,13 +6,14 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import laws
 import pytest
 from cloud import Cloud
+from fault_proxy import Fault, Proxy, Request
 from folders import bmp, jpeg, png, put, read_folder, row, write_lines
 
 from beam_jobs.__main__ import main
@@ -232,3 +233,41 @@ def test_a_bucket_is_streamed_and_merged_by_compose(
     assert laws.counters(merged) == laws.counters(batch)
     assert merged["manifest.json"]["uploadable"] == "yes"
     assert sorted(cloud.blobs("out/"))[-1].startswith("windows/") and "_tuneset" not in " ".join(cloud.blobs("out/"))
+
+
+def once(fault: Fault, wanted: Callable[[Request], bool]) -> Callable[[Request], Fault | None]:
+    """A fault for the first request of each sort, so that asking again helps."""
+    met: Counter[tuple[str, str, str]] = Counter()
+
+    def harm(request: Request) -> Fault | None:
+        key = (request.method, request.path + request.query.get("name", ""), request.range)
+        met[key] += wanted(request)
+        return fault if wanted(request) and met[key] == 1 else None
+
+    return harm
+
+
+@pytest.mark.parametrize(
+    "fault, reads",
+    [(Fault("answer", 503), True), (Fault("answer", 503), False), (Fault("short"), True), (Fault("lost"), False)],
+    ids=["503 to reads", "503 to writes", "cut answers", "lost answers to writes"],
+)
+def test_a_stream_outlasts_storage_that_fails(
+    fault: Fault, reads: bool, cloud: Cloud, proxy: Proxy, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "SLACK_S", {True: 1, False: 1})
+    for number in range(5):
+        cloud.put(f"in/{number}.jpg", jpeg(seed=number))
+    cloud.put("in/a.bmp", bmp(seed=9))
+    proxy.fault = once(fault, lambda request: (request.method == "GET") == reads)
+    assert stream(f"{cloud.uri}/in/", f"{cloud.uri}/out", PROMPT) == 0
+    proxy.fault = lambda request: None
+    texts = [blob.download_as_bytes() for name, blob in cloud.blobs("out/").items() if name.endswith("arrivals.jsonl")]
+    arrived = sorted(json.loads(line)["uri"].rpartition("/")[2] for text in texts for line in text.splitlines())
+    assert arrived == ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg", "a.bmp"]
+    lines = [
+        blob.download_as_bytes()
+        for name, blob in cloud.blobs("out/windows/").items()
+        if "train" in name or "valid" in name
+    ]
+    assert b"".join(lines).count(b"\n") == 6 and not [name for name in cloud.blobs("out/") if "_tuneset" in name]
