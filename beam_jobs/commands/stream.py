@@ -103,7 +103,7 @@ def _stream(stream: StreamJob, since: int) -> Tally:
     )
     tally = Tally()
     panes = NewPanes(stream.output, tally, console.say)
-    with stderr_alone(settings.verbose) as out, first_stop_drains() as stop, LiveLine(out, tally):
+    with stderr_alone(settings.verbose) as out, first_stop_drains() as stop, LiveLine(out, tally, stop):
         if runner_of(settings) in ENGINES:
             run_on_engine(stream, since, stop, panes, tally)
         else:

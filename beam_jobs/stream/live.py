@@ -9,14 +9,21 @@ from typing import TextIO
 from beam_jobs.console import write
 from beam_jobs.stream.tally import Tally
 
+_LOOK_S = 0.1  # for a stop
 _PAUSE_S = {True: 1.0, False: 60.0}  # between two lines, by whether it is a terminal
 
 
 class LiveLine:
-    """Context in which a thread tells how a stream stands."""
+    """Context in which a thread tells how a stream stands.
 
-    def __init__(self, out: TextIO, tally: Tally) -> None:
-        self._out, self._terminal, self._tally = out, out.isatty(), tally
+    Args:
+      out: where to.
+      tally: how it stands.
+      stop: set once the stream is to drain, which is told at once.
+    """
+
+    def __init__(self, out: TextIO, tally: Tally, stop: threading.Event) -> None:
+        self._out, self._terminal, self._tally, self._stop = out, out.isatty(), tally, stop
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._tell, name="live line", daemon=True)
 
@@ -31,12 +38,16 @@ class LiveLine:
             write(self._out, "\r\x1b[K")
 
     def _tell(self) -> None:
-        before = 0
-        pause = _PAUSE_S[self._terminal]
-        while not self._ended.wait(pause):
-            line = standing(self._tally, (self._tally.arrivals - before) / pause, time.time())
-            before = self._tally.arrivals
-            write(self._out, f"\r\x1b[K{line}" if self._terminal else f"  {line}\n")
+        before, pause = 0, _PAUSE_S[self._terminal]
+        told, stopping = time.monotonic(), False
+        while not self._ended.wait(_LOOK_S):
+            if self._stop.is_set() and not stopping:
+                stopping = True
+                write(self._out, "Draining: open windows are sealed. Ctrl-C again ends at once.\n")
+            if time.monotonic() - told >= pause:
+                line = standing(self._tally, (self._tally.arrivals - before) / pause, time.time())
+                before, told = self._tally.arrivals, time.monotonic()
+                write(self._out, f"\r\x1b[K{line}" if self._terminal else f"  {line}\n")
 
 
 def standing(tally: Tally, rate: float, now: float) -> str:

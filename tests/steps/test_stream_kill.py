@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from folders import bmp, jpeg, put
+from folders import assert_equal_folders, bmp, jpeg, put, read_folder
 from launcher import At, Job, Launcher
 
 MOMENTS = 20 if os.environ.get("TUNESET_LONG") == "1" else 3
@@ -121,3 +121,35 @@ def test_interrupted_it_drains_and_of_two_streams_one_is_told(tmp_path: Path, la
     assert job.wait() == 0, job.screen
     assert f"Drained {stream.output}: {FILES} arrivals, 1 window sealed; 1 part-filled." in job.screen
     stream.assert_whole()
+
+
+def test_interrupted_twice_it_ends_at_once_and_the_same_command_goes_on(tmp_path: Path, launcher: Launcher) -> None:
+    stream = Stream(tmp_path, launcher)
+    words = ["--watch", str(stream.raw), "--output", str(stream.output), "--window", "1s", "--prompt", "What is it?"]
+    job = launcher.start(words, ("link windows/", 1), signal.SIGSTOP, command="stream")
+    assert job.wait() == -signal.SIGSTOP  # in the middle of a round
+    os.kill(job.pid, signal.SIGINT)
+    os.kill(job.pid, signal.SIGCONT)
+    while "Draining" not in job.screen:
+        time.sleep(0.01)
+    os.kill(job.pid, signal.SIGINT)
+    assert job.wait() == 1
+    assert "ended at once" in job.screen
+    again = stream.start()
+    assert again.wait() == 0, again.screen
+    stream.assert_whole()
+
+
+@pytest.mark.parametrize("at", [("link _tuneset/windows/", 2), ("link manifest", 1), ("unlink _tuneset/", 3)], ids=str)
+def test_a_merge_that_was_killed_goes_on(at: At, tmp_path: Path, launcher: Launcher) -> None:
+    stream = Stream(tmp_path, launcher)
+    assert stream.start().wait() == 0
+    words = [str(stream.output), "--output", str(tmp_path / "merged")]
+    assert launcher.start(words, at, command="merge").wait() == -signal.SIGKILL
+    again = launcher.start(words, command="merge")
+    assert again.wait() == 0, again.screen
+    assert launcher.start([*words[:2], str(tmp_path / "undisturbed")], command="merge").wait() == 0
+    found, expected = (read_folder(tmp_path / name) for name in ("merged", "undisturbed"))
+    for told in (found, expected):
+        del told["manifest.json"]["output"]
+    assert_equal_folders(found, expected)
