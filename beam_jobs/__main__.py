@@ -20,6 +20,7 @@ COMMANDS = {
     "stream": "make a sealed dataset of what arrives in each window of time",
     "merge": "join sealed windows of a stream into one dataset",
     "demo": "write the embedded sample to a folder and prepare it",
+    "explain": "tell where lines of a dataset came from, as those that a tuning job dropped",
     "sweep": "list or remove images of a shared folder that no dataset names",
     "template": "print, build or launch a Dataflow template",
 }
@@ -89,6 +90,10 @@ def _run(words: list[str]) -> int:
         from beam_jobs.commands.demo import demo
 
         return demo(given.words)
+    if given.command == "explain":
+        from beam_jobs.commands.explain import explain
+
+        return explain(given.words)
     if given.command == "sweep":
         from beam_jobs.commands.sweep import sweep
 

@@ -178,7 +178,7 @@ def _add(group: Any, option: Option, hidden: bool) -> None:
         f"--{option.name}",
         action="add_up" if option.is_list else "store",
         default=() if option.is_list else option.default,
-        type=type(option.default) if isinstance(option.default, int | float) else reader_of(option.metavar),
+        type=reader_of(option.metavar, option.default),
         choices=option.choices or None,
         metavar="|".join(option.choices) if option.choices and option.name != "model" else option.metavar,
         help=argparse.SUPPRESS if hidden else (option.help + default).replace("%", "%%"),

@@ -1,7 +1,7 @@
 """Rewrites what docs/ and dataflow_templates/ hold of the code's tables: `python -m beam_jobs.docs_tables`.
 
-The pages are docs/options.md, streaming.md, counters.md, reasons.md, warnings.md and dataflow.md: each has its table between two
-markers.
+The pages are docs/options.md, streaming.md, counters.md, reasons.md, warnings.md, service.md and dataflow.md: each has its table
+between two markers.
 
 Tests compare them with what is made here, so that neither can be changed alone.
 """
@@ -17,18 +17,20 @@ from beam_jobs.dataflow.workers import MIXES, PROCESS_GB, RUNNER_GB
 from beam_jobs.options import OPTIONS, Option
 from beam_jobs.stream.options import OWN
 from transforms.core.counters import COUNTERS
+from transforms.core.limits import PROFILES
 from transforms.core.reasons import REASONS
 from transforms.core.warning_codes import WARNINGS
 
 
 def tables() -> dict[str, str]:
-    """Markdown tables by the name of their page and markers: options, streaming, counters, reasons, warnings, dataflow."""
+    """Markdown tables by the name of their page and markers: service, options, streaming, counters, reasons, warnings, dataflow."""
     options = ((o.group, f"`--{o.name}`", _values(o), _default(o), o.help) for o in OPTIONS)
     counters = ((f"`{c.name}`", c.unit, c.meaning) for c in COUNTERS.values())
     reasons = ((f"`{r.name}`", r.stage, r.owner, r.help) for r in REASONS.values())
     warnings = ((f"`{w.name}`", w.unit, w.meaning, w.hint) for w in WARNINGS.values())
     streaming = ((f"`--{o.name}`", _values(o), _default(o), o.help) for o in OWN)
     return {
+        "service": _profiles(),
         "options": _table(("for", "option", "value", "default", "meaning"), options),
         "streaming": _table(("option", "value", "default", "meaning"), streaming),
         "counters": _table(("counter", "of", "counts"), counters),
@@ -36,6 +38,30 @@ def tables() -> dict[str, str]:
         "warnings": _table(("warning", "of", "what looks wrong", "what to do"), warnings),
         "dataflow": _workers(),
     }
+
+
+def _profiles() -> str:
+    """The profiles of --model, with what is known of their models."""
+    rows = []
+    for one in PROFILES.values():
+        status = one.status
+        known = (
+            (status.name, status.meaning, f"[{status.date}]({status.source})") if status else ("", "of no model", "")
+        )
+        limits = (one.max_images, one.max_image_bytes, one.max_tokens, one.max_validation)
+        rows.append((f"`{one.name}`", *known, ", ".join(one.models), *(f"{limit:,}" for limit in limits)))
+    heads = (
+        "profile",
+        "status",
+        "what is known",
+        "as of",
+        "models",
+        "images",
+        "bytes an image",
+        "tokens",
+        "validation",
+    )
+    return _table(heads, rows)
 
 
 def _workers() -> str:

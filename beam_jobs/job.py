@@ -24,12 +24,11 @@ from transforms.images.orders import ImageRewriter
 from transforms.images.staging import Stager
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
-from transforms.inputs.patterns import absolute, static_folder
+from transforms.inputs.formats.unanswered import Unanswered
 from transforms.inputs.registry import MEANINGS
 from transforms.storage import abilities
 from transforms.storage.api import Access
 from transforms.storage.places import Places
-from transforms.storage.uris import CLOUD
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,8 @@ class Job:
 
     @property
     def caps(self) -> Caps:
-        return Caps(self.settings.max_validation, self.settings.sample_count)
+        s = self.settings
+        return Caps(s.most_validation, s.sample_count, by_share=s.max_validation == "auto")
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -96,14 +96,18 @@ class Job:
     @property
     def cutter(self) -> Cutter:
         s = self.settings
-        return Cutter(s.block_bytes, s.max_line_bytes, s.wanted, s.image_column)
+        return Cutter(s.block_bytes, s.max_line_bytes, s.wanted, s.image_column, self._unanswered)
 
     @property
     def tables(self) -> TableReader:
         s = self.settings
         stager = Stager(self.image_folder)
-        answers = s.recipe.answers if s.recipe else ()
-        return TableReader(s.wanted, s.max_line_bytes, s.image_column, stager, answers, s.names_of_splits)
+        return TableReader(s.wanted, s.max_line_bytes, s.image_column, stager, self._unanswered)
+
+    @property
+    def _unanswered(self) -> Unanswered:
+        s = self.settings
+        return Unanswered(s.recipe.answers if s.recipe else (), s.names_of_splits)
 
     @cached_property
     def inspector(self) -> Inspector:
@@ -155,9 +159,11 @@ class Job:
     def dataset(self) -> dict[str, Any]:
         """What the manifest says of the dataset beside its files and counts: a function of inputs and options."""
         s = self.settings
-        more = {"upload": self.uploads.mapping} if self.uploads else {}
+        more: dict[str, Any] = {"upload": self.uploads.mapping} if self.uploads else {}
         if s.names_of_splits:
             more["split_names"] = asdict(s.names_of_splits)
+        if s.profile.status:
+            more["model_status"] = asdict(s.profile.status) | {"models": list(s.profile.models)}
         return more | {
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
@@ -190,12 +196,8 @@ class Job:
 
 
 def places(settings: Settings, remote: bool) -> Places:
-    """Where images may be read: by default any gs:// object, and local files under the input's own folders."""
-    roots = {static_folder(p) for p in settings.input if abilities(p).has_paths}
-    if settings.allow_prefix:
-        folders = tuple(p if p == CLOUD else absolute(p).rstrip("/") or "/" for p in settings.allow_prefix)
-    else:
-        folders = (CLOUD, *sorted(root.rstrip("/") or "/" for root in roots))
+    """Where images may be read: what is allowed, as far as the workers see it."""
+    folders = settings.of_inputs.readable
     if remote:
         folders = tuple(folder for folder in folders if not abilities(folder).has_paths)
     tables = any(MEANINGS[one_input.format].may_hold_images for one_input in settings.inputs)

@@ -26,6 +26,12 @@ def at_least(least: int) -> Callable[[int], None]:
     return check
 
 
+def check_max_validation(number: int | str) -> None:
+    """How many examples of validation, or `auto`."""
+    if isinstance(number, int):
+        at_least(0)(number)
+
+
 def within(least: int, most: int) -> Callable[[float], None]:
     """A check of a number's bounds, both inclusive."""
 

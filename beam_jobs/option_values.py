@@ -68,6 +68,17 @@ def template(text: str) -> str:
     return word(text, allowed="\n\t")
 
 
+def count_or_auto(text: str) -> int | str:
+    """A number, or the word auto."""
+    value = word(text)
+    if value == "auto":
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise ArgumentTypeError(f"{value}: expected a number, or auto") from None
+
+
 def character(text: str) -> str:
     """One character, as it is (a tab, a blank), or the name of one."""
     return text if len(text) == 1 else word(text)
@@ -191,10 +202,10 @@ def fault_of_bucket(name: str) -> str:
     return "expected a name, no IP address" if _ADDRESS.fullmatch(name) else ""
 
 
-def items_of(read: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
+def items_of(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
     """The reader of a list from that of its items."""
 
-    def items(text: str) -> tuple[str, ...]:
+    def items(text: str) -> tuple[Any, ...]:
         check_printable(text)
         named = text.split(",")
         if not all(name.strip() for name in named):
@@ -204,13 +215,22 @@ def items_of(read: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
     return items
 
 
+def line_number(text: str) -> int:
+    """A line of a file, of which the first is 1; whether a file has it is not asked here."""
+    value = word(text)
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", value):
+        raise ArgumentTypeError(f"{value}: expected line numbers, separated by commas")
+    return int(value)
+
+
 # By metavar. A list adds up if it is given again.
-LISTS: dict[str, Callable[[str], tuple[str, ...]]] = {
+LISTS: dict[str, Callable[[str], tuple[Any, ...]]] = {
     "PATTERNS": items_of(readable_place),
     "PREFIXES": items_of(prefix),
     "FOLDERS": items_of(readable_place),
     "TYPES": items_of(word),
     "COLUMNS": items_of(word),
+    "LINES": items_of(line_number),
 }
 SINGLES: dict[str, Callable[[str], Any]] = {
     "FOLDER": folder,
@@ -219,6 +239,7 @@ SINGLES: dict[str, Callable[[str], Any]] = {
     "SUBSCRIPTION": subscription,
     "TIME": moment,
     "URI": folder,
+    "DATASET": readable_place,
     "TEMPLATE": template,
     "CHARACTER": character,
     "PROJECT": cloud_name,
@@ -226,9 +247,11 @@ SINGLES: dict[str, Callable[[str], Any]] = {
     "COLUMN": word,
     "TEXT": filled,
     "SPEC": filled,
+    "N|auto": count_or_auto,
 }
 
 
-def reader_of(metavar: str) -> Callable[[str], Any]:
-    """The reader of a kind; of kinds that choices or a number judge, only what holds for all."""
-    return LISTS.get(metavar) or SINGLES.get(metavar, word)
+def reader_of(metavar: str, default: Any = "") -> Callable[[str], Any]:
+    """The reader of a kind; of kinds that choices or a number judge, that of the default's type, or only what holds for all."""
+    usual = type(default) if isinstance(default, int | float) else word
+    return LISTS.get(metavar) or SINGLES.get(metavar, usual)

@@ -12,6 +12,7 @@ from typing import Any
 from beam_jobs.option_checks import (
     at_least,
     check_delimiter,
+    check_max_validation,
     check_prefix,
     check_sample,
     check_seed,
@@ -21,8 +22,9 @@ from beam_jobs.option_checks import (
     within,
 )
 from beam_jobs.option_values import LISTS, shown
-from transforms.core.limits import PROFILES
+from transforms.core.limits import PROFILES, profiles_in_words
 from transforms.core.reasons import WrongRequest
+from transforms.examples.image_cells import check_image_column
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.splits import parse_splits
 from transforms.images.fit.policy import CHOICES
@@ -104,8 +106,8 @@ class Options:
     system: str = option(_IN, "",
         "system instruction of each row: a template", "TEMPLATE", shapes=True, check=parse_template)
     image_column: tuple[str, ...] = option(_IN, "",
-        "columns that hold a row's images, separated by commas (default: told by name and content)",
-        "COLUMNS", shapes=True)
+        "columns that hold a row's images, or templates of their names such as 'train/{id}.jpg', separated by commas "
+        "(default: told by name and content)", "COLUMNS", shapes=True, check=check_image_column)
     delimiter: str = option(_IN, "auto",
         "what parts the cells of CSV: a character, or comma, tab, semicolon, pipe",
         "CHARACTER", shapes=True, check=check_delimiter)
@@ -137,7 +139,7 @@ class Options:
         "remove the dataset that the output folder holds, then write anew", common=True)
 
     model: str = option(_IMG, "image-tuning",
-        "profile of limits", "PROFILE", tuple(PROFILES), common=True, shapes=True)
+        f"profile of limits; {profiles_in_words()}", "PROFILE", tuple(PROFILES), common=True, shapes=True)
     max_images: int = option(_IMG, 0,
         "images an example may hold (0: the profile's)", "N", shapes=True, check=at_least(1))
     max_image_bytes: int = option(_IMG, 0,
@@ -190,9 +192,10 @@ class Options:
         "whether folders and files named after splits (train, valid, test, ...) decide, where no column does",
         "WHETHER", ("heed", "ignore"))
     seed: str = option(_SPLIT, "0", "text that keys ids, and so the splits", "TEXT", shapes=True, check=check_seed)
-    max_validation: int = option(_SPLIT, -1,
-        "examples in validation.jsonl; the others go to validation-unused.jsonl (-1: the profile's)",
-        "N", shapes=True, check=at_least(0))
+    max_validation: int | str = option(_SPLIT, -1,
+        "examples in validation.jsonl; the others go to validation-unused.jsonl (-1: the profile's); auto: of those that no name "
+        "of the data puts there so many that they take at most 20 % of the bytes of the training file that a job takes",
+        "N|auto", shapes=True, check=check_max_validation)
     sample: str = option(_SPLIT, "",
         "keep only so many examples (100), or such a fraction (0.01)", "N", shapes=True, check=check_sample)
     shuffle_seed: str = option(_SPLIT, "",

@@ -17,10 +17,10 @@ from beam_jobs.settings import Settings
 from transforms.core.places import inside, is_text
 from transforms.core.warning_codes import Notice, as_lines
 from transforms.inputs.detect import detect
-from transforms.inputs.left_out import REWRITTEN, find_left_out, notices_of_left_out
 from transforms.inputs.options import InputError
 from transforms.inputs.patterns import absolute, matches, static_folder
 from transforms.inputs.survey.checks import survey
+from transforms.inputs.survey.left_out import REWRITTEN, find_left_out, notices_of_left_out
 from transforms.storage import abilities
 from transforms.storage.gcs.bucket_check import look_at_bucket
 

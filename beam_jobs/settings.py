@@ -38,6 +38,11 @@ class Settings(Options):
         return PROFILES[self.model]
 
     @property
+    def most_validation(self) -> int:
+        """Examples that validation.jsonl may hold, whatever their bytes."""
+        return self.profile.max_validation if isinstance(self.max_validation, str) else self.max_validation
+
+    @property
     def fractions(self) -> Splits:
         return parse_splits(self.splits)
 

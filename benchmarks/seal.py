@@ -156,7 +156,11 @@ def measure(blocks: int, store: Canned) -> int:
         max_lines=profile.max_file_examples,
         max_bytes=profile.max_file_bytes,
         max_rejected_fraction=0.1,
-        dataset={"options": {"shuffle_seed": ""}, "verified": True},
+        dataset={
+            "output": OUTPUT,
+            "options": {"shuffle_seed": "", "uri_prefix": "", "model": profile.name},
+            "verified": True,
+        },
     )
     began = time.perf_counter()
     with beam.Pipeline("FnApiRunner") as pipeline:

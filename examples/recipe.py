@@ -1,4 +1,4 @@
-"""What the six recipes share: they run one command, show an excerpt of what it wrote, and the calls that start the tuning job."""
+"""What the six recipes share: they run one command, whose screen tells how to tune, and show an excerpt of what it wrote."""
 
 from __future__ import annotations
 
@@ -12,35 +12,6 @@ from pathlib import Path
 from PIL import Image
 
 from beam_jobs.commands.prepare import prepare
-
-TUNING = """The tuning job, with the google-genai SDK:
-
-  from google import genai
-  from google.genai import types
-
-  client = genai.Client(vertexai=True, project="PROJECT", location="us-central1")
-  client.tunings.tune(
-      base_model="gemini-2.5-flash",
-      training_dataset=types.TuningDataset(gcs_uri="{train}"),
-      config=types.CreateTuningJobConfig(
-          validation_dataset=types.TuningValidationDataset(gcs_uri="{validation}"),
-          tuned_model_display_name="{name}",
-      ),
-  )
-
-or with the vertexai SDK:
-
-  import vertexai
-  from vertexai.tuning import sft
-
-  vertexai.init(project="PROJECT", location="us-central1")
-  sft.train(
-      source_model="gemini-2.5-flash",
-      train_dataset="{train}",
-      validation_dataset="{validation}",
-      tuned_model_display_name="{name}",
-  )
-"""
 
 
 def encoded(image: Image.Image, kind: str = "JPEG") -> bytes:
@@ -66,5 +37,4 @@ def main(name: str, make: Callable[[Path], Sequence[str]]) -> int:
     for split in ("train", "validation"):
         first, *_ = (folder / f"dataset/{split}.jsonl").read_text().splitlines() or ["{}"]
         print(f"\nThe first line of {split}.jsonl:\n{json.dumps(json.loads(first), indent=2, ensure_ascii=False)}")
-    print(f"\n{TUNING.format(train=f'{bucket}/train.jsonl', validation=f'{bucket}/validation.jsonl', name=name)}")
     return 0

@@ -38,10 +38,11 @@ from beam_jobs.preflight import (
 )
 from beam_jobs.report import screen
 from beam_jobs.report.progress import Progress, stderr_alone
+from beam_jobs.report.second_thoughts import second_thoughts
 from beam_jobs.report.shortages import allow_files
 from beam_jobs.settings import Settings, parse
 from transforms.core.output_names import CLAIM, FAILURE, MANIFEST, WORK
-from transforms.core.warning_codes import as_lines
+from transforms.core.warning_codes import as_lines, model_notices
 from transforms.dataset.claim import (
     Answer,
     Claim,
@@ -76,6 +77,7 @@ def prepare(argv: Sequence[str]) -> int:
             return DONE
         check_engine(runner_of(settings), beam_options(settings))
         settings, told = look_at_inputs(settings)
+        told += as_lines(model_notices(settings.profile))
         if trial:
             check_apart(settings)
             check_image_folder(Job(settings, Claim("", 0, False), remote))
@@ -208,7 +210,7 @@ def failed(error: BaseException, plan: Job) -> int:
     settings, run = plan.settings, plan.claim.run
     if settings.verbose:
         console.show_traceback(error)
-    state = "not sealed"
+    state, said_after = "not sealed", list[str]()
     try:
         sealed_by = run_that_sealed(settings.output)
         if still_ours(settings.output, run):
@@ -221,6 +223,7 @@ def failed(error: BaseException, plan: Job) -> int:
                 reason = json.loads(store_for(settings.output).read(f"{settings.output}/{WORK}/{FAILURE}")[0])[
                     "unsealed"
                 ]
+                said_after = second_thoughts(settings)
         elif sealed_by == run:
             console.complain(f"sealed {settings.output}. Only what came after that failed: {screen.cause(error)}")
             return DONE
@@ -231,7 +234,7 @@ def failed(error: BaseException, plan: Job) -> int:
         if "--overwrite" not in reason:
             reason += " What was committed is kept: the same command goes on from where this run stopped."
         reason += "" if settings.verbose else " --verbose shows Beam's own messages."
-    console.complain(f"{state}. {reason}")
+    console.complain(" ".join([f"{state}. {reason}", *said_after]))
     return FAILED
 
 

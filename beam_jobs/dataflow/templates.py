@@ -82,6 +82,7 @@ KINDS = {
     "FOLDER": Kind("GCS_WRITE_FOLDER", (rf"^$|^{_GCS}(/.*)?$",)),
     "previous": Kind("GCS_READ_FOLDER", (rf"^$|^{_GCS}(/.*)?$",)),
     "N": _NUMBER,
+    "N|auto": Kind("TEXT", ("^(-1|[0-9]+|auto)$",)),
     "FRACTION": Kind("NUMBER", (r"^(0(\.[0-9]+)?|1(\.0+)?)$",)),
     "sample": Kind("TEXT", (r"^$|^[0-9]+$|^[01]?\.[0-9]+$",)),
     "TYPES": Kind("TEXT", (r"^$|^(png|jpeg|webp|heic|heif)( *, *(png|jpeg|webp|heic|heif))*$",)),

@@ -15,14 +15,11 @@ from typing import Any
 from beam_jobs.job import places
 from beam_jobs.settings import Settings
 from transforms.core.output_names import MANIFEST
+from transforms.dataset.tuning.next_steps import PLACE, SHOWN_BUCKETS, tuning_steps, upload_files
 from transforms.storage import abilities, store_for
 from transforms.storage.api import NoAccess, StorageError
-from transforms.storage.uris import bucket_of, bucket_uri, is_whole_bucket
+from transforms.storage.uris import is_whole_bucket
 
-# Secure Fine-Tuning Service Agent, from the prerequisites of Google's notebook on tuning with multimodal datasets, read 2026-11-22
-_AGENT = "serviceAccount:service-PROJECT_NUMBER@gcp-sa-vertex-tune.iam.gserviceaccount.com"
-_BUCKETS = 10  # that are shown
-_PLACE = "gs://BUCKET/FOLDER"
 _REJECTED = "/rejected.jsonl"
 
 
@@ -40,18 +37,10 @@ def next_steps(dataset: dict[str, Any], settings: Settings) -> list[str]:
             return steps
     if dataset["uploadable"] == "not yet":
         return steps + _for_upload(settings) + joining
-    if abilities(settings.output).has_paths:
-        steps += _upload(dataset, settings)
-    elif dataset["splits"]["train"]:
-        names = " and ".join(f"{settings.output}/{name}" for name in _tuning_files(dataset))
-        steps.append(f"Name {names} to the tuning job.")
-    return steps + joining + readers(dataset, settings)
-
-
-def _tuning_files(dataset: dict[str, Any]) -> list[str]:
-    """Names of the files that a tuning job takes."""
-    wanted = re.compile(r"(train|validation)(-\d.*)?\.jsonl")
-    return [file["name"] for file in dataset["files"] if wanted.fullmatch(file["name"]) and file["lines"]]
+    to_tuning = list(tuning_steps(dataset, SHOWN_BUCKETS))
+    first = [line for step in to_tuning if step.name == "upload" for line in step.as_lines()]
+    rest = [line for step in to_tuning if step.name != "upload" for line in step.as_lines()]
+    return steps + first + joining + rest
 
 
 def _for_upload(settings: Settings) -> list[str]:
@@ -62,59 +51,12 @@ def _for_upload(settings: Settings) -> list[str]:
         return [
             "Not yet uploadable: fileUri holds absolute paths of this machine, so the dataset is of use here alone, and only while "
             "neither the images nor this folder are moved. With --uri_prefix it can be uploaded. Put a folder of yours in place of "
-            f"{_PLACE}, and run again:",
-            f"  {_again(settings, output=output, uri_prefix=_PLACE, verify=verify)}",
+            f"{PLACE}, and run again:",
+            f"  {_again(settings, output=output, uri_prefix=PLACE, verify=verify)}",
         ]
     return [
         "Not yet uploadable: fileUri holds absolute paths of this machine, since --verify none copies no image. Run again:",
         f"  {_again(settings, output=output, verify=verify)}",
-    ]
-
-
-def _upload(dataset: dict[str, Any], settings: Settings) -> list[str]:
-    """The commands that upload a local dataset: the images that its lines name, then its own files."""
-    prefix, listed = settings.uri_prefix or _PLACE, dataset.get("upload_list", {"lines": 0})
-    said = "" if settings.uri_prefix else f", with a folder of yours in place of {_PLACE}"
-    images = ""
-    commands = []
-    if listed["lines"]:
-        images = f"the images that {listed['name']} lists (repeated, it goes on where it stopped), then "
-        where = [dataset["upload"]["from"], f"{dataset['upload']['to']}/", f"{settings.output}/{listed['name']}"]
-        folder, target, paths = map(shlex.quote, where)
-        commands.append(f"  (cd {folder} && gcloud storage cp --no-clobber --read-paths-from-stdin {target} < {paths})")
-    names = [*(file["name"] for file in dataset["files"]), MANIFEST]
-    commands.append(f"  {_upload_files(settings.output, names, prefix)}")
-    use = f", and name {' and '.join(_tuning_files(dataset))} to the tuning job" if dataset["splits"]["train"] else ""
-    return [
-        f"Upload {images}the dataset's own files{said}{use}:",
-        *commands,
-    ]
-
-
-def _upload_files(folder: str, names: list[str], prefix: str) -> str:
-    """The command that uploads files of a local folder by their names: gcloud would take a `[` in the folder's for a pattern."""
-    return f"(cd {shlex.quote(folder)} && gcloud storage cp {shlex.join([*names, f'{prefix}/'])})"
-
-
-def readers(dataset: dict[str, Any], settings: Settings) -> list[str]:
-    """The buckets that the tuning service must be able to read, and the command that lets its service agent."""
-    own = [bucket for bucket in map(bucket_of, (settings.output, settings.uri_prefix)) if bucket]
-    buckets = sorted({*own, *dataset["buckets"]})
-    if not buckets:
-        return []
-    shown, more = buckets[:_BUCKETS], len(buckets) - _BUCKETS
-    named = " ".join(shlex.quote(bucket_uri(bucket)) for bucket in shown)
-    if dataset.get("more_buckets"):
-        rest = f" and over {more:,} more, of which manifest.json names the first {len(dataset['buckets']):,}"
-    else:
-        rest = f" and {more:,} more, which manifest.json names" if more > 0 else ""
-    which, end = (named, "") if len(shown) == 1 else ("$b", "; done")
-    start = f"for b in {named}; do " if end else ""
-    own_too = "" if own else " and the bucket that you upload to"
-    return [
-        f"The tuning service must be able to read {named}{rest}{own_too}. Once, for its agent (PROJECT_NUMBER is that of the tuning "
-        "job):",
-        f"  {start}gcloud storage buckets add-iam-policy-binding {which} --member={_AGENT} --role=roles/storage.objectViewer{end}",
     ]
 
 
@@ -161,7 +103,7 @@ def _joining(dataset: dict[str, Any], settings: Settings) -> list[str]:
         return []  # it was copied there, or its dataset is gone
     if before["uploadable"] != dataset["uploadable"]:
         return []
-    limits = {"validation.jsonl": settings.max_validation}
+    limits = {"validation.jsonl": settings.most_validation}
     most, most_bytes = settings.profile.max_file_examples, settings.profile.max_file_bytes
     if not pairs or any(
         lines > min(most, limits.get(name, most)) or size > most_bytes for name, (lines, size) in pairs.items()
@@ -175,7 +117,7 @@ def _joining(dataset: dict[str, Any], settings: Settings) -> list[str]:
         targets = [shlex.quote(f"{whole}/{name}") for name in names]
         commands = [" && ".join([f"mkdir -p {shlex.quote(whole)}", *map(str.__add__, joined, targets)])]
         if prefix and settings.uri_prefix:
-            commands.append(_upload_files(whole, names, sibling(prefix, "whole")))
+            commands.append(upload_files(whole, names, sibling(prefix, "whole")))
         after = ", once both are uploaded" if len(commands) > 1 else ""
     else:
         commands = [

@@ -8,6 +8,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from beam_jobs.report.next_steps import next_steps
+from beam_jobs.report.second_thoughts import second_thoughts
 from beam_jobs.report.shortages import shortage
 from beam_jobs.settings import Settings
 from transforms.core.counters import COUNTERS
@@ -32,7 +33,7 @@ def sealed(manifest: dict[str, Any], settings: Settings) -> str:
         *night(run),
         "",
     ]
-    return "\n".join([*lines, *warnings(dataset), *next_steps(dataset, settings)])
+    return "\n".join([*lines, *warnings(dataset), *second_thoughts(settings), *next_steps(dataset, settings)])
 
 
 def sealed_before(manifest: dict[str, Any], settings: Settings) -> str:

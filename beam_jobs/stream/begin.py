@@ -29,9 +29,9 @@ from transforms.core import jsonl
 from transforms.core.output_names import MANIFEST, STREAM
 from transforms.core.reasons import RowError
 from transforms.core.warning_codes import as_lines
-from transforms.inputs.left_out import find_left_out, notices_of_left_out
 from transforms.inputs.options import InputError
 from transforms.inputs.patterns import is_folder, is_glob
+from transforms.inputs.survey.left_out import find_left_out, notices_of_left_out
 from transforms.storage import abilities, exists, read_existing, store_for
 from transforms.storage.api import NotFound, set_billing_project
 

@@ -15,6 +15,7 @@ from transforms.storage.api import NotFound
 from transforms.storage.parallel import overlapped
 
 _AT_ONCE = 16  # windows looked at
+_TOLD_BY_FILES = ("image_column",)  # options that files fill in, so that windows differ
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,9 @@ def find_windows(folder: str, some: Range, newest: bool) -> Found:
             f"{folder} holds {what} in the range that is asked for; expected the --output of `tuneset stream`"
         )
     described = sealed[0][1]["dataset"]
+    shaping = {name: value for name, value in described["options"].items() if name not in _TOLD_BY_FILES}
     for pane, manifest in sealed:
-        if other := changed_options(described["options"], manifest["dataset"]["options"]):
+        if other := changed_options(manifest["dataset"]["options"], shaping):
             raise OptionError(
                 f"{pane.folder} was made with other options than {sealed[0][0].name} ({'; '.join(other)}), so that equal rows may "
                 "lie in different splits: merge them apart, with --from and --to"

@@ -121,8 +121,8 @@ def whole(image: int, *beside: int, now: int = 1000) -> list[tuple[int, str]]:
         (100, [129], [(129, "i+txt")]),
         (100, [130], [(130, "i+txt")]),
         (100, [131], [(131, "i+txt")]),  # a new version of the pair
-        (100, [110, 120], [(120, "i+json+txt")]),
-        (100, [110, 500], [(500, "i+json+txt")]),
+        (100, [110, 120], [(120, "i+json")]),  # of two the .json counts
+        (100, [500, 110], [(110, "i+json")]),
     ],
 )
 def test_when_an_image_and_its_sidecars_are_whole(

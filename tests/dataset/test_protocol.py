@@ -869,13 +869,18 @@ def test_a_manifest_is_written_once_and_another_is_refused(tmp_path: Path) -> No
         max_lines=9,
         max_bytes=99,
         max_rejected_fraction=0.1,
-        dataset={"options": {"shuffle_seed": "1"}, "formats": [], "verified": True},
+        dataset={
+            "output": str(tmp_path),
+            "options": {"shuffle_seed": "1", "uri_prefix": ""},
+            "formats": [],
+            "verified": True,
+        },
     )
     assert seal._manifest(None, [], SealPlan()) == f"{tmp_path}/manifest.json"
     before = snapshot(tmp_path)
     seal.run = {"id": "of another execution"}
     assert seal._manifest(None, [], SealPlan()) == f"{tmp_path}/manifest.json"
-    seal.dataset = seal.dataset | {"options": {"shuffle_seed": "2"}}
+    seal.dataset = seal.dataset | {"options": {"shuffle_seed": "2", "uri_prefix": ""}}
     with pytest.raises(Unsealed, match="already names another dataset"):
         seal._manifest(None, [], SealPlan())
     assert snapshot(tmp_path) == before

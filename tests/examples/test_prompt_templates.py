@@ -98,6 +98,24 @@ def test_a_template_that_cannot_be_read_says_where(template: str, told: str) -> 
 
 
 @pytest.mark.parametrize(
+    "template, doubled",
+    [
+        ('Answer as {"colour": "red"}', 'Answer as {{"colour": "red"}}'),
+        ('{"colour": "{colour}"}', '{{"colour": "{colour}"}}'),
+        ('{"colour": {colour}, "all": {a,b|object}}', '{{"colour": {colour}, "all": {a,b|object}}}'),
+        ('[{\n  "a": {"b": [1, 2]}\n}]', '[{{\n  "a": {{"b": [1, 2]}}\n}}]'),
+        ("{'a': 1, 'b': {x", "{{'a': 1, 'b': {{x"),
+        ('{"a" : "}"}', '{{"a" : "}}"}}'),
+    ],
+)
+def test_braces_of_json_are_offered_doubled(template: str, doubled: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        parse_template(template)
+    assert str(caught.value) == f"braces that are text, as those of JSON, are written twice: {doubled}"
+    parse_template(doubled)
+
+
+@pytest.mark.parametrize(
     "hostile",
     ["{name.__class__}", "{name.__class__.__mro__.1}", "{0.__globals__}", "{tags.append}", "{maker.keys}", "{tags.-1}"],
 )

@@ -13,6 +13,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_jobs.__main__ import main
+from beam_jobs.commands.explain import parser as explain_parser
 from beam_jobs.commands.merge import parse_merge
 from beam_jobs.commands.merge import parser as merge_parser
 from beam_jobs.commands.sweep import parser as sweep_parser
@@ -24,6 +25,7 @@ from beam_jobs.settings import parse
 from beam_jobs.stream.options import OWN, STREAM_OPTIONS, parse_stream
 from transforms.core import VERSION
 from transforms.core.counters import COUNTERS
+from transforms.core.limits import PROFILES
 from transforms.core.reasons import REASONS
 from transforms.core.warning_codes import WARNINGS
 
@@ -105,6 +107,7 @@ def test_tables_name_all_that_the_code_has() -> None:
         "reasons": list(REASONS),
         "warnings": list(WARNINGS),
         "dataflow": list(MIXES),
+        "service": list(PROFILES),
     }
 
 
@@ -170,12 +173,12 @@ def test_make_targets_exist() -> None:
 def test_subcommands_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     known = re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
-    assert known == ["prepare", "stream", "merge", "demo", "sweep", "template"]
+    assert known == ["prepare", "stream", "merge", "demo", "explain", "sweep", "template"]
     assert {shlex.split(command)[1] for command in commands()} == set(known)
     assert main(["nonsense"]) == 2
 
 
-@pytest.mark.parametrize("subcommand", ["prepare", "stream", "merge", "template", "sweep", "demo"])
+@pytest.mark.parametrize("subcommand", ["prepare", "stream", "merge", "template", "sweep", "demo", "explain"])
 def test_help_of_a_subcommand_writes_nothing(
     subcommand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -222,8 +225,10 @@ def template_flags() -> set[str]:
     return {flag.removeprefix("--") for one in actions.choices.values() for flag in one._option_string_actions}
 
 
-def sweep_flags() -> set[str]:
-    return {flag.removeprefix("--") for action in sweep_parser()._actions for flag in action.option_strings}
+def other_flags() -> set[str]:
+    """What `tuneset sweep` and `tuneset explain` take."""
+    actions = [*sweep_parser()._actions, *explain_parser()._actions]
+    return {flag.removeprefix("--") for action in actions for flag in action.option_strings}
 
 
 def stream_flags() -> set[str]:
@@ -240,7 +245,7 @@ def test_no_flag_is_named_that_does_not_exist() -> None:
         | {"help", "version"}
         | benchmark_sizes()
         | template_flags()
-        | sweep_flags()
+        | other_flags()
         | stream_flags()
     )
     flags = {(path.name, flag) for path in PAPERS for flag in re.findall(r"(?<![\w-])--([a-z_]+)\b", text_of(path))}

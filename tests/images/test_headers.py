@@ -554,17 +554,22 @@ def test_heic_meta_box_near_far_and_missing() -> None:
 @pytest.mark.parametrize(
     ("data", "detail"),
     [
-        (b"<!DOCTYPE html><svg>", "HTML"), (b" \n<html>", "HTML"), (b"<?xml version='1.0'?><Error>", "XML or HTML"),
-        (b"%PDF-1.7", "a PDF"), (b"\x1f\x8b\x08", "gzip"), (b"PK\x03\x04", "a zip archive"),
-        (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer, not the file itself"),
-        (b"BMW is a car maker in Munich", "text"), ("gr\u00fc\u00dfe".encode(), "text"), (b'{"error": 404}', "JSON"),
-        (bytes(600), "nothing but zero bytes"), (b"\x07\x00\xff", "nothing known, first bytes 07 00 ff"),
+        (b"<!DOCTYPE html><svg>", "HTML: a page"), (b" \n<html>", "HTML: a page"), (b"<?xml version='1.0'?><Error>", "XML or HTML: "),
+        (b"%PDF-1.7", "a PDF: export its pages as images"), (b"\x1f\x8b\x08", "gzip: decompress it"),
+        (b"PK\x03\x04", "a zip archive: extract it"),
+        (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer, not the file itself: git lfs pull"),
+        (b"BMW is a car maker in Munich", "text, 'BMW is a car maker in Munich': was an error saved in place of the image?"),
+        ("gr\u00fc\u00dfe".encode(), "text, 'grüße': was"), (b' {"error":\n 404}', """JSON, '{"error": 404}': was an error"""),
+        (b"<Error>" + b"x" * 60, "XML or HTML: "), (b"<note>" + b"x" * 60, f"XML or HTML, '<note>{'x' * 54}...'"),
+        (bytes(600), "nothing but zero bytes: a copy"), (bytes(600) + JPEG, "600 zero bytes before anything else: copy"),
+        (b"\x07\x00\xff", "nothing known, first bytes 07 00 ff"),
         (box(b"ftyp", b"isom\0\0\0\0") + bytes(20), "MP4 or another ISO media file, brand b'isom'"),
         (b"RIFF\0\0\0\0WAVEfmt ", "a RIFF file of form b'WAVE'"), (b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
     ],
 )  # fmt: skip
 def test_what_is_no_image_is_named(data: bytes, detail: str) -> None:
-    assert refusal(data) == ("not_an_image", f"looks like {detail}")
+    reason, said = refusal(data)
+    assert reason == "not_an_image" and said.startswith(f"looks like {detail}")
     assert sniff(data) == ""
 
 

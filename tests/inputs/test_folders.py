@@ -312,7 +312,7 @@ def test_a_job_works_on_the_block_of_a_new_file_and_no_other(tmp_path: Path) -> 
 def test_packing_keeps_every_image_once_in_order_with_its_sidecars(stems: set[str], names: int) -> None:
     uris_of = sorted(f"/in/{stem}{ending}" for stem in stems for ending in (".jpg", ".txt"))
     skipped = ListingTally()
-    blocks = list(pack_images(0, (Stat(uri, 1, "1") for uri in uris_of), names, "/in", skipped))
+    blocks = list(pack_images(0, (Stat(uri, 1, "1") for uri in uris_of), names, "/in", skipped, sidecars=True))
     packed = [extent.uri for block in blocks for extent in block.extents]
     assert [uri for uri in packed if uri.endswith(".jpg")] == [uri for uri in uris_of if uri.endswith(".jpg")]
     assert sorted(packed) == uris_of and skipped.counters["files_skipped"] == 0
@@ -323,7 +323,7 @@ def test_packing_keeps_every_image_once_in_order_with_its_sidecars(stems: set[st
 
 
 def packed_by_search(files: list[Stat], names: int, base: str) -> tuple[list[list[str]], list[str]]:
-    """The rule of packing, at any cost: each image, then those files that bear its name -> packs, and files left out."""
+    """The rule of packing, at any cost: each image, then the first file that bears its name -> packs, and files left out."""
     stems = itertools.groupby(files, lambda f: f.uri.rpartition("/")[0] + f.uri.rpartition("/")[2].partition(".")[0])
     packs: list[list[str]] = [[]]
     skipped: list[str] = []
@@ -331,12 +331,19 @@ def packed_by_search(files: list[Stat], names: int, base: str) -> tuple[list[lis
         stem = [f.uri for f in group]
         images = [uri for uri in stem if not uri.lower().endswith((".txt", ".json"))]
         for image in images:
-            own = {image[: image.rfind(".")] + ending for ending in (".txt", ".json")}
-            packs[-1] += [image, *(uri for uri in stem if uri in own)]
+            bases = image.rpartition(".")[0], image
+            ranked = [
+                uri
+                for base in bases
+                for ending in (".json", ".txt")
+                for uri in stem
+                if uri.lower() == base.lower() + ending
+            ]
+            packs[-1] += [image, *[uri for uri in ranked if uri[: uri.rfind(".")] in bases and uri not in images][:1]]
             name = image.removeprefix(base).lstrip("/").encode()
             if int.from_bytes(blake2b(name, digest_size=4).digest(), "big") % names == 0:
                 packs.append([])
-        mine = {image.rpartition(".")[0] for image in images}
+        mine = {image.rpartition(".")[0] for image in images} | {*images}
         skipped += [uri for uri in stem if uri not in images and uri.rpartition(".")[0] not in mine]
     return [pack for pack in packs if pack], skipped
 
@@ -352,7 +359,7 @@ ENDINGS = (".jpg", ".PNG", ".txt", ".json", ".TXT", "")
 def test_packing_is_what_a_search_for_every_image_gives(parts: set[tuple[str, str]], names: int) -> None:
     files = [Stat(uri, 1, "1") for uri in sorted({f"/in/{stem}{ending}" for stem, ending in parts})]
     skipped = ListingTally()
-    blocks = [[extent.uri for extent in block.extents] for block in pack_images(0, files, names, "/in", skipped)]
+    blocks = [[extent.uri for extent in block.extents] for block in pack_images(0, files, names, "/in", skipped, True)]
     wanted, left_out = packed_by_search(files, names, "/in")
     assert (blocks, skipped.counters["files_skipped"]) == (wanted, len(left_out))
 
@@ -360,7 +367,7 @@ def test_packing_is_what_a_search_for_every_image_gives(parts: set[tuple[str, st
 def test_images_with_one_beginning_are_not_searched_for_each_sidecar() -> None:
     """With a search for every image that took minutes."""
     uris_of = [f"/in/scan.{number:06}{ending}" for number in range(30_000) for ending in (".jpg", ".txt")]
-    blocks = pack_images(0, (Stat(uri, 1, "1") for uri in uris_of), 512, "/in", ListingTally())
+    blocks = pack_images(0, (Stat(uri, 1, "1") for uri in uris_of), 512, "/in", ListingTally(), True)
     assert [extent.uri for block in blocks for extent in block.extents] == uris_of
 
 

@@ -374,6 +374,7 @@ def test_depths_of_schemas_are_those_that_arrow_reads(tmp_path: Path) -> None:
 def test_a_footer_over_64_mib_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "t.parquet"
     with open(path, "wb") as file:  # a hole
+        file.write(b"PAR1")
         file.seek(65 * MB)
         file.write(struct.pack("<I", 64 * MB + 1) + b"PAR1")
     monkeypatch.setattr(pq, "read_metadata", lambda file: pytest.fail("it was read"))

@@ -13,10 +13,9 @@ from folders import jpeg, png, put, row, write_lines
 from image_bytes import animated_png, tiff
 from laws import counters, lines, rejections, uris
 
-from beam_jobs.report.next_steps import readers
-from beam_jobs.settings import parse
 from transforms.core.places import LONGEST
 from transforms.core.records import Block, Example, OpenBlock, Rejection, Row
+from transforms.dataset.tuning.next_steps import grants
 from transforms.examples.rejected_rows import number_rejected, rejected_line
 from transforms.examples.tally import drop_bad_images
 
@@ -144,5 +143,5 @@ def test_buckets_that_are_named_are_buckets_and_few(run: Run, tmp_path: Path) ->
         "manifest.json"
     ]
     assert dataset["buckets"] == names[:1000] and dataset["more_buckets"] is True
-    said = readers(dataset, parse(["--input", "a", "--output", "b", *flags]))[0]
+    said = next(grants(dataset, 10)).text
     assert "gs://bucket-0009 and over 990 more, of which manifest.json names the first 1,000" in said

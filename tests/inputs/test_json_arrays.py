@@ -36,6 +36,27 @@ def test_an_array_is_read_as_its_items(tmp_path: Path, indent: int | None, name:
 
 
 @pytest.mark.parametrize("size", ["1024", "262144"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n\n"])
+@pytest.mark.parametrize("name", ["t.json", "t.jsonl", "t.json.gz"])
+def test_objects_over_several_lines_are_rows(tmp_path: Path, name: str, end: str, size: str) -> None:
+    """As json.dump with an indent writes one, and jq many."""
+    for rows in (ROWS[:1], ROWS):
+        data = "\n".join(json.dumps(row, indent=2) for row in rows).encode() + end.encode()
+        path = put(tmp_path / name, gzip.compress(data) if name.endswith("gz") else data)
+        assert told(path, "--block_bytes", size) == ([[str(row["id"]), row["label"]] for row in rows], [])
+
+
+@pytest.mark.parametrize("size", ["1024", "262144"])
+def test_an_object_that_does_not_end_costs_itself_alone(tmp_path: Path, size: str) -> None:
+    data = "\n".join(json.dumps(row, indent=2) for row in ROWS).encode()
+    rows, reasons = told(put(tmp_path / "t.json", data[:-9]), "--block_bytes", size)
+    assert (len(rows), set(reasons)) == (199, {"not_json"})
+    broken = b"{\n" + b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
+    rows, reasons = told(put(tmp_path / "lines.jsonl", broken), "--block_bytes", size)
+    assert (len(rows), reasons) == (200, ["not_json"])
+
+
+@pytest.mark.parametrize("size", ["1024", "262144"])
 @pytest.mark.parametrize(
     "end, reasons",
     [(b"]", []), (b" ] \n", []), (b"", ["not_json"]), (b"] x", ["not_json"]), (b",1]", ["not_an_object"])],

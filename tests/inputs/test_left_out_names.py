@@ -30,6 +30,8 @@ NAMES = {
     "cat/LICENSE": "no_ending",
     "cat/clip.MP4": "ending",
     "cat/labels.csv": "table",
+    "cat/labels.XLSX": "other_rows",
+    "cat/more.tar.gz": "archive",
     "cat/.x.jpg": "hidden",
     "cat/._1.jpg": "system",
     "cat/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg": "system",
@@ -41,6 +43,8 @@ NAMES = {
     "Thumbs.db": "system",
     "thumbs.db.jpg": "",
     "my@eaDir/9.jpg": "",
+    "sample_submission.csv": "submission",
+    "submission.csv": "table",
 }
 
 

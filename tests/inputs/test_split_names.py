@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +13,12 @@ from folders import jpeg, put, row, write_lines
 from hypothesis import given
 from hypothesis import strategies as st
 from laws import counters, lines, rejections, uris
+from opening import tried
 
+from beam_jobs.preflight import look_at_inputs, on_this_machine
+from beam_jobs.settings import parse
 from transforms.core.records import Block, Extent
+from transforms.core.warning_codes import Notice
 from transforms.dataset.receipts import BlockKeys
 from transforms.examples.split_names import SPLIT_WORDS, Level, SplitNames, split_of_name
 from transforms.storage import store_for
@@ -177,6 +183,44 @@ def test_a_test_without_answers_is_left_out(run: Run, tmp_path: Path, capfd: pyt
     assert placed(found) == {"train": {"1.jpg"}} and rejections(found) == []
     assert warned(found)["test_without_answers"] == 1
     assert "! test_without_answers: 1 file named test without the column of the answer" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("rows", [3, 3000])
+@pytest.mark.parametrize("name", ["test.jsonl", "test.jsonl.gz", "a_test.ndjson"])
+def test_a_test_of_json_without_answers_is_left_out_as_one_of_csv(tmp_path: Path, name: str, rows: int) -> None:
+    def count(lines: list[dict[str, object]]) -> tuple[int, int, dict[str, int]]:
+        data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        put(tmp_path / "in" / name, gzip.compress(data) if name.endswith("gz") else data)
+        put(tmp_path / "in/train.jsonl", b'{"image": "a.jpg", "label": "x"}\n')
+        blocks = tried(str(tmp_path / "in"), *ASK, "--verify", "none", "--block_bytes", "1024")
+        warnings = {code: number for block in blocks for code, (number, _) in block.warnings.counts.items()}
+        return sum(len(b.examples) for b in blocks), sum(len(b.rejections) for b in blocks), warnings
+
+    bare: list[dict[str, object]] = [{"image": "b.jpg", "id": number} for number in range(rows)]
+    assert count(bare) == (1, 0, {"test_without_answers": 1})
+    assert count([*bare[:2], {"image": "b.jpg", "label": "y"}]) == (2, 2, {})
+    assert count([bare[0], {"image": "b.jpg", "label": ""}]) == (1, 2, {})
+
+
+def notices_of(folder: Path) -> tuple[list[Notice], list[str]]:
+    flags = ["--input", str(folder), "--output", f"{folder}-out", "--prompt", "x"]
+    settings, lines = look_at_inputs(on_this_machine(parse(flags)))
+    return [notice for notice in settings.notices if notice.code.startswith("split_")], lines
+
+
+def test_a_name_that_alone_speaks_of_a_split_is_warned_of(tmp_path: Path) -> None:
+    for name in ("bus/1.jpg", "train/2.jpg"):
+        put(tmp_path / "in" / name, jpeg())
+    (notice,), told = notices_of(tmp_path / "in")
+    detail = "of folders and files, only the folder train names a split, so the hash decides by --splits; for all of it in train: "
+    assert notice == Notice("split_named_alone", 1, str(tmp_path / "in"), f"{detail}--splits train=1")
+    assert notice.line in told
+
+
+def test_names_that_were_not_all_looked_at_are_warned_of(tmp_path: Path) -> None:
+    for number in range(30):
+        put(tmp_path / f"in/{number:02}/deep/{number % 2}/1.jpg", jpeg())
+    assert notices_of(tmp_path / "in")[0] == [Notice("split_names_cut_short", 1, str(tmp_path / "in"))]
 
 
 def test_metadata_in_folders_of_splits_is_read(run: Run, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from beam_jobs.__main__ import main
 from beam_jobs.commands.prepare import prepare
 from transforms import storage
 from transforms.core.output_names import CLAIM
-from transforms.inputs import own_datasets
-from transforms.inputs.own_datasets import find_own_datasets, is_own_dataset
+from transforms.inputs.survey import own_datasets
+from transforms.inputs.survey.own_datasets import find_own_datasets, is_own_dataset
 from transforms.storage import api
 from transforms.storage.gcs.store import GcsStore
 

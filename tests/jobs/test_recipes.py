@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import json
 import os
 import subprocess
@@ -13,7 +11,7 @@ from pathlib import Path
 import laws
 import pytest
 from google.genai import types
-from google.genai.tunings import Tunings
+from tuning_calls import check_tuning
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted(path.stem for path in (ROOT / "examples").glob("*.py") if path.stem != "recipe")
@@ -44,29 +42,11 @@ def test_a_recipe_makes_lines_that_googles_types_accept(name: str, tmp_path: Pat
             line
         )
         assert all(uri.startswith(f"gs://my-bucket/{name}/") for uri in laws.uris(line)) and laws.uris(line)
-    shown = result.stdout[result.stdout.index("The tuning job, with") :]
-    tuning, older = shown.split("\n\nor with the vertexai SDK:\n\n")
-    check_tuning(tuning.partition("\n\n")[2], name)
-    calls = {ast.unparse(node.func): node for node in ast.walk(parsed(older)) if isinstance(node, ast.Call)}
-    told = {word.arg: ast.literal_eval(word.value) for word in calls["sft.train"].keywords}
-    assert (told["train_dataset"], told["validation_dataset"]) == uris_of(name)
-
-
-def parsed(text: str) -> ast.Module:
-    return ast.parse("\n".join(line.removeprefix("  ") for line in text.splitlines()))
+    assert "vertexai.init" not in result.stdout and "sft" not in result.stdout
+    code = result.stdout[result.stdout.index("  from google import genai") :].partition("\n\nThe first line of")[0]
+    lines_of_code = [line.removeprefix("  ") for line in code.splitlines() if line.startswith("  ")]
+    check_tuning("\n".join(lines_of_code), uris_of(name))
 
 
 def uris_of(name: str) -> tuple[str, str]:
     return f"gs://my-bucket/{name}/train.jsonl", f"gs://my-bucket/{name}/validation.jsonl"
-
-
-def check_tuning(text: str, name: str) -> None:
-    """The call has the SDK's own argument names, and its values are built by the SDK's own types."""
-    call = next(
-        node for node in ast.walk(parsed(text)) if isinstance(node, ast.Call) and "tune" in ast.unparse(node.func)[-4:]
-    )
-    words = {word.arg: word.value for word in call.keywords}
-    assert words.keys() <= inspect.signature(Tunings.tune).parameters.keys()
-    made = {key: eval(ast.unparse(words[key]), {"types": types}) for key in ("training_dataset", "config")}
-    config = made["config"]
-    assert (made["training_dataset"].gcs_uri, config.validation_dataset.gcs_uri) == uris_of(name)

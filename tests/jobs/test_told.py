@@ -143,16 +143,20 @@ def test_splits_that_do_not_add_up_are_named_once(here: Path, capfd: Told) -> No
 @pytest.mark.parametrize(
     "name, data, said",
     [
-        ("a.pdf", b"%PDF-1.4\n", "a.pdf is a PDF: expected JSON lines, CSV or TSV in UTF-8, Parquet, or images"),
-        ("book.xlsx", b"PK\x03\x04\x14", "book.xlsx is a ZIP file or a spreadsheet (which can be saved as CSV)"),
-        ("wide.csv", "image,label\n".encode("utf-16-le"), "wide.csv is UTF-16 without a mark, or no text at all"),
+        (
+            "a.pdf",
+            b"%PDF-1.4\n",
+            "a.pdf: it is a PDF: export its pages as images, or its table as CSV (JSON lines, CSV or",
+        ),
+        ("book.xlsx", b"PK\x03\x04\x14", "book.xlsx: it is a zip archive: extract it"),
+        ("wide.csv", "image,label\n".encode("utf-16-le"), "wide.csv: it is UTF-16 without a mark: save it as UTF-8"),
         (
             "no.csv",
             b"",
             "no.csv: there is no row to tell the columns by: is the file empty, or what it is compressed with damaged?",
         ),
         ("folder/a.pdf", b"%PDF-1.4\n", "--input folder finds no file to read (of a folder: *.jsonl, *.csv, "),
-        ("folder/a.pdf", b"%PDF-1.4\n", "; a.pdf is none of them)"),
+        ("folder/a.pdf", b"%PDF-1.4\n", "; a.pdf: it is a PDF: export its pages as images, or its table as CSV)"),
     ],
 )
 def test_a_file_that_is_no_input_is_told(here: Path, capfd: Told, name: str, data: bytes, said: str) -> None:

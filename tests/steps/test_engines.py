@@ -145,6 +145,23 @@ def test_caps_choose_the_same_lines(flags: list[str], raw: Path, place: Path, ca
     assert_equal_folders(dataset_of(raw, place, "--sample", "300", "--max_validation", "20", *flags), capped)
 
 
+SHARE = ("--sample", "300", "--max_validation", "auto")
+
+
+@pytest.fixture(scope="module")
+def shared(raw: Path, place: Path) -> Folder:
+    """Validation is cut by the bytes of the training file, which needs the segments twice."""
+    found = dataset_of(raw, place, *SHARE, "--runner=FnApiRunner")
+    files = {file["name"]: file.get("bytes", 0) for file in found["manifest.json"]["files"]}
+    assert files["validation-unused.jsonl"] and 0 < files["validation.jsonl"] <= files["train.jsonl"] // 5
+    return found
+
+
+@pytest.mark.parametrize("flags", ["prism"], indirect=True)
+def test_a_share_is_the_same_lines(flags: list[str], raw: Path, place: Path, shared: Folder) -> None:
+    assert_equal_folders(dataset_of(raw, place, *SHARE, *flags), shared)
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory, place: Path) -> tuple[Path, Folder]:
     source = Path(write_rows(tmp_path_factory.mktemp("plain") / "rows.jsonl", 30))

@@ -31,7 +31,7 @@ class _Labels(PipelineVisitor):
 
 EVERYTHING = (
     *("--sample", "10", "--shuffle_seed", "a", "--previous", "/before", "--image_folder", "/images"),
-    *("--uri_prefix", "gs://bucket/data"),
+    *("--uri_prefix", "gs://bucket/data", "--max_validation", "auto"),
 )
 
 

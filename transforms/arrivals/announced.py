@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from transforms.arrivals.kinds import arrives, is_image_or_sidecar, suffixes_of
+from transforms.arrivals.kinds import arrives, is_image, suffixes_of
 from transforms.arrivals.messages import GARBAGE, OTHER, Message, RowMessage, said_by
 from transforms.arrivals.records import MICROS, Arrival
 from transforms.arrivals.sidecars import paired
 from transforms.core.places import FolderSet, inside
 from transforms.inputs.cutting import Cutter
+from transforms.inputs.formats.sidecars import ENDINGS, is_sidecar, stem_of
 from transforms.inputs.name_kinds import unread_place
 from transforms.inputs.options import InputOptions
-from transforms.inputs.packing import SIDECARS
 from transforms.inputs.patterns import is_folder, static_folder
 from transforms.storage import store_for
 from transforms.storage.api import NotFound, Stat
@@ -62,7 +62,7 @@ class Wanted:
     @property
     def pairs(self) -> bool:
         """Whether images have words beside them."""
-        return any(suffix in SIDECARS for suffix in suffixes_of(self.options, self.cutter))
+        return any(suffix in ENDINGS for suffix in suffixes_of(self.options, self.cutter))
 
 
 class Announced:
@@ -128,8 +128,8 @@ class Announced:
     def _uploaded(self, uploads: Iterable[tuple[Stat, str]]) -> Iterator[Arrival]:
         untold = list[tuple[Stat, str]]()
         for file, ack in uploads:
-            if self._wanted.pairs and is_image_or_sidecar(file.uri):
-                self._stems.setdefault(file.uri.rpartition(".")[0], []).append(ack)
+            if self._wanted.pairs and (is_image(file.uri) or is_sidecar(file.uri)):
+                self._stems.setdefault(stem_of(file.uri), []).append(ack)
             elif file.size < 0:
                 untold.append((file, ack))
             else:
@@ -142,8 +142,9 @@ class Announced:
         stems = list(self._stems)
         for stem, files in zip(stems, overlapped(_beside, stems, _AT_ONCE)):
             taken = list(filter(self._wanted.takes, files))
-            images = sum(not file.uri.lower().endswith(SIDECARS) for file in taken)
-            whole = list(paired(taken, self._wait, now + self._wait if draining else now))
+            images = sum(not is_sidecar(file.uri) for file in taken)
+            until = now + self._wait if draining else now
+            whole = list(paired(taken, self._wait, until, all_of_them=False))
             last = max((arrival.time for arrival in whole), default=0)
             if not images:
                 done += self._stems.pop(stem)  # whatever comes beside it is announced too
@@ -169,4 +170,4 @@ def _beside(stem: str) -> list[Stat]:
     """The objects whose names share a stem."""
     folder = static_folder(stem)
     listed = store_for(stem).list(folder, deep=False, start=f"{stem}.", end=f"{stem}/")
-    return [file for file in listed if file.uri.rpartition(".")[0] == stem]
+    return [file for file in listed if stem_of(file.uri) == stem]

@@ -13,7 +13,6 @@ from transforms.inputs.cutting import Cutter
 from transforms.inputs.detect import InputDetector
 from transforms.inputs.name_kinds import kind_of_unread
 from transforms.inputs.options import InputError, InputOptions
-from transforms.inputs.packing import SIDECARS
 from transforms.inputs.registry import DEFAULT, IMAGES, MEANINGS, TABLE
 from transforms.storage import store_for
 from transforms.storage.api import Changed, NotAFile, NotFound, Stat
@@ -43,9 +42,9 @@ def suffixes_of(options: InputOptions, cutter: Cutter) -> tuple[str, ...]:
     return (*_ROWS, *(cutter.suffixes(IMAGES.name) if images_arrive(options) else ()))
 
 
-def is_image_or_sidecar(uri: str) -> bool:
-    """Whether a file that arrives is an image, or a sidecar, and no file of rows."""
-    return uri.lower().endswith((*IMAGES.suffixes, *SIDECARS))
+def is_image(uri: str) -> bool:
+    """Whether a file that arrives is an image, and no file of rows."""
+    return uri.lower().endswith(IMAGES.suffixes)
 
 
 def arrives(file: Stat, options: InputOptions, suffixes: tuple[str, ...]) -> bool:
@@ -82,7 +81,7 @@ class ArrivalCutter:
         together: dict[tuple[str, str], dict[str, Stat]] = {}  # files by format and base
         blocks: list[Block] = []
         for arrival in sorted(newest.values(), key=lambda one: os.fsencode(one.uri)):
-            if not is_image_or_sidecar(arrival.uri) and not _is_there(arrival):
+            if not is_image(arrival.uri) and not _is_there(arrival):
                 continue
             try:
                 key = self._format_of(arrival), self.base or bucket_uri(bucket_of(arrival.uri))
@@ -105,7 +104,7 @@ class ArrivalCutter:
 
     def _format_of(self, arrival: Arrival) -> str:
         """Raises InputError: what it needs is not given, or is not there."""
-        if is_image_or_sidecar(arrival.uri):
+        if is_image(arrival.uri):
             return IMAGES.name
         look = InputDetector(arrival.uri, self.options)
         look.fill(self.options)
@@ -141,7 +140,7 @@ def fill_in(options: InputOptions, arrivals: Iterable[Arrival]) -> InputOptions:
     for arrival in arrivals:
         if options.image_column or not options.recipe:
             break
-        if arrival.row is None and not is_image_or_sidecar(arrival.uri):
+        if arrival.row is None and not is_image(arrival.uri):
             try:
                 options = InputDetector(arrival.uri, options).fill(options)
             except (InputError, NotFound, Changed):

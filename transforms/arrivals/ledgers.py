@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.arrivals.kinds import is_image_or_sidecar
+from transforms.arrivals.kinds import is_image
 from transforms.core.records import Receipt
 from transforms.images.headers.rare import RARE
 
@@ -32,7 +32,7 @@ def ledgers_of(receipts: Iterable[Receipt]) -> dict[str, Ledger]:
     for receipt in receipts:
         images = sum(part.lines for part in receipt.parts if part.kind == "images")
         sources = {source for source, _ in receipt.lines}
-        if len(sources) == 1 and not is_image_or_sidecar(source := sources.pop()):
+        if len(sources) == 1 and not is_image(source := sources.pop()):
             ledger = told.setdefault(source, {"counters": {}, "reasons": {}, "images": [before, 0]})
             ledger["counters"] = dict(Counter(ledger["counters"]) + Counter(dict(receipt.counters)))
             ledger["reasons"] = dict(Counter(ledger["reasons"]) + Counter(dict(receipt.reasons)))

@@ -116,7 +116,7 @@ class WindowReader:
                 tuple((source, 0) for source in sources),  # lines are numbered already
                 _numbers(counters) if first else (),
                 _numbers(reasons) if first else (),
-                tuple(_ids(chosen, self.caps).items()),
+                tuple(_ids(chosen, dataset["options"]["split_column"] != "", self.caps).items()),
                 buckets=tuple(dataset["buckets"]) if first else (),
                 warnings=warnings if first else (),
             )
@@ -238,11 +238,16 @@ def _ids_of(examples: pa.Table) -> np.ndarray:
     return np.frombuffer(bytes.fromhex("".join(examples["id"].to_pylist())), ">u8").astype(np.uint64)
 
 
-def _ids(examples: pa.Table, caps: Caps) -> dict[str, bytes]:
-    """What caps choose from. A sample counts rows, each of which has one piece that is its first."""
+def _ids(examples: pa.Table, named: bool, caps: Caps) -> dict[str, bytes]:
+    """What caps choose from. A sample counts rows, each of which has one piece that is its first.
+
+    Args:
+      named: whether a column decides splits, so that validation is what the data names.
+    """
     first = examples.filter(pa.array(examples["piece"].to_numpy() == 1))
     validation = examples.filter(pa.array(rows_of(examples, "split", ["validation"])))
-    return packed_ids_of(_ids_of(first).tolist(), _ids_of(validation).tolist(), caps)
+    lines = list(zip(_ids_of(validation).tolist(), validation["bytes"].to_pylist()))
+    return packed_ids_of(_ids_of(first).tolist(), lines, named and bool(lines), caps)
 
 
 def _key(window: SealedWindow, number: int) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from transforms.arrivals.kinds import arrives, is_image_or_sidecar, suffixes_of
+from transforms.arrivals.kinds import arrives, is_image, suffixes_of
 from transforms.arrivals.records import MICROS, Arrival
 from transforms.arrivals.sidecars import paired
 from transforms.inputs.cutting import Cutter
+from transforms.inputs.formats.sidecars import ENDINGS, is_sidecar
 from transforms.inputs.options import InputOptions
-from transforms.inputs.packing import SIDECARS
 from transforms.inputs.patterns import is_folder, list_pattern
 from transforms.storage.api import NotFound, Stat
 
@@ -39,13 +39,13 @@ class Watcher:
         """
         suffixes = suffixes_of(self.options, self.cutter)
         folder = is_folder(self.pattern)
-        pairs = any(suffix in SIDECARS for suffix in suffixes)
+        pairs = any(suffix in ENDINGS for suffix in suffixes)
         rows = list[Stat]()
         try:
             for file in list_pattern(self.pattern, without=self.without):
                 if not arrives(file, self.options, suffixes if folder else ()):
                     continue
-                if pairs and is_image_or_sidecar(file.uri):
+                if pairs and (is_image(file.uri) or is_sidecar(file.uri)):
                     rows.append(file)
                 elif since <= file.dated <= now:
                     yield Arrival(file.uri, file.generation, file.size, file.dated, file.encoding)

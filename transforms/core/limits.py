@@ -17,6 +17,7 @@ _GEMINI_3 = _SITE + "start/get-started-with-gemini-3"
 _OLD_LIMITS = "https://cloud.google.com/vertex-ai/generative-ai/docs/models/gemini-supervised-tuning"
 _OLD_IMAGES = "https://cloud.google.com/vertex-ai/generative-ai/docs/models/tune_gemini/image_tune"
 _READ = "2026-08-22"
+_ASKED = "2026-11-29"  # when what can be tuned was last looked up; the newest pages to be had were those of _READ
 
 # Types: "image understanding" page, which the tuning page refers to (read 2026-08-22). Google's tuning notebook names
 # only JPEG and PNG (October 2024, unchanged since), hence the warning for the others.
@@ -56,6 +57,20 @@ class ImageTokens:
 
 
 @dataclass(frozen=True)
+class ModelStatus:
+    """Whether a tuning job takes the models of a profile, as the pages say it."""
+
+    name: str  # preview, retired or unknown
+    meaning: str  # a clause: what is known
+    date: str  # when it was looked up: YYYY-MM-DD
+    source: str  # the page
+
+    @property
+    def tunable(self) -> bool:
+        return self.name == "preview"
+
+
+@dataclass(frozen=True)
 class Profile:
     """The limits of one model; all inclusive: a value exactly at its limit conforms."""
 
@@ -72,6 +87,8 @@ class Profile:
     longest_side: int = _LONGEST_SIDE  # pixels: the model scales larger images down to it
     warn_types: tuple[str, ...] = _WARN_TYPES  # conform, but counted with a warning
     part_resolution: bool = False  # whether each image may have a media resolution of its own
+    status: ModelStatus | None = None  # None: it is no model's
+    models: tuple[str, ...] = ()  # that can be tuned on images, as a tuning job names them; the first is the smallest
 
 
 @lru_cache(maxsize=4096)  # a data set holds few sizes
@@ -93,6 +110,14 @@ def tiles(width: int, height: int) -> int:
 _TUNING_TOKENS = ImageTokens(64, 256, 256, 256, per_tile=256, source=f"{_IMAGES} (read {_READ})")
 # The page gives these as approximate maxima.
 _GEMINI_3_TOKENS = ImageTokens(280, 560, 1120, 2240, per_tile=0, source=f"{_GEMINI_3} (read {_READ})")
+
+_STATUS_2_5 = ModelStatus(
+    "unknown",
+    "the day of its retirement, 2026-10-16 or 2026-10-20, has passed, and may have been put off",
+    _ASKED,
+    f"{_SITE}gemini/2-5-flash",
+)
+_STATUS_3 = ModelStatus("preview", "in Preview, until May 2027 at least", _ASKED, _LIMITS)
 
 _NOW = f"{_LIMITS} and {_IMAGES} (read {_READ}; the limits again 2026-09-25)"
 
@@ -120,6 +145,7 @@ PROFILES: dict[str, Profile] = {
             max_tokens=32_000,  # _OLD_LIMITS, 1.5-era; 1.5 Flash alone took 128,000 later
             image_tokens=_TUNING_TOKENS,
             source=f"{_OLD_LIMITS} and {_OLD_IMAGES} (1.5-era copies)",
+            status=ModelStatus("retired", "the limits name it no longer", _ASKED, _LIMITS),
         ),
         Profile(
             name="gemini-2.0",
@@ -131,6 +157,7 @@ PROFILES: dict[str, Profile] = {
             max_tokens=131_072,  # _OLD_LIMITS, 2.0-era
             image_tokens=_TUNING_TOKENS,
             source=f"{_OLD_LIMITS} and {_OLD_IMAGES} (2.0-era copies)",
+            status=ModelStatus("retired", "since 2026-06-01", _ASKED, _LIMITS),
         ),
         *(
             Profile(
@@ -144,9 +171,46 @@ PROFILES: dict[str, Profile] = {
                 image_tokens=tokens,
                 source=_NOW,
                 part_resolution=tokens is _GEMINI_3_TOKENS,  # _GEMINI_3, read 2026-08-22
+                status=status,
+                models=models,
             )
-            for name, tokens in (("gemini-2.5", _TUNING_TOKENS), ("gemini-3", _GEMINI_3_TOKENS))
+            for name, tokens, status, models in (
+                ("gemini-2.5", _TUNING_TOKENS, _STATUS_2_5, ()),
+                ("gemini-3", _GEMINI_3_TOKENS, _STATUS_3, ("gemini-3.1-flash-lite", "gemini-3.5-flash")),
+            )
         ),
     )
 }
-DEFAULT_PROFILE = "image-tuning"
+DEFAULT_PROFILE = "image-tuning"  # the user's limits: no model, so it has no status
+TUNABLE = tuple(profile for profile in PROFILES.values() if profile.status and profile.status.tunable)
+TUNING_REGIONS = ("us-central1", "europe-west4")  # _LIMITS, read 2026-08-22; others, and `global`, are refused
+
+
+def takes_more(profile: Profile, max_images: int) -> tuple[Profile, ...]:
+    """The profiles that can be tuned and take whole what the default cuts; none where somebody chose the limit.
+
+    Args:
+      profile, max_images: of a run.
+    """
+    if profile.name != DEFAULT_PROFILE or max_images != profile.max_images:
+        return ()
+    return tuple(other for other in TUNABLE if other.max_images > max_images)
+
+
+def profiles_in_words() -> str:
+    """What each profile is, for the help of --model.
+
+    >>> profiles_in_words().split("; ")[0]
+    'image-tuning: 16 images an example, of no model'
+    """
+    return "; ".join(
+        f"{profile.name}: {profile.max_images} images an example, {_standing(profile)}" for profile in PROFILES.values()
+    )
+
+
+def _standing(profile: Profile) -> str:
+    status = profile.status
+    if status is None:
+        return "of no model"
+    models = f" ({', '.join(profile.models)})" if profile.models else ""
+    return f"{status.name}{models}, as of {status.date}"

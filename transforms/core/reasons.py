@@ -18,7 +18,9 @@ All exceptions of the product are one tree, too. The text of each is for a perso
     ├── WrongRequest (also a ValueError)   a person asked for what cannot be: exit status 2
     │   ├── OptionError                    of the command line
     │   ├── InputError                     of files that an option names
-    │   └── TemplateError                  of a template that an option gives
+    │   ├── TemplateError                  of a template that an option gives
+    │   ├── DamagedJob                     what was given as a tuning job is none
+    │   └── Unexplained                    a dataset does not tell of a line
     └── JobStopped                         a job may not go on, or may not seal: exit status 1
         ├── Claimed                        another live job has the folder
         ├── Unsealed                       the dataset may not be sealed
@@ -70,6 +72,8 @@ _TABLE = (
     # reading a line
     ("not_utf8", "read", "yours", "The line is not strict UTF-8: save the file as UTF-8."),
     ("utf16", "read", "yours", "The file starts with a UTF-16 mark: save it as UTF-8. Counted once for the whole file."),
+    ("not_rows", "read", "yours", "The file is something else than its name says (an archive, a spreadsheet, a web page, ...). "
+     "Counted once for the whole file."),
     ("corrupt_gzip", "read", "yours", "The .gz file ends early or is damaged: what came before is used; copy it again."),
     ("corrupt_packing", "read", "yours", "The compressed file ends early or is damaged: what came before is used; copy it again."),
     ("line_too_long", "read", "yours", "The line is longer than --max_line_bytes, so it was not read whole: is it really one line?"),

@@ -1,6 +1,6 @@
 """What flows through the rooms: nouns only, no behaviour beyond what a record knows about itself.
 
-Input                one of the patterns a job was given, and what it names
+Input, Links         one of the patterns a job was given, and what it names
 Extent, Block        descriptors: the only things that cross a shuffle before a block is committed
 Fault                why the rest of a file cannot be used
 Dialect              how a table file is written
@@ -26,6 +26,17 @@ SortKey = tuple[int, bytes, int]  # (pattern index, object name as UTF-8 bytes, 
 
 
 @dataclass(frozen=True, slots=True)
+class Links:
+    """Where links to folders may lead below an input, as real paths; nowhere unless it is said."""
+
+    readable: tuple[str, ...] = ()  # folders that may be read
+    walked: tuple[str, ...] = ()  # folders that inputs name, and of which all names are listed
+
+
+NO_LINKS = Links()
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """A file, glob or folder, and the format of its rows."""
 
@@ -36,6 +47,8 @@ class Input:
     nearer: tuple[
         str, ...
     ] = ()  # of a metadata file: folders below its own with one of theirs, which speaks for their images
+    links: Links = NO_LINKS
+    json: bool = False  # whether .json files of the folder were found to hold rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +144,7 @@ class Example:
     text_bytes: int = -1  # of the texts of `contents`, in UTF-8; -1: not counted, or a part holds more
     base: str = ""  # folder that relative image paths are resolved against
     split: str = ""  # before it is assigned: that of a replayed row
+    split_named: bool = False  # the data names its split; no hash chose it
     pieces: Sequence[list[dict[str, Any]]] = ()  # contents of each piece, one if it was not split
 
 
@@ -165,6 +179,8 @@ class ImageFacts:
     escalated: bool = False  # its end marker was missing, so it was read whole and decoded
     end_missing: bool = False  # a JPEG with every row of its pixels but no end of image: it has to be rewritten
     encoding: str = ""  # "gzip": stored compressed by Content-Encoding; the other facts are of what it unpacks to
+    respelled: str = ""  # the source that has this name in another spelling and is taken instead; the facts are its own
+    unsought: bool = False  # it was not found, and other spellings of it were not looked for
 
 
 @dataclass(frozen=True, slots=True)

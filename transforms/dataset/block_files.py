@@ -58,6 +58,7 @@ IMAGES = pa.schema(
         ("output_bytes", pa.int64()),
         ("quality", pa.int16()),
         ("scale", pa.float32()),
+        ("renamed_from", pa.list_(pa.string())),  # names in rows that are not there, for which this one was taken
     ]
 )
 
@@ -85,10 +86,14 @@ REPEATING = ["split", "file", "source", "piece", "pieces", "images"]  # a dictio
 
 @dataclass(frozen=True)
 class Caps:
-    """How many examples the seal keeps of all that there are: lines of validation, and rows in a sample (None: all)."""
+    """How many examples the seal keeps of all that there are: lines of validation, and rows in a sample (None: all).
+
+    by_share: validation is also held against the training file (validation.py), unless the data names a line of it.
+    """
 
     validation: int | None = None
     sample: int | None = None
+    by_share: bool = False
 
 
 def parts(opened: OpenBlock) -> Iterator[tuple[str, bytes, int]]:
@@ -125,6 +130,10 @@ def count_images(contents: list[dict]) -> int:
 
 def _image_rows(opened: OpenBlock) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
+    names: dict[str, list[str]] = {uri: [] for uri in opened.fates}
+    for name, fact in opened.facts.items():
+        if fact.respelled in names:
+            names[fact.respelled].append(name)
     for uri, fates in opened.fates.items():
         facts, fitted = opened.facts[uri], opened.fitted.get(uri)
         reason = facts.reason or (fitted.reason if fitted else "")
@@ -137,7 +146,19 @@ def _image_rows(opened: OpenBlock) -> list[tuple[Any, ...]]:
         for fate, references in sorted(fates.items()):
             # An unused image is fitted only if another example of its block uses it: blocks of any size tell the same.
             output = nothing if fate == "unused" else made
-            rows.append((uri[:_CUT_URI], facts.generation, fate, reason, references, *found, *stored, *output))
+            rows.append(
+                (
+                    uri[:_CUT_URI],
+                    facts.generation,
+                    fate,
+                    reason,
+                    references,
+                    *found,
+                    *stored,
+                    *output,
+                    sorted(names[uri]),
+                )
+            )
     return rows
 
 
@@ -164,19 +185,39 @@ def buckets(opened: OpenBlock) -> list[str]:
 
 def packed_ids(opened: OpenBlock, caps: Caps) -> dict[str, bytes]:
     """The ids that global caps choose from: no more of a block than the cap could keep."""
-    lines = [e.id for e in opened.examples if e.split == "validation" for _ in e.pieces]
-    return packed_ids_of([e.id for e in opened.examples], lines, caps)
+    chosen = [example for example in opened.examples if example.split == "validation"]
+    lines = [(e.id, len(output_line(e, contents)) if caps.by_share else 0) for e in chosen for contents in e.pieces]
+    named = any(example.split_named for example in chosen)
+    return packed_ids_of([example.id for example in opened.examples], lines, named, caps)
 
 
-def packed_ids_of(rows: list[int], lines: list[int], caps: Caps) -> dict[str, bytes]:
-    """As `packed_ids`, of the ids of all rows, and of the lines of validation."""
+def packed_ids_of(rows: list[int], lines: list[tuple[int, int]], named: bool, caps: Caps) -> dict[str, bytes]:
+    """As `packed_ids`.
+
+    Args:
+      rows: ids of all rows. lines: (id, bytes) of the lines of validation. named: whether the data names one of these.
+    """
     found: dict[str, bytes] = {}
     if caps.sample is not None:
         found["sample"] = _pack(nsmallest(caps.sample + 1, rows, key=rank))
-    if caps.validation is not None:
+    if caps.by_share:
+        found |= _share_of_validation(sorted(lines), named, caps)
+    elif caps.validation is not None:
+        ids = [example_id for example_id, _ in lines]
         # Under a sample the smallest may be left out, so none can be spared here.
-        found["validation"] = _pack(lines if caps.sample is not None else nsmallest(caps.validation + 1, lines))
+        found["validation"] = _pack(ids if caps.sample is not None else nsmallest(caps.validation + 1, ids))
     return {cap: packed for cap, packed in found.items() if packed}
+
+
+def _share_of_validation(lines: list[tuple[int, int]], named: bool, caps: Caps) -> dict[str, bytes]:
+    """Ids and bytes of a block's lines of validation, in the order of their ids; and whether the data names one of them."""
+    if caps.validation is not None and caps.sample is None:
+        lines = lines[: caps.validation + 1]
+    return {
+        "validation": _pack([example_id for example_id, _ in lines]),
+        "validation_bytes": _pack([size for _, size in lines]),
+        "validation_named": _pack([1] * named),
+    }
 
 
 def _pack(ids: list[int]) -> bytes:

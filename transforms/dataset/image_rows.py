@@ -11,10 +11,11 @@ _SETTLED = ("bad_uri", "unsupported_scheme", "not_allowed")  # say something abo
 
 
 def generations(images: pa.Table, block: Block) -> dict[str, str]:
-    """The images that must still be what they were, beside those that the block's key tells of."""
+    """The images that must still be what they were, beside those that the block's key tells of: "" if they must not be there."""
     own = {(extent.uri, extent.generation) for extent in block.extents}
     columns = (images[name].to_pylist() for name in ("source", "generation", "reason"))
-    return {
+    missing = {name: "" for names in images["renamed_from"].to_pylist() for name in names}
+    return missing | {
         source: generation
         for source, generation, reason in zip(*columns)
         if reason not in _SETTLED and (source, generation) not in own

@@ -11,6 +11,7 @@ from transforms.dataset.join import Joined
 from transforms.dataset.notices import dataset_notices
 from transforms.dataset.seal_plan import GROUPS, SealPlan
 from transforms.dataset.segments import Chunk
+from transforms.dataset.tuning.next_steps import next_in_manifest
 
 
 def file_names(plan: SealPlan, images: bool, names: tuple[str, ...]) -> Iterator[tuple[str, Chunk]]:
@@ -61,7 +62,7 @@ def manifest(
     return {
         "tuneset": "manifest/1",
         "dataset": dataset,
-        "run": run | {"generations": generations},
+        "run": run | {"generations": generations, "next": next_in_manifest(dataset)},
     }
 
 

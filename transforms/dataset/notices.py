@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from transforms.core.warning_codes import WARNINGS, Notice, WarningCounts
+from transforms.core.limits import PROFILES
+from transforms.core.warning_codes import WARNINGS, Notice, WarningCounts, model_notices
+from transforms.dataset.tuning.validation import validation_notices
 
 _COUNTED = ("examples_split", "examples_over_tokens", "images_warn_type", "images_rotated_tag", "validation_unused")
 _FOUND = (
@@ -36,6 +38,9 @@ def _of_whole(dataset: Mapping[str, Any], by_class: bool) -> Iterator[Notice]:
     counters, splits = dataset["counters"], dataset["splits"]
     mixed = bool(dataset["options"]["shuffle_seed"])
 
+    profile = PROFILES.get(dataset["options"].get("model", ""))
+    if profile:
+        yield from model_notices(profile)
     train_files = sum(file["name"].startswith("train-") for file in dataset["files"])
     if train_files:
         yield Notice("train_in_several_files", train_files)
@@ -46,9 +51,7 @@ def _of_whole(dataset: Mapping[str, Any], by_class: bool) -> Iterator[Notice]:
     for name, lines in splits.items():
         if not lines:
             yield Notice("empty_split", detail=f"{name}.jsonl is empty")
-    validation = splits.get("validation", 0)
-    if validation > 1000 and validation > 0.3 * splits["train"]:
-        yield Notice("validation_large", validation)
+    yield from validation_notices(dataset["files"], profile.max_validation if profile else None)
     for code in _COUNTED:
         if counters.get(code):
             yield Notice(code, counters[code])

@@ -7,6 +7,7 @@ are written side by side.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -25,19 +26,19 @@ from transforms.core.warning_codes import WarningCounts
 GROUPS = ("train", "validation", "test", "validation-unused")
 SEGMENT_BLOCKS = 128  # blocks in a segment, on average
 TABLE_ROWS = 1_000_000  # rows after which a Parquet file is numbered
-_EVERYTHING = 1 << 64
+EVERYTHING = 1 << 64
 
 
 @dataclass(frozen=True)
 class Cuts:
     """What caps leave: lines with rank(id) < sample; of them, in validation, those with id < validation."""
 
-    sample: int = _EVERYTHING
-    validation: int = _EVERYTHING
+    sample: int = EVERYTHING
+    validation: int = EVERYTHING
 
     @property
     def active(self) -> bool:
-        return self.sample < _EVERYTHING or self.validation < _EVERYTHING
+        return self.sample < EVERYTHING or self.validation < EVERYTHING
 
 
 def threshold(values: Iterable[int], keep: int) -> int:
@@ -47,7 +48,7 @@ def threshold(values: Iterable[int], keep: int) -> int:
     (7, 5, True)
     """
     smallest = nsmallest(keep + 1, values)
-    return smallest[keep] if len(smallest) > keep else _EVERYTHING
+    return smallest[keep] if len(smallest) > keep else EVERYTHING
 
 
 def is_boundary(receipt: Receipt) -> bool:
@@ -124,6 +125,9 @@ class Place:
     line: int = 0  # lines before, in that file
     offset: int = 0  # bytes before, in that file
     cuts: list[int] = field(default_factory=list)  # line indexes within the segment's group
+    full: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # where everything ends: (lines, bytes) of the files before
 
 
 @dataclass
@@ -132,6 +136,7 @@ class SealPlan:
 
     places: dict[int, list[Place]] = field(default_factory=dict)  # by segment, then group
     files: list[int] = field(default_factory=lambda: [1] * len(GROUPS))  # how many each group needs
+    train_files: list[tuple[int, int]] = field(default_factory=list)  # (lines, bytes) of each
     carry: dict[int, tuple[str, int]] = field(default_factory=dict)  # source and lines of it before the segment
     rows: list[dict[int, int]] = field(default_factory=lambda: [{} for _ in GROUPS])  # lines by group and segment
     images: dict[int, int] = field(default_factory=dict)  # rows of images.parquet by segment
@@ -202,6 +207,7 @@ def make_plan(
             else:
                 _cut(plan.places[s.segment][group], end, s, group, max_lines, max_bytes, line_sizes)
     plan.files = [e.file + 1 for e in ends]
+    plan.train_files = [*ends[0].full, (ends[0].line, ends[0].offset)]
     if sampled:
         plan.counters["examples_sampled_out"] += plan.counters["examples_written"] - sum(plan.lines)
     plan.counters["validation_unused"] = plan.lines[3]
@@ -229,6 +235,7 @@ def _cut(
         for one in line_sizes(table, group):
             if end.line and (end.line + 1 > max_lines or end.offset + one > max_bytes):
                 place.cuts.append(index)
+                end.full.append((end.line, end.offset))
                 end.file, end.line, end.offset = end.file + 1, 0, 0
             end.line += 1
             end.offset += one
@@ -238,6 +245,15 @@ def _cut(
 def file_name(stem: str, suffix: str, number: int, count: int) -> str:
     """train.jsonl, or train-00000-of-00003.jsonl when a limit forces several."""
     return f"{stem}{suffix}" if count == 1 else f"{stem}-{number:05d}-of-{count:05d}{suffix}"
+
+
+def is_file_of(name: str, stem: str) -> bool:
+    """Whether a file of a dataset holds lines of a split, all of them or, if it is numbered, some.
+
+    >>> [is_file_of(name, "train") for name in ("train.jsonl", "train-00000-of-00002.jsonl", "validation.jsonl")]
+    [True, True, False]
+    """
+    return re.fullmatch(rf"{re.escape(stem)}(-\d+-of-\d+)?\.jsonl", name) is not None
 
 
 def fault_of(plan: SealPlan, max_rejected_fraction: float, rejections: str) -> str:

@@ -28,6 +28,9 @@ _FILTERS = ("json", "object")
 _PATH = re.compile(r"path(?:\.(?:parent|stem|name|[1-9]\d*))?")
 _NAME = re.compile(r'\s*(?:"([^"]+)"|([^{}|,"]*[^{}|,"\s]))\s*')
 
+_JSON = re.compile(r"""\{\s*(?:"[^"]*"|'[^']*')\s*:""")
+_BRACES = re.compile(r"\{[^\W\d][\w .,-]*(?:\|\s*\w+\s*)?\}|[{}]")
+
 
 class TemplateError(WrongRequest):
     """A template that cannot be read. The text says where and what was expected."""
@@ -77,12 +80,32 @@ class Template:
 def parse_template(text: str) -> Template:
     """Read a template.
 
+    Braces of JSON are no places: the error says how they are written.
+
     >>> parse_template("{{{a} and {b,c|object}").render({"a": 1, "b": [2], "c": None})
     '{1 and {"b":[2],"c":null}'
 
     Raises:
         TemplateError: a brace without its other, a place without a name, or a filter there is not.
     """
+    try:
+        return _parsed(text)
+    except TemplateError:
+        if not _JSON.search(text):
+            raise
+    raise TemplateError(f"braces that are text, as those of JSON, are written twice: {doubled_braces(text)}")
+
+
+def doubled_braces(text: str) -> str:
+    """A template whose braces are doubled, but for those of plain places.
+
+    >>> doubled_braces('{"colour": "{colour}"}')
+    '{{"colour": "{colour}"}}'
+    """
+    return _BRACES.sub(lambda match: match[0] if len(match[0]) > 1 else 2 * match[0], text)
+
+
+def _parsed(text: str) -> Template:
     pieces: list[str | Field] = []
     held, at = "", 0
     while at < len(text):

@@ -6,7 +6,7 @@ The one door by which rows of other formats than Gemini's become examples; what 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import islice
@@ -17,13 +17,14 @@ from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.places import inside
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Record
-from transforms.examples.image_cells import names_in
+from transforms.examples.image_cells import columns_of_images, image_value, is_image_template, names_in
 from transforms.examples.pieces import MOST_IMAGES, too_many
 from transforms.examples.prompt_templates import Template, is_path, parse_template, value_of
 from transforms.examples.splits import hash64
 
 STAGED = "content"  # the key beside `path` of an image that stood in its row and was staged: the digest of its bytes
 _LIST = re.compile(r"[\[(;|,\n]")  # what a list in a text holds
+_SHOWN_KEYS = 10  # of a sidecar
 _ABSOLUTE = re.compile(r"/|[a-z]+://")
 _template = lru_cache(parse_template)
 
@@ -34,7 +35,7 @@ class Columns:
 
     image: the column of a row's images; "": those that options name. verbatim: its value is one name as it is, be there white space
     around it. answer, boxes: the templates of the answer if none is asked for, and of a row with `boxes`. fault: the column that says
-    what is wrong with a box.
+    what is wrong with a box. sidecars: templates of the names of files beside an image that may tell its `sidecar`.
     """
 
     image: str = ""
@@ -42,6 +43,7 @@ class Columns:
     answer: str = ""
     boxes: str = ""
     fault: str = ""
+    sidecars: tuple[str, ...] = ()
 
 
 TABLE_COLUMNS = Columns()
@@ -51,7 +53,7 @@ TABLE_COLUMNS = Columns()
 class Recipe:
     """How rows become examples.
 
-    images: columns that hold a table's images. answer: None for the format's own. splits:
+    images: columns that hold a table's images, or templates of their names. answer: None for the format's own. splits:
     names that --split_by and --split_column look up.
     """
 
@@ -72,14 +74,22 @@ class Recipe:
     def columns(self) -> tuple[str, ...]:
         """Columns that a table must have, in order, each once."""
         templates = (t for t in (self.prompt, self.answer, self.system) if t)
-        names = (*self.images, *self.splits, *(name for template in templates for name in template.names))
+        names = (
+            *columns_of_images(self.images),
+            *self.splits,
+            *(name for template in templates for name in template.names),
+        )
         return tuple(dict.fromkeys(name for name in names if not is_path(name)))
 
     @property
     def answers(self) -> tuple[str, ...]:
         """Columns of the answer alone, which a test may be published without."""
         templates = (t for t in (self.prompt, self.system) if t)
-        others = {*self.images, *self.splits, *(name for template in templates for name in template.names)}
+        others = {
+            *columns_of_images(self.images),
+            *self.splits,
+            *(name for template in templates for name in template.names),
+        }
         return tuple(name for name in (self.answer.names if self.answer else ()) if name not in others)
 
     def example(
@@ -112,7 +122,7 @@ class Recipe:
         if not prompt or prompt.isspace():
             raise RowError("empty_text", "the prompt is blank for this row")
         if not reply or reply.isspace():
-            raise RowError("empty_answer", "the answer is blank for this row")
+            raise RowError("empty_answer", _why_blank(answer, columns, found[0][0], read_as.sidecars))
         images = []
         parts: list[dict[str, Any]] = []
         for uri, content in found:
@@ -143,10 +153,12 @@ class Recipe:
     def rebased(self, row: Record, folder: str, base: str) -> Record:
         """A row whose relative images are told from `base`, a folder above the row's own."""
         below = folder[len(base) :].strip("/")
+        # What a template comes to stands under its own text, so that it is not put together anew.
+        values = {name: image_value(name, row.columns) for name in self.images if below}
         moved = {
-            name: _moved(value, below)
-            for name in self.images
-            if isinstance(value := row.columns.get(name), str) and below
+            name: _moved(value, below) if isinstance(value, str) else [_told_from(below, one) for one in value]
+            for name, value in values.items()
+            if isinstance(value, str) or (is_image_template(name) and value)
         }
         return replace(row, columns=row.columns | moved, raw=b"", base=base)
 
@@ -163,7 +175,7 @@ class Recipe:
             return [(columns[read_as.image], "")]
         found: list[tuple[str, str]] = []
         for name in (read_as.image,) if read_as.image else self.images:
-            value = columns[name] if name in columns else value_of(columns, name, "")
+            value = columns[name] if name in columns else image_value(name, columns)
             if isinstance(value, str) and not _LIST.search(value):
                 if value := value.strip():
                     found.append((value, ""))
@@ -200,11 +212,29 @@ def _listed(value: Any, name: str) -> Iterator[tuple[str, str]]:
         )
 
 
+def _why_blank(answer: Template, columns: Mapping[str, Any], image: str, sidecars: Sequence[str]) -> str:
+    """What is said of a row whose answer is blank: what its places stand for, and where that was looked for."""
+    start, names = "the answer is blank for this row", answer.names
+    beside = [name for name in names if name.partition(".")[0] == "sidecar"]
+    if not sidecars or not beside:
+        places = ", ".join(f"{{{name}}}" for name in names)
+        return f"{start}: {places} {'stands' if len(names) == 1 else 'stand'} for nothing" if names else start
+    value = columns.get("sidecar")
+    if value is None:
+        looked_for = ", ".join(_template(name).render({}, image) for name in sidecars)
+        return f"{start}: there is no sidecar beside the image; looked for {looked_for}"
+    holds = ", ".join(map(repr, islice(value, _SHOWN_KEYS))) if isinstance(value, dict) else jsonl.text(value)[:80]
+    return f"{start}: {{{beside[0]}}} stands for nothing in its sidecar, which holds {holds or 'nothing'}"
+
+
 def _moved(cell: str, folder: str) -> Any:
     """What a cell holds, its relative names told from a folder above."""
-    names = names_in(cell)
-    names = [f"{folder}/{one}" if isinstance(one, str) and not _ABSOLUTE.match(one) else one for one in names]
+    names = [_told_from(folder, one) for one in names_in(cell)]
     return names if _LIST.search(cell) else "".join(names)
+
+
+def _told_from(folder: str, name: Any) -> Any:
+    return f"{folder}/{name}" if isinstance(name, str) and not _ABSOLUTE.match(name) else name
 
 
 def _below(uri: str, base: str) -> str:

@@ -1,6 +1,6 @@
 """Which split a name speaks of, and which names of an input decide: folders of one level, or files of rows that lie side by side.
 
-What decides is found once, at launch (inputs/split_survey.py). After that the split of a row follows from names alone, so that every
+What decides is found once, at launch (inputs/survey/splits.py). After that the split of a row follows from names alone, so that every
 worker, every retry and every later run comes to the same.
 """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from transforms.core import jsonl
-from transforms.core.limits import Profile
+from transforms.core.limits import Profile, takes_more
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, OpenBlock, Rejection
 from transforms.examples.gemini_rules import drop_images
@@ -70,8 +70,14 @@ def split_examples(
     opened: OpenBlock, max_images: int, may_split: bool, reject_tokens: bool, profile: Profile
 ) -> OpenBlock:
     sizes = {f.uri: _upright(f.width, f.height, f.orientation) for f in opened.facts.values() if f.width}
+    roomier = takes_more(profile, max_images)
     kept = []
     for example in opened.examples:
+        known = None
+        if sizes:
+            known = {d["fileUri"]: sizes[s] for d, s in zip(example.images, example.sources) if s in sizes}
+        if len(example.images) > max_images and any(_fits(example, other, known) for other in roomier):
+            opened.warnings.add("examples_cut_by_default", example.row.source)
         try:
             if len(example.images) <= max_images:
                 example.pieces = [example.contents]
@@ -81,9 +87,6 @@ def split_examples(
             else:
                 detail = f"{len(example.images)} images; the limit is {max_images}"
                 raise RowError("too_many_images", detail)
-            known = None
-            if sizes:
-                known = {d["fileUri"]: sizes[s] for d, s in zip(example.images, example.sources) if s in sizes}
             example.tokens = [estimate_tokens(example, profile, known, piece) for piece in example.pieces]
             most = max(example.tokens)
             if most > profile.max_tokens:
@@ -97,6 +100,12 @@ def split_examples(
         kept.append(example)
     opened.examples = kept
     return opened
+
+
+def _fits(example: Example, profile: Profile, sizes: dict[str, tuple[int, int]] | None) -> bool:
+    """Whether a model takes an example as it stands."""
+    few = len(example.images) <= profile.max_images
+    return few and estimate_tokens(example, profile, sizes, example.contents) <= profile.max_tokens
 
 
 def _upright(width: int, height: int, orientation: int) -> tuple[int, int]:
@@ -143,18 +152,18 @@ def assign_splits(
             named = _split_by_names(opened, example, names, by_hash)
         elif not (split_by or split_column):
             named = example.split
-        example.split = named or by_hash
+        example.split, example.split_named = named or by_hash, bool(named)
         kept.append(example)
     opened.examples = kept
     return opened
 
 
 def _split_by_names(opened: OpenBlock, example: Example, names: SplitNames, by_hash: str) -> str:
-    """The split that names decide for an example, which is counted; "" if they do not."""
+    """The split that names decide for an example, which is counted; "" if they do not, and the hash decides."""
     split, among = names.of_row(example.row.source, example.sources[0] if example.sources else "")
     if split:
         opened.counters["split_named"] += 1
     elif among:
         opened.warnings.add("split_unnamed", example.row.source)
     # Where nobody named a validation, it is taken from train, and test stays whole.
-    return by_hash if split == "train" and by_hash == "validation" and not names.validation else split
+    return "" if split == "train" and by_hash == "validation" and not names.validation else split

@@ -220,7 +220,7 @@ def _facts(source: str, inspector: Inspector, read: Read, head: bytes, found: St
     facts = None
     try:
         if not size:
-            raise ImageError("empty_image", "the file has 0 bytes")
+            raise ImageError("empty_image", "the file has 0 bytes: copy or download it again")
         while True:
             try:
                 h = parse(head, size)

@@ -51,6 +51,8 @@ class ImageRewriter:
 
     def order(self, facts: ImageFacts) -> FitOrder | None:
         """What has to be done about an image, if anything."""
+        if facts.respelled:
+            return None
         fit = self.inspector.must_fit(facts)
         there = abilities(facts.uri).readable_by_service
         staged = self.copy or facts.encoding == "gzip" if there else self.stage

@@ -14,6 +14,7 @@ from transforms.core.records import ImageFacts, OpenBlock
 from transforms.dataset.previous import PreviousDataset
 from transforms.examples.tally import drop_bad_images
 from transforms.images.inspection import Inspector, look_at
+from transforms.images.second_looks import look_again, take_respelled
 from transforms.storage import patiently
 from transforms.storage.places import plain_objects, plain_paths
 
@@ -37,6 +38,9 @@ def begin_inspection(
 
     def finish() -> OpenBlock:
         opened.facts.update((facts.uri, facts) for facts in looked)
+        if inspector.verify != "none":
+            look_again(opened, inspector)
+            take_respelled(opened)
         return opened
 
     return reading, finish

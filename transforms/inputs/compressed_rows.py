@@ -5,11 +5,13 @@ It cannot be ranged, so one worker goes through it from front to back. What came
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from transforms.core.file_kinds import LOOK
 from transforms.core.records import Block, Extent, Fault
 from transforms.inputs.json_array import as_lines
+from transforms.inputs.survey.not_rows import fault_of_lines
 from transforms.storage.compressed_members import DAMAGE, decompressed, fault_of
 
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
@@ -33,14 +35,18 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
         return replace(block, order=(index, name, start), extents=(part,), raw=data, fault=fault)
 
     try:
-        for chunk in as_lines(decompressed(extent)):
+        for chunk in as_lines(with_head(decompressed(extent), LOOK)):
             if skipping:  # the rest of a line that was too long
                 cut = chunk.find(b"\n") + 1
                 start += cut or len(chunk)
                 if not cut:
                     continue
                 chunk, skipping = chunk[cut:], False
+            begins = start == 0 and not held
             held += chunk
+            if begins and (fault := fault_of_lines(bytes(held[:LOOK]))):
+                yield raw(b"", fault)
+                return
             if start == 0 and held[:2] in UTF16:
                 yield raw(bytes(held[:2]))  # one clear rejection, whatever follows
                 return
@@ -60,3 +66,18 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
         fault = fault_of(extent, error)
     if held or fault:
         yield raw(bytes(held), fault)
+
+
+def with_head(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same text, whose first piece holds at least `size` bytes if there are so many; damage follows what came before it."""
+    parts, head = iter(chunks), bytearray()
+    try:
+        while len(head) < size and (chunk := next(parts, b"")):
+            head += chunk
+    except DAMAGE:
+        if head:
+            yield bytes(head)
+        raise
+    if head:
+        yield bytes(head)
+    yield from parts

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from transforms.core.file_kinds import LOOK
 from transforms.core.listing_tally import ListingTally
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Fault, Input
@@ -17,10 +18,15 @@ from transforms.inputs.cells.csv_record_ends import RecordEnds, cut_records
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
 from transforms.inputs.formats.automl_boxes import grouped_blocks, not_endless
-from transforms.inputs.json_array import is_array
-from transforms.inputs.packing import SIDECARS, pack_files, pack_images
+from transforms.inputs.formats.json_files import fault_of_json, is_json
+from transforms.inputs.formats.sidecars import ENDINGS as SIDECAR_ENDINGS
+from transforms.inputs.formats.unanswered import ANSWERED, Unanswered
+from transforms.inputs.json_array import spans_lines
+from transforms.inputs.packing import pack_files, pack_images
 from transforms.inputs.parquet.blocks import parquet_blocks
-from transforms.inputs.registry import CONTAINERS, MEANINGS, container_of
+from transforms.inputs.patterns import suffixes_of
+from transforms.inputs.registry import CONTAINERS, MEANINGS, Meaning, container_of
+from transforms.inputs.survey.not_rows import check_bytes, fault_of_lines
 from transforms.storage import store_for
 from transforms.storage.api import Stat
 from transforms.storage.compressed_members import DAMAGE, decompressed, fault_of, is_packed
@@ -41,21 +47,22 @@ class Cutter:
     max_line_bytes: int
     wanted: Wanted
     images: tuple[str, ...] = ()  # columns of a table's images
+    unanswered: Unanswered = ANSWERED
 
     @property
     def _sidecars(self) -> bool:
         return any(name == "sidecar" or name.startswith("sidecar.") for name in self.wanted.columns)
 
-    def suffixes(self, row_format: str) -> tuple[str, ...]:
-        """Endings of the files that are listed for a format."""
+    def suffixes(self, row_format: str, json: bool = False) -> tuple[str, ...]:
+        """Endings of the files that are listed for a format; `json`: as patterns.is_dataset takes it."""
         meaning = MEANINGS[row_format]
-        return meaning.suffixes + (SIDECARS if meaning.of_files and self._sidecars else ())
+        return suffixes_of(row_format, json) + (SIDECAR_ENDINGS if meaning.of_files and self._sidecars else ())
 
     def pack(self, index: int, one_input: Input, files: Iterable[Stat], tally: ListingTally) -> Iterator[Block]:
         """Files of an input, in order -> blocks; `tally` is told what became of each."""
         if MEANINGS[one_input.format].of_files:
             names = max(self.block_bytes // _NAME_BYTES, 1)
-            yield from pack_images(index, files, names, one_input.base, tally)
+            yield from pack_images(index, files, names, one_input.base, tally, self._sidecars)
         else:
             for block in pack_files(index, files, self.block_bytes, one_input.format):
                 tally.counters["files_taken"] += len(block.extents)
@@ -66,6 +73,8 @@ class Cutter:
         meaning = MEANINGS[block.format]
         if meaning.of_files:
             yield block
+        elif meaning.only_lines and (fault := self._fault_of_json(block, meaning)):
+            yield replace(block, raw=b"", fault=fault)
         elif meaning.only_lines:
             yield from cut_blocks(block, self.block_bytes, self.max_line_bytes)
         elif len(block.extents) > 1 or block.dialect:
@@ -73,10 +82,19 @@ class Cutter:
         else:
             yield from self._cut_table(block)
 
+    def _fault_of_json(self, block: Block, meaning: Meaning) -> Fault | None:
+        """What stands for a large or packed .json file without a row; a small one is looked at by who reads it."""
+        first = block.extents[0]
+        if not is_json(first.uri) or (first.size <= self.block_bytes and not is_packed(first)):
+            return None
+        extent, head = opened_head(first)
+        return fault_of_json(extent.uri, head, meaning, self.wanted.columns)
+
     def _cut_table(self, block: Block) -> Iterator[Block]:
         extent, head = opened_head(block.extents[0])
         block = replace(block, extents=(extent,))
         try:
+            check_bytes(extent.uri, head, is_packed(extent))
             if container_of(extent.uri, head).is_columnar:
                 limits = self.block_bytes, self.max_line_bytes
                 yield from parquet_blocks(block, *limits, self.wanted.columns, self.images)
@@ -85,9 +103,14 @@ class Cutter:
         except RowError as error:
             yield replace(block, fault=Fault(error.reason, error.detail))
             return
-        whole = replace(block, dialect=dialect)
-        is_box = MEANINGS[block.format].is_box
-        if CONTAINERS[dialect.kind].is_lines:
+        whole, meaning = replace(block, dialect=dialect), MEANINGS[block.format]
+        is_box = meaning.is_box
+        if CONTAINERS[dialect.kind].is_lines and (
+            fault := fault_of_json(extent.uri, head, meaning, self.wanted.columns)
+            or self.unanswered.fault_of_lines(extent.uri, head)
+        ):
+            yield replace(block, fault=fault)
+        elif CONTAINERS[dialect.kind].is_lines:
             yield from cut_blocks(whole, self.block_bytes, self.max_line_bytes)
         elif is_box and any(map(is_box, first_records(extent.uri, head, self.wanted))):
             yield from self._detection_blocks(whole)
@@ -191,10 +214,12 @@ def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
     """A whole file of lines -> the blocks of its ranges; a pack of small files as it is."""
     first, head = block.extents[0], b""
     if first.size > block_bytes and not is_packed(first):
-        head = store_for(first.uri).read(first.uri, 0, 64, first.generation)[0]
+        head = store_for(first.uri).read(first.uri, 0, LOOK, first.generation)[0]
         first = replace(first, encoding=packing_of_bytes(head))
         block = replace(block, extents=(first,))
-    if is_packed(first) or is_array(head):
+    if not is_packed(first) and (fault := fault_of_lines(head)):
+        yield replace(block, extents=(replace(first, end=0),), raw=b"", fault=fault)
+    elif is_packed(first) or spans_lines(head):
         yield from raw_blocks(block, block_bytes, max_line_bytes)
     elif len(block.extents) > 1 or first.size <= block_bytes:
         yield block

@@ -7,8 +7,6 @@ columns are held against those that options name.
 from __future__ import annotations
 
 import itertools
-import os
-import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -17,7 +15,7 @@ from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent, Input
 from transforms.core.warning_codes import Notice
-from transforms.examples.prompt_templates import is_path, parse_template
+from transforms.examples.image_cells import columns_of_images
 from transforms.inputs.cells.csv_dialect import (
     Wanted,
     check_columns,
@@ -25,32 +23,38 @@ from transforms.inputs.cells.csv_dialect import (
     dialect_of,
     first_records,
     image_column_of,
-    lacks_answer,
-    no_text,
     shown,
 )
-from transforms.inputs.cutting import head_of
+from transforms.inputs.cutting import opened_head
+from transforms.inputs.formats.json_files import is_json
+from transforms.inputs.formats.unanswered import Unanswered
 from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.json_array import head_lines
-from transforms.inputs.left_out import in_words, left_out_of
 from transforms.inputs.metadata_files import find_metadata, is_metadata
 from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.parquet.blocks import used_columns
-from transforms.inputs.parquet.files import Footer, footer_of
+from transforms.inputs.parquet.files import footer_of
+from transforms.inputs.parquet.folders import check_folders_of_bytes
 from transforms.inputs.parquet.schema import holds_bytes
 from transforms.inputs.patterns import (
     first_files,
     first_image,
     is_dataset,
     is_folder,
+    is_glob,
     list_pattern,
     rows_on_top,
     static_folder,
 )
 from transforms.inputs.registry import CONTAINERS, DEFAULT, MEANINGS, TABLE, Meaning, container_of
-from transforms.inputs.split_survey import survey_splits
-from transforms.storage import abilities
+from transforms.inputs.survey.json_rows import find_json_rows
+from transforms.inputs.survey.layouts import advice_on_object, advice_on_shards
+from transforms.inputs.survey.left_out import left_out_of
+from transforms.inputs.survey.not_rows import READ, fault_of_bytes, fault_of_lines
+from transforms.inputs.survey.nothing_found import nothing_found, rows_beside
+from transforms.inputs.survey.splits import survey_splits
 from transforms.storage.api import NotFound, Stat
+from transforms.storage.compressed_members import is_packed
 
 _TEMPLATES = ("prompt", "answer", "system", "image_column")
 _IMAGE = "bytes.png"  # stands for the bytes of an image
@@ -74,12 +78,14 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
             f"--{given[0]} is for rows of tables and folders, but {options.input[0]} holds {looks[0].meaning.rows}: leave it "
             "out, or name another --input_format"
         )
+    about_splits: list[Notice] = []
     decides = "" if options.split_by or options.split_column else split_column_of(looks)
     if decides:
         options = replace(options, split_column=decides)
         split = [f"{decides} decides the split where it is given (--split_column {decides})"]
     else:
-        names, split = survey_splits(options, rows=not all(look.meaning.of_files for look in looks))
+        rows, json = not all(look.meaning.of_files for look in looks), any(look.json for look in looks)
+        names, split, about_splits = survey_splits(options, rows, json)
         options = replace(options, names_of_splits=names)
     if not options.upright and any(look.boxes(options) for look in looks):
         options = replace(options, upright=True)
@@ -88,8 +94,7 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
         )
     for look in looks:
         options = look.fill(options)
-    notices = tuple(notice for look in looks for notice in look.notices)
-    notices += tuple(unseen_columns(options, looks))
+    notices = (*about_splits, *(notice for look in looks for notice in look.notices), *unseen_columns(options, looks))
     options = replace(options, inputs=tuple(look.input for look in looks), notices=(*options.notices, *notices))
     if all(look.meaning is DEFAULT for look in looks):
         return options, split
@@ -124,23 +129,21 @@ def look_at(pattern: str, options: InputOptions) -> list[InputDetector]:
     look = InputDetector(pattern, options)
     if not look.meaning.of_files or not is_folder(pattern):
         return [look]
-    metadata = find_metadata(look.base, (*look.left_out, options.output))
+    metadata = find_metadata(look.base, (*look.left_out, options.output), options.links)
     if not metadata.whole:
         look.notices.append(Notice("metadata_not_sought", example=pattern))
     if not metadata.uris:
         return [look]
 
     tables = [InputDetector(uri, replace(options, input_format=TABLE.name)) for uri in metadata.uris]
-    for table in tables:
-        table.base, table.nearer = look.base, metadata.nearer(table.pattern)
-    for table in tables[_SAID:]:
-        table.quiet = True
+    for number, table in enumerate(tables):
+        table.base, table.nearer, table.quiet = look.base, metadata.nearer(table.pattern), number >= _SAID
     tables[0].notices = look.notices
     look.left_out += metadata.folders
-    image = first_image(pattern, (*look.left_out, options.output), _LOOKED_FOR_IMAGES)
+    image = first_image(pattern, (*look.left_out, options.output), options.links, _LOOKED_FOR_IMAGES)
     if not image:
         return tables
-    columns = set(options.recipe.columns if options.recipe else ()) - set(options.image_column)
+    columns = set(options.recipe.columns if options.recipe else ()) - set(columns_of_images(options.image_column))
     if columns <= set(look.meaning.columns or ()):
         look.beside_tables = True
         return [*tables, look]
@@ -154,9 +157,10 @@ class InputDetector:
     def __init__(self, pattern: str, options: InputOptions) -> None:
         self.pattern, self.replay, self.base = pattern, False, ""
         self._passed_over: list[str] = []
-        self.left_out = left_out_of(pattern, options.left_out)
+        self.left_out, self._links = left_out_of(pattern, options.left_out), options.links
         self.nearer: tuple[str, ...] = ()
         self.notices: list[Notice] = []
+        self.json = False  # whether .json files hold rows
         self.quiet = False  # one of many, of which the first are told
         self.beside_tables = False  # images that no metadata file speaks for: what templates ask for was looked at
         self._templates = bool(options.prompt or options.answer or options.image_column)
@@ -166,16 +170,25 @@ class InputDetector:
             self.meaning, self.base = MEANINGS[named], static_folder(pattern).rstrip("/")
             self.said = f"{pattern}: {self.meaning.said} (--input_format)"
             return
-        self._head = head_of(self._extent)
-        if kind := no_text(self._head):
-            raise InputError(f"{file.uri} is {kind}: expected JSON lines, CSV or TSV in UTF-8, Parquet, or images")
+        self._read_head(named)
         self.meaning = self._meaning(named, options)
+        told_by_names = options.input_format == _AUTO and is_folder(pattern) and not options.image_column
+        if told_by_names and (advice := advice_on_shards(file.uri)):
+            raise InputError(advice)
         what = "rejected rows, to be tried again" if self.replay else self.meaning.said
         self.said = f"{pattern}: {what} (--input_format)"
 
+    def _read_head(self, named: str = "") -> None:
+        """Raises InputError: the file holds no rows, whatever its name says."""
+        extent, self._head = opened_head(self._extent)
+        only_lines = named in MEANINGS and MEANINGS[named].only_lines
+        fault = fault_of_lines(self._head) if only_lines else fault_of_bytes(extent.uri, self._head, is_packed(extent))
+        if fault:
+            raise InputError(f"{extent.uri}: {fault} ({READ})")
+
     @property
     def input(self) -> Input:
-        return Input(self.pattern, self.meaning.name, self.base, self.left_out, self.nearer)
+        return Input(self.pattern, self.meaning.name, self.base, self.left_out, self.nearer, self._links, self.json)
 
     def _first(self, options: InputOptions) -> tuple[str, Stat]:
         """The format, as far as names tell it, and the first file of it."""
@@ -193,9 +206,11 @@ class InputDetector:
             on_top = [name for name in formats if not MEANINGS[name].of_files]
             found = rows_on_top(self.pattern, on_top) if folder else {}
             if not any(name in found for name in (lines if named == _AUTO else formats)):
-                found = first_files(self.pattern, formats, (*self.left_out, options.output), enough)
+                found = first_files(self.pattern, formats, (*self.left_out, options.output), enough, options.links)
         except NotFound:
             found = {}
+        if json := self._json_rows(named, found, options):
+            return named, json
         if found and named != _AUTO:
             return named, next(iter(found.values()))
         if found:
@@ -204,26 +219,19 @@ class InputDetector:
                 return next(iter(images.items()))
             name = next((name for name in rows if name), next(iter(found)))
             return (name if name in images else _AUTO), found[name]
-        raise InputError(self._nothing(named, options))
+        raise InputError(nothing_found(self.pattern, self.left_out, options))
 
-    def _nothing(self, named: str, options: InputOptions) -> str:
-        """What is said of an input without a file to read."""
-        start, hint = f"--input {self.pattern} finds no file to read", ""
-        if self.left_out:
-            hint = f"; left out what Tuneset wrote: {in_words(self.left_out)}"
-        elif abilities(self.pattern).has_paths:
-            if static_folder(self.pattern) != os.path.dirname(self.pattern) or os.path.exists(self.pattern):
-                other = next(list_pattern(self.pattern, without=(options.output,)), None)
-                hint = f"; {posixpath.basename(other.uri)} is none of them" if other else ""
-            elif not os.path.lexists(self.pattern):
-                comma = (
-                    "; commas part inputs: for one in a name write ?, as in 'a?b/*'" if len(options.input) > 1 else ""
-                )
-                return f"{start}: there is nothing of this name{comma}"
-        elif not self.pattern.endswith("/"):
-            hint = "; a gs:// folder is named with a / at its end"
-        given = MEANINGS[named].files if named in MEANINGS else "*.jsonl, *.csv, *.tsv, *.parquet, or images"
-        return f"{start} (of a folder: {given}, text also with .gz, .bz2, .xz or .zst{hint})"
+    def _json_rows(self, named: str, found: dict[str, Stat], options: InputOptions) -> Stat | None:
+        """The first .json file that holds rows, unless another file of rows comes first; a folder then gives all of them."""
+        able = named == _AUTO or MEANINGS[named].unsure_suffixes
+        others = [file.uri for file in _split_off(found)[1].values()]
+        if not able or not (is_folder(self.pattern) or is_glob(self.pattern)) or any(map(is_metadata, others)):
+            return None
+        if others and is_glob(self.pattern) and not is_json(others[0]):
+            return None
+        file = find_json_rows(self.pattern, (*self.left_out, options.output), options)
+        self.json = file is not None and is_folder(self.pattern)
+        return None if others and is_folder(self.pattern) else file
 
     def _meaning(self, named: str, options: InputOptions) -> Meaning:
         container = container_of(self._extent.uri, self._head)
@@ -242,7 +250,7 @@ class InputDetector:
                 return meaning
         if container.is_lines:
             return TABLE if self._templates and "contents" not in keys else DEFAULT
-        is_plain = not self._templates and not is_dataset(self._extent.uri, TABLE.name)
+        is_plain = not self._templates and not is_dataset(self._extent.uri, TABLE.name, self.json)
         return DEFAULT if is_plain else TABLE
 
     def _tells_by_cells(self, meaning: Meaning, options: InputOptions) -> bool:
@@ -253,7 +261,7 @@ class InputDetector:
             records = first_records(self._extent.uri, self._head, options.wanted)
         except RowError:
             return False
-        columns = options.recipe.columns if options.recipe else options.image_column
+        columns = options.recipe.columns if options.recipe else columns_of_images(options.image_column)
         return bool(records) and meaning.is_record(records[0]) and set(columns) <= set(meaning.columns or ())
 
     def boxes(self, options: InputOptions) -> bool:
@@ -300,14 +308,14 @@ class InputDetector:
         """Whether the file is a test without answers, which is left out; if so, the input's first other file takes its place."""
         uri, answers = self._extent.uri, options.recipe.answers if options.recipe else ()
         detail = str(error).removeprefix(f"{uri}: ")
-        if not lacks_answer(detail, answers) or options.names_of_splits.of_file(uri) != "test":
+        if not Unanswered(answers, options.names_of_splits).is_meant(uri, detail):
             return False
         self._passed_over.append(uri)
         self.said = f"{uri}: a test without the column of the answer, left out"
-        for file in islice(list_pattern(self.pattern, without=(*self.left_out, options.output)), _SOUGHT):
-            if is_dataset(file.uri, TABLE.name) and options.names_of_splits.of_file(file.uri) != "test":
+        for file in islice(list_pattern(self.pattern, (*self.left_out, options.output), options.links), _SOUGHT):
+            if is_dataset(file.uri, TABLE.name, self.json) and options.names_of_splits.of_file(file.uri) != "test":
                 self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
-                self._head = head_of(self._extent)
+                self._read_head()
                 break
         return True
 
@@ -318,7 +326,8 @@ class InputDetector:
         try:
             check_columns(columns, options.recipe.columns, there_are)
         except RowError as error:
-            raise InputError(f"{self.pattern}: {error.detail}") from None
+            beside = rows_beside(self.pattern, options.output) if self.meaning.of_files else ""
+            raise InputError(f"{self.pattern}: {error.detail}{beside}") from None
 
     def _table(self, options: InputOptions) -> InputOptions:
         uri = self._extent.uri
@@ -362,6 +371,8 @@ class InputDetector:
         if CONTAINERS[dialect.kind].is_lines:
             self.said = f"{start} of JSON lines"
             keys = self.first_keys()
+            if advice := advice_on_object(keys, wanted.columns):
+                raise RowError("missing_column", advice)
             return [*keys, *hive_columns(uri)], keys
         if options.encoding == "auto":
             check_utf8(self._head)
@@ -374,22 +385,6 @@ class InputDetector:
         columns = zip(dialect.names, itertools.zip_longest(*rows, fillvalue="")) if rows else ()
         first_cells: dict[str, object] = {name: next(filter(str.strip, cells), "") for name, cells in columns}
         return [*dialect.names, *hive_columns(uri)], first_cells
-
-
-def check_folders_of_bytes(footer: Footer, options: InputOptions) -> None:
-    """Raises RowError (missing_column) where a template asks for the path of images that stand in the file itself."""
-    bulky = footer.bulky(footer.schema.names, options.image_column)
-    if all(footer.only_names(column) for column in bulky):
-        return
-    others = [name for name in footer.schema.names if name not in options.image_column]
-    for option in ("prompt", "answer", "system"):
-        template = parse_template(getattr(options, option))
-        if asked := next((name for name in template.names if is_path(name) and name not in others), ""):
-            raise RowError(
-                "missing_column",
-                f"--{option} asks for {{{asked}}}, but the images stand in the file itself, and have no folder: name a column, "
-                f"as --{option} '{{{others[-1] if others else 'label'}}}'; the columns are {shown(footer.schema.names)}",
-            )
 
 
 def _split_off(found: dict[str, Stat]) -> tuple[dict[str, Stat], dict[str, Stat]]:

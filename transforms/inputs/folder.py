@@ -13,11 +13,10 @@ from typing import Any
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, ImageFacts, OpenBlock, Record, Rejection
+from transforms.inputs.formats.sidecars import is_sidecar
 from transforms.inputs.registry import IMAGES
 from transforms.storage import abilities, store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound
-
-_SIDECARS = (".txt", ".json")  # the later one counts
 
 
 def image_record(uri: str, base: str, sidecar: Any = None) -> Record:
@@ -63,9 +62,9 @@ def read_folder(block: Block, key: Callable[[Block], str], max_line_bytes: int) 
     opened = OpenBlock(block, key(block))
     extents = list(block.extents)
     for number, extent in enumerate(extents):
-        if extent.uri.lower().endswith(_SIDECARS):
+        if is_sidecar(extent.uri):
             continue
-        beside = [e for e in extents[number + 1 : number + 3] if _beside(e.uri, extent.uri)]
+        beside = next((one for one in extents[number + 1 : number + 2] if is_sidecar(one.uri)), None)
         opened.lines.append((extent.uri, 1))
         try:
             sidecar = _read(beside, max_line_bytes, opened)
@@ -78,14 +77,9 @@ def read_folder(block: Block, key: Callable[[Block], str], max_line_bytes: int) 
     return opened
 
 
-def _beside(uri: str, image: str) -> bool:
-    return uri.lower().endswith(_SIDECARS) and uri.rpartition(".")[0] == image.rpartition(".")[0]
-
-
-def _read(beside: list[Extent], most: int, opened: OpenBlock) -> object:
-    if not beside:
+def _read(extent: Extent | None, most: int, opened: OpenBlock) -> object:
+    if extent is None:
         return None
-    extent = max(beside, key=lambda e: [e.uri.lower().endswith(ending) for ending in reversed(_SIDECARS)])
     if extent.size > most:
         raise RowError(
             "bad_sidecar", f"{extent.uri} has {extent.size:,} bytes; at most {most:,} are read (--max_line_bytes)"

@@ -7,18 +7,23 @@ is not read by each of the blocks it passes through; the end of a block's last l
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Fault, OpenBlock, Rejection, Row
-from transforms.inputs.cells.csv_table import TableReader, reject_extent
+from transforms.core.warning_codes import WARNINGS
+from transforms.inputs.cells.csv_dialect import HEAD
+from transforms.inputs.cells.csv_table import TableReader, leave_out, reject_extent
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE, UTF16
 from transforms.inputs.folder import read_folder
 from transforms.inputs.json_array import as_lines
 from transforms.inputs.registry import CONTAINERS, MEANINGS
+from transforms.inputs.survey.not_rows import fault_of_lines
 from transforms.storage import store_for
 from transforms.storage.compressed_members import whole_text
 from transforms.storage.packings import Damaged
 
+CodeOf = Callable[[str, bytes], str]
 _READ_ON, _READ_MOST = 1 << 14, 1 << 20  # bytes asked for, first and at most, to find the end of a block's last line
 
 
@@ -26,14 +31,24 @@ def read_block(block: Block, key: Callable[[Block], str], tables: TableReader) -
     """The rows of a block, by whoever reads its format."""
     meaning = MEANINGS[block.format]
     if meaning.only_lines or (block.dialect and CONTAINERS[block.dialect.kind].is_lines):
-        return read_rows(block, key, tables.max_line_bytes)
+        return read_rows(block, key, tables.max_line_bytes, partial(tables.code_of_left_out, meaning))
     if meaning.of_files:
         return read_folder(block, key, tables.max_line_bytes)
     return tables.read(block, key)
 
 
-def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) -> OpenBlock:
+def read_rows(
+    block: Block, key: Callable[[Block], str], max_line_bytes: int, code_of_left_out: CodeOf = lambda uri, head: ""
+) -> OpenBlock:
+    """The lines of a block.
+
+    Args:
+      code_of_left_out: a file and its first HEAD bytes -> the code of the warning why it is not read, "" if it is.
+    """
     opened = OpenBlock(block, key(block))
+    if block.fault and block.fault.reason in WARNINGS:
+        leave_out(opened, block.extents[0], block.fault.reason, 1)
+        return opened
     for extent in block.extents:
         if block.raw is not None:
             data, first = block.raw, extent.start
@@ -41,6 +56,13 @@ def read_rows(block: Block, key: Callable[[Block], str], max_line_bytes: int) ->
             data, first = _read_extent(extent, max_line_bytes)
             try:
                 data = whole_text(extent, data, SMALL_FILE)
+                whole = (extent.start, extent.end) == (0, extent.size)
+                if whole and (fault := fault_of_lines(data)):
+                    reject_extent(opened, extent, fault, 1)
+                    continue
+                if whole and (code := code_of_left_out(extent.uri, data[:HEAD])):
+                    leave_out(opened, extent, code, data.count(b"\n"))
+                    continue
                 if extent.start == 0:
                     data = _lines_of(opened, extent, data)
             except RowError as error:

@@ -1,7 +1,7 @@
 """Metadata files in a folder of images, by Hugging Face's convention: folder -> URIs of metadata.csv, .jsonl or .parquet in it.
 
 They may lie in the folder itself, in a folder of a split or class, or in `images/`. Folders are told by listings with a delimiter,
-some levels deep, and looked into by name; both are bounded, as the search for datasets of ours is (own_datasets.py).
+some levels deep, and looked into by name; both are bounded, as the search for datasets of ours is (survey/own_datasets.py).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from transforms.core.places import FolderSet
+from transforms.core.records import NO_LINKS, Links
+from transforms.inputs.linked_folders import FollowedLinks
 from transforms.inputs.name_kinds import unread_place
 from transforms.storage import abilities, exists, store_for
 from transforms.storage.api import Forbidden, NotAFile, NotFound
@@ -50,15 +52,17 @@ def is_metadata(uri: str) -> bool:
     return name.startswith("metadata.") and name[len("metadata") :] in ENDINGS
 
 
-def find_metadata(folder: str, without: Collection[str]) -> MetadataFiles:
+def find_metadata(folder: str, without: Collection[str], links: Links = NO_LINKS) -> MetadataFiles:
     """Look for metadata files in a folder of images and the levels below it.
 
     Args:
       without: folders that are not looked into.
+      links: which links to folders are followed.
     """
     times = _LOCAL if abilities(folder).has_paths else 1
     listings, looks = times * _LISTINGS, times * _FOLDERS
     left_out, whole, uris = FolderSet(without), True, []
+    follower = FollowedLinks(links, folder, without) if abilities(folder).has_paths else None
     level = [folder]
     for depth in range(_LEVELS + 1):
         whole &= len(level) <= looks
@@ -77,7 +81,9 @@ def find_metadata(folder: str, without: Collection[str]) -> MetadataFiles:
         level = [
             child
             for child in children
-            if not left_out.holding(f"{child}/") and not unread_place(child[len(folder) :].lstrip("/") + "/")
+            if not left_out.holding(f"{child}/")
+            and not unread_place(child[len(folder) :].lstrip("/") + "/")
+            and (follower is None or follower.reaches(child))
         ]
     return MetadataFiles(tuple(sorted(uris)), whole)
 

@@ -1,7 +1,8 @@
 """Which listed names are no input, and of what kind: a URI -> one of KINDS, or "" if it is read.
 
-What systems leave beside people's files (thumbnails, recycle bins, resource forks) is never meant, whoever lists it; a name that a
-pattern spells is. Everything else that is not read is told by its ending, so that what is not recognised is said too.
+What systems leave beside people's files (thumbnails, recycle bins, resource forks), or Kaggle beside its tables (made-up answers), is
+never meant, whoever lists it; a name that a pattern spells is. Everything else that is not read is told by its ending, so that what is
+not recognised is said too.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.places import is_text
-from transforms.inputs.packing import SIDECARS
+from transforms.inputs.formats.sidecars import is_sidecar
 from transforms.inputs.registry import IMAGES, MEANINGS, TABLE
 
 _SYSTEM_FOLDERS = (
@@ -25,23 +26,32 @@ _SYSTEM_FILES = (
     ".DS_Store", ".localized", ".directory", "Thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "Picasa.ini",
     ".picasa.ini", "ZbThumbnail.info", "Icon\r",
 )  # fmt: skip
-_SYSTEM_OR_HIDDEN = re.compile(
+_UNREAD = re.compile(
     r"(?:^|/)(?:(?P<system>"
     rf"(?:{'|'.join(map(re.escape, _SYSTEM_FOLDERS))}|\.Trash-\d+)(?=/)"
     rf"|(?:{'|'.join(map(re.escape, _SYSTEM_FILES))})$|\._[^/]*|SYNO(?:PHOTO|FILE)_THUMB[^/]*|~\$[^/]*$"
-    r")|(?P<hidden>\.))",
+    r")|(?P<submission>(?:sample|gender|example|dummy)[-_ ]?submissions?(?=[-_. ])[^/]*$)|(?P<hidden>\.))",
     re.IGNORECASE,
 )
 _ALMOST_IMAGE = re.compile(rf"\.(?:{'|'.join(IMAGE_TYPES)})[^a-z0-9/][^/]*$", re.IGNORECASE)
 _ENDING = re.compile(r"\.[^./\s]{1,20}$")
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip", ".7z", ".rar")
+_OTHER_ROWS = (
+    ".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".arrow", ".feather", ".orc", ".avro", ".tfrecord", ".tfrecords", ".sqlite",
+    ".sqlite3", ".db", ".mdb", ".accdb", ".h5", ".hdf5", ".npy", ".npz", ".pkl", ".pickle", ".mat", ".lmdb", ".rds", ".rec",
+)  # fmt: skip
 LINK = "link"  # in place of the version of a local name that is a link to a folder, or to nothing
 ROWS = "table"  # the kind of files that hold rows, beside what is read
 
-KINDS = ("system", "hidden", "link", "unreadable", ROWS, "picture", "sidecar", "almost_image", "no_ending", "ending")
+OF_OTHER_ROWS = ("archive", "other_rows")  # the kinds of files that may hold rows or images, but are not read
+BY_ENDING = (*OF_OTHER_ROWS, "almost_image", "ending")  # the kinds whose endings are counted
+KINDS = (
+    "system", "hidden", "submission", "link", "unreadable", ROWS, "picture", "sidecar", "no_ending", *BY_ENDING,
+)  # fmt: skip
 
 
 def unread_place(below: str, spelled: str = "", hidden: bool = True) -> str:
-    """ "system" or "hidden" for a name that is left out wherever it lies, else "".
+    """ "system", "hidden" or "submission" for a name that is left out wherever it lies, else "".
 
     Args:
       below: the path below the folder that was given.
@@ -50,19 +60,21 @@ def unread_place(below: str, spelled: str = "", hidden: bool = True) -> str:
 
     >>> unread_place("cat/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg"), unread_place(".git/x"), unread_place("cat/.x"), unread_place("a/b")
     ('system', 'system', 'hidden', '')
+    >>> unread_place("kaggle/sample_submission.csv")
+    'submission'
     >>> unread_place("@eaDir/1.jpg", spelled="@eaDir/*.jpg")
     ''
     """
-    match = _SYSTEM_OR_HIDDEN.search(below)
+    match = _UNREAD.search(below)
     while match and _passed_over(match, spelled, hidden):
-        match = _SYSTEM_OR_HIDDEN.search(below, match.end())
+        match = _UNREAD.search(below, match.end())
     return (match.lastgroup or "") if match else ""
 
 
 def _passed_over(match: re.Match[str], spelled: str, hidden: bool) -> bool:
     if match.lastgroup == "hidden":
         return not hidden
-    name = match["system"].lower()
+    name = match[match.lastgroup or 0].lower()
     return any(part == name or (name[:2] == part[:2] == "._") for part in spelled.lower().split("/"))
 
 
@@ -84,8 +96,12 @@ def kind_of_unread(uri: str, generation: str, row_format: str, suffixes: tuple[s
         return ROWS
     if lower.endswith(IMAGES.suffixes):
         return "picture"
-    if MEANINGS[row_format].of_files and lower.endswith(SIDECARS):
+    if MEANINGS[row_format].of_files and is_sidecar(lower):
         return "sidecar"
+    if lower.endswith(_ARCHIVES):
+        return "archive"
+    if lower.endswith(_OTHER_ROWS):
+        return "other_rows"
     if almost_image(uri):
         return "almost_image"
     return "ending" if ending_of(uri) else "no_ending"

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from transforms.core.reasons import WrongRequest
-from transforms.core.records import Input
+from transforms.core.records import Input, Links
 from transforms.core.warning_codes import Notice
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.recipe import Recipe
 from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.inputs.cells.csv_dialect import DELIMITERS, Wanted
+from transforms.inputs.linked_folders import links_of
+from transforms.inputs.patterns import absolute, is_folder, is_glob, static_folder
+from transforms.storage import abilities
+from transforms.storage.uris import CLOUD
 
 
 class InputError(WrongRequest):
@@ -35,6 +39,8 @@ class InputOptions:
     output: str  # what lies below it, or below the next two, is no input
     image_folder: str
     previous: str
+    allow_prefix: tuple[str, ...]
+    verify: str
     split_by: str
     split_column: str
     split_names: str
@@ -52,6 +58,20 @@ class InputOptions:
         )
         splits = tuple(name for name in (self.split_by, self.split_column) if name)
         return Recipe(prompt, answer, system, self.image_column, splits) if prompt else None
+
+    @cached_property
+    def readable(self) -> tuple[str, ...]:
+        """Where images may be read: by default any gs:// object, and local files under the inputs' own folders."""
+        if self.allow_prefix:
+            return tuple(p if p == CLOUD else absolute(p).rstrip("/") or "/" for p in self.allow_prefix)
+        folders = {static_folder(p).rstrip("/") or "/" for p in self.input if abilities(p).has_paths}
+        return (CLOUD, *sorted(folders))
+
+    @cached_property
+    def links(self) -> Links:
+        """Which links to folders below inputs are followed."""
+        walked = (static_folder(pattern) for pattern in self.input if is_folder(pattern) or is_glob(pattern))
+        return links_of(walked, self.readable)
 
     @property
     def wanted(self) -> Wanted:

@@ -1,4 +1,4 @@
-"""From listed files to packs: small files together, a folder's images with their sidecars. Nothing is read here.
+"""From listed files to packs: small files together, a folder's images with their sidecars. No file is read here.
 
 Packs are cut where a file's name says so (content-defined), so that one new file changes few blocks; and at a length that chance
 does not come to, since names can be chosen so that none says so.
@@ -13,11 +13,11 @@ from hashlib import blake2b
 
 from transforms.core.listing_tally import ListingTally
 from transforms.core.records import Block, Dialect, Extent
+from transforms.inputs.formats.sidecars import SidecarIndex, is_sidecar, stem_of
 from transforms.inputs.registry import DEFAULT, IMAGES, LINES, MEANINGS, container_of
 from transforms.storage.api import Stat
 from transforms.storage.compressed_members import is_packed
 
-SIDECARS = (".txt", ".json")
 _LONGEST = 32  # times as many names as a pack holds on average: of 10^14 packs, one comes to it by chance
 _FILES, _FILE_BYTES = 1000, 256  # files that a pack may hold: so many, or one for so many bytes of a block
 
@@ -55,47 +55,47 @@ def pack_files(index: int, files: Iterable[Stat], block_bytes: int, row_format: 
         yield packed()
 
 
-def pack_images(index: int, files: Iterable[Stat], names: int, base: str, tally: ListingTally) -> Iterator[Block]:
-    """Images of a folder in order, each followed by its sidecars -> blocks that carry names and versions.
+def pack_images(
+    index: int, files: Iterable[Stat], names: int, base: str, tally: ListingTally, sidecars: bool = False
+) -> Iterator[Block]:
+    """Images of a folder in order, each followed by its sidecar if it has one -> blocks that carry names and versions.
 
     A block ends where a name (below `base`, wherever that lies) says so, on average after `names` of them: one more file changes one.
     Sidecars without an image are left out.
+
+    Args:
+      sidecars: whether they are asked for; only then are any among the files.
     """
     pack: list[Extent] = []
-    held = 0
+    images_held = 0
     for stem in _by_stem(files):
-        images = [f for f in stem if not f.uri.lower().endswith(SIDECARS)]
-        beside = {f.uri: at for at, f in enumerate(stem)} if len(stem) > len(images) else {}
-        for image in images:
-            pack.append(Extent(image.uri, image.generation, image.size, 0, image.size))
-            held += 1
+        beside = SidecarIndex(file for file in stem if is_sidecar(file.uri))
+        for image in stem:
+            if is_sidecar(image.uri):
+                continue
+            pack.append(_whole(image))
+            images_held += 1
             tally.counters["pictures_taken"] += 1
-            if beside:
-                start = image.uri[: image.uri.rfind(".")]
-                for at in sorted(beside[start + ending] for ending in SIDECARS if start + ending in beside):
-                    pack.append(Extent(stem[at].uri, stem[at].generation, stem[at].size, 0, stem[at].size))
+            if sidecars and (sidecar := beside.of_image(image.uri)):
+                pack.append(_whole(sidecar))
             name = os.fsencode(image.uri.removeprefix(base).lstrip("/"))
             chosen = int.from_bytes(blake2b(name, digest_size=4).digest(), "big") % names == 0
-            if chosen or held == _LONGEST * names:
+            if chosen or images_held == _LONGEST * names:
                 yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), IMAGES.name, base=base)
-                pack, held = [], 0
+                pack, images_held = [], 0
         if beside:
-            stems = {image.uri.rpartition(".")[0] for image in images}
-            sidecars = (f.uri for f in stem if f.uri.lower().endswith(SIDECARS))
-            for uri in sidecars:
-                if uri.rpartition(".")[0] in stems:
-                    tally.counters["files_taken"] += 1
-                else:
-                    tally.leave_out("sidecar", uri)
+            lonely = beside.without_image()
+            tally.counters["files_taken"] += len(beside) - len(lonely)
+            for file in lonely:
+                tally.leave_out("sidecar", file.uri)
     if pack:
         yield Block((index, os.fsencode(pack[0].uri), 0), tuple(pack), IMAGES.name, base=base)
 
 
+def _whole(file: Stat) -> Extent:
+    return Extent(file.uri, file.generation, file.size, 0, file.size)
+
+
 def _by_stem(files: Iterable[Stat]) -> Iterator[list[Stat]]:
     """Files in order, those together whose names are equal up to the first dot: whatever belongs together is among them."""
-    yield from (list(group) for _, group in itertools.groupby(files, lambda f: _stem(f.uri)))
-
-
-def _stem(uri: str) -> str:
-    folder, slash, name = uri.rpartition("/")
-    return folder + slash + name.partition(".")[0]
+    yield from (list(group) for _, group in itertools.groupby(files, lambda file: stem_of(file.uri)))

@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain, islice
 
 from transforms.core.places import inside
-from transforms.core.records import Input
+from transforms.core.records import NO_LINKS, Input, Links
+from transforms.inputs.linked_folders import FollowedLinks
 from transforms.inputs.metadata_files import is_metadata
 from transforms.inputs.name_kinds import LINK, unread_place
 from transforms.inputs.name_ranges import sampled_names
@@ -42,40 +43,42 @@ def is_glob(pattern: str) -> bool:
     return bool(_WILD.search(pattern)) and not (abilities(pattern).has_paths and os.path.lexists(pattern))
 
 
-def list_pattern(pattern: str, start: str = "", end: str = "", without: Collection[str] = ()) -> Iterator[Stat]:
+def list_pattern(pattern: str, without: Collection[str] = (), links: Links = NO_LINKS) -> Iterator[Stat]:
     """Files that a pattern gives: those of `list_names` that are neither a system's, nor hidden, nor links to folders."""
-    for file, place in list_names(pattern, start, end, without):
+    for file, place in list_names(pattern, without=without, links=links):
         if not place and file.generation != LINK:
             yield file
 
 
 def list_names(
-    pattern: str, start: str = "", end: str = "", without: Collection[str] = ()
+    pattern: str, start: str = "", end: str = "", without: Collection[str] = (), links: Links = NO_LINKS
 ) -> Iterator[tuple[Stat, str]]:
     """Names that a pattern matches, in the order of full names as bytes, each with why its place is not read ("": it is).
 
     Between `start` and `end` alone, where names are cut (name_ranges.py). A file is itself; a glob matches as a shell does (`**` any
     folders); a folder gives every name below it. A local folder with too long a path is told as a name with a slash at its end, and
-    so is a link to a folder, or to nothing, with LINK for its version.
+    so is a link to nothing, or to a folder that is not read by this path, with LINK for its version.
 
     Args:
       without: folders whose files a folder or glob does not give.
+      links: which links to folders are followed; of a glob, by `**` (another part follows those that it matches).
     """
     if not is_folder(pattern) and not is_glob(pattern):
         yield store_for(pattern).stat(pattern), ""
         return
     place_of = _unread_places(pattern)
-    for file in _all_names(pattern, start, end, without):
+    for file in _all_names(pattern, start, end, without, links):
         yield file, place_of(file.uri)
 
 
-def _all_names(pattern: str, start: str, end: str, without: Collection[str]) -> Iterator[Stat]:
+def _all_names(pattern: str, start: str, end: str, without: Collection[str], links: Links) -> Iterator[Stat]:
     if abilities(pattern).has_paths:
-        folder = pattern.rstrip("/")
+        folder = static_folder(pattern).rstrip("/") if is_folder(pattern) else static_folder(pattern)
+        follower = FollowedLinks(links, folder, without) if links.readable else None
         yield from (
-            below(folder, True, without, LINK)
+            below(folder, True, without, LINK, follower)
             if is_folder(pattern)
-            else globbed(static_folder(pattern), pattern, without)
+            else globbed(folder, pattern, without, follower)
         )
         return
     listed = store_for(pattern).list(static_folder(pattern).rstrip("/"), start=start, end=end, without=without)
@@ -91,29 +94,39 @@ def _unread_places(pattern: str) -> Callable[[str], str]:
     return lambda uri: unread_place(uri[root:].lstrip("/"), spelled, hidden=folder)
 
 
-def matches(pattern: str, uri: str, row_format: str = DEFAULT.name) -> bool:
+def matches(pattern: str, uri: str, row_format: str = DEFAULT.name, json: bool = False) -> bool:
     """Whether a pattern names a file, as a test of strings; what they stand for is not looked at."""
     if not pattern.endswith("/") and is_glob(pattern):
         return compiled(pattern).fullmatch(uri) is not None and not _unread_places(pattern)(uri)
     folder = pattern.rstrip("/")
     return uri == pattern or (
-        inside(uri, folder) and is_dataset(uri, row_format) and not unread_place(uri[len(folder) :].lstrip("/"))
+        inside(uri, folder) and is_dataset(uri, row_format, json) and not unread_place(uri[len(folder) :].lstrip("/"))
     )
 
 
 def gives(one_input: Input, uri: str) -> bool:
     """Whether an input names a file and does not leave it out, as a test of strings."""
     left_out = any(inside(uri, folder) for folder in one_input.left_out)
-    return not left_out and matches(one_input.pattern, uri, one_input.format)
+    return not left_out and matches(one_input.pattern, uri, one_input.format, one_input.json)
 
 
-def is_dataset(uri: str, row_format: str = DEFAULT.name) -> bool:
-    """Whether a folder that is read in a format gives this file."""
-    return uri.lower().endswith(MEANINGS[row_format].suffixes)
+def is_dataset(uri: str, row_format: str = DEFAULT.name, json: bool = False) -> bool:
+    """Whether a folder that is read in a format gives this file; `json`: where .json files of it were found to hold rows."""
+    return uri.lower().endswith(suffixes_of(row_format, json))
+
+
+def suffixes_of(row_format: str, json: bool) -> tuple[str, ...]:
+    """Endings of the files that a folder gives."""
+    meaning = MEANINGS[row_format]
+    return meaning.suffixes + meaning.unsure_suffixes if json else meaning.suffixes
 
 
 def first_files(
-    pattern: str, formats: Collection[str], without: Collection[str], enough: Callable[[dict[str, Stat]], bool]
+    pattern: str,
+    formats: Collection[str],
+    without: Collection[str],
+    enough: Callable[[dict[str, Stat]], bool],
+    links: Links = NO_LINKS,
 ) -> dict[str, Stat]:
     """The first file of each format that a pattern gives, by format in the order they were found.
 
@@ -123,14 +136,15 @@ def first_files(
       formats: that are looked for; a file counts for the first that gives it.
       without: folders that are left out.
       enough: what was found -> whether to stop looking.
+      links: as list_names takes them.
     """
     folder, found = is_folder(pattern), dict[str, Stat]()
-    for file in _some_names(pattern, without) if folder else ():
+    for file in _some_names(pattern, without, links) if folder else ():
         if row_format := _format_of(file.uri, formats):
             found.setdefault(row_format, file)
         if enough(found):
             break
-    for file in list_pattern(pattern, without=without) if not found else ():
+    for file in list_pattern(pattern, without, links) if not found else ():
         row_format = _format_of(file.uri, formats)
         if row_format or not folder:
             found.setdefault(row_format, file)
@@ -138,10 +152,10 @@ def first_files(
     return found
 
 
-def _some_names(folder: str, without: Collection[str]) -> Iterator[Stat]:
+def _some_names(folder: str, without: Collection[str], links: Links) -> Iterator[Stat]:
     """As many names of a folder as are looked at before the work, in order; those that are not read are not among them."""
     if abilities(folder).has_paths:
-        yield from islice(list_pattern(folder, without=without), _MANY)
+        yield from islice(list_pattern(folder, without, links), _MANY)
         return
     root, place_of = folder.rstrip("/"), _unread_places(folder)
     for files in sampled_names(store_for(folder), root, _REQUESTS, deep=True, without=without):
@@ -176,9 +190,9 @@ def _format_of(uri: str, formats: Collection[str]) -> str:
     return next((row_format for row_format in formats if is_dataset(uri, row_format)), "")
 
 
-def first_image(pattern: str, without: Collection[str], most: int) -> str:
+def first_image(pattern: str, without: Collection[str], links: Links, most: int) -> str:
     """The first image that a folder gives, among some names; "" if there is none."""
-    names = islice(list_pattern(pattern, without=without), most)
+    names = islice(list_pattern(pattern, without, links), most)
     return next((file.uri for file in names if is_dataset(file.uri, IMAGES.name)), "")
 
 

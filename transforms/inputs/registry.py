@@ -20,6 +20,7 @@ from transforms.inputs.formats.row_rules import RowRules
 from transforms.inputs.json_array import is_array
 from transforms.storage.packings import ENDINGS, without_ending
 
+SIDECAR_NAMES = ("{path.stem}.json", "{path.stem}.txt", "{path.name}.json", "{path.name}.txt")
 _BOM = b"\xef\xbb\xbf"
 _PACKINGS = tuple(ENDINGS)
 CellsColumns = Callable[[Sequence[str]], dict[str, Any]]
@@ -29,14 +30,15 @@ CellsColumns = Callable[[Sequence[str]], dict[str, Any]]
 class Container:
     """How rows are stored.
 
-    name: `Dialect.kind`. endings: of the files' names. packings: endings that a packed file has behind these. is_lines: a row is a
-    line of JSON. is_columnar: the file tells its columns, and is cut by row groups. is_folder: a row is a file. is_gathered:
-    no file, but rows of an image that one worker brought together. starts: whether
-    the first bytes of a file say that it is this one, whatever its name.
+    name: `Dialect.kind`. endings: of the files' names. unsure: those of files that may hold something else: a folder gives them where
+    some were found to hold rows. packings: endings that a packed file has behind these. is_lines: a row is a line of JSON.
+    is_columnar: the file tells its columns, and is cut by row groups. is_folder: a row is a file. is_gathered: no file, but rows of an
+    image that one worker brought together. starts: whether the first bytes of a file say that it is this one, whatever its name.
     """
 
     name: str
     endings: tuple[str, ...]
+    unsure: tuple[str, ...] = ()
     packings: tuple[str, ...] = ()
     is_lines: bool = False
     is_columnar: bool = False
@@ -47,7 +49,15 @@ class Container:
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
         """Of the files that a folder gives."""
-        return tuple(ending + packing for ending in self.endings for packing in ("", *self.packings))
+        return self._packed(self.endings)
+
+    @cached_property
+    def unsure_suffixes(self) -> tuple[str, ...]:
+        """Of the files that a folder gives where some of them were found to hold rows."""
+        return self._packed(self.unsure)
+
+    def _packed(self, endings: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(ending + packing for ending in endings for packing in ("", *self.packings))
 
 
 def _starts_json(head: bytes) -> bool:
@@ -55,8 +65,8 @@ def _starts_json(head: bytes) -> bool:
 
 
 PARQUET = Container("parquet", (".parquet",), is_columnar=True, starts=lambda head: head.startswith(b"PAR1"))
-LINES = Container("jsonl", (".jsonl", ".ndjson"), _PACKINGS, is_lines=True, starts=_starts_json)
-CSV = Container("csv", (".csv", ".tsv", ".tab"), _PACKINGS)
+LINES = Container("jsonl", (".jsonl", ".ndjson"), (".json",), _PACKINGS, is_lines=True, starts=_starts_json)
+CSV = Container("csv", (".csv", ".tsv", ".tab"), packings=_PACKINGS)
 _FOLDER = Container("folder", tuple(f".{name}" for name in IMAGE_TYPES), is_folder=True)
 GATHERED = Container("grouped", (), is_gathered=True)
 CONTAINERS = {container.name: container for container in (PARQUET, LINES, CSV, _FOLDER, GATHERED)}
@@ -71,7 +81,7 @@ def container_of(uri: str, head: bytes) -> Container:
     name = without_ending(uri)
     if PARQUET.starts(head):
         return PARQUET
-    named = next((c for c in CONTAINERS.values() if not c.is_folder and name.endswith(c.endings)), None)
+    named = next((c for c in CONTAINERS.values() if not c.is_folder and name.endswith(c.endings + c.unsure)), None)
     return named or (LINES if LINES.starts(head) else CSV)
 
 
@@ -119,6 +129,11 @@ class Meaning:
         """Of the files that a folder gives when it is read as this."""
         return tuple(suffix for container in self.containers for suffix in container.suffixes)
 
+    @cached_property
+    def unsure_suffixes(self) -> tuple[str, ...]:
+        """As Container has them."""
+        return tuple(suffix for container in self.containers for suffix in container.unsure_suffixes)
+
     @property
     def own_columns(self) -> bool:
         """Whether templates make examples of its rows, and each file has columns of its own."""
@@ -164,7 +179,7 @@ IMAGES = Meaning(
     "folder", (_FOLDER,), "images", "images, one a row", "images", "*.jpg, *.png and other images", by_name=True, by_templates=True,
     example=_by_recipe, columns=("image", "sidecar"), have="an image of a folder has path, sidecar and",
     answers=("the names of their folders (--answer '{path.parent}')",) * 2,
-    row=Columns("image", answer="{path.parent}", verbatim=True),
+    row=Columns("image", answer="{path.parent}", verbatim=True, sidecars=SIDECAR_NAMES),
 )  # fmt: skip
 MEANINGS: Mapping[str, Meaning] = {
     meaning.name: meaning

@@ -22,6 +22,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.core.records import Block, FitOrder, Fitted, OpenBlock
 from transforms.examples.tally import drop_bad_images
 from transforms.images.orders import ImageRewriter
+from transforms.images.second_looks import take_respelled
 from transforms.images.sources import drop_after_inspection, resolve_images
 from transforms.steps.billing import StorageDoFn, billed
 from transforms.steps.writer import Writer, load_facts, used_orders
@@ -149,6 +150,7 @@ class TakeFitted(beam.PTransform):
 def take_fitted(opened: OpenBlock, rewriter: ImageRewriter) -> OpenBlock:
     opened.facts = patiently(load_facts, opened, rewriter.receipt_store)
     resolve_images(opened, rewriter.inspector)
+    take_respelled(opened)
     opened = drop_after_inspection(opened, rewriter.inspector.on_bad_image)
     for source, order in used_orders(opened, rewriter).items():
         data, _ = patiently(read_existing, rewriter.outcome_path(order.key))

@@ -17,7 +17,8 @@ from transforms.core.counters import NAMESPACE
 from transforms.core.listing_tally import ListingTally
 from transforms.core.records import Block, Input
 from transforms.inputs.cutting import Cutter
-from transforms.inputs.name_kinds import ending_of, kind_of_unread
+from transforms.inputs.formats.sidecars import sidecars_apart
+from transforms.inputs.name_kinds import BY_ENDING, ending_of, kind_of_unread
 from transforms.inputs.name_ranges import EVERYTHING, PAGE, Range, cut_names
 from transforms.inputs.patterns import gives, is_folder, is_glob, list_names, static_folder
 from transforms.inputs.registry import MEANINGS
@@ -110,14 +111,18 @@ class _ListFiles(StorageDoFn):
 
     def _wanted(self, index: int, one_input: Input, names: Range, tally: ListingTally) -> Iterator[Stat]:
         by_ending = is_folder(one_input.pattern) or MEANINGS[one_input.format].of_files
-        suffixes = self._cutter.suffixes(one_input.format) if by_ending else ()
-        for file, place in list_names(one_input.pattern, *names, without=(*one_input.left_out, self._output)):
-            kind = place or kind_of_unread(file.uri, file.generation, one_input.format, suffixes)
+        suffixes = self._cutter.suffixes(one_input.format, one_input.json) if by_ending else ()
+        without = (*one_input.left_out, self._output)
+        kinds = (
+            (file, place or kind_of_unread(file.uri, file.generation, one_input.format, suffixes))
+            for file, place in list_names(one_input.pattern, *names, without=without, links=one_input.links)
+        )
+        for file, kind in sidecars_apart(kinds) if one_input.json else kinds:
             if not kind and any(gives(earlier, file.uri) for earlier in self._inputs[:index]):
                 continue
             tally.counters["names_listed"] += 1
             if kind:
-                tally.leave_out(kind, file.uri, ending_of(file.uri) if kind in ("almost_image", "ending") else "")
+                tally.leave_out(kind, file.uri, ending_of(file.uri) if kind in BY_ENDING else "")
             else:
                 yield file
 

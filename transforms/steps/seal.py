@@ -28,6 +28,7 @@ from transforms.dataset.receipts import from_parts
 from transforms.dataset.seal_plan import Cuts, SealPlan, Summary
 from transforms.dataset.segments import Chunk, SegmentWriter, Unsealed
 from transforms.dataset.shuffle import scatter, sort_bucket, without_lines
+from transforms.dataset.tuning.validation import share_bound
 from transforms.dataset.upload_list import UploadLister
 from transforms.examples.splits import rank
 from transforms.steps.billing import billed
@@ -72,6 +73,8 @@ class SealDataset(beam.PTransform):
         if self.shuffle_seed:
             shuffle = ShuffleLines(writer=self.writer, seed=self.shuffle_seed)
             segments = (receipts, segments) | "Shuffle" >> shuffle | "Segment again" >> GroupSegments()
+        if self.caps.by_share:
+            cuts = self._cut_by_share(receipts, segments, cuts)
         summaries = segments | "Sum up" >> beam.Map(
             billed(access, lambda *given: from_parts(self.writer.sum_up, *given)), AsSingleton(cuts)
         )
@@ -115,21 +118,55 @@ class SealDataset(beam.PTransform):
             sample = receipts | "Sample ids" >> beam.FlatMap(ids_of, "sample", Cuts())
             ranks = sample | "Smallest ranks" >> beam.CombineGlobally(Smallest(caps.sample)).without_defaults()
             cuts = cuts | "Cut sample" >> beam.Map(cut, "sample", caps.sample, AsIter(ranks))
-        if caps.validation is not None:
+        if caps.validation is not None and not caps.by_share:
             ids = receipts | "Validation ids" >> beam.FlatMap(ids_of, "validation", AsSingleton(cuts))
             smallest = ids | "Smallest ids" >> beam.CombineGlobally(Smallest(caps.validation)).without_defaults()
             cuts = cuts | "Cut validation" >> beam.Map(cut, "validation", caps.validation, AsIter(smallest))
         return cuts
 
-    def plan_of(self, summaries: list[Summary], tallies: Iterable[ListingTally], cuts: Cuts) -> SealPlan:
-        """Where everything goes, and whether it may."""
-        plan = seal_plan.make_plan(
+    def _cut_by_share(
+        self, receipts: beam.PCollection[Receipt], segments: beam.PCollection, cuts: beam.PCollection[Cuts]
+    ) -> beam.PCollection[Cuts]:
+        """Cut validation by the training files, which are known only once lines are sampled and shuffled.
+
+        Args:
+          cuts: of the sample.
+        """
+        keep = self.caps.validation or 0
+        lines = receipts | "Validation ids" >> beam.FlatMap(lines_of_validation, AsSingleton(cuts))
+        smallest = lines | "Smallest ids" >> beam.CombineGlobally(Smallest(keep)).without_defaults()
+        named = (
+            receipts | "Named validation" >> beam.FlatMap(named_validation) | "Any named" >> beam.CombineGlobally(any)
+        )
+        sizes = segments | "Sum up training" >> beam.Map(
+            billed(self.writer.access, lambda *given: from_parts(self.writer.sum_up, *given)), AsSingleton(cuts)
+        )
+        train = (
+            receipts.pipeline
+            | "One draft" >> beam.Create([None], reshuffle=False)
+            | "Training files"
+            >> beam.Map(billed(self.writer.access, self._train_files), AsList(sizes), AsSingleton(cuts))
+        )
+        return cuts | "Cut validation" >> beam.Map(
+            cut_by_share, keep, AsIter(smallest), AsSingleton(train), AsSingleton(named)
+        )
+
+    def _train_files(self, _: None, summaries: list[Summary], cuts: Cuts) -> list[tuple[int, int]]:
+        """(lines, bytes) of each training file."""
+        return self._draft(summaries, cuts).train_files
+
+    def _draft(self, summaries: list[Summary], cuts: Cuts) -> SealPlan:
+        return seal_plan.make_plan(
             summaries,
             max_lines=self.max_lines,
             max_bytes=self.max_bytes,
             sampled=cuts.sample < Cuts.sample,
             line_sizes=lambda table, group: self.writer.line_sizes(table, group, cuts),
         )
+
+    def plan_of(self, summaries: list[Summary], tallies: Iterable[ListingTally], cuts: Cuts) -> SealPlan:
+        """Where everything goes, and whether it may."""
+        plan = self._draft(summaries, cuts)
         plan.take_listing(added_up(tallies))
         fault_of = seal_plan.fault_of_part if self.writer.claimed else seal_plan.fault_of
         plan.fault = fault_of(plan, self.max_rejected_fraction, f"{self.writer.folder}/rejected.jsonl")
@@ -220,6 +257,33 @@ def ids_of(receipt: Receipt, cap: str, cuts: Cuts) -> Iterator[list[int]]:
 def cut(cuts: Cuts, cap: str, keep: int, smallest: Iterable[list[int]]) -> Cuts:
     bound = seal_plan.threshold((number for numbers in smallest for number in numbers), keep)
     return Cuts(sample=bound, validation=cuts.validation) if cap == "sample" else Cuts(cuts.sample, bound)
+
+
+def lines_of_validation(receipt: Receipt, cuts: Cuts) -> Iterator[list[tuple[int, int]]]:
+    """(id, bytes) of a block's sampled lines of validation."""
+    packed = dict(receipt.ids)
+    if "validation" in packed:
+        lines = zip(block_files.unpack(packed["validation"]), block_files.unpack(packed["validation_bytes"]))
+        yield [(example_id, size) for example_id, size in lines if rank(example_id) < cuts.sample]
+
+
+def named_validation(receipt: Receipt) -> Iterator[bool]:
+    """Something, if the data names a line of validation of a block."""
+    if "validation_named" in dict(receipt.ids):
+        yield True
+
+
+def cut_by_share(
+    cuts: Cuts,
+    keep: int,
+    smallest: Iterable[list[tuple[int, int]]],
+    train_files: list[tuple[int, int]],
+    named: bool,
+) -> Cuts:
+    """Cut validation as the training files demand, but never where the data names it."""
+    if named:
+        return cuts
+    return Cuts(cuts.sample, share_bound([line for lines in smallest for line in lines], train_files, keep))
 
 
 @dataclass(kw_only=True)

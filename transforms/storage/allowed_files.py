@@ -63,7 +63,10 @@ def open_allowed(path: str, folders: tuple[str, ...], folder: int = -1) -> tuple
         real = os.path.realpath(path)
     if not _allowed(path, real, folders):
         os.close(descriptor)
-        raise NotAFile(f"{path} is a link that leads out of what may be read, to {real}")
+        prefixes = ",".join((*folders, os.path.dirname(real)))
+        raise NotAFile(
+            f"{path} is a link that leads out of what may be read, to {real}; --allow_prefix {prefixes} lets it be read"
+        )
     return descriptor, found
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+from transforms.core.file_kinds import LOOK, kind_of
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent, Fault
 from transforms.storage import store_for
@@ -69,7 +70,7 @@ def decompressed(extent: Extent, chunk: int = _MOST) -> Iterator[bytes]:
     pieces = (store.read(extent.uri, at, at + chunk, extent.generation)[0] for at in starts)
     first = next(pieces, b"")
     packing = packing_of_bytes(first) or packing_of(extent)  # bytes know better than names
-    if _is_text(first):
+    if _is_plain(first):
         yield first
         yield from pieces
         return
@@ -77,9 +78,11 @@ def decompressed(extent: Extent, chunk: int = _MOST) -> Iterator[bytes]:
     yield from _members(packed, chunk) if packing == "gzip" else members(packed, chunk, packing)
 
 
-def _is_text(head: bytes) -> bool:
-    """Whether a file that is named as a compressed one is text: neither marked as compressed, nor with a control character."""
-    return bool(head) and not packing_of_bytes(head) and not _CONTROL.search(head, 0, 4096)
+def _is_plain(head: bytes) -> bool:
+    """Whether a file that is named as a compressed one is none: text without a control character, or of another known kind."""
+    if not head or packing_of_bytes(head):
+        return False
+    return not _CONTROL.search(head, 0, LOOK) or kind_of(head) is not None
 
 
 def whole_text(extent: Extent, data: bytes, most: int) -> bytes:

@@ -12,7 +12,7 @@ import os
 import re
 import stat as stat_module
 from collections.abc import Callable, Collection, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from transforms.core.places import FolderSet
 from transforms.storage.api import Forbidden, NotAFile, NotFound, Stat, StorageError, Unavailable
@@ -44,34 +44,48 @@ def stat_of(path: str, info: os.stat_result) -> Stat:
 class _Rule(Protocol):
     """What of a folder is wanted."""
 
-    links: bool  # whether a link to a folder may be entered
     link: str  # version that links to folders, or to nothing, are told with; "": they are not told
 
     def names(self, state: State) -> list[str] | None:
         """The only names that can be wanted; None: any."""
 
-    def enters(self, state: State, name: str, link: bool) -> State: ...
+    def enters(self, state: State, name: str, link: bool) -> State:
+        """The state in a folder of this name; `link`: only what follows any link goes on there."""
+
     def takes(self, state: State, name: str) -> bool: ...
 
 
-def below(folder: str, deep: bool, without: Collection[str] = (), link: str = "") -> Iterator[Stat]:
-    """Files below a folder (`deep`) or directly in it; links to folders are not followed, nor folders of `without` entered.
+class Follower(Protocol):
+    """Who says which links to folders are followed."""
+
+    def enters(self, path: str, real: str, link: bool) -> bool:
+        """Whether a folder (`real`) is entered by a path that leads through links; `link`: its last name is one."""
+
+
+def below(
+    folder: str, deep: bool, without: Collection[str] = (), link: str = "", follower: Follower | None = None
+) -> Iterator[Stat]:
+    """Files below a folder (`deep`) or directly in it; folders of `without` are not entered.
 
     Args:
-      link: if it is given, a link to a folder, or to nothing, is told too: by its name with a slash at its end, and this version.
+      link: if it is given, a link that leads to nothing, or to a folder and is not followed, is told too: by its name with a slash at
+        its end, and this version.
+      follower: without it no link to a folder is followed.
     """
-    return _walk(folder, State([0]), _Everything(deep, link), without)
+    return _walk(folder, State([0]), _Everything(deep, link), without, follower)
 
 
-def globbed(folder: str, pattern: str, without: Collection[str] = ()) -> Iterator[Stat]:
-    """Files that a glob matches, as Python's glob does; but of a folder that is a link, `**` enters none.
+def globbed(
+    folder: str, pattern: str, without: Collection[str] = (), follower: Follower | None = None
+) -> Iterator[Stat]:
+    """Files that a glob matches, as Python's glob does; but `**` enters links to folders only as `follower` says.
 
     Args:
       folder: that holds all that it can match; the pattern begins with it.
       without: folders that are not entered.
     """
     rule = _Glob(pattern[len(folder) :])
-    return _walk(folder, rule.closed([0]), rule, without)
+    return _walk(folder, rule.closed([0]), rule, without, follower)
 
 
 def folders_in(folder: str) -> list[str]:
@@ -81,16 +95,12 @@ def folders_in(folder: str) -> list[str]:
       StorageError: it may not be looked at, or is no folder.
     """
     try:
-        return sorted(
-            (path for name, path, _ in _named(folder, None, links=True) if name.endswith("/")), key=os.fsencode
-        )
+        return sorted((path for name, path, _ in _named(folder, None) if name.endswith("/")), key=os.fsencode)
     except OSError as error:
         raise translate(error, folder) from None
 
 
 class _Everything:
-    links = False
-
     def __init__(self, deep: bool, link: str) -> None:
         self._deep, self.link = deep, link
 
@@ -107,7 +117,7 @@ class _Everything:
 class _Glob:
     """The parts of a pattern between slashes. A state holds those that the next name may stand for: no folder is entered twice."""
 
-    links, link = True, ""
+    link = ""
 
     def __init__(self, pattern: str) -> None:
         self._parts = [part for part in pattern.split("/") if part]
@@ -138,37 +148,65 @@ class _Glob:
         return not hidden and self._matches[at](name) is not None
 
 
-def _walk(folder: str, state: State, rule: _Rule, without: Collection[str]) -> Iterator[Stat]:
+class _Folder(NamedTuple):
+    """A folder that is to be entered."""
+
+    path: str
+    state: State
+    real: str = ""  # where it lies, if links that are followed led to it
+
+
+def _walk(
+    folder: str, state: State, rule: _Rule, without: Collection[str], follower: Follower | None = None
+) -> Iterator[Stat]:
     left_out = FolderSet(without)
     if left_out.holding(f"{folder}/"):
         return
-    under_way = [_entries(folder, state, rule)]  # a stack of our own: folders may be nested deeper than Python's goes
+    # A stack of our own: folders may be nested deeper than Python's goes.
+    under_way = [_entries(_Folder(folder, state), rule, follower)]
     while under_way:
-        found = next(under_way[-1], None)
-        if found is None:
+        entry = next(under_way[-1], None)
+        if entry is None:
             under_way.pop()
-        elif isinstance(found, Stat):
-            yield found
-        elif not left_out.holding(f"{found[0]}/"):
-            under_way.append(_entries(*found, rule))
+        elif isinstance(entry, Stat):
+            yield entry
+        elif not left_out.holding(f"{entry.path}/"):
+            under_way.append(_entries(entry, rule, follower))
 
 
-def _entries(folder: str, state: State, rule: _Rule) -> Iterator[Stat | tuple[str, State]]:
+def _entries(folder: _Folder, rule: _Rule, follower: Follower | None) -> Iterator[Stat | _Folder]:
     """Files of a folder that are wanted, and folders that are to be entered with their states."""
+    state = folder.state
     try:
-        found = _named(folder, rule.names(state), rule.links)
+        found = _named(folder.path, rule.names(state))
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: an embedded NUL
         return
     except OSError as error:
-        yield _too_long(error, folder)
+        yield _too_long(error, folder.path)
         return
     found.sort(key=lambda one: os.fsencode(one[0]))
     for name, path, link in found:
         if name.endswith("/"):
-            if inner := rule.enters(state, name[:-1], link):
-                yield path, inner
+            yield from _inner(folder, name[:-1], path, link, rule, follower)
         elif (takes := rule.takes(state, name)) or (link and rule.enters(state, name, link)):
             yield from _told(path, takes, rule.link if link else "")
+
+
+def _inner(
+    folder: _Folder, name: str, path: str, link: bool, rule: _Rule, follower: Follower | None
+) -> Iterator[Stat | _Folder]:
+    """A folder in a folder, if it is to be entered; a link that is not followed may be told instead."""
+    if follower and (link or folder.real) and rule.enters(folder.state, name, False):
+        real = os.path.realpath(path) if link else f"{folder.real}/{name}"
+        if follower.enters(path, real, link):
+            yield _Folder(path, rule.enters(folder.state, name, False), real)
+            return
+        if not link:
+            return  # it is read by another path
+    if state := rule.enters(folder.state, name, link):
+        yield _Folder(path, state)
+    elif link and rule.link:
+        yield Stat(f"{path}/", 0, rule.link)
 
 
 def _told(path: str, takes: bool, link: str) -> Iterator[Stat]:
@@ -195,7 +233,7 @@ def _told(path: str, takes: bool, link: str) -> Iterator[Stat]:
             yield leads_astray
 
 
-def _named(folder: str, names: list[str] | None, links: bool) -> list[tuple[str, str, bool]]:
+def _named(folder: str, names: list[str] | None) -> list[tuple[str, str, bool]]:
     """(name, path, whether it is a link) of what is in a folder.
 
     A folder is called "name/", as it sorts among its siblings: then depth-first order is the order of full names as bytes.
@@ -211,7 +249,7 @@ def _named(folder: str, names: list[str] | None, links: bool) -> list[tuple[str,
     if names is None:
         with os.scandir(folder or ".") as entries:
             for entry in entries:
-                inside = entry.is_dir(follow_symlinks=False) or (links and _leads_to_folder(entry))
+                inside = entry.is_dir(follow_symlinks=False) or _leads_to_folder(entry)
                 path = entry.path if folder else entry.name
                 found.append((entry.name + "/" * inside, path, entry.is_symlink()))
     return found

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from transforms.core.places import LONGEST, inside
 from transforms.core.reasons import ImageError
-from transforms.storage.uris import CLOUD, bucket_uri, is_object, split_bucket
+from transforms.storage.uris import CLOUD, bucket_uri, is_object, object_of_url, split_bucket
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(//)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -55,7 +55,9 @@ def normalise(uri: str, base: str = "") -> str:
         return posixpath.normpath("/" + path.lstrip("/"))
     scheme = _SCHEME.match(uri)
     if scheme and (scheme[2] or scheme[1].lower() in ("data", "http", "https", "ftp", "javascript")):
-        raise ImageError("unsupported_scheme", f"{scheme[1]}: is not read; expected gs:// or a local path", uri)
+        there = object_of_url(uri)
+        hint = f"; this address names {there}: write that" if there and not _CONTROL.search(there) else ""
+        raise ImageError("unsupported_scheme", f"{scheme[1]}: is not read; expected gs:// or a local path{hint}", uri)
     if uri.startswith("/"):
         return posixpath.normpath("/" + uri.lstrip("/"))
     if not base:

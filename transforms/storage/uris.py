@@ -2,8 +2,38 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import unquote
+
 CLOUD = "gs://"  # what URIs of Cloud Storage begin with; alone it stands for every bucket
 ANY_OBJECT = f"{CLOUD}.+"  # as a pattern of the re module
+
+# How addresses of the web name an object of Cloud Storage: in the path, by its bucket's own host, or as the JSON API does.
+_WEB = re.compile(
+    r"https?://(?:"
+    r"(?:storage|www|firebasestorage)\.googleapis\.com(?::443)?/(?:(?:download|upload)/)?(?:storage/v1|v0)"
+    r"/b/(?P<api_bucket>[^/]+)/o/(?P<api_name>.+)"
+    r"|(?P<host_bucket>[^/]+)\.storage\.googleapis\.com(?::443)?/(?P<host_name>.+)"
+    r"|(?:storage\.googleapis\.com(?::443)?|storage\.cloud\.google\.com|commondatastorage\.googleapis\.com)"
+    r"/(?P<bucket>[^/]+)/(?P<name>.+)"
+    r"|console\.cloud\.google\.com/storage/browser/_details/(?P<page_bucket>[^/]+)/(?P<page_name>[^;]+)(?:;.*)?"
+    r")",
+    re.IGNORECASE,
+)
+
+
+def object_of_url(url: str) -> str:
+    """The gs:// URI of the object that an address of the web names; "" if it names none of Cloud Storage.
+
+    >>> host = "https:" "//storage.googleapis.com"
+    >>> object_of_url(f"{host}/b/a%20b.jpg?X-Goog-Signature=1"), object_of_url(f"{host}/storage/v1/b/b/o/a%2Fb.jpg?alt=media")
+    ('gs://b/a b.jpg', 'gs://b/a/b.jpg')
+    """
+    match = _WEB.fullmatch(re.split(r"[?#]", url, maxsplit=1)[0])
+    if not match:
+        return ""
+    bucket, name = (part for part in match.groups() if part)
+    return f"{CLOUD}{unquote(bucket)}/{unquote(name)}"
 
 
 def scheme_of(uri: str) -> str:

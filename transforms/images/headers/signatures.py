@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from transforms.core.file_kinds import kind_of
 from transforms.images.headers import rare
+from transforms.images.headers.mangled import damage_of
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -26,16 +28,6 @@ _AVIF = frozenset((b"avif", b"avis"))
 _HEIF = frozenset((b"mif1", b"msf1", b"mif2", b"miaf"))
 SEQUENCES = _HEIC_SEQUENCES | {b"msf1", b"avis"}
 _BMP_HEADERS = frozenset((12, 16, 40, 52, 56, 64, 108, 124))  # sizes of the known DIB headers, bytes
-_LOOKS = (
-    (b"%PDF", "a PDF"),
-    (b"\x1f\x8b", "gzip"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"%!PS", "PostScript"),
-    (b"ID3", "MP3 audio"),
-    (b"OggS", "Ogg media"),
-    (b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
-)
 # Cameras' raw data that is no TIFF, or calls itself something else: (place, bytes, name).
 _RAW = (
     (0, b"FUJIFILMCCD-RAW", "RAF"),
@@ -48,6 +40,8 @@ _RAW = (
     (0, b"FOVb", "X3F"),
     (0, b"\0MRM", "MRW"),
 )
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+_EXCERPT = 60  # letters of a text that are told
 _TEXT = bytes({*range(32, 127), *b"\t\n\r\f", *range(128, 256)})
 
 
@@ -79,27 +73,30 @@ def raw_format(head: bytes) -> str:
 
 
 def looks_like(head: bytes) -> str:
-    """What bytes that are no image seem to be, for a person to read."""
-    for magic, name in _LOOKS:
-        if head.startswith(magic):
-            return name
-    if head[4:8] == b"ftyp":
-        return f"MP4 or another ISO media file, brand {head[8:12]!r}"
-    if head.startswith(b"RIFF"):
-        return f"a RIFF file of form {head[8:12]!r}"
+    """What bytes that are no image seem to be, and what to do, for a person to read."""
+    if told := damage_of(head):
+        return told
+    if kind := kind_of(head):
+        return str(kind)
+    if not head.strip(b"\0"):
+        return "nothing but zero bytes: a copy or download that was cut off; make it again"
     sample = head[:512]
     if not sample.strip(b"\0"):
-        return "nothing but zero bytes"
-    text = sample.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith((b"<!doctype html", b"<html")):
-        return "HTML"
-    if text.startswith(b"<"):
-        return "XML or HTML"
+        return f"{len(head) - len(head.lstrip(bytes(1))):,} zero bytes before anything else: copy or download it again"
+    if sample.lstrip(_BLANK).startswith(b"<"):
+        return f"XML or HTML, {_excerpt(sample)}"
     if (
         not sample.translate(None, _TEXT) and sample.decode("utf-8", "replace").count("\ufffd") <= 1
     ):  # 1: cut at the end
-        return "JSON" if text.startswith((b"{", b"[")) else "text"
+        kind_of_text = "JSON" if sample.lstrip(_BLANK).startswith((b"{", b"[")) else "text"
+        return f"{kind_of_text}, {_excerpt(sample)}: was an error saved in place of the image? Download it again"
     return f"nothing known, first bytes {sample[:8].hex(' ')}"
+
+
+def _excerpt(sample: bytes) -> str:
+    """The beginning of a text, as a person reads it."""
+    text = " ".join(sample.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").split())
+    return repr(text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}...")
 
 
 def _sniff_brands(head: bytes) -> str:

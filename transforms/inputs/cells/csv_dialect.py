@@ -32,7 +32,6 @@ ENCODINGS = (
     "ascii",
 )  # in all of them quotes, delimiters and line ends are single ASCII bytes
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
-_NO_TEXT = {b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP file or a spreadsheet (which can be saved as CSV)"}
 _IMAGE_NAMES = (
     "image", "images", "image_uri", "image_url", "image_path", "image_file", "file_name", "filename", "img", "picture",
     "photo", "uri", "url", "gcs_uri", "path", "file",
@@ -41,6 +40,8 @@ _RECORDS = 20  # that are compared
 # A byte order mark, and the line in which a spreadsheet names the delimiter.
 _PREAMBLE = re.compile(rb'(?:\xef\xbb\xbf)?(?:"?sep=([\t -~])"?(?:\r\n|\r|\n|\Z))?', re.IGNORECASE)
 _TSV = (".tsv", ".tab")
+_FORMAT = re.compile(r"(.*?)\s*(?:![rsa]|\[.*\]|:[^:]*)+", re.DOTALL)
+_NO_NAME = re.compile(r"""["':\n]""")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,10 @@ def dialect_of(uri: str, head: bytes, wanted: Wanted, row_format: str = TABLE.na
     first, columns = rows[0] if rows else [], not_in_folders(uri, wanted.columns)
     header = wanted.header == "yes" or (wanted.header == "auto" and has_header(rows, columns))
     names = _named(first) if header else [str(i + 1) for i in range(len(first))]
-    check_columns(names, columns, "the header names" if header else "the file has no header, its columns are")
+    try:
+        check_columns(names, columns, "the header names" if header else "the file has no header, its columns are")
+    except RowError as error:
+        raise RowError(error.reason, error.detail + (_without_header(first, columns) if header else "")) from None
     if header:
         twice = [name for name in wanted.columns if [cell.strip() for cell in first].count(name) > 1]
         if twice:
@@ -90,12 +94,26 @@ def check_columns(names: Sequence[str], columns: Sequence[str], what: str) -> No
     """Raises RowError (missing_column) for a column that an option names and a file has not."""
     for column in columns:
         if column not in names and not (column.split(".")[0] in names and "." in column):
-            raise RowError("missing_column", f"there is no column {column!r}; {what} {shown(names)}")
+            hint = _as_text(column, names)
+            raise RowError("missing_column", f"there is no column {column!r}; {what} {shown(names)}{hint}")
 
 
-def lacks_answer(detail: str, answers: Sequence[str]) -> bool:
-    """Whether what `check_columns` found is that a column of the answer is missing."""
-    return any(detail.startswith(f"there is no column {column!r};") for column in answers)
+def _as_text(column: str, names: Sequence[str]) -> str:
+    """What to do where the name of a column is none: a format of Python's, or the text between braces that are no place's."""
+    start = _FORMAT.match(column)
+    if start and start[1] in names:
+        return f"; a place takes no format of Python's: {{{start[1]}}}"
+    return f"; braces that are text are written twice: {{{{{column}}}}}" if _NO_NAME.search(column) else ""
+
+
+def _without_header(first: Sequence[str], columns: Sequence[str]) -> str:
+    """What to do where the first record names none of the columns, or looks like values: it may be no header."""
+    cells = [cell.strip() for cell in first]
+    if any(is_image_name(cell) or _is_number(cell) for cell in cells):
+        return "; that looks like a row: if the file has no header, --header no calls its columns 1, 2, ..."
+    if not any(column in cells for column in columns) and not any(cell.lower() in _IMAGE_NAMES for cell in cells):
+        return "; if that is a row, --header no calls the columns 1, 2, ..."
+    return ""
 
 
 def shown(names: Sequence[str]) -> str:
@@ -149,19 +167,6 @@ def check_utf8(head: bytes) -> None:
             f"line {line}: byte 0x{head[error.start]:02x} is not UTF-8; --encoding latin-1 or cp1252 (Windows) reads such "
             "files, and --encoding utf-8 rejects only the rows that hold such bytes",
         ) from None
-
-
-def no_text(head: bytes) -> str:
-    """What the first bytes of a file are that is neither text nor Parquet; "" of one that may be.
-
-    >>> no_text(b"%PDF-1.7"), no_text(b"image,label")
-    ('a PDF', '')
-    """
-    for start, kind in _NO_TEXT.items():
-        if head.startswith(start):
-            return kind
-    marked = head.startswith((b"\xff\xfe", b"\xfe\xff", b"PAR1"))
-    return "UTF-16 without a mark, or no text at all" if b"\0" in head[:16] and not marked else ""
 
 
 def _records(text: str, delimiter: str, whole: bool) -> list[list[str]]:

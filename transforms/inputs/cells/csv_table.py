@@ -16,13 +16,12 @@ from dataclasses import dataclass, field, replace
 
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, Fault, OpenBlock, Record, Rejection, Row
-from transforms.examples.split_names import NO_NAMES, SplitNames
+from transforms.core.warning_codes import WARNINGS
 from transforms.inputs.cells.csv_dialect import (
     HEAD,
     Wanted,
     dialect_of,
     has_text,
-    lacks_answer,
     preamble_bytes,
     with_newlines,
 )
@@ -30,9 +29,12 @@ from transforms.inputs.cells.csv_quotes import merged_lines, quotes_balance, wit
 from transforms.inputs.cells.csv_record_ends import RecordEnds
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE
 from transforms.inputs.formats.automl_boxes import read_grouped
+from transforms.inputs.formats.json_files import LEFT_OUT, fault_of_json
+from transforms.inputs.formats.unanswered import ANSWERED, Unanswered
 from transforms.inputs.parquet.blocks import parquet_columns
 from transforms.inputs.parquet.values import Stage
-from transforms.inputs.registry import CONTAINERS, MEANINGS, CellsColumns
+from transforms.inputs.registry import CONTAINERS, MEANINGS, CellsColumns, Meaning
+from transforms.inputs.survey.not_rows import check_text
 from transforms.storage import store_for
 from transforms.storage.compressed_members import whole_text
 
@@ -50,8 +52,7 @@ class TableReader:
     max_line_bytes: int
     images: tuple[str, ...]
     stage: Stage
-    answers: tuple[str, ...] = ()
-    names: SplitNames = NO_NAMES
+    unanswered: Unanswered = ANSWERED
 
     def read(self, block: Block, key: Callable[[Block], str]) -> OpenBlock:
         opened = OpenBlock(block, key(block))
@@ -76,6 +77,7 @@ class TableReader:
                 continue
             if dialect is None:
                 try:
+                    check_text(extent.uri, data)
                     dialect = dialect_of(extent.uri, data[:HEAD], self.wanted, block.format)
                 except RowError as error:
                     self._reject_file(opened, extent, Fault(error.reason, error.detail), data.count(b"\n") + 1)
@@ -89,12 +91,23 @@ class TableReader:
         return opened
 
     def _reject_file(self, opened: OpenBlock, extent: Extent, fault: Fault, lines: int) -> None:
-        """Reject all that an extent holds, unless it is of a test that was published without its answers."""
-        if lacks_answer(fault.detail, self.answers) and self.names.of_file(extent.uri) == "test":
-            opened.warnings.add("test_without_answers", extent.uri)
-            opened.lines.append((extent.uri, max(lines, 1)))
+        """Reject all that an extent holds, unless it holds no row, or is of a test that was published without its answers."""
+        if self.unanswered.is_meant(extent.uri, fault.detail):
+            leave_out(opened, extent, "test_without_answers", lines)
+        elif fault.reason in WARNINGS:
+            leave_out(opened, extent, fault.reason, lines)
         else:
             reject_extent(opened, extent, fault, lines)
+
+    def code_of_left_out(self, meaning: Meaning, uri: str, head: bytes) -> str:
+        """The code of a file of JSON that is left out; "" of one that is read.
+
+        Args:
+          head: the first HEAD bytes of the file, or all of them.
+        """
+        if fault_of_json(uri, head, meaning, self.wanted.columns):
+            return LEFT_OUT
+        return "test_without_answers" if self.unanswered.fault_of_lines(uri, head) else ""
 
     def with_quotes_of(self, chunks: Iterable[bytes], dialect: Dialect) -> Dialect:
         """The dialect of a whole file: in a TSV whose quotes do not balance, a quote is a letter."""
@@ -154,6 +167,12 @@ class TableReader:
             records.read(data, first, ends)
         records.count_warnings()
         opened.lines.append((extent.uri, records.lines))
+
+
+def leave_out(opened: OpenBlock, extent: Extent, code: str, lines: int) -> None:
+    """Count a file that is left out, with the code of the warning that says why."""
+    opened.warnings.add(code, extent.uri)
+    opened.lines.append((extent.uri, max(lines, 1)))
 
 
 def reject_extent(opened: OpenBlock, extent: Extent, fault: Fault, lines: int) -> None:

@@ -5,8 +5,6 @@ What a footer says of sizes is believed; what a dictionary holds is looked at, s
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -22,7 +20,7 @@ from transforms.core.records import Extent
 from transforms.inputs.parquet.footer_depth import schema_depth
 from transforms.inputs.parquet.row_sizes import Labels, is_binary, is_texts
 from transforms.inputs.parquet.schema import class_names, holds_bytes
-from transforms.storage import store_for
+from transforms.storage.ranged_file import RangedFile
 
 DAMAGE = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError)  # the last of names of columns
 _MOST_FOOTER = 64 << 20  # bytes; parsed, a footer takes some twenty times as much
@@ -35,34 +33,6 @@ IN_PIECES: dict[str, Any] = {
     "buffer_size": 1 << 20,
     "pre_buffer": False,
 }  # options for columns of which not all is wanted at once
-
-
-class _Ranged(io.RawIOBase):
-    """One version of a stored object as a file that can be sought."""
-
-    def __init__(self, uri: str, generation: str, size: int) -> None:
-        self._uri, self._generation, self._size, self._at = uri, generation, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        end = self._size if size is None or size < 0 else min(self._at + size, self._size)
-        if end <= self._at:
-            return b""
-        data = store_for(self._uri).read(self._uri, self._at, end, self._generation)[0]
-        self._at += len(data)
-        return data
 
 
 @dataclass(frozen=True)
@@ -152,7 +122,7 @@ def footer_of(extent: Extent) -> Footer:
 
 @lru_cache(maxsize=64)
 def _footer_bytes(uri: str, generation: str, size: int) -> int:
-    tail = _Ranged(uri, generation, size)
+    tail = RangedFile(uri, generation, size)
     tail.seek(max(size - 8, 0))
     length = int.from_bytes(tail.read(8)[:4], "little")
     if length > _MOST_FOOTER and length < size:
@@ -161,7 +131,7 @@ def _footer_bytes(uri: str, generation: str, size: int) -> int:
 
 
 def _footer(uri: str, generation: str, size: int) -> Footer:
-    file = _Ranged(uri, generation, size)
+    file = RangedFile(uri, generation, size)
     file.seek(max(size - 8 - _footer_bytes(uri, generation, size), 0))
     data = file.read()
     levels = schema_depth(data)
@@ -194,7 +164,9 @@ def open_parquet(extent: Extent, **options: Any) -> pq.ParquetFile:
     """
     footer = footer_of(extent)
     try:
-        return pq.ParquetFile(_Ranged(extent.uri, extent.generation, extent.size), metadata=footer.metadata, **options)
+        return pq.ParquetFile(
+            RangedFile(extent.uri, extent.generation, extent.size), metadata=footer.metadata, **options
+        )
     except DAMAGE as error:
         raise damaged(error) from None
 

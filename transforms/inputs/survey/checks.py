@@ -15,7 +15,10 @@ from transforms.examples.prompt_templates import Template, is_path, parse_templa
 from transforms.inputs.image_names import is_image_name
 from transforms.inputs.options import InputOptions
 from transforms.inputs.registry import MEANINGS
+from transforms.inputs.survey.links import links_out
+from transforms.inputs.survey.near_paths import Thinker
 from transforms.inputs.survey.sample import Sample, SampleRow, sample_of
+from transforms.storage import abilities
 
 _FEW = 3  # answers, of which fewer may be equal by chance
 _TECHNICAL = frozenset(
@@ -106,7 +109,33 @@ def unread_tables(sample: Sample, options: InputOptions) -> Iterator[Notice]:
         yield Notice("tables_unread", len(sample.tables), min(sample.tables))
 
 
-CHECKS: tuple[Check, ...] = (equal_answers, technical_answers, literal_templates, unused_images, unread_tables)
+def misnamed_images(sample: Sample, options: InputOptions) -> Iterator[Notice]:
+    """Images of the first rows that are not there, where a file lies that they may mean."""
+    if options.verify == "none":
+        return
+    thinker = Thinker(options.readable, abilities(sample.input.pattern).has_paths)
+    missing = [named for named in sample.images if named.is_path and not thinker.is_found(named)]
+    advice = ((named, thinker.advice(named)) for named in missing)
+    named, told = next(((named, told) for named, told in advice if told), (None, ""))
+    if named:
+        said = f"of the first {len(sample.images):,} images {len(missing):,} are not there, but {told}"
+        yield Notice("images_misnamed", len(missing), named.written, said)
+
+
+def leading_out(sample: Sample, options: InputOptions) -> Iterator[Notice]:
+    """Links that lead out of what may be read."""
+    return links_out(sample.input.pattern, options)
+
+
+CHECKS: tuple[Check, ...] = (
+    equal_answers,
+    technical_answers,
+    literal_templates,
+    unused_images,
+    unread_tables,
+    leading_out,
+    misnamed_images,
+)
 
 
 def _answer_template(sample: Sample, options: InputOptions) -> Template | None:

@@ -14,8 +14,8 @@ from typing import Any
 
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Extent, Input, Record
-from transforms.examples.prompt_templates import value_of
+from transforms.core.records import Block, Extent, Input, OpenBlock, Record
+from transforms.examples.image_cells import image_value
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.folder import image_record
@@ -23,8 +23,11 @@ from transforms.inputs.lines import read_block
 from transforms.inputs.name_kinds import ROWS as OF_ROWS
 from transforms.inputs.name_kinds import kind_of_unread, unread_place
 from transforms.inputs.options import InputOptions
+from transforms.inputs.parquet.files import footer_of
 from transforms.inputs.patterns import is_dataset, is_folder, list_pattern
 from transforms.inputs.registry import IMAGES, MEANINGS, container_of
+from transforms.inputs.rows import build_examples
+from transforms.inputs.survey.near_paths import THOUGHTS, Named, column_of
 from transforms.storage import store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
 
@@ -50,6 +53,7 @@ class Sample:
     input: Input
     rows: list[SampleRow] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)  # files of rows beside images that nothing reads
+    images: list[Named] = field(default_factory=list)  # that the first rows name
 
 
 def sample_of(one_input: Input, options: InputOptions) -> Sample:
@@ -80,7 +84,7 @@ def _scattered_names(one_input: Input, options: InputOptions) -> Iterator[Stat]:
     """The first names of folders that lie apart, and of the input itself."""
     without = (*one_input.left_out, options.output)
     if not is_folder(one_input.pattern):
-        yield from list_pattern(one_input.pattern, without=without)
+        yield from list_pattern(one_input.pattern, without, one_input.links)
         return
     folders = [folder for folder in _deep_folders(one_input.base) if folder not in without]
     apart = folders[:: -(-len(folders) // _FOLDERS)] if folders else []
@@ -92,7 +96,7 @@ def _scattered_names(one_input: Input, options: InputOptions) -> Iterator[Stat]:
     )
     yield from islice(on_top, each)
     for folder in apart:
-        yield from islice(list_pattern(f"{folder}/", without=without), each)
+        yield from islice(list_pattern(f"{folder}/", without), each)
 
 
 def _deep_folders(base: str) -> list[str]:
@@ -118,31 +122,51 @@ def _is_unread(uri: str, base: str) -> bool:
 
 def _add_rows(sample: Sample, options: InputOptions) -> None:
     one_input = sample.input
-    names = list_pattern(one_input.pattern, without=(*one_input.left_out, options.output))
-    wanted = (file for file in names if not is_folder(one_input.pattern) or is_dataset(file.uri, one_input.format))
+    names = list_pattern(one_input.pattern, (*one_input.left_out, options.output), one_input.links)
+    wanted = (
+        file
+        for file in names
+        if not is_folder(one_input.pattern) or is_dataset(file.uri, one_input.format, one_input.json)
+    )
     file = next(wanted, None)
     if file is None:
         return
-    # Images that stand in Parquet are not read: what templates ask for is.
-    columns = tuple(name for name in options.wanted.columns if name not in options.image_column)
-    parquet = container_of(file.uri, b"").is_columnar
-    tables = replace(options.wanted, columns=columns) if parquet else options.wanted
-    if parquet and not columns:
-        return
     extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
-    block = next(Cutter(_BLOCK_BYTES, _LINE_BYTES, tables).cut(Block((0, b"", 0), (extent,), one_input.format)), None)
+    tables = options.wanted
+    parquet = container_of(file.uri, b"").is_columnar
+    if parquet:
+        # Images that stand in Parquet are not read: what templates ask for is, and columns of mere names.
+        footer = footer_of(extent)
+        bulky = footer.bulky(footer.schema.names, options.image_column)
+        unread = {name for name in options.image_column if name in bulky or name not in footer.schema.names}
+        tables = replace(tables, columns=tuple(name for name in tables.columns if name not in unread))
+    if parquet and not tables.columns:
+        return
+    whole = Block((0, b"", 0), (extent,), one_input.format, base=one_input.base)
+    block = next(Cutter(_BLOCK_BYTES, _LINE_BYTES, tables).cut(whole), None)
     if block is None or block.fault:
         return
     below = posixpath.dirname(file.uri)[len(one_input.base) :].strip("/") if one_input.base else ""
-    reader = TableReader(tables, _LINE_BYTES, (), _no_image)
-    for row in islice(read_block(block, _no_key, reader).rows, ROWS):
+    opened = read_block(block, _no_key, TableReader(tables, _LINE_BYTES, (), _no_image))
+    for row in islice(opened.rows, ROWS):
         try:
             values = row.columns if isinstance(row, Record) else jsonl.loads(row.raw)
         except RowError:
             continue
-        images = [value_of(values, name, "") for name in options.image_column]
-        image = next((value for value in images if isinstance(value, str)), "")
+        images = [image_value(name, values) for name in options.image_column]
+        written = [one for value in images for one in (value if isinstance(value, list) else [value])]
+        image = next((one for one in written if isinstance(one, str)), "")
         sample.rows.append(SampleRow(values, posixpath.join(below, image)))
+    sample.images = _first_images(opened, options)
+
+
+def _first_images(opened: OpenBlock, options: InputOptions) -> list[Named]:
+    """The images of the first rows of a block, as the job would understand them."""
+    opened.rows = opened.rows[:THOUGHTS]
+    build_examples(opened, b"", None, 1 << 64, options.recipe)
+    column = column_of(opened.block.format, options.image_column)
+    named = (Named(image["fileUri"], example.base, column) for example in opened.examples for image in example.images)
+    return list(islice(dict.fromkeys(named), THOUGHTS))
 
 
 def _no_image(data: bytes) -> tuple[str, str]:

@@ -11,8 +11,8 @@ from transforms.core.places import inside
 from transforms.core.records import Input
 from transforms.core.warning_codes import Notice
 from transforms.inputs.options import InputError, InputOptions
-from transforms.inputs.own_datasets import find_own_datasets, is_own_dataset
 from transforms.inputs.patterns import is_folder, is_glob, matches, static_folder
+from transforms.inputs.survey.own_datasets import find_own_datasets, is_own_dataset
 from transforms.storage import abilities
 from transforms.storage.api import join_uri
 

@@ -1,4 +1,4 @@
-"""Find out, before the work, which names of an input decide its splits: inputs -> SplitNames, and lines that say so.
+"""Find out, before the work, which names of an input decide its splits: inputs -> SplitNames, and what says so.
 
 Names are told by listings with a delimiter, level by level, at most so many of them and in so many requests an input. Nothing is read.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from transforms.core.places import inside
+from transforms.core.warning_codes import Notice
 from transforms.examples.split_names import NO_NAMES, Level, SplitNames, split_of_name, splits_of_names
 from transforms.inputs.name_ranges import sampled_names
 from transforms.inputs.options import InputOptions
@@ -41,22 +42,23 @@ class _Names:
     whole: bool = True
 
 
-def survey_splits(options: InputOptions, rows: bool) -> tuple[SplitNames, list[str]]:
-    """Which names decide the splits; lines for a person.
+def survey_splits(options: InputOptions, rows: bool, json: bool = False) -> tuple[SplitNames, list[str], list[Notice]]:
+    """Which names decide the splits; lines for a person; and warnings, where they might have been meant to.
 
     An option that decides them itself is heard instead.
 
     Args:
       rows: whether an input holds files of rows, whose names count; those of pictures never do.
+      json: whether .json files are among them.
     """
     if options.split_by or options.split_column or options.split_names == "ignore":
-        return NO_NAMES, []
+        return NO_NAMES, [], []
     roots = [static_folder(pattern).rstrip("/") or "/" for pattern in options.input]
     if (level := _level_of_inputs(roots)) is not None:
         named = {level.folder_of(f"{root}/") for root in roots} - {""}
-        return _decided((level,), {}, named, [_folders_decide(level, named)])
+        return *_decided((level,), {}, named, [_folders_decide(level, named)]), []
 
-    looks = [_look(pattern, root, options, rows) for pattern, root in zip(options.input, roots)]
+    looks = [_look(pattern, root, options, rows, json) for pattern, root in zip(options.input, roots)]
     levels: dict[Level, list[str]] = {}
     for look in looks:
         if names := next((names for names in look.levels if len(splits_of_names(names)) > 1), None):
@@ -73,15 +75,14 @@ def survey_splits(options: InputOptions, rows: bool) -> tuple[SplitNames, list[s
         for folder, names in deciding.items()
         if not any(level.folder_of(f"{folder}/") for level in levels)
     ]
-    if not levels and not deciding:
-        lines = _of_one_split(looks)
-    lines += [
-        f"{look.root}: only its first folders and files were looked at for names of splits (--split_column decides for all)"
+    notices = [] if levels or deciding else _of_one_split(looks)
+    notices += [
+        Notice("split_names_cut_short", example=look.root)
         for look in looks
-        if not look.whole and (lines or not _is_settled(look))
+        if not look.whole and (lines or notices or not _is_settled(look))
     ]
     every = [name for names in (*levels.values(), *deciding.values()) for name in names]
-    return _decided(tuple(levels), deciding, every, lines)
+    return *_decided(tuple(levels), deciding, every, lines), notices
 
 
 def _decided(
@@ -110,7 +111,7 @@ def _level_of_inputs(roots: list[str]) -> Level | None:
     return None
 
 
-def _look(pattern: str, root: str, options: InputOptions, rows: bool) -> _Names:
+def _look(pattern: str, root: str, options: InputOptions, rows: bool, json: bool) -> _Names:
     """The names of an input's folders, and of its files of rows, level by level."""
     found = _Names(root)
     without = (options.output, *options.left_out)
@@ -132,7 +133,7 @@ def _look(pattern: str, root: str, options: InputOptions, rows: bool) -> _Names:
             below += folders[:names]
             names -= len(folders)
             if rows and not single:
-                uris, pages = _files_of_rows(folder, max(requests, 1), without)
+                uris, pages = _files_of_rows(folder, max(requests, 1), without, json)
                 requests -= pages
                 found.files[folder] += [posixpath.basename(uri) for uri in uris if gives(uri, False)]
         if not below:
@@ -177,7 +178,7 @@ def _children(folder: str, pages: int, without: Iterable[str]) -> tuple[list[str
     )
 
 
-def _files_of_rows(folder: str, requests: int, without: Iterable[str]) -> tuple[list[str], int]:
+def _files_of_rows(folder: str, requests: int, without: Iterable[str], json: bool) -> tuple[list[str], int]:
     """-> (some files of rows directly in a folder, requests that took)."""
     rows: list[str] = []
     used, page = 0, _NAMES * _REQUESTS if abilities(folder).has_paths else _PAGE
@@ -187,7 +188,7 @@ def _files_of_rows(folder: str, requests: int, without: Iterable[str]) -> tuple[
             rows += [
                 file.uri
                 for file in files
-                if is_dataset(file.uri, TABLE.name) and not posixpath.basename(file.uri).startswith(".")
+                if is_dataset(file.uri, TABLE.name, json) and not posixpath.basename(file.uri).startswith(".")
             ]
             if len(rows) >= _NAMES:
                 break
@@ -218,9 +219,9 @@ def _in_words(names: Iterable[str]) -> str:
     return "; ".join(texts)
 
 
-def _of_one_split(looks: list[_Names]) -> list[str]:
-    """Lines that name both readings of a name that speaks of a split, where no other speaks of another."""
-    lines: dict[str, None] = {}
+def _of_one_split(looks: list[_Names]) -> list[Notice]:
+    """Warnings that name both readings of a name that speaks of a split, where no other speaks of another."""
+    notices: dict[Notice, None] = {}
     for look in looks:
         folders = (name for level in look.levels for name in level)
         files = (name for names in look.files.values() for name in names)
@@ -228,6 +229,6 @@ def _of_one_split(looks: list[_Names]) -> list[str]:
             name = next(filter(split_of_name, names), "")
             if name:
                 more = "; for all of it in train: --splits train=1" if split_of_name(name) == "train" else ""
-                alone = f"{look.root}: of folders and files, only the {kind} {name} names a split, so the hash decides by --splits"
-                lines[f"{alone}{more}"] = None
-    return list(lines)
+                alone = f"of folders and files, only the {kind} {name} names a split, so the hash decides by --splits"
+                notices[Notice("split_named_alone", example=look.root, detail=f"{alone}{more}")] = None
+    return list(notices)

@@ -1,0 +1,156 @@
+"""Layouts as people bring them become the dataset that they expect, by the commands of docs/inputs.md."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import laws
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from folders import jpeg, png, put
+
+from beam_jobs.__main__ import main
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/inputs.md").read_text(encoding="utf-8")
+SECTION = PAGE.partition("## Layouts that people bring\n")[2].partition("\n## ")[0]
+COMMANDS = dict(re.findall(r"\*\*([^*]+)\*\*:.*?```sh\n(.*?)\n```", SECTION, re.DOTALL))
+
+
+def picture(number: int) -> bytes:
+    return jpeg(seed=number)
+
+
+def make_kaggle() -> None:
+    for number in range(8):
+        put(f"kaggle/train/{number:04}.jpg", picture(number))
+    for number in range(3):
+        put(f"kaggle/test/{number:04}.jpg", picture(100 + number))
+    rows = "".join(f"{number:04},{('boxer', 'pug')[number % 2]}\n" for number in range(8))
+    put("kaggle/train.csv", f"id,breed\n{rows}".encode())
+    put("kaggle/test.csv", b"id\n0000\n0001\n0002\n")
+    put("kaggle/sample_submission.csv", b"id,breed\n0000,pug\n0001,pug\n0002,pug\n")
+
+
+def make_classes(folder: str, splits: tuple[str, ...] = ("",), each: int = 4) -> None:
+    for at, split in enumerate(splits):
+        for number in range(each):
+            name = f"{('dog', 'cat')[number % 2]}/{number}.jpg"
+            put(os.path.join(folder, split, name), picture(10 * at + number))
+
+
+def make_roboflow() -> None:
+    make_classes("roboflow", ("train", "valid", "test"))
+    put("roboflow/README.roboflow.txt", b"exported")
+
+
+def make_hub() -> None:
+    """Hugging Face's cache: a snapshot's files are links to blobs that are named by their contents."""
+    root = "datasets--me--pets"
+    features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": ["dog", "cat"]}}
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    for name, count in (("train-00000-of-00001", 6), ("test-00000-of-00001", 2)):
+        images = [{"bytes": png(seed=hash_of(name, n)), "path": f"{n}.png"} for n in range(count)]
+        table = pa.table({"image": pa.array(images, kind), "label": [n % 2 for n in range(count)]})
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+        pq.write_table(table, sink := io.BytesIO())
+        blob = hashlib.sha256(sink.getvalue()).hexdigest()
+        put(f"{root}/blobs/{blob}", sink.getvalue())
+        os.makedirs(f"{root}/snapshots/0123abc/data", exist_ok=True)
+        os.symlink(f"../../../blobs/{blob}", f"{root}/snapshots/0123abc/data/{name}.parquet")
+
+
+def hash_of(name: str, number: int) -> int:
+    return len(name) * 1000 + number
+
+
+def make_label_studio() -> None:
+    for number in range(4):
+        put(f"upload/3/{number}.jpg", picture(number))
+    rows = "".join(f"{n},{('whole', 'broken')[n % 2]},/data/upload/3/{n}.jpg\n" for n in range(4))
+    put("export.csv", f"annotation_id,choice,image\n{rows}".encode())
+
+
+def make_takeout() -> None:
+    for number in range(4):
+        image = f"Takeout/Google Photos/Zoo/IMG_{number}.jpg"
+        told = {"title": f"IMG_{number}.jpg", "description": f"A lion, {number} m away."}
+        put(image, picture(number))
+        put(f"{image}{('', '.supplemental-metadata')[number % 2]}.json", json.dumps(told).encode())
+    put("Takeout/Google Photos/Zoo/metadata.json", b'{"title": "Zoo"}')
+
+
+def make_synology() -> None:
+    make_classes("photos")
+    put("photos/dog/@eaDir/0.jpg/SYNOPHOTO_THUMB_M.jpg", picture(50))
+    put("photos/#recycle/cat/9.jpg", picture(51))
+
+
+def make_with_output() -> None:
+    make_classes("pets")
+    assert main(["prepare", "--input", "pets", "--output", "pets/dataset", "--prompt", "Which?"]) == 0
+
+
+# A layout: what makes it, answers with their numbers, lines of splits that names decide, and what the screen says.
+Layout = tuple[Callable[[], None], dict[str, int], dict[str, int], tuple[str, ...]]
+ANIMALS = {"dog": 2, "cat": 2}
+LAYOUTS: dict[str, Layout] = {
+    "Kaggle's zip": (make_kaggle, {"boxer": 4, "pug": 4}, {}, ("! test_without_answers: 1 file", "! left_out_submission: 1 file")),
+    "Roboflow's folders": (
+        make_roboflow, {"dog": 6, "cat": 6}, {"train": 4, "validation": 4, "test": 4}, ("folders decide the split",),
+    ),
+    "A dataset of the Hub, as its cache holds it": (make_hub, {"dog": 4, "cat": 4}, {"test": 2}, ("files decide the split",)),
+    "Google Takeout's photos": (make_takeout, {f"A lion, {n} m away.": 1 for n in range(4)}, {}, ()),
+    "A share of a Synology": (make_synology, ANIMALS, {}, ("! left_out_system: 2 files",)),
+    "A folder that holds yesterday's output": (make_with_output, ANIMALS, {}, ("! datasets_left_out: ",)),
+}  # fmt: skip
+
+
+def run(name: str) -> tuple[int, str]:
+    words = shlex.split(COMMANDS[name])[1:]
+    return main(words), words[words.index("--output") + 1]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_layout_becomes_what_a_person_expects(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make, answers, named, told = LAYOUTS[name]
+    monkeypatch.chdir(tmp_path)
+    make()
+    capfd.readouterr()
+    status, output = run(name)
+    said = capfd.readouterr()
+    assert status == 0, said.err
+    found = laws.sealed(tmp_path / output)
+    lines = {
+        split: [json.loads(line) for line in found.get(f"{split}.jsonl", b"").splitlines()]
+        for split in ("train", "validation", "test")
+    }
+    every = [line["contents"][-1]["parts"][0]["text"] for some in lines.values() for line in some]
+    assert {answer: every.count(answer) for answer in every} == answers
+    assert {split: len(lines[split]) for split in named} == named
+    assert found["rejected.jsonl"] == b""
+    for line in told:
+        assert line in said.out
+
+
+def test_paths_of_label_studios_server_are_said_to_lie_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_label_studio()
+    status, _ = run("Label Studio's CSV")
+    said = capfd.readouterr()
+    assert status == 1 and f"{tmp_path}/upload/3/0.jpg" in said.out + said.err
+
+
+def test_every_layout_of_the_page_is_tried() -> None:
+    assert sorted(COMMANDS) == sorted({*LAYOUTS, "Label Studio's CSV"})

@@ -1,0 +1,36 @@
+"""One version of a stored object as a file that can be sought: what Parquet's reader asks for is read by ranges."""
+
+from __future__ import annotations
+
+import io
+import os
+
+from transforms.storage import store_for
+
+
+class RangedFile(io.RawIOBase):
+    """Bytes of a URI; `generation`: that which is expected, "": any. `size` is that of the whole, in bytes."""
+
+    def __init__(self, uri: str, generation: str, size: int) -> None:
+        self._uri, self._generation, self._size, self._at = uri, generation, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        end = self._size if size is None or size < 0 else min(self._at + size, self._size)
+        if end <= self._at:
+            return b""
+        data = store_for(self._uri).read(self._uri, self._at, end, self._generation)[0]
+        self._at += len(data)
+        return data
