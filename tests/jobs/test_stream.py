@@ -172,6 +172,24 @@ def test_sidecars_are_waited_for_and_make_new_versions(tmp_path: Path) -> None:
     assert Counter(all_lines(merged)) == Counter(all_lines(batch)) and laws.counters(merged) == laws.counters(batch)
 
 
+def test_files_of_several_formats_arrive_and_are_merged(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    options = ["--prompt=What is it?", "--answer={label}"]
+    put(raw / "a.jpg", jpeg(seed=1))  # named by a table, and so no row itself
+    put(raw / "table.csv", b"image,label\na.jpg,first\n")
+    assert stream(raw, out, *options) == 0
+    time.sleep(1.1)
+    write_lines(raw / "rows.jsonl", [row("in Gemini's format", [str(raw / "a.jpg")])])
+    put(raw / "later.csv", b"photo;label\na.jpg;second\na.jpg;third\n")
+    assert stream(raw, out, *options) == 0
+    names = sorted(Path(one["uri"]).name for folder in windows_in(out).values() for one in taken(folder))
+    assert names == ["later.csv", "rows.jsonl", "table.csv"]
+    assert main(["merge", str(out), "--output", str(tmp_path / "merged")]) == 0
+    merged = laws.sealed(tmp_path / "merged")
+    answers = sorted(json.loads(line)["contents"][1]["parts"][0]["text"] for _, line in all_lines(merged))
+    assert answers == ["first", "second", "third", "yes"]
+
+
 @pytest.mark.parametrize(
     "words, complaint",
     [
