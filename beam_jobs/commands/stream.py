@@ -83,9 +83,9 @@ def _run_claimed(options: StreamSettings) -> int:
     except Exception as error:  # an engine's, which wraps what its workers raise
         if settings.verbose:
             console.show_traceback(error)
+        more = "" if settings.verbose else " --verbose shows Beam's own messages."
         console.complain(
-            f"stopped. {screen.cause(error)} What is sealed stays; the same command goes on with the rest."
-            f"{'' if settings.verbose else ' --verbose shows Beams own messages.'}"
+            f"stopped. {screen.cause(error)} What is sealed stays; the same command goes on with the rest.{more}"
         )
         return FAILED
     finally:

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from beam_jobs.options import OptionError
 from beam_jobs.stream.graph import StreamJob
 from transforms.arrivals.announced import Announced, Wanted
 from transforms.arrivals.records import Arrival
 from transforms.arrivals.watching import Watcher
+from transforms.storage.api import NotFound
 
 
 class Front(Protocol):
@@ -46,7 +48,12 @@ class Announcing:
     def __init__(self, stream: StreamJob, wanted: Wanted, before: Watcher | None) -> None:
         from transforms.arrivals.subscription import Subscription
 
-        self._subscription = Subscription(stream.own.subscription)
+        try:
+            self._subscription = Subscription(stream.own.subscription)
+        except NotFound as error:
+            raise OptionError(
+                f"--subscription {error}: expected one that is there; gcloud pubsub subscriptions create"
+            ) from None
         self._announced = Announced(stream.own.subscription, self._subscription, wanted, stream.own.sidecar_wait)
         self._before = before
         self.counts = self._announced.counts
@@ -78,7 +85,8 @@ def front_of(stream: StreamJob, since: int) -> Front:
       since: microseconds since 1970, from which the stream takes what is there.
 
     Raises:
-      StorageError: there is no such subscription, or Pub/Sub does not answer.
+      OptionError: there is no such subscription.
+      Unavailable: Pub/Sub does not answer.
     """
     watcher, own = watcher_of(stream), stream.own
     if not own.subscription:

@@ -7,6 +7,7 @@ What a round does not end, by a crash or a kill, is done again by the next start
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 import time
 from dataclasses import replace
@@ -27,6 +28,7 @@ from transforms.arrivals.records import MICROS, Arrival
 from transforms.core.output_names import WORK
 from transforms.storage import abilities, store_for
 
+_LOG = logging.getLogger(__name__)
 SLACK_S = {True: 1, False: 10}  # until a file that storage dates is listed, by whether it is one of this machine
 _PAUSES_S = (1.0, 10.0)  # before a round is run again
 _MOST = 20_000  # arrivals of a round, after which no further window is begun
@@ -48,7 +50,7 @@ class Rounds:
         self, stream: StreamJob, front: Front, since: int, stop: threading.Event, panes: NewPanes, tally: Tally
     ) -> None:
         self._stream, self._front, self._since, self._stop = stream, front, since, stop
-        self._panes, self.tally = panes, tally
+        self._panes, self._tally = panes, tally
         self._intake = Intake(stream.windows, panes.done.settled)
         self._slack = SLACK_S[bool(stream.own.watch) and abilities(stream.own.watch).has_paths]
         self._began = time.monotonic()
@@ -82,7 +84,7 @@ class Rounds:
         """Take in what has arrived -> the end, in seconds, of the last window that is over."""
         cut = int((time.time() - self._slack) * MICROS)
         for arrival in self._front.arrivals(self._horizon, cut, draining):
-            self.tally.arrivals += self._intake.offer(arrival)
+            self._tally.arrivals += self._intake.offer(arrival)
         self._note()
         return self._stream.windows.closed_by(cut)
 
@@ -90,12 +92,9 @@ class Rounds:
         """Tell the front, and whoever watches, what waits."""
         intake = self._intake
         self._front.settle(intake.waits)
-        self.tally.counts = self._front.counts
-        self.tally.waiting, self.tally.open_windows, self.tally.oldest = (
-            intake.waiting,
-            intake.open_windows,
-            intake.oldest,
-        )
+        self._tally.counts = self._front.counts
+        self._tally.waiting, self._tally.open_windows = intake.waiting, intake.open_windows
+        self._tally.oldest = intake.oldest
 
     def _work(self, take_by: int, closed_by: int) -> bool:
         """Seal the windows that end by a time -> whether there were any.
@@ -118,6 +117,7 @@ class Rounds:
             try:
                 return run_round(stream, arrivals, closed_by)
             except Exception:  # an engine's, which wraps what its workers raise
+                _LOG.warning("A round failed and is run again", exc_info=True)
                 if self._stop.wait(pause):
                     break
         run_round(stream, arrivals, closed_by)

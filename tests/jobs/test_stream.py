@@ -227,6 +227,28 @@ def test_a_stream_goes_on_with_the_options_that_it_was_begun_with(
     assert not (out / "windows").exists()
 
 
+def test_a_round_that_fails_is_run_again_and_seals_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    work, tries = rounds.run_round, list[int]()
+
+    def fails_after_its_work(*given: Any) -> None:
+        work(*given)
+        tries.append(1)
+        if len(tries) == 1:
+            raise RuntimeError("an engine's")
+
+    monkeypatch.setattr(rounds, "run_round", fails_after_its_work)
+    monkeypatch.setattr(rounds, "_PAUSES_S", (0.01, 0.01))
+    names = [put(raw / f"{number}.jpg", jpeg(seed=number)) for number in range(4)]
+    assert stream(raw, out, PROMPT) == 0
+    assert len(tries) >= 2
+    found = windows_in(out)
+    assert sorted(one["uri"] for folder in found.values() for one in taken(folder)) == names
+    assert not [name for name in found if ".late-" in name]
+
+
 def test_a_bucket_is_streamed_and_merged_by_compose(
     cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,10 +76,9 @@ class Announced:
 
     def __init__(self, name: str, source: Messages, wanted: Wanted, sidecar_wait: int) -> None:
         self._name, self._source, self._wanted, self._wait = name, source, wanted, sidecar_wait * MICROS
-        self._acks: dict[int, list[str]] = {}  # of arrivals that were handed on, by identity
-        self._stems: dict[
-            str, list[str]
-        ] = {}  # acks of images and sidecars that are not whole, by what their names share
+        # What is acknowledged: of arrivals that were handed on, by identity; and of files that are not whole yet, by their stem.
+        self._acks: dict[int, list[str]] = {}
+        self._stems: dict[str, list[str]] = {}
         self.counts: Counter[str] = Counter()
 
     def arrivals(self, now: int, draining: bool = False) -> Iterator[Arrival]:

@@ -9,7 +9,7 @@ windows/2026-11-22T10-05-00Z.late-<digest>/   what came after it had been sealed
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -106,12 +106,19 @@ class DonePanes:
         return sum(map(len, self._by_start.values()))
 
 
-def pane_for(output: str, start: int, arrivals: Collection[Arrival]) -> Pane:
-    """Where the arrivals of a window go: its own folder, or a late one beside it once that is done."""
+def pane_for(output: str, start: int, arrivals: Sequence[Arrival]) -> tuple[Pane, Sequence[Arrival]]:
+    """Where the arrivals of a window go: its own folder, or a late one beside it once that is done.
+
+    Returns:
+      The pane, and what it takes: nothing that a pane which is done has taken, as when a round is run again.
+    """
     window = Pane(f"{output}/{WINDOWS}/{window_name(start)}", start)
     if not is_done(window):
-        return window
-    return Pane(f"{output}/{WINDOWS}/{late_name(start, arrivals)}", start)
+        return window, arrivals
+    done = [pane for pane in panes_of(output) if pane.start == start and is_done(pane)]
+    known = {one for pane in done for one in identities_in(pane)}
+    rest = [arrival for arrival in arrivals if arrival.identity not in known]
+    return Pane(f"{output}/{WINDOWS}/{late_name(start, rest)}", start), rest
 
 
 def remove_unfinished(output: str, images: str) -> None:

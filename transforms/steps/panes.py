@@ -41,12 +41,11 @@ from transforms.storage.api import Access, crc32c
 
 @dataclass(frozen=True, slots=True)
 class FilledPane:
-    """A pane with what it takes. blocks: how many its arrivals were cut into."""
+    """A pane with what it takes. tally: what became of the files."""
 
     pane: Pane
     arrivals: tuple[Arrival, ...]
     tally: ListingTally
-    blocks: int
 
 
 @dataclass(kw_only=True)
@@ -85,13 +84,14 @@ class _CutPanes(StorageDoFn):
         unique = {arrival.identity: arrival for arrival in grouped[1]}
         if not unique:  # some engines send an empty pane when a window is closed
             return
-        start = int(window.start)
-        arrivals = tuple(sorted(unique.values(), key=lambda one: (one.uri, one.version)))
-        pane = patiently(pane_for, self._output, start, arrivals)
+        ordered = sorted(unique.values(), key=lambda one: (one.uri, one.version))
+        pane, arrivals = patiently(pane_for, self._output, int(window.start), ordered)
+        if not arrivals:  # all of them are sealed: the work is done a second time
+            return
         Metrics.counter(NAMESPACE, "arrivals").inc(len(arrivals))
         Metrics.counter(NAMESPACE, "late").inc(len(arrivals) if pane.late else 0)
         blocks, tally = patiently(self._cutter.cut, arrivals, pane.folder)
-        yield FilledPane(pane, arrivals, tally, len(blocks))
+        yield FilledPane(pane, tuple(arrivals), tally)
         for block in blocks:
             yield beam.pvalue.TaggedOutput("blocks", block)
 
