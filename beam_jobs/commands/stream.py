@@ -27,6 +27,7 @@ from beam_jobs.stream.rounds import Rounds
 from beam_jobs.stream.tally import NewPanes, Tally
 from transforms.arrivals.panes import remove_unfinished
 from transforms.core.output_names import CLAIM, STREAM, WORK
+from transforms.core.warning_codes import as_lines
 from transforms.dataset.claim import Claim, Claimed, release_claim, still_ours
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.sharing import is_private
@@ -135,4 +136,5 @@ def _closing(output: str, tally: Tally) -> str:
     names = {"doubles": "announced twice", "other": "no uploads", "garbage": "that say nothing known"}
     more += [f"{number:,} messages {names[name]}" for name, number in sorted(tally.counts.items()) if number]
     told = "; ".join([f"{windows} sealed", *filter(None, more)])
-    return f"Drained {output}: {screen.count(tally.arrivals, 'arrival')}, {told}."
+    left_out = as_lines(tally.left_out.warnings.notices())
+    return "\n".join([f"Drained {output}: {screen.count(tally.arrivals, 'arrival')}, {told}.", *left_out])

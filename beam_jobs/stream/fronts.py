@@ -11,13 +11,15 @@ from beam_jobs.stream.graph import StreamJob
 from transforms.arrivals.announced import Announced, Wanted
 from transforms.arrivals.records import Arrival
 from transforms.arrivals.watching import Watcher
+from transforms.core.listing_tally import ListingTally
 from transforms.storage.api import NotFound
 
 
 class Front(Protocol):
     """Gives arrivals, in any order and as often as it likes."""
 
-    counts: Counter[str]  # of what was no arrival
+    counts: Counter[str]  # of messages that were no new arrival
+    left_out: ListingTally  # names that the last listing met, and that are not read
 
     def arrivals(self, since: int, now: int, draining: bool = False) -> Iterator[Arrival]:
         """What has arrived by now, of what storage dates from `since` on, in microseconds since 1970."""
@@ -32,10 +34,12 @@ class Listing:
     """What lies there is all that it knows."""
 
     def __init__(self, watcher: Watcher) -> None:
-        self._watcher, self.counts = watcher, Counter[str]()
+        self._watcher, self.counts, self.left_out = watcher, Counter[str](), ListingTally()
 
     def arrivals(self, since: int, now: int, draining: bool = False) -> Iterator[Arrival]:
-        return self._watcher.arrivals(since, now, draining)
+        tally = ListingTally()
+        yield from self._watcher.arrivals(since, now, draining, tally)
+        self.left_out = tally
 
     def settle(self, waits: Callable[[int], bool]) -> None: ...
 
@@ -56,7 +60,7 @@ class Announcing:
             ) from None
         self._announced = Announced(stream.own.subscription, self._subscription, wanted, stream.own.sidecar_wait)
         self._before = before
-        self.counts = self._announced.counts
+        self.counts, self.left_out = self._announced.counts, ListingTally()
 
     def arrivals(self, since: int, now: int, draining: bool = False) -> Iterator[Arrival]:
         if self._before:

@@ -92,7 +92,7 @@ class Rounds:
         """Tell the front, and whoever watches, what waits."""
         intake = self._intake
         self._front.settle(intake.waits)
-        self._tally.counts = self._front.counts
+        self._tally.counts, self._tally.left_out = self._front.counts, self._front.left_out
         self._tally.waiting, self._tally.open_windows = intake.waiting, intake.open_windows
         self._tally.oldest = intake.oldest
 

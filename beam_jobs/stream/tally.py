@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from transforms.arrivals.panes import UNSEALED, DonePanes, Pane, is_done, panes_of
 from transforms.core import jsonl
+from transforms.core.listing_tally import ListingTally
 from transforms.core.output_names import MANIFEST
 from transforms.storage import store_for
 from transforms.storage.api import NotFound
@@ -23,7 +24,10 @@ class Tally:
     part_filled: int = 0
     waiting: int = 0
     open_windows: int = 0
-    counts: Mapping[str, int] = field(default_factory=dict)  # of what the front met beside arrivals
+    counts: Mapping[str, int] = field(default_factory=dict)  # of messages that were no new arrival
+    left_out: ListingTally = field(
+        default_factory=ListingTally
+    )  # names that the last listing met, and that are not read
     oldest: int | None = None  # time of the oldest arrival that is not sealed, in microseconds since 1970
 
 

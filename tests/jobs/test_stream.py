@@ -66,7 +66,10 @@ def test_windows_of_a_folder_merged_are_what_prepare_makes(tmp_path: Path, capsy
     put(raw / "dog/a.bmp", bmp(seed=50))
     put(raw / "dog/broken.jpg", b"\xff\xd8\xff none")
     put(raw / "dog/old.png", png(seed=51))
+    put(raw / "notes.pdf", b"no dataset")
     assert stream(raw, out, PROMPT) == 0, capsys.readouterr().err
+    assert "! left_out_ending: 1 file" in capsys.readouterr().out
+    (raw / "notes.pdf").unlink()
     first = windows_in(out)
     arrived = sorted(one["uri"] for folder in first.values() for one in taken(folder))
     assert arrived == sorted(map(str, (path for path in raw.rglob("*") if path.is_file())))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from transforms.arrivals.kinds import arrives, is_image, suffixes_of
+from transforms.arrivals.kinds import is_image, kind_of_left_out, suffixes_of
 from transforms.arrivals.messages import GARBAGE, OTHER, Message, RowMessage, said_by
 from transforms.arrivals.records import MICROS, Arrival
 from transforms.arrivals.sidecars import paired
@@ -56,8 +56,8 @@ class Wanted:
             folder = self.pattern.rstrip("/")
             placed = inside(file.uri, folder) if folder else True
             below = file.uri[len(folder) :].lstrip("/")
-            return placed and not unread_place(below) and arrives(file, self.options, suffixes)
-        return compiled(self.pattern).fullmatch(file.uri) is not None and arrives(file, self.options, ())
+            return placed and not (unread_place(below) or kind_of_left_out(file, self.options, suffixes))
+        return compiled(self.pattern).fullmatch(file.uri) is not None and not kind_of_left_out(file, self.options, ())
 
     @property
     def pairs(self) -> bool:

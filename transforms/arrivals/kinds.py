@@ -47,10 +47,10 @@ def is_image(uri: str) -> bool:
     return uri.lower().endswith(IMAGES.suffixes)
 
 
-def arrives(file: Stat, options: InputOptions, suffixes: tuple[str, ...]) -> bool:
-    """Whether a listed file is read."""
+def kind_of_left_out(file: Stat, options: InputOptions, suffixes: tuple[str, ...]) -> str:
+    """Why a listed file is not read, as one of name_kinds.KINDS; "" if it is."""
     named = DEFAULT.name if options.input_format == _AUTO else options.input_format
-    return not kind_of_unread(file.uri, file.generation, named, suffixes)
+    return kind_of_unread(file.uri, file.generation, named, suffixes)
 
 
 ROWS = "rows.jsonl"  # in the folder of a pane: the rows that came by themselves
