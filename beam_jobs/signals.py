@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 _STOPS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -40,22 +41,36 @@ def stops_as_interrupts() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+class Stop(threading.Event):
+    """Set once work is to come to a good end.
+
+    at_once: a second signal came: it raises KeyboardInterrupt, which an engine may take for a failure of its worker.
+    """
+
+    at_once = False
+
+
 @contextmanager
-def first_stop_drains() -> Iterator[threading.Event]:
-    """Yield an event that the first signal to stop sets, Ctrl-C among them; the second one ends the process as usual.
+def first_stop_drains() -> Iterator[Stop]:
+    """Yield what the first signal to stop sets, Ctrl-C among them; the second one ends the process as usual.
 
     In other threads than the main one, nothing sets it.
     """
-    drain = threading.Event()
+    drain = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield drain
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_STOPS)}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, *_STOPS)}
 
-    def stop(number: int, _: FrameType | None) -> None:
-        drain.set()
-        for other, handler in before.items():
-            signal.signal(other, handler)
+    def stop(number: int, frame: FrameType | None) -> None:
+        if not drain.is_set():
+            drain.set()
+            return
+        drain.at_once = True
+        usual = before[number]
+        if callable(usual):
+            usual(number, frame)
+        raise KeyboardInterrupt(f"It was interrupted ({signal.Signals(number).name})")
 
     for number, handler in before.items():
         if handler != signal.SIG_IGN:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import threading
 import time
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from apache_beam.options.pipeline_options import TypeOptions
 from beam_jobs.job import Job
 from beam_jobs.preflight import beam_options
 from beam_jobs.settings import Settings
+from beam_jobs.signals import Stop
 from beam_jobs.stream.fronts import Front
 from beam_jobs.stream.graph import StreamJob, build_round
 from beam_jobs.stream.tally import NewPanes, Tally
@@ -46,9 +46,7 @@ class Rounds:
       tally: is told how the stream stands.
     """
 
-    def __init__(
-        self, stream: StreamJob, front: Front, since: int, stop: threading.Event, panes: NewPanes, tally: Tally
-    ) -> None:
+    def __init__(self, stream: StreamJob, front: Front, since: int, stop: Stop, panes: NewPanes, tally: Tally) -> None:
         self._stream, self._front, self._since, self._stop = stream, front, since, stop
         self._panes, self._tally = panes, tally
         self._intake = Intake(stream.windows, panes.done.settled)
@@ -116,7 +114,9 @@ class Rounds:
         for pause in _PAUSES_S:
             try:
                 return run_round(stream, arrivals, closed_by)
-            except Exception:  # an engine's, which wraps what its workers raise
+            except Exception as error:  # an engine's, which wraps what its workers raise
+                if self._stop.at_once:
+                    raise KeyboardInterrupt from error
                 _LOG.warning("A round failed and is run again", exc_info=True)
                 if self._stop.wait(pause):
                     break
