@@ -27,6 +27,7 @@ from transforms.arrivals.messages import LEASE_S
 from transforms.arrivals.records import MICROS, Arrival
 from transforms.core.output_names import WORK
 from transforms.storage import abilities, store_for
+from transforms.storage.api import Unavailable
 
 _LOG = logging.getLogger(__name__)
 SLACK_S = {True: 1, False: 10}  # until a file that storage dates is listed, by whether it is one of this machine
@@ -59,7 +60,12 @@ class Rounds:
         closed_before = -1
         hold = self._began + self._held_back
         while not self._stopping():
-            closed_by = self._look()
+            try:
+                closed_by = self._look()
+            except Unavailable as error:  # an outage says nothing about what arrives: it is waited for
+                _LOG.warning("Storage is away: %s", error)
+                self._stop.wait(self._stream.own.poll_interval)
+                continue
             if closed_by > closed_before and time.monotonic() >= hold:
                 closed_before = closed_by
                 while self._work(closed_by, closed_by):

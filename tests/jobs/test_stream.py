@@ -18,7 +18,9 @@ from folders import bmp, jpeg, png, put, read_folder, row, write_lines
 
 from beam_jobs.__main__ import main
 from beam_jobs.stream import rounds
+from transforms.arrivals import watching
 from transforms.arrivals.windows import start_of_name
+from transforms.storage.api import Unavailable
 
 PROMPT = "--prompt=What is it?"
 
@@ -250,6 +252,22 @@ def test_a_round_that_fails_is_run_again_and_seals_nothing_twice(
     found = windows_in(out)
     assert sorted(one["uri"] for folder in found.values() for one in taken(folder)) == names
     assert not [name for name in found if ".late-" in name]
+
+
+def test_a_stream_waits_for_storage_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    put(raw / "a.jpg", jpeg(seed=1))
+    list_names, asked = watching.list_names, list[str]()
+
+    def away_at_first(pattern: str, **given: Any) -> Iterator[Any]:
+        asked.append(pattern)
+        if len(asked) == 1:
+            raise Unavailable("storage is away")
+        yield from list_names(pattern, **given)
+
+    monkeypatch.setattr(watching, "list_names", away_at_first)
+    assert stream(raw, out, PROMPT, "--poll_interval=1s") == 0
+    assert [one["uri"] for folder in windows_in(out).values() for one in taken(folder)] == [str(raw / "a.jpg")]
 
 
 def test_a_bucket_is_streamed_and_merged_by_compose(

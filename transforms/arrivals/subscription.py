@@ -13,7 +13,7 @@ from google.cloud.pubsub_v1.subscriber.message import Message as Delivered
 from google.cloud.pubsub_v1.types import FlowControl
 
 from transforms.arrivals.messages import LEASE_S, Message
-from transforms.storage.api import NotFound, Unavailable
+from transforms.storage.api import NoAccess, NotFound, Unavailable
 
 _MOST, _MOST_BYTES = 200_000, 1 << 30  # messages that are held until their windows are sealed
 _LONGEST_S = 7 * 86_400.0  # that a message is held: as long as a subscription keeps one by default
@@ -55,11 +55,10 @@ class Subscription:
         """What has come since the last call; each is held until it is acknowledged or given back.
 
         Raises:
-          Unavailable: the pull has ended.
+          NoAccess: the pull has ended, as when the subscription was deleted.
         """
         if self._pull.done():
-            error = self._pull.exception()
-            raise Unavailable(f"{self._name}: {error}")
+            raise NoAccess(f"{self._name} gives no more messages: {self._pull.exception()}")
         come = []
         while not self._delivered.empty():
             message = self._delivered.get()
