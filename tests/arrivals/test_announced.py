@@ -116,6 +116,20 @@ def test_messages_are_acknowledged_once_their_arrivals_are_sealed() -> None:
     assert queue.acknowledged[8:] == [f"ack of in/b.jpg {11 * MICROS}", f"ack of in/a.jpg {MICROS}"]
 
 
+def test_what_a_caller_fails_at_is_handed_on_again_and_not_acknowledged() -> None:
+    queue = Queue()
+    announced = front(queue, "--prompt=What?")
+    queue.next = [event(f"{number}.jpg", number, size="5") for number in range(1, 4)]
+    for arrival in announced.arrivals(1):
+        assert arrival.uri == "gs://shop/1.jpg"
+        break  # as where storage is away
+    announced.settle(lambda identity: False)
+    assert queue.acknowledged == []
+    assert [arrival.uri for arrival in announced.arrivals(1)] == [f"gs://shop/{number}.jpg" for number in range(1, 4)]
+    announced.settle(lambda identity: False)
+    assert len(queue.acknowledged) == 3
+
+
 def test_garbage_is_given_back_where_it_becomes_a_dead_letter() -> None:
     queue = Queue(has_dead_letters=True)
     queue.next = [Message("garbage", "9", b"?", {}, 5)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -79,35 +79,77 @@ class Announced:
         # What is acknowledged: of arrivals that were handed on, by identity; and of files that are not whole yet, by their stem.
         self._acks: dict[int, list[str]] = {}
         self._stems: dict[str, list[str]] = {}
+        # What came and is not handed on yet: should storage be away meanwhile, nothing of it is lost.
+        self._untold: list[tuple[Stat, str]] = []  # objects without their sizes
+        self._ready: deque[tuple[Arrival, list[str]]] = deque()
         self.counts: Counter[str] = Counter()
 
     def arrivals(self, now: int, draining: bool = False) -> Iterator[Arrival]:
-        """What was announced since the last call, and is whole by now.
+        """What was announced, and is whole by now. What a caller does not come back from is handed on again.
 
         Args:
           now: of storage, in microseconds since 1970.
           draining: images no longer wait for words.
         """
-        done, unknown, uploads = list[str](), list[str](), list[tuple[Stat, str]]()
+        self._take_in()
+        self._ask_after_sizes()
+        self._match(now, draining)
+        while self._ready:
+            arrival, acks = self._ready[0]
+            yield arrival
+            self._ready.popleft()
+            held = self._acks.setdefault(arrival.identity, [])
+            self.counts["doubles"] += bool(held)
+            held.extend(acks)
+
+    def _take_in(self) -> None:
+        """Sort what was delivered; what brings nothing is acknowledged, or goes to the dead letters."""
+        done, unknown = list[str](), list[str]()
         for message in self._source.messages():
             said = said_by(message)
             if isinstance(said, RowMessage):
-                uri = f"{self._name}/{message.name}"
-                row = Arrival(uri, str(message.published), len(said.row), message.published, row=said.row)
-                yield self._handed_on(row, [message.ack])
+                uri, time = f"{self._name}/{message.name}", message.published
+                self._ready.append((Arrival(uri, str(time), len(said.row), time, row=said.row), [message.ack]))
             elif isinstance(said, Stat) and self._wanted.takes(said):
-                uploads.append((said, message.ack))
+                self._take_upload(said, message.ack)
             else:
                 kind = said if isinstance(said, str) else OTHER
                 self.counts[kind] += 1
                 (unknown if kind == GARBAGE else done).append(message.ack)
-        yield from self._uploaded(uploads)
-        yield from self._whole(now, draining, done)
         self._source.acknowledge(done)
         if self._source.has_dead_letters:
             self._source.give_back(unknown)
         else:
             self._source.acknowledge(unknown)
+
+    def _take_upload(self, file: Stat, ack: str) -> None:
+        if self._wanted.pairs and (is_image(file.uri) or is_sidecar(file.uri)):
+            self._stems.setdefault(stem_of(file.uri), []).append(ack)
+        elif file.size < 0:
+            self._untold.append((file, ack))
+        else:
+            self._ready.append((_arrival(file), [ack]))
+
+    def _ask_after_sizes(self) -> None:
+        files = list(overlapped(_asked, [file for file, _ in self._untold], _AT_ONCE))
+        self._ready.extend((_arrival(file), [ack]) for file, (_, ack) in zip(files, self._untold))
+        self._untold = []
+
+    def _match(self, now: int, draining: bool) -> None:
+        """Find images that are whole with what lies beside them in storage; files beside no image are acknowledged."""
+        stems, lonely = list(self._stems), list[str]()
+        for stem, files in zip(stems, overlapped(_beside, stems, _AT_ONCE)):
+            taken = list(filter(self._wanted.takes, files))
+            images = sum(not is_sidecar(file.uri) for file in taken)
+            until = now + self._wait if draining else now
+            whole = list(paired(taken, self._wait, until, all_of_them=False))
+            whole.sort(key=lambda arrival: arrival.time)
+            acks = self._stems.pop(stem) if len(whole) == images else []  # several share a stem, as a.jpg and a.png
+            if not images:
+                lonely += acks  # whatever comes beside it is announced too
+            for arrival in whole:
+                self._ready.append((arrival, acks if arrival is whole[-1] else []))
+        self._source.acknowledge(lonely)
 
     def settle(self, waits: Callable[[int], bool]) -> None:
         """Acknowledge what was handed on and no longer waits: it is sealed, or was before.
@@ -117,39 +159,6 @@ class Announced:
         """
         done = [identity for identity in self._acks if not waits(identity)]
         self._source.acknowledge([ack for identity in done for ack in self._acks.pop(identity)])
-
-    def _handed_on(self, arrival: Arrival, acks: list[str]) -> Arrival:
-        held = self._acks.setdefault(arrival.identity, [])
-        self.counts["doubles"] += bool(held)
-        held.extend(acks)
-        return arrival
-
-    def _uploaded(self, uploads: Iterable[tuple[Stat, str]]) -> Iterator[Arrival]:
-        untold = list[tuple[Stat, str]]()
-        for file, ack in uploads:
-            if self._wanted.pairs and (is_image(file.uri) or is_sidecar(file.uri)):
-                self._stems.setdefault(stem_of(file.uri), []).append(ack)
-            elif file.size < 0:
-                untold.append((file, ack))
-            else:
-                yield self._handed_on(_arrival(file), [ack])
-        for (_, ack), file in zip(untold, overlapped(_asked, [file for file, _ in untold], _AT_ONCE)):
-            yield self._handed_on(_arrival(file), [ack])
-
-    def _whole(self, now: int, draining: bool, done: list[str]) -> Iterator[Arrival]:
-        """Images that are whole with what lies beside them in storage; `done` is given the acks of files beside no image."""
-        stems = list(self._stems)
-        for stem, files in zip(stems, overlapped(_beside, stems, _AT_ONCE)):
-            taken = list(filter(self._wanted.takes, files))
-            images = sum(not is_sidecar(file.uri) for file in taken)
-            until = now + self._wait if draining else now
-            whole = list(paired(taken, self._wait, until, all_of_them=False))
-            last = max((arrival.time for arrival in whole), default=0)
-            if not images:
-                done += self._stems.pop(stem)  # whatever comes beside it is announced too
-            for arrival in whole:  # several share a stem, as a.jpg and a.png
-                all_of_them = len(whole) == images and arrival.time == last
-                yield self._handed_on(arrival, self._stems.pop(stem, []) if all_of_them else [])
 
 
 def _arrival(file: Stat) -> Arrival:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.cloud import pubsub_v1
 from google.cloud.pubsub_v1.subscriber.message import Message as Delivered
 from google.cloud.pubsub_v1.types import FlowControl
@@ -15,6 +16,7 @@ from google.cloud.pubsub_v1.types import FlowControl
 from transforms.arrivals.messages import LEASE_S, Message
 from transforms.storage.api import NoAccess, NotFound, Unavailable
 
+_LOG = logging.getLogger(__name__)
 _MOST, _MOST_BYTES = 200_000, 1 << 30  # messages that are held until their windows are sealed
 _LONGEST_S = 7 * 86_400.0  # that a message is held: as long as a subscription keeps one by default
 _AT_ONCE = 1000  # ack ids a request
@@ -36,6 +38,7 @@ class Subscription:
         self._name, self._client = name, pubsub_v1.SubscriberClient()
         self._delivered: queue.SimpleQueue[Delivered] = queue.SimpleQueue()
         self._held: dict[str, Delivered] = {}
+        self._due: list[str] = []  # to be acknowledged
         try:
             found = self._client.get_subscription(subscription=name, timeout=_PATIENCE_S)
         except GoogleAPICallError as error:
@@ -68,10 +71,15 @@ class Subscription:
         return come
 
     def acknowledge(self, acks: Sequence[str]) -> None:
-        """Say that messages are done with: once this returns, they do not come again (but for Pub/Sub's own exceptions)."""
-        for start in range(0, len(acks), _AT_ONCE):
-            some = list(acks[start : start + _AT_ONCE])
-            self._client.acknowledge(subscription=self._name, ack_ids=some, timeout=_PATIENCE_S)
+        """Say that messages are done with, so that they do not come again. What Pub/Sub does not take now is said the next time."""
+        self._due += acks
+        while some := self._due[:_AT_ONCE]:
+            try:
+                self._client.acknowledge(subscription=self._name, ack_ids=some, timeout=_PATIENCE_S)
+            except (GoogleAPICallError, RetryError) as error:
+                _LOG.warning("%s takes no acknowledgements: %s", self._name, error)
+                return
+            del self._due[: len(some)]
             for ack in some:
                 if message := self._held.pop(ack, None):
                     message.drop()  # its lease is renewed no longer
@@ -90,6 +98,7 @@ class Subscription:
         while not self._delivered.empty():
             message = self._delivered.get()
             self._held[message.ack_id] = message
+        self.acknowledge([])
         rest = list(self._held)
         for start in range(0, len(rest), _AT_ONCE):
             self._client.modify_ack_deadline(
