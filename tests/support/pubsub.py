@@ -36,10 +36,10 @@ class Uploads:
         self.subscriber.create_subscription(name=subscription, topic=self.topic, ack_deadline_seconds=10)
         return subscription
 
-    def left(self, subscription: str) -> int:
-        """Messages that nobody acknowledged, as far as they are delivered again now."""
+    def left(self, subscription: str) -> list[dict[str, str]]:
+        """Attributes of the messages that nobody acknowledged, as far as they are delivered again now."""
         found = self.subscriber.pull(subscription=subscription, max_messages=100, return_immediately=True)
-        return len(found.received_messages)
+        return [dict(received.message.attributes) for received in found.received_messages]
 
 
 def jar() -> Path:
