@@ -204,4 +204,4 @@ def places(settings: Settings, remote: bool) -> Places:
         folders = tuple(folder for folder in folders if not abilities(folder).has_paths)
     tables = any(MEANINGS[one_input.format].may_hold_images for one_input in settings.inputs)
     staged = (settings.image_folder or f"{settings.output}/images") if tables else ""
-    return Places(folders, staged, settings.image_root)
+    return Places(folders, staged, root=settings.image_root)

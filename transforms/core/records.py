@@ -268,3 +268,4 @@ class Receipt:
     reused: bool = False  # an earlier night's (--previous)
     buckets: tuple[str, ...] = ()  # that its lines name
     warnings: tuple[tuple[str, int, str], ...] = ()  # (code, count, smallest example)
+    folder: str = ""  # as its block's
