@@ -1,8 +1,7 @@
 """Rewrites what docs/ and dataflow_templates/ hold of the code's tables: `python -m beam_jobs.docs_tables`.
 
 The pages are docs/options.md, streaming.md, counters.md, reasons.md, warnings.md, service.md, check.md and dataflow.md, each with its
-table
-between two markers.
+table between two markers.
 
 Tests compare them with what is made here, so that neither can be changed alone.
 """
