@@ -57,7 +57,7 @@ def folder(at: Path, files: dict[str, bytes], pictures: tuple[str, ...] = ("a.jp
         ("rows.json", dumped(ROWS)),
         ("rows.json", dumped(ROWS, indent=2)),
         ("rows.json", lines(ROWS)),
-        ("zz/rows.json.gz", gzip.compress(dumped([row | {"image": "../" + row["image"]} for row in ROWS])), mtime=0),
+        ("zz/rows.json.gz", gzip.compress(dumped([row | {"image": "../" + row["image"]} for row in ROWS]), mtime=0)),
         ("metadata.json", dumped(ROWS)),
     ],
 )
