@@ -35,7 +35,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=("beam_jobs*", "transforms*")),
-    package_data={"beam_jobs": ["py.typed"], "transforms": ["py.typed"]},
+    package_data={"beam_jobs": ["py.typed", "report/page/page.html"], "transforms": ["py.typed"]},
     install_requires=[
         "apache-beam[gcp]==2.77.0",
         "Pillow>=11.1",
@@ -45,6 +45,8 @@ setup(
         "google-cloud-storage>=2.18,<3.18",
         "pycurl>=7.49,<8",  # reads objects of Cloud Storage; its wheels bring libcurl
         "orjson>=3.10",
+        "rich>=13.7,<15",  # the live line of a run; imported when there is one
+        "Jinja2>=3.1.4,<4",  # the report; imported when one is written
     ],
     extras_require={"excel": EXCEL, "test": TEST, "dev": TEST + LINT},
     entry_points={"console_scripts": ["tuneset = beam_jobs.__main__:command_line"]},

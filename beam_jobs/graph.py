@@ -25,6 +25,7 @@ from transforms.steps.compare import CompareNights
 from transforms.steps.finish import AssignSplits, CommitBlocks, PublishImages, SplitExamples
 from transforms.steps.fit import FitImages, HoldForFitting, TakeFitted, wait_for_images
 from transforms.steps.listing import ListBlocks
+from transforms.steps.running_counts import CountingWriter
 from transforms.steps.seal import SealDataset
 from transforms.steps.skip import SkipCommitted
 from transforms.steps.trunk import BuildExamples, InspectImages, ReadRows
@@ -36,7 +37,7 @@ def build(pipeline: beam.Pipeline, plan: Job) -> beam.PCollection[str]:
     p = plan
     blocks, tallies = pipeline | "List" >> front(p)
     done, todo, damaged = blocks | "Skip what is committed" >> SkipCommitted(
-        receipt_store=p.receipt_store, key=p.keys, earlier=p.earlier
+        receipt_store=p.receipt_store, key=p.keys, earlier=p.earlier, counts=p.counts
     )
     worked = trunk(todo, trunk_steps(p, StorageWriter(p.rewriter, p.caps)))
     receipts = (done, *worked.receipts) | "All receipts" >> beam.Flatten()
@@ -55,7 +56,13 @@ def build(pipeline: beam.Pipeline, plan: Job) -> beam.PCollection[str]:
 
 def front(plan: Job) -> ListBlocks:
     """Patterns -> (blocks, tallies of the names listed)."""
-    return ListBlocks(inputs=plan.inputs, cutter=plan.cutter, output=plan.settings.output, access=plan.access)
+    return ListBlocks(
+        inputs=plan.inputs,
+        cutter=plan.cutter,
+        output=plan.settings.output,
+        access=plan.access,
+        counts=plan.counts,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +91,7 @@ def trunk_steps(plan: Job, writer: Writer) -> TrunkSteps:
       writer: StorageWriter of a job, TrialWriter of a dry run or a preview.
     """
     p, s = plan, plan.settings
+    writer = CountingWriter(writer, p.counts)
     # Elsewhere a core has a process of its own; here one process has all cores.
     at_once, min_ram = (2, "4GB") if p.remote else ((os.cpu_count() or 1) + 1, "")
     return TrunkSteps(

@@ -26,6 +26,7 @@ from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.formats.unanswered import Unanswered
 from transforms.inputs.registry import MEANINGS
+from transforms.steps.running_counts import NOT_WATCHED, RunningCounts
 from transforms.storage import abilities
 from transforms.storage.api import Access
 from transforms.storage.places import Places
@@ -38,6 +39,7 @@ class Job:
     settings: Settings
     claim: Claim
     remote: bool  # the runner's workers see no local file of ours
+    counts: RunningCounts = NOT_WATCHED  # where workers on this machine tell how far they are
 
     @property
     def access(self) -> Access:
@@ -202,4 +204,4 @@ def places(settings: Settings, remote: bool) -> Places:
         folders = tuple(folder for folder in folders if not abilities(folder).has_paths)
     tables = any(MEANINGS[one_input.format].may_hold_images for one_input in settings.inputs)
     staged = (settings.image_folder or f"{settings.output}/images") if tables else ""
-    return Places(folders, staged, settings.image_root)
+    return Places(folders, staged, root=settings.image_root)

@@ -91,3 +91,9 @@ def check_sample(text: str) -> None:
     is_count = text.isdigit() and number > 0
     if not (is_fraction or is_count):
         raise ValueError("expected a count such as 100 or a fraction such as 0.01")
+
+
+def check_report(file: str) -> None:
+    """Where a report is written, or `none`."""
+    if file not in ("", "none") and (not file.endswith(".html") or not abilities(file).creates_if_absent):
+        raise ValueError("expected a local or gs:// path that ends in .html, or none")

@@ -14,6 +14,7 @@ from beam_jobs.option_checks import (
     check_delimiter,
     check_max_validation,
     check_prefix,
+    check_report,
     check_sample,
     check_seed,
     check_split_by,
@@ -141,6 +142,11 @@ class Options:
     stage: str = option(_OUT, "local",
         "conforming images that are copied beside a gs:// dataset; local: files of this machine, copy: objects too,"
         " on the server", "WHICH", ("local", "copy"), shapes=True)
+    report: str = option(_OUT, "",
+        "page about the dataset, made once it is sealed by the command that waited for it; its numbers stand beside it as .json; "
+        "none: no page (default OUTPUT/report.html)", "FILE.html|none", check=check_report)
+    report_pictures: str = option(_OUT, "yes",
+        "whether the page holds small pictures of the images", "WHETHER", ("yes", "no"))
     overwrite: bool = option(_OUT, False,
         "remove the dataset that the output folder holds, then write anew", common=True)
 
@@ -232,6 +238,7 @@ class Options:
     take_over: bool = option(_RUN, False, "go on in a folder that another live job has claimed")
     keep_blocks: bool = option(_RUN, False, "keep the committed blocks in OUTPUT/_tuneset after sealing")
     no_wait: bool = option(_RUN, False, "return once the job is submitted; exit status 0 then means submitted")
+    quiet: bool = option(_RUN, False, "show no progress")
     verbose: bool = option(_RUN, False, "show Beam's log and tracebacks")
 # fmt: on
 

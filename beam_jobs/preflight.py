@@ -95,6 +95,7 @@ def on_this_machine(settings: Settings) -> Settings:
         settings,
         input=tuple(map(absolute, settings.input)),
         output=folder(settings.output),
+        report=settings.report if settings.report in ("", "none") else absolute(settings.report),
         image_folder=folder(settings.image_folder),
         image_root=folder(settings.image_root),
         previous=folder(settings.previous),

@@ -27,6 +27,7 @@ class Settings(Options):
     """Checked options of one run, with what follows from them."""
 
     beam: tuple[str, ...] = field(default=())  # what follows is Beam's
+    words: tuple[str, ...] = field(default=(), compare=False)  # the command line as it was given
     left_out: tuple[str, ...] = field(default=())  # folders that were found below inputs, and are none
     notices: tuple[Notice, ...] = field(default=())  # what looking at the inputs found
     inputs: tuple[Input, ...] = field(default=())  # what `input` names, once it was looked at
@@ -113,6 +114,15 @@ def parse(argv: Sequence[str]) -> Settings:
             raise OptionError(
                 f"--{name} is missing. For example: tuneset prepare --input 'data/*.jsonl' --output dataset"
             )
+    return settings_of(values, beam, argv)
+
+
+def settings_of(values: dict[str, Any], beam: Sequence[str], words: Sequence[str] = ()) -> Settings:
+    """Values of all options, by name -> Settings, with what the profile stands in for.
+
+    Raises:
+      OptionError: an option is wrong.
+    """
     profile = PROFILES[values["model"]]
     values["max_images"] = values["max_images"] or profile.max_images
     values["max_image_bytes"] = values["max_image_bytes"] or profile.max_image_bytes
@@ -120,7 +130,7 @@ def parse(argv: Sequence[str]) -> Settings:
     values["max_side"] = values["max_side"] or profile.longest_side
     if values["max_validation"] == -1:
         values["max_validation"] = profile.max_validation
-    settings = Settings(**values, beam=tuple(beam_words(beam)))
+    settings = Settings(**values, beam=tuple(beam_words(beam)), words=tuple(words))
     check(settings)
     return settings
 

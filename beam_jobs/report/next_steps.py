@@ -143,7 +143,7 @@ def _pairs(before: dict[str, Any], dataset: dict[str, Any]) -> dict[str, tuple[i
 
 def _again(settings: Settings, **changed: Any) -> str:
     """The command of a run on another output folder, by these options but for the changed ones."""
-    again = replace(settings, **changed, overwrite=False, take_over=False, previous="", trust_uris=False)
+    again = replace(settings, **changed, overwrite=False, take_over=False, previous="", trust_uris=False, report="")
     return shlex.join(["tuneset", "prepare", *again.as_flags()])
 
 

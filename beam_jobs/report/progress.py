@@ -1,21 +1,21 @@
-"""Standard error while a job runs: ours alone, with a line now and then of how many blocks and images are through."""
+"""Standard error while a job runs: ours alone, with how far the job is."""
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr
 from typing import TextIO
 
 from beam_jobs.console import write
-from beam_jobs.report.screen import count
-from transforms.core.output_names import WORK
-from transforms.storage import abilities
+from beam_jobs.report.pace import Pace, Standing
+from transforms.steps.running_counts import RunningCounts
 
-_FIRST, _PAUSE = 3.0, 5.0  # seconds
+PAUSE_S = 10.0  # between two lines where no terminal is
 
 
 @contextmanager
@@ -44,37 +44,76 @@ def stderr_alone(verbose: bool) -> Iterator[TextIO]:
 
 
 class Progress:
-    """Context in which progress is told to `out`. It only looks at names in the work folder."""
+    """Context in which a run's progress is told to `out`: a live line in a terminal, elsewhere a line every ten seconds.
 
-    def __init__(self, folder: str, *, hidden: bool, out: TextIO) -> None:
-        self._folder, self._out = folder, out
-        self._stop = threading.Event()
-        hidden = hidden or not abilities(folder).has_paths
-        self._thread = None if hidden else threading.Thread(target=self._tell, daemon=True)
+    Args:
+      counts: what the run's workers write, on this machine.
+      hidden: nothing is told.
+      live: whether a terminal may get a line that is drawn over.
+      last: what the stage is called in which all blocks are done.
+    """
+
+    def __init__(
+        self, counts: RunningCounts, *, hidden: bool, out: TextIO, live: bool = True, last: str = "seal"
+    ) -> None:
+        self._counts, self._hidden, self._out = counts, hidden, out
+        self._live, self._pace = live and can_redraw(out), Pace(last)
 
     def __enter__(self) -> Progress:
-        if self._thread:
-            self._thread.start()
+        self._began = time.monotonic()
+        self._ending = ExitStack()
+        if self._hidden:
+            return self
+        if self._live:
+            from beam_jobs.report.live_line import live_line
+
+            self._ending.enter_context(live_line(self._standing, self._out))
+        else:
+            self._ending.enter_context(told_every(PAUSE_S, self._tell))
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._stop.set()
-        if self._thread:
-            self._thread.join()
+        self._ending.close()
+
+    def _standing(self) -> Standing:
+        return self._pace.standing(time.monotonic() - self._began, self._counts.total())
 
     def _tell(self) -> None:
-        began, pause = time.monotonic(), _FIRST
-        while not self._stop.wait(pause):
-            blocks, images = self._count()
-            seconds = int(time.monotonic() - began)
-            fitted = f", {count(images, 'image')} fitted" if images else ""
-            line = f"  {seconds // 60:02d}:{seconds % 60:02d}  {count(blocks, 'block')} committed{fitted}"
-            write(self._out, f"{line}\n")
-            pause = _PAUSE
+        write(self._out, f"  {self._standing().line}\n")
 
-    def _count(self) -> tuple[int, int]:
-        blocks = images = 0
-        for path, _, names in os.walk(f"{self._folder}/{WORK}"):
-            blocks += sum(name.endswith(".receipt") for name in names)
-            images += sum(name.endswith(".json") for name in names) if "/fits/" in path else 0
-        return blocks, images
+
+@contextmanager
+def watched_counts() -> Iterator[RunningCounts]:
+    """A place for running counts while a run lasts; where no temporary file can be made nobody watches."""
+    with ExitStack() as ending:
+        try:
+            folder = ending.enter_context(tempfile.TemporaryDirectory(prefix="tuneset-", ignore_cleanup_errors=True))
+        except OSError:
+            folder = ""
+        yield RunningCounts(folder)
+
+
+@contextmanager
+def told_every(pause: float, tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell` in a thread, each time that so many seconds have passed."""
+    stop = threading.Event()
+
+    def repeat() -> None:
+        while not stop.wait(pause):
+            tell()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def can_redraw(out: TextIO) -> bool:
+    """Whether a stream is a terminal that can draw over what it shows."""
+    try:
+        return out.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    except ValueError:  # it is closed
+        return False

@@ -13,16 +13,21 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_jobs.__main__ import main
+from beam_jobs.commands.check import parser as check_parser
 from beam_jobs.commands.explain import parser as explain_parser
 from beam_jobs.commands.export import parser as export_parser
+from beam_jobs.commands.merge import parse_merge
+from beam_jobs.commands.merge import parser as merge_parser
 from beam_jobs.commands.sweep import parser as sweep_parser
 from beam_jobs.commands.template import parser as template_parser
 from beam_jobs.dataflow.workers import MIXES
 from beam_jobs.docs_tables import fill, tables
 from beam_jobs.options import OPTIONS
 from beam_jobs.settings import parse
+from beam_jobs.stream.options import OWN, STREAM_OPTIONS, parse_stream
 from transforms.core import VERSION
 from transforms.core.counters import COUNTERS
+from transforms.core.finding_codes import FINDINGS
 from transforms.core.limits import PROFILES
 from transforms.core.reasons import REASONS
 from transforms.core.warning_codes import WARNINGS
@@ -36,6 +41,8 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in PAPERS]
 
 OTHERS_FLAGS = {"check", "no", "read", "strict", "file", "repeat"}  # of ruff, gcloud, mypy, docker, the benchmarks
 OTHERS_FLAGS |= {"artifacts", "flink", "parallelism", "service_port", "environment_option"}  # of Beam's engines
+OTHERS_FLAGS |= {"max_bundle_time_mills", "shutdown_sources_after_idle_ms"}  # of Flink's job server
+OTHERS_FLAGS |= {"topic", "event", "dead", "message"}  # of gcloud: --event-types, --dead-letter-topic, ...
 # What a checkout holds beside the repository: as .gitignore says.
 NOT_OURS = {
     ".git",
@@ -99,9 +106,11 @@ def test_tables_name_all_that_the_code_has() -> None:
     rows = {name: re.findall(r"^\| (?:[^|`]+\| )?`([^`]+)`", table, re.MULTILINE) for name, table in tables().items()}
     assert rows == {
         "options": [f"--{option.name}" for option in OPTIONS],
+        "streaming": [f"--{option.name}" for option in OWN],
         "counters": list(COUNTERS),
         "reasons": list(REASONS),
         "warnings": list(WARNINGS),
+        "check": list(FINDINGS),
         "dataflow": list(MIXES),
         "service": list(PROFILES),
     }
@@ -127,9 +136,11 @@ def test_the_pictures_of_the_flow_are_those_that_the_script_makes() -> None:
     assert made == {path.name: text_of(path) for path in (DOCS / "pictures").glob("*.svg")}, "run: docs/make_flow.py"
 
 
-def test_pictures_of_the_readme_are_there() -> None:
-    named = re.findall(r"docs/pictures/[\w.-]+", README)
-    assert sorted(named) == sorted(f"docs/pictures/{path.name}" for path in (DOCS / "pictures").iterdir())
+def test_pictures_that_pages_show_are_there_and_no_others() -> None:
+    pages = [README, *(text_of(page) for page in DOCS.glob("*.md"))]
+    named = {name for page in pages for name in re.findall(r"\bpictures/([\w.-]+)", page)}
+    assert named == {path.name for path in (DOCS / "pictures").iterdir()}
+    assert all(path.stat().st_size < 200_000 for path in (DOCS / "pictures").iterdir())
 
 
 def test_help_shows_the_options_that_most_people_need(capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,12 +180,17 @@ def test_make_targets_exist() -> None:
 def test_subcommands_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     known = re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
-    assert known == ["prepare", "demo", "explain", "export", "formats", "sweep", "template"]
+    assert known == [
+        "prepare", "check", "stream", "merge", "demo", "explain", "export", "formats", "sweep", "template",
+    ]  # fmt: skip
     assert {shlex.split(command)[1] for command in commands()} == set(known)
     assert main(["nonsense"]) == 2
 
 
-@pytest.mark.parametrize("subcommand", ["prepare", "template", "sweep", "demo", "explain", "export", "formats"])
+@pytest.mark.parametrize(
+    "subcommand",
+    ["prepare", "check", "stream", "merge", "template", "sweep", "demo", "explain", "export", "formats"],
+)
 def test_help_of_a_subcommand_writes_nothing(
     subcommand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,9 +207,18 @@ def test_commands_are_accepted(command: str) -> None:
     if words[0] == "template":
         assert words[1] == "launch"
         _, words[1:] = template_parser().parse_known_args(words[1:])
+    if words[0] == "check":
+        assert check_parser().parse_known_args(words[1:])[1] == []
+        return
     settings = parse(words[1:])
     known = set(PipelineOptions().get_all_options())
     assert {flag.removeprefix("--") for flag in settings.beam if flag.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith(("tuneset stream --", "tuneset merge "))])
+def test_commands_of_streams_are_accepted(command: str) -> None:
+    words = shlex.split(command)[1:]
+    (parse_stream if words[0] == "stream" else parse_merge)(words[1:])
 
 
 def benchmark_sizes() -> set[str]:
@@ -216,9 +241,15 @@ def template_flags() -> set[str]:
 
 
 def other_flags() -> set[str]:
-    """What `tuneset sweep`, `tuneset explain` and `tuneset export` take."""
-    actions = [*sweep_parser()._actions, *explain_parser()._actions, *export_parser()._actions]
+    """What the commands beside `prepare` and `template` take."""
+    parsers = (check_parser(), sweep_parser(), explain_parser(), export_parser())
+    actions = [action for parser in parsers for action in parser._actions]
     return {flag.removeprefix("--") for action in actions for flag in action.option_strings}
+
+
+def stream_flags() -> set[str]:
+    merging = {flag.removeprefix("--") for action in merge_parser()._actions for flag in action.option_strings}
+    return merging | {option.name for option in STREAM_OPTIONS} | {"stream"}  # of tuneset demo
 
 
 def test_no_flag_is_named_that_does_not_exist() -> None:
@@ -231,6 +262,7 @@ def test_no_flag_is_named_that_does_not_exist() -> None:
         | benchmark_sizes()
         | template_flags()
         | other_flags()
+        | stream_flags()
     )
     flags = {(path.name, flag) for path in PAPERS for flag in re.findall(r"(?<![\w-])--([a-z_]+)\b", text_of(path))}
     assert {("README.md", "verify"), ("options.md", "verify")} <= flags

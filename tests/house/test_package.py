@@ -55,7 +55,8 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_holds_every_module_and_the_papers(unpacked: Path) -> None:
     assert modules(unpacked) == modules(ROOT)
     assert "beam_jobs/sample/rows.py" in modules(unpacked)
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "beam_jobs/py.typed", "transforms/py.typed"):
+    papers = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "beam_jobs/py.typed", "transforms/py.typed")
+    for name in (*papers, "beam_jobs/report/page/page.html"):
         assert (unpacked / name).read_bytes() == (ROOT / name).read_bytes(), name
 
 
@@ -73,7 +74,9 @@ def test_the_metadata_says_what_is_needed(unpacked: Path) -> None:
     assert (told["Name"], told["Version"], told["Requires-Python"]) == ("tuneset", VERSION, ">=3.10")
     needed = (unpacked / "tuneset.egg-info/requires.txt").read_text(encoding="utf-8").partition("\n[")[0]
     packages = sorted(re.split("[<>=]", line)[0] for line in needed.split())
-    assert packages == ["Pillow", "apache-beam[gcp]", "google-cloud-storage", "orjson", "pillow-heif", "pyarrow"]
+    assert packages == [
+        *("Jinja2", "Pillow", "apache-beam[gcp]", "google-cloud-storage", "orjson", "pillow-heif", "pyarrow", "rich"),
+    ]
 
 
 def test_the_console_script_is_the_command_line(unpacked: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,11 +91,13 @@ def write_rows(
 def read_folder(path: str | os.PathLike[str]) -> dict[str, Any]:
     """An output folder by relative file name: bytes, the rows of a Parquet file, of the manifest what it says of the dataset.
 
-    Every file that is there has an entry, so a leftover is a difference.
+    Every file that is there has an entry, but for the report, so a leftover is a difference.
     """
     root, found = Path(path), {}
     for file in sorted(p for p in root.rglob("*") if not p.is_dir()):
         name = file.relative_to(root).as_posix()
+        if name in ("report.html", "report.json"):
+            continue  # they tell of the run too
         if name == "manifest.json":
             found[name] = json.loads(file.read_bytes())["dataset"]
         elif re.fullmatch(r"(examples|images)(-\d{5}-of-\d{5})?\.parquet", name):

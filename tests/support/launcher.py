@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_jobs.__main__ import main
+from beam_jobs.report.page import writing
 
 CHANGES = ("link", "replace", "unlink", "rmdir")  # of os: what LocalStore changes the world by
 At = tuple[str, int]  # (pattern of "CHANGE PATH", which match of it)
@@ -26,6 +27,7 @@ At = tuple[str, int]  # (pattern of "CHANGE PATH", which match of it)
 def launch() -> None:
     """Commands as JSON lines -> numbers: of a start the process, of a wait the exit status (-N: ended or stopped by signal N)."""
     make_beam_remember()
+    leave_reports_out()
     for line in sys.stdin:
         told = json.loads(line)
         if "wait" in told:
@@ -49,8 +51,8 @@ def launch() -> None:
         print(pid, flush=True)
 
 
-def obey(argv: list[str], at: At | None, end: int, screen: str) -> int:
-    """Be the job: run a command and, if told so, send `end` to the whole group before the n-th change that matches."""
+def obey(command: str, argv: list[str], at: At | None, end: int, screen: str) -> int:
+    """Be the job: run a command with its words and, if told so, send `end` to the whole group before the n-th change that matches."""
     descriptor = os.open(screen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -59,7 +61,7 @@ def obey(argv: list[str], at: At | None, end: int, screen: str) -> int:
         for name in CHANGES:
             setattr(os, name, watched(name, getattr(os, name), output, at, end, seen))
     try:
-        return main(["prepare", *argv])
+        return main([command, *argv])
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -77,6 +79,11 @@ def watched(
         return change(*paths, **more)
 
     return change_or_end
+
+
+def leave_reports_out() -> None:
+    """A report takes as long as a small job: whoever tests one names its file."""
+    writing.default_page = lambda output: ""
 
 
 def make_beam_remember() -> None:
@@ -107,16 +114,23 @@ class Launcher:
     def __init__(self, folder: Path) -> None:
         self._screens, self._alive = folder, set[int]()
         command = [sys.executable, __file__]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        )
 
     def ask(self, **told: Any) -> int:
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(json.dumps(told) + "\n")
         return int(self._process.stdout.readline())
 
-    def start(self, argv: list[str], at: At | None = None, end: int = signal.SIGKILL) -> Job:
+    def start(self, argv: list[str], at: At | None = None, end: int = signal.SIGKILL, command: str = "prepare") -> Job:
         screen = self._screens / f"screen{time.monotonic_ns()}"
-        pid = self.ask(argv=argv, at=at, end=end, screen=str(screen))
+        pid = self.ask(command=command, argv=argv, at=at, end=end, screen=str(screen))
         self._alive.add(pid)
         return Job(self, pid, screen)
 

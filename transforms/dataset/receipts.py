@@ -156,6 +156,7 @@ class ReceiptStore:
             body.get("reused", False),
             tuple(body["buckets"]),
             tuple((code, count, example) for code, count, example in body["warnings"]),
+            block.folder,
         )
 
 

@@ -22,7 +22,7 @@ from transforms.storage.api import Stat
 # Top-level files that only Tuneset writes: an earlier run with other options may have left some.
 OWNED = re.compile(
     r"(train|validation|validation-unused|test)(-\d{5}-of-\d{5})?\.jsonl|rejected\.jsonl"
-    r"|(examples|images)(-\d{5}-of-\d{5})?\.parquet|manifest\.json|upload-images\.txt|\.tmp-\d+-.*"
+    r"|(examples|images)(-\d{5}-of-\d{5})?\.parquet|manifest\.json|report\.(html|json)|upload-images\.txt|\.tmp-\d+-.*"
 )
 OWNED_IMAGE = re.compile(r"[0-9a-f]{2}/([0-9a-f]{32}\.\w+|\.tmp-\d+-.*)")  # in an image folder
 _NAME = re.compile(rb"[0-9a-f]{2}/[0-9a-f]{32}\.\w+")

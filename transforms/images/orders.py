@@ -95,13 +95,13 @@ def _outcome(order: FitOrder, rewriter: ImageRewriter) -> Fitted:
         return _copied(order, rewriter)
     try:
         if order.stage:
-            data = _read_whole(facts, rewriter)
+            data = read_image(facts, rewriter.inspector.places.readable)
             name = content_name(data)
             image = FittedImage(data, facts.type, facts.width, facts.height, 0, "", 1.0, 0, "untouched")
         else:
             name, pixels = order.key, facts.width * facts.height
             image = rewriter.inspector.pool.fit(
-                lambda: _read_whole(facts, rewriter),
+                lambda: read_image(facts, rewriter.inspector.places.readable),
                 rewriter.policy,
                 source=name,
                 header_type=facts.type,
@@ -179,13 +179,23 @@ def _made_before(order: FitOrder, rewriter: ImageRewriter) -> Fitted | None:
     return None
 
 
-def _read_whole(facts: ImageFacts, rewriter: ImageRewriter) -> bytes:
+def read_image(facts: ImageFacts, readable: tuple[str, ...]) -> bytes:
+    """All bytes of an image that was inspected, unpacked.
+
+    Args:
+      facts: the version that is read; without a generation any.
+      readable: folders that local images may lie in.
+
+    Raises:
+      StorageError: it cannot be read any more.
+      ImageError: it cannot be unpacked.
+    """
     if not abilities(facts.uri).has_paths:
         data = store_for(facts.uri).read(facts.uri, generation=facts.generation)[0]
         return unpack(data) if facts.encoding == "gzip" else data
     descriptor = -1
     try:
-        descriptor, found = open_allowed(facts.uri, rewriter.inspector.places.readable)
+        descriptor, found = open_allowed(facts.uri, readable)
         return read_open(descriptor, found, 0, found.size, facts.generation)[0]
     except OSError as error:  # it was there when it was inspected
         raise translate(error, facts.uri) from None

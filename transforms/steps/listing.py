@@ -23,6 +23,7 @@ from transforms.inputs.name_ranges import EVERYTHING, PAGE, Range, cut_names
 from transforms.inputs.patterns import gives, is_folder, is_glob, list_names, static_folder
 from transforms.inputs.registry import MEANINGS
 from transforms.steps.billing import StorageDoFn, billed
+from transforms.steps.running_counts import NOT_WATCHED, RunningCounts, counting
 from transforms.storage import store_for
 from transforms.storage.api import USUAL, Access, Stat
 from transforms.storage.parallel import ahead
@@ -38,12 +39,14 @@ class ListBlocks(beam.PTransform):
       inputs: a file that the pattern of an earlier one also names is read once, there.
       cutter: makes blocks of files.
       output: files below it are no input.
+      counts: whom blocks are told to.
     """
 
     inputs: tuple[Input, ...]
     cutter: Cutter
     output: str
     access: Access = USUAL
+    counts: RunningCounts = NOT_WATCHED
 
     def expand(self, root: beam.Pipeline) -> tuple[beam.PCollection[Block], beam.PCollection[ListingTally]]:
         """-> (blocks, what became of the names)."""
@@ -58,7 +61,7 @@ class ListBlocks(beam.PTransform):
         blocks = (
             listed.files
             | "Spread files" >> beam.Reshuffle()
-            | "Cut blocks" >> beam.FlatMap(billed(self.access, self.cutter.cut))
+            | "Cut blocks" >> beam.FlatMap(billed(self.access, counting(self.cutter.cut, self.counts)))
             | "Spread blocks" >> beam.Reshuffle()
         )
         return blocks, listed.tallies

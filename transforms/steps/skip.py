@@ -13,6 +13,7 @@ from transforms.dataset.previous import Damaged, PreviousDataset
 from transforms.dataset.receipts import BlockKeys, ReceiptStore
 from transforms.steps.billing import StorageDoFn
 from transforms.steps.finish import count
+from transforms.steps.running_counts import NOT_WATCHED, RunningCounts
 from transforms.storage import patiently
 
 
@@ -26,6 +27,7 @@ class SkipCommitted(beam.PTransform):
     receipt_store: ReceiptStore
     key: BlockKeys
     earlier: PreviousDataset | None = None
+    counts: RunningCounts = NOT_WATCHED
 
     def expand(
         self, blocks: beam.PCollection[Block]
@@ -38,6 +40,7 @@ class _Find(StorageDoFn):
     def __init__(self, options: SkipCommitted) -> None:
         super().__init__(options.receipt_store.access)
         self._receipt_store, self._key, self._earlier = options.receipt_store, options.key, options.earlier
+        self._counts = options.counts
 
     def process(self, block: Block) -> Iterator[Any]:
         key = self._key(block)
@@ -47,4 +50,8 @@ class _Find(StorageDoFn):
                 receipt = patiently(self._earlier.find, block, key)
             except Damaged as error:
                 yield beam.pvalue.TaggedOutput("damaged", error.part)
-        yield receipt if receipt else beam.pvalue.TaggedOutput("open", block)
+        if receipt:
+            self._counts.add(blocks_skipped=1)
+            yield receipt
+        else:
+            yield beam.pvalue.TaggedOutput("open", block)

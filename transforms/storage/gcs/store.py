@@ -31,7 +31,7 @@ from transforms.storage.api import Changed, NotFound, Piece, Stat, StorageError,
 from transforms.storage.gcs import client, compose
 from transforms.storage.gcs.client import TIMEOUT, Connection, billed, split_object, split_uri, translated
 from transforms.storage.gcs.compose import Source
-from transforms.storage.gcs.exchange import Ask, check_part
+from transforms.storage.gcs.exchange import Ask, check_part, told_crc32c
 from transforms.storage.gcs.transfers import Asks, Together, answered
 from transforms.storage.reads import Range, Reads
 
@@ -54,7 +54,8 @@ _WHOLE = 64 << 20  # bytes that are taken from who was asked for less, and answe
 
 def _stat_told(uri: str, told: dict[str, Any]) -> Stat:
     try:
-        return Stat(uri, int(told["size"]), told["generation"], told.get("contentEncoding", ""))
+        generation = told["generation"]  # microseconds since 1970
+        return Stat(uri, int(told["size"]), generation, told.get("contentEncoding", ""), int(generation))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise Unavailable(f"{uri}: storage tells neither size nor generation of it: {str(told)[:200]}") from None
 
@@ -199,7 +200,10 @@ class GcsStore:
             found = yield from self._stat(uri)
             _expect(found, generation)
             return data, found
-        return data, Stat(uri, int(size), headers["x-goog-generation"], headers.get("content-encoding", ""))
+        told = told_crc32c(headers)
+        return data, Stat(
+            uri, int(size), headers["x-goog-generation"], headers.get("content-encoding", ""), crc32c=told
+        )
 
     def _range(self, uri: str, start: int, end: int | None, generation: str) -> Ask:
         """One ranged GET, bytes as stored; a range past the end is 416 with no body."""
