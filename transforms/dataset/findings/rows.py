@@ -93,14 +93,12 @@ def _of_example(facts: Facts, example: Example, profile: Profile, tally: Finding
     tally.image_counts.add(count)
     if count > profile.max_images:
         yield "too_many_images", 0, "", f"{count} images; {profile.name} takes {profile.max_images}"
-    if facts:
+    sizes = {}
+    if facts:  # under --verify none there are hardly any
         yield from _of_images(facts, example, profile, tally)
+        looked = zip(example.images, map(facts.get, example.sources))
+        sizes = {image["fileUri"]: _upright(fact) for image, fact in looked if fact and fact.width}
 
-    sizes = {
-        image["fileUri"]: _upright(facts[source])
-        for image, source in (zip(example.images, example.sources) if facts else ())
-        if source in facts and facts[source].width
-    }
     tokens = estimate_tokens(example, profile, sizes)
     if tokens > profile.max_tokens:
         yield "over_tokens", 0, "", f"an estimated {tokens:,} tokens; {profile.name} takes {profile.max_tokens:,}"
