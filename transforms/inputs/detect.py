@@ -184,7 +184,7 @@ class InputDetector:
         self._extent, self._head = opened_head(self._extent, faults)
         extent, self._container = self._extent, container_of(self._extent.uri, self._head, self._extent.encoding)
         if self._container.convert and faults and not self._head:
-            raise InputError(f"{extent.uri}: {faults[0].detail}")
+            raise InputError(f"{extent.uri}: {faults[0].detail} ({READ})")
         if self._container.file_columns:
             return
         only_lines = named in MEANINGS and MEANINGS[named].only_lines

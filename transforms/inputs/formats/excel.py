@@ -15,6 +15,7 @@ from typing import IO, Any, cast
 from xml.etree.ElementTree import ParseError
 
 from transforms.core import jsonl
+from transforms.core.file_kinds import LOOK, kind_of
 from transforms.core.records import Extent
 from transforms.storage.packings import Damaged
 from transforms.storage.ranged_file import RangedFile
@@ -59,6 +60,9 @@ def lines_of(extent: Extent) -> Iterator[bytes]:
     except ImportError:
         raise Damaged(_MISSING, _REASON) from None
     file = cast(IO[bytes], io.BufferedReader(RangedFile(extent.uri, extent.generation, extent.size), _READ))
+    head = file.read(LOOK)
+    if not is_workbook(head) and (kind := kind_of(head)):
+        raise Damaged(f"it is {kind}", _REASON)
     try:
         _check_sizes(file)
         book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)

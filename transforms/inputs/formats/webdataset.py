@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
 from transforms.core import jsonl
+from transforms.core.file_kinds import LOOK, kind_of
 from transforms.core.media_types import has_image_ending
 from transforms.core.reasons import RowError
 from transforms.core.records import Extent, OpenBlock, Record, Rejection, Row
@@ -22,6 +23,7 @@ from transforms.storage import store_for
 from transforms.storage.packings import Damaged
 from transforms.storage.ranged_file import RangedFile
 
+_MAGIC = slice(257, 262)  # of a tar's first bytes
 _READ = 4 << 20  # bytes of the tar read at a time
 _MOST_TEXT = 1 << 20  # bytes of a member that is no image
 _MOST_IMAGE = 256 << 20
@@ -38,6 +40,10 @@ def lines_of(extent: Extent) -> Iterator[bytes]:
     """
     file = cast(IO[bytes], io.BufferedReader(RangedFile(extent.uri, extent.generation, extent.size), _READ))
     row: dict[str, Any] = {}
+    head = file.read(LOOK)
+    if head[_MAGIC] != b"ustar" and (kind := kind_of(head)):
+        raise Damaged(f"it is {kind}", "not_rows")
+    file.seek(0)
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:

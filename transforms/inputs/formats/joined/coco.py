@@ -33,16 +33,18 @@ def is_coco(head: bytes) -> bool:
 
     >>> is_coco(b'{"info": {}, "images": [{"id": 1'), is_coco(b'{"images": [{"path": "a"}], "messages": []}')
     (True, False)
+    >>> is_coco(b'{"image": "a", "annotations": [{"id": 1}], "info": ""}\\n{"image": "b"}')
+    False
     """
     if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return False
-    scan, told = ItemScan(), ""
+    scan = ItemScan()
     try:
-        told = next(scan.feed(head), ("", b""))[0] or next(iter(scan.keys), "")
-    except Damaged:
+        first = next(iter([key for key, _ in scan.feed(head)]), "") or next(iter(scan.keys), "")
+    except Damaged:  # as where another line follows
         return False
     named = [key for key in (*_KEYS, *_NOT_COCO) if f'"{key}"'.encode() in head]
-    return told in _KEYS and len(named) > 1 and not _NOT_COCO.intersection(named)
+    return first in _KEYS and len(named) > 1 and b'"id"' in head and not _NOT_COCO.intersection(named)
 
 
 def lines_of(extent: Extent) -> Iterator[bytes]:

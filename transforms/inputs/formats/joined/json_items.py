@@ -49,6 +49,8 @@ class ItemScan:
                 if self.depth == 1:
                     self._key = text[token.start() + 1 : token.end() - 1].decode("utf-8", "replace")
             elif letter in b"[{":
+                if not self.depth and self.keys:
+                    raise Damaged("something follows the end of the file's object", "not_json")
                 self.depth += 1
                 if self.depth == _ITEM_DEPTH and letter == 123:
                     self._item = token.start()

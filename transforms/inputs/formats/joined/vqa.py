@@ -40,7 +40,7 @@ def is_vqa(head: bytes) -> bool:
     scan = ItemScan()
     try:
         for _ in scan.feed(head):
-            break
+            pass
     except Damaged:
         return False
     return scan.keys[:1] == ["questions"] and b'"question"' in head
