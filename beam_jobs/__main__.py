@@ -17,6 +17,7 @@ from transforms.core import VERSION
 
 COMMANDS = {
     "prepare": "make a Gemini image-tuning dataset of rows and images",
+    "check": "tell what the tuning service would object to in a dataset",
     "demo": "write the embedded sample to a folder and prepare it",
     "explain": "tell where lines of a dataset came from, as those that a tuning job dropped",
     "sweep": "list or remove images of a shared folder that no dataset names",
@@ -76,6 +77,10 @@ def _run(words: list[str]) -> int:
         from beam_jobs.commands.prepare import prepare
 
         return prepare(given.words)
+    if given.command == "check":
+        from beam_jobs.commands.check import check
+
+        return check(given.words)
     if given.command == "demo":
         from beam_jobs.commands.demo import demo
 

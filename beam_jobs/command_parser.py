@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NoReturn
 
 from beam_jobs.option_values import CRLF, reader_of, shown, word
@@ -138,6 +138,13 @@ def prepare_parser(everything: bool = True) -> Parser:
         help="show the options that most people need, or all",
     )
     return parser
+
+
+def add_options(parser: Parser, names: Collection[str]) -> None:
+    """Give another command some of the options of `tuneset prepare`, with their defaults and help."""
+    for option in OPTIONS:
+        if option.name in names:
+            _add(parser, option, hidden=False)
 
 
 _STATUS = "Exit status: 0 sealed, 1 failed (the same command goes on), 2 wrong options."

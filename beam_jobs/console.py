@@ -54,6 +54,11 @@ def complain(text: str) -> None:
     write(sys.stderr, f"tuneset: {text}\n")
 
 
+def note(text: str) -> None:
+    """Tell on standard error what is no error, where standard output is for what was asked for alone."""
+    write(sys.stderr, f"{text}\n")
+
+
 def show_traceback(error: BaseException) -> None:
     write(sys.stderr, "".join(traceback.format_exception(error)))
 

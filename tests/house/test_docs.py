@@ -13,6 +13,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_jobs.__main__ import main
+from beam_jobs.commands.check import parser as check_parser
 from beam_jobs.commands.explain import parser as explain_parser
 from beam_jobs.commands.sweep import parser as sweep_parser
 from beam_jobs.commands.template import parser as template_parser
@@ -22,6 +23,7 @@ from beam_jobs.options import OPTIONS
 from beam_jobs.settings import parse
 from transforms.core import VERSION
 from transforms.core.counters import COUNTERS
+from transforms.core.finding_codes import FINDINGS
 from transforms.core.limits import PROFILES
 from transforms.core.reasons import REASONS
 from transforms.core.warning_codes import WARNINGS
@@ -101,6 +103,7 @@ def test_tables_name_all_that_the_code_has() -> None:
         "counters": list(COUNTERS),
         "reasons": list(REASONS),
         "warnings": list(WARNINGS),
+        "check": list(FINDINGS),
         "dataflow": list(MIXES),
         "service": list(PROFILES),
     }
@@ -170,12 +173,12 @@ def test_make_targets_exist() -> None:
 def test_subcommands_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     known = re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
-    assert known == ["prepare", "demo", "explain", "sweep", "template"]
+    assert known == ["prepare", "check", "demo", "explain", "sweep", "template"]
     assert {shlex.split(command)[1] for command in commands()} == set(known)
     assert main(["nonsense"]) == 2
 
 
-@pytest.mark.parametrize("subcommand", ["prepare", "template", "sweep", "demo", "explain"])
+@pytest.mark.parametrize("subcommand", ["prepare", "check", "template", "sweep", "demo", "explain"])
 def test_help_of_a_subcommand_writes_nothing(
     subcommand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,6 +195,9 @@ def test_commands_are_accepted(command: str) -> None:
     if words[0] == "template":
         assert words[1] == "launch"
         _, words[1:] = template_parser().parse_known_args(words[1:])
+    if words[0] == "check":
+        assert check_parser().parse_known_args(words[1:])[1] == []
+        return
     settings = parse(words[1:])
     known = set(PipelineOptions().get_all_options())
     assert {flag.removeprefix("--") for flag in settings.beam if flag.startswith("--")} <= known
@@ -217,8 +223,8 @@ def template_flags() -> set[str]:
 
 
 def other_flags() -> set[str]:
-    """What `tuneset sweep` and `tuneset explain` take."""
-    actions = [*sweep_parser()._actions, *explain_parser()._actions]
+    """What `tuneset check`, `tuneset sweep` and `tuneset explain` take."""
+    actions = [*check_parser()._actions, *sweep_parser()._actions, *explain_parser()._actions]
     return {flag.removeprefix("--") for action in actions for flag in action.option_strings}
 
 

@@ -17,6 +17,7 @@ _GEMINI_3 = _SITE + "start/get-started-with-gemini-3"
 _OLD_LIMITS = "https://cloud.google.com/vertex-ai/generative-ai/docs/models/gemini-supervised-tuning"
 _OLD_IMAGES = "https://cloud.google.com/vertex-ai/generative-ai/docs/models/tune_gemini/image_tune"
 _READ = "2026-08-22"
+LIMITS_PAGE, IMAGES_PAGE = f"{_LIMITS} ({_READ})", f"{_IMAGES} ({_READ})"  # as tables cite them
 _ASKED = "2026-11-29"  # when what can be tuned was last looked up; the newest pages to be had were those of _READ
 
 # Types: "image understanding" page, which the tuning page refers to (read 2026-08-22). Google's tuning notebook names

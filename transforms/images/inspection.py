@@ -23,6 +23,7 @@ from transforms.images.headers.jpeg_scans import jpeg_ends
 from transforms.images.headers.parse import NeedMore, parse
 from transforms.images.headers.structure import ends_well, walk
 from transforms.images.helper.pool import DecoderPool, shared_pool
+from transforms.images.identity import identity_of
 from transforms.storage import abilities, persistent, store_for
 from transforms.storage.allowed_files import open_allowed, opened_folder
 from transforms.storage.api import Changed, Stat, StorageError, Unavailable
@@ -53,6 +54,8 @@ class Inspector:
     threads: reads of one block under way at once (gs:// only).
     upright: a rotation tag does not conform.
     decode_bytes: of decoded images at once on a machine; 0: memory_slots.default_budget().
+    second_looks: an image that is not found is looked for in other spellings of its name.
+    identify: how facts tell equal images (identity.py); "": they do not.
     """
 
     places: Places
@@ -62,6 +65,8 @@ class Inspector:
     threads: int
     upright: bool
     decode_bytes: int = 0
+    second_looks: bool = True
+    identify: str = ""
 
     @property
     def pool(self) -> DecoderPool:
@@ -240,6 +245,7 @@ def _facts(source: str, inspector: Inspector, head: bytes, found: Stat, longest:
                     raise
                 head += (yield Range(len(head), max(more.need, 2 * len(head)), generation))[0]
         facts = ImageFacts(source, generation, size, h.type, h.width, h.height, h.orientation, h.frames)
+        facts.identity = identity_of(found, head, b"", inspector.identify)
         must_fit = inspector.judge(facts)
         if h.least_bytes > size:
             detail = f"{size} bytes: no {h.type} holds {h.width} x {h.height} pixels in less than {h.least_bytes}"
@@ -249,6 +255,7 @@ def _facts(source: str, inspector: Inspector, head: bytes, found: Stat, longest:
         whole = inspector.verify == "decode"
         if not whole:
             tail = head if len(head) >= size else (yield Range(max(0, size - TAIL), size, generation))[0]
+            facts.identity = identity_of(found, head, tail, inspector.identify)
             if ends_well(facts.type, tail, head, size):
                 return facts
             facts = replace(facts, escalated=True)

@@ -95,13 +95,13 @@ def _outcome(order: FitOrder, rewriter: ImageRewriter) -> Fitted:
         return _copied(order, rewriter)
     try:
         if order.stage:
-            data = read_whole(facts, rewriter.inspector.places.readable)
+            data = _read_whole(facts, rewriter)
             name = content_name(data)
             image = FittedImage(data, facts.type, facts.width, facts.height, 0, "", 1.0, 0, "untouched")
         else:
             name, pixels = order.key, facts.width * facts.height
             image = rewriter.inspector.pool.fit(
-                lambda: read_whole(facts, rewriter.inspector.places.readable),
+                lambda: _read_whole(facts, rewriter),
                 rewriter.policy,
                 source=name,
                 header_type=facts.type,
@@ -179,14 +179,20 @@ def _made_before(order: FitOrder, rewriter: ImageRewriter) -> Fitted | None:
     return None
 
 
-def read_whole(facts: ImageFacts, readable: tuple[str, ...]) -> bytes:
-    """The bytes of the version of an image that was inspected, unpacked.
+def _read_whole(facts: ImageFacts, rewriter: ImageRewriter) -> bytes:
+    return read_image(facts, rewriter.inspector.places.readable)
+
+
+def read_image(facts: ImageFacts, readable: tuple[str, ...]) -> bytes:
+    """All bytes of an image that was inspected, unpacked.
 
     Args:
-      readable: folders that local files may be read from, checked once the file is open.
+      facts: the version that is read; without a generation any.
+      readable: folders that local images may lie in.
 
     Raises:
-      StorageError: it is gone, has changed, or lies elsewhere by now.
+      StorageError: it cannot be read any more.
+      ImageError: it cannot be unpacked.
     """
     if not abilities(facts.uri).has_paths:
         data = store_for(facts.uri).read(facts.uri, generation=facts.generation)[0]

@@ -38,7 +38,7 @@ def begin_inspection(
 
     def finish() -> OpenBlock:
         opened.facts.update((facts.uri, facts) for facts in looked)
-        if inspector.verify != "none":
+        if inspector.verify != "none" and inspector.second_looks:
             look_again(opened, inspector)
             take_respelled(opened)
         return opened

@@ -16,7 +16,7 @@ A local "generation" is SIZE-MTIME_NS. Other schemes are read through Beam's Fil
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import google_crc32c
@@ -76,6 +76,9 @@ class Stat:
     size: int  # bytes
     generation: str
     encoding: str = ""  # Content-Encoding of a gs:// object: "gzip" if its bytes are stored compressed
+    crc32c: str = field(
+        default="", compare=False
+    )  # of the whole object as stored, in base64, where the answer to a read tells it
 
 
 @dataclass(frozen=True)

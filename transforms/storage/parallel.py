@@ -127,14 +127,24 @@ def ahead(items: Iterator[Item], most: int, threads: int) -> Iterator[Item]:
 
 
 def read_each(uris: Sequence[str], at_once: int = 32) -> Iterator[bytes]:
-    """Objects whole, in order; `at_once` of them are read side by side, and held. Local files are read one after another."""
+    """Objects whole, in order, as `read_ranges` reads them."""
+    return read_ranges([(uri, 0, None) for uri in uris], at_once)
 
-    def read(uri: str) -> bytes:
-        return store_for(uri).read(uri)[0]
 
-    for at in range(0, len(uris), at_once):
-        some = uris[at : at + at_once]
-        yield from map(read, some) if is_local(some[0]) else overlapped(read, some, at_once)
+def read_ranges(ranges: Sequence[tuple[str, int, int | None]], at_once: int = 32) -> Iterator[bytes]:
+    """Bytes of objects, in order; `at_once` of them are read side by side, and held. Local files are read one after another.
+
+    Args:
+      ranges: (URI, start, end), where no end is that of the object.
+    """
+
+    def read(wanted: tuple[str, int, int | None]) -> bytes:
+        uri, start, end = wanted
+        return store_for(uri).read(uri, start, end)[0]
+
+    for at in range(0, len(ranges), at_once):
+        some = ranges[at : at + at_once]
+        yield from map(read, some) if is_local(some[0][0]) else overlapped(read, some, at_once)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

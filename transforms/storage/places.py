@@ -103,10 +103,12 @@ class Places:
     """What rows may name.
 
     `folders`: what may be read, as normalised paths or gs:// prefixes; "gs://" alone allows every bucket.
+    `uploads`: folders of images that are to be uploaded, each with its URI then: until then such images are read where they lie.
     """
 
     folders: tuple[str, ...]
     staged: str = ""  # folder of images that stood in rows: read as well
+    uploads: tuple[tuple[str, str], ...] = ()  # (to, from)
 
     @property
     def readable(self) -> tuple[str, ...]:
@@ -114,8 +116,8 @@ class Places:
 
     @property
     def any_bucket(self) -> bool:
-        """Whether every object of Cloud Storage may be read."""
-        return CLOUD in self.folders
+        """Whether every object of Cloud Storage may be read, where a row says that it is."""
+        return CLOUD in self.folders and not self.uploads
 
     def resolve(self, uri: str, base: str) -> str:
         """The normalised URI of what a row names.
@@ -124,6 +126,10 @@ class Places:
           ImageError: bad_uri, unsupported_scheme, not_allowed.
         """
         path = normalise(uri, base)
+        for there, here in self.uploads:
+            if inside(path, there):
+                name = posixpath.basename(path)
+                path = normalise(f"{name[:2]}/{name}", here)  # as images are laid down (images/orders.py)
         for folder in self.readable:
             if (folder == CLOUD and is_object(path)) or inside(path, folder):
                 return path

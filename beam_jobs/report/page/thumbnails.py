@@ -10,7 +10,7 @@ from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
 from transforms.images.fit.policy import FitPolicy
 from transforms.images.inspection import Inspector, look
-from transforms.images.orders import read_whole
+from transforms.images.orders import read_image
 from transforms.storage.api import StorageError
 from transforms.storage.parallel import overlapped
 
@@ -81,7 +81,7 @@ class ThumbnailMaker:
     def _thumbnail(self, facts: ImageFacts) -> Thumbnail:
         try:
             fitted = self._inspector.pool.fit(
-                lambda: read_whole(facts, self._inspector.places.readable),
+                lambda: read_image(facts, self._inspector.places.readable),
                 _POLICY,
                 source="",
                 header_type=facts.type,

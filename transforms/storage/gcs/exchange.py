@@ -10,7 +10,7 @@ import binascii
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -184,12 +184,24 @@ def check_part(answer: Answer, start: int, end: int | None) -> None:
         )
 
 
+def told_crc32c(headers: Mapping[str, str]) -> str:
+    """The CRC32C of the whole object that an answer tells, in base64; "" if it tells none.
+
+    >>> told_crc32c({"x-goog-hash": "crc32c=AAAAAA==, md5=1B2M2Y8AsgTpgAmY7PhCfg=="}), told_crc32c({})
+    ('AAAAAA==', '')
+    """
+    for part in headers.get("x-goog-hash", "").split(","):
+        name, _, value = part.strip().partition("=")
+        if name == "crc32c":
+            return value
+    return ""
+
+
 def check_whole(answer: Answer) -> None:
     """Hold a whole object against the CRC32C that came with it."""
-    for part in answer.headers.get("x-goog-hash", "").split(","):
-        name, _, value = part.strip().partition("=")
-        if name == "crc32c" and _decoded(value) != crc32c(answer.data).to_bytes(4, "big"):
-            raise requests.ConnectionError("the bytes that came are not those that are stored (CRC32C)")
+    told = told_crc32c(answer.headers)
+    if told and _decoded(told) != crc32c(answer.data).to_bytes(4, "big"):
+        raise requests.ConnectionError("the bytes that came are not those that are stored (CRC32C)")
 
 
 def _decoded(text: str) -> bytes:

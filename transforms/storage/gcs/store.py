@@ -31,7 +31,7 @@ from transforms.storage.api import Changed, NotFound, Piece, Stat, StorageError,
 from transforms.storage.gcs import client, compose
 from transforms.storage.gcs.client import TIMEOUT, Connection, billed, split_object, split_uri, translated
 from transforms.storage.gcs.compose import Source
-from transforms.storage.gcs.exchange import Ask, check_part
+from transforms.storage.gcs.exchange import Ask, check_part, told_crc32c
 from transforms.storage.gcs.transfers import Asks, Together, answered
 from transforms.storage.reads import Range, Reads
 
@@ -199,7 +199,8 @@ class GcsStore:
             found = yield from self._stat(uri)
             _expect(found, generation)
             return data, found
-        return data, Stat(uri, int(size), headers["x-goog-generation"], headers.get("content-encoding", ""))
+        told = told_crc32c(headers)
+        return data, Stat(uri, int(size), headers["x-goog-generation"], headers.get("content-encoding", ""), told)
 
     def _range(self, uri: str, start: int, end: int | None, generation: str) -> Ask:
         """One ranged GET, bytes as stored; a range past the end is 416 with no body."""
