@@ -1,4 +1,5 @@
 # make demo          set up and run the batch job on the embedded sample
+# make demo-stream   images of the sample arrive in a folder, and are sealed window by window; under a minute
 # make test          set up and pass every test that Python alone can run
 # make test-engines  the tests that need Prism, Flink, Go, Java, gcloud or chromium, or an installation of their own; some five minutes
 # make test-pythons  the tests on each supported Python that is installed
@@ -10,10 +11,13 @@ BIN := .venv/bin
 ENGINES := engines
 BEAM := 2.77.0
 
-.PHONY: demo test test-long test-engines test-pythons engines lint requirements package bench bench-engines clean
+.PHONY: demo demo-stream test test-long test-engines test-pythons engines lint requirements package bench soak bench-engines clean
 
 demo: .venv/ready
 	$(BIN)/tuneset demo demo
+
+demo-stream: .venv/ready
+	$(BIN)/tuneset demo demo --stream
 
 test: .venv/ready
 	$(BIN)/python -m pytest -q -n 2 -m "not engines"
@@ -49,7 +53,10 @@ package: .venv/dev
 	$(BIN)/python -m build --outdir dist .
 
 bench: .venv/ready
-	for script in text_scale small_files local_images storage nightly seal readers fit; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in text_scale small_files local_images storage nightly seal readers fit stream; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+soak: .venv/ready  # 20 minutes of a stream at 50 arrivals a second: memory stays flat
+	$(BIN)/python benchmarks/stream.py --rates 50 --seconds 1200 --windows 0 --strict
 
 bench-engines: .venv/ready engines
 	$(BIN)/python benchmarks/engines.py

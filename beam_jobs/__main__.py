@@ -18,8 +18,12 @@ from transforms.core import VERSION
 COMMANDS = {
     "prepare": "make a Gemini image-tuning dataset of rows and images",
     "check": "tell what the tuning service would object to in a dataset",
+    "stream": "make a sealed dataset of what arrives in each window of time",
+    "merge": "join sealed windows of a stream into one dataset",
     "demo": "write the embedded sample to a folder and prepare it",
     "explain": "tell where lines of a dataset came from, as those that a tuning job dropped",
+    "export": "write a dataset in another format, as OpenAI's",
+    "formats": "list the formats of rows that are read",
     "sweep": "list or remove images of a shared folder that no dataset names",
     "template": "print, build or launch a Dataflow template",
 }
@@ -81,6 +85,14 @@ def _run(words: list[str]) -> int:
         from beam_jobs.commands.check import check
 
         return check(given.words)
+    if given.command == "stream":
+        from beam_jobs.commands.stream import stream
+
+        return stream(given.words)
+    if given.command == "merge":
+        from beam_jobs.commands.merge import merge
+
+        return merge(given.words)
     if given.command == "demo":
         from beam_jobs.commands.demo import demo
 
@@ -89,6 +101,14 @@ def _run(words: list[str]) -> int:
         from beam_jobs.commands.explain import explain
 
         return explain(given.words)
+    if given.command == "export":
+        from beam_jobs.commands.export import export
+
+        return export(given.words)
+    if given.command == "formats":
+        from beam_jobs.commands.formats import formats
+
+        return formats(given.words)
     if given.command == "sweep":
         from beam_jobs.commands.sweep import sweep
 

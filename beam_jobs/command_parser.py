@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
 from beam_jobs.option_values import CRLF, reader_of, shown, word
@@ -97,13 +97,17 @@ class _Help(argparse.Action):
         raise TextAsked(parser.format_help())
 
 
-class _PrepareHelp(argparse.Action):
+class _HelpOfSome(argparse.Action):
     """As _Help: the options that most people need, or with the word `all` every one."""
+
+    def __init__(self, *given: Any, parser_of: Callable[[bool], Parser], **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        self._parser_of = parser_of
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, name: str | None = None
     ) -> None:
-        raise TextAsked(prepare_parser(everything=value == "all").format_help())
+        raise TextAsked(self._parser_of(value == "all").format_help())
 
 
 def prepare_parser(everything: bool = True) -> Parser:
@@ -112,17 +116,31 @@ def prepare_parser(everything: bool = True) -> Parser:
     Args:
       everything: whether the help shows all options, or those that most people need. All are read in either case.
     """
-    parser = Parser(
+    return options_parser(
+        OPTIONS,
+        everything,
         prog="tuneset prepare",
         usage="tuneset prepare --input PATTERNS --output FOLDER [options]",
         description="Make a Gemini image-tuning dataset: check and fit images, split examples, write split JSONL, seal it.",
+    )
+
+
+def options_parser(options: Sequence[Option], everything: bool, **texts: str) -> Parser:
+    """The parser of a command that takes options of a table, and Beam's.
+
+    Args:
+      everything: as prepare_parser has it.
+      texts: prog, usage and description.
+    """
+    parser = Parser(
         epilog=_EPILOG
         if everything
         else f"These are the options that most people need: --help all shows every one. {_STATUS}",
         add_help=False,
+        **texts,
     )
     groups: dict[str, Any] = {}
-    for option in OPTIONS:
+    for option in options:
         if option.group not in groups:
             groups[option.group] = parser.add_argument_group(option.group)
         _add(groups[option.group], option, hidden=not (everything or option.common))
@@ -130,7 +148,8 @@ def prepare_parser(everything: bool = True) -> Parser:
     parser.add_argument(
         "-h",
         "--help",
-        action=_PrepareHelp,
+        action=_HelpOfSome,
+        parser_of=lambda all_of_them: options_parser(options, all_of_them, **texts),
         default=argparse.SUPPRESS,
         nargs="?",
         choices=("all",),

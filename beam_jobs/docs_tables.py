@@ -1,7 +1,7 @@
 """Rewrites what docs/ and dataflow_templates/ hold of the code's tables: `python -m beam_jobs.docs_tables`.
 
-The pages are docs/options.md, counters.md, reasons.md, warnings.md, service.md, check.md and dataflow.md, each with its table
-between two markers.
+The pages are docs/options.md, streaming.md, counters.md, reasons.md, warnings.md, service.md, check.md and dataflow.md, each with its
+table between two markers.
 
 Tests compare them with what is made here, so that neither can be changed alone.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from beam_jobs.dataflow.templates import committed
 from beam_jobs.dataflow.workers import MIXES, PROCESS_GB, RUNNER_GB
 from beam_jobs.options import OPTIONS, Option
+from beam_jobs.stream.options import OWN
 from transforms.core.counters import COUNTERS
 from transforms.core.finding_codes import FINDINGS
 from transforms.core.limits import PROFILES
@@ -23,15 +24,17 @@ from transforms.core.warning_codes import WARNINGS
 
 
 def tables() -> dict[str, str]:
-    """Markdown tables by the name of their page and markers: service, options, counters, reasons, warnings, check, dataflow."""
+    """Markdown tables by the name of their page and markers."""
     options = ((o.group, f"`--{o.name}`", _values(o), _default(o), o.help) for o in OPTIONS)
     counters = ((f"`{c.name}`", c.unit, c.meaning) for c in COUNTERS.values())
     reasons = ((f"`{r.name}`", r.stage, r.owner, r.help) for r in REASONS.values())
     warnings = ((f"`{w.name}`", w.unit, w.meaning, w.hint) for w in WARNINGS.values())
     findings = ((f"`{f.name}`", f.severity, f.meaning, f.advice, f.source) for f in FINDINGS.values())
+    streaming = ((f"`--{o.name}`", _values(o), _default(o), o.help) for o in OWN)
     return {
         "service": _profiles(),
         "options": _table(("for", "option", "value", "default", "meaning"), options),
+        "streaming": _table(("option", "value", "default", "meaning"), streaming),
         "counters": _table(("counter", "of", "counts"), counters),
         "reasons": _table(("reason", "found while", "class", "what is wrong, and what to do"), reasons),
         "warnings": _table(("warning", "of", "what looks wrong", "what to do"), warnings),

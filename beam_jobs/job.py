@@ -203,4 +203,5 @@ def places(settings: Settings, remote: bool) -> Places:
     if remote:
         folders = tuple(folder for folder in folders if not abilities(folder).has_paths)
     tables = any(MEANINGS[one_input.format].may_hold_images for one_input in settings.inputs)
-    return Places(folders, (settings.image_folder or f"{settings.output}/images") if tables else "")
+    staged = (settings.image_folder or f"{settings.output}/images") if tables else ""
+    return Places(folders, staged, root=settings.image_root)

@@ -38,11 +38,15 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     words += _changed("its codecs", before, now, "codecs")
     words += _changed("--input", before, now, "inputs")
     words += _changed("what its files are (--input_format)", before, now, "formats")
-    then, today = _options(before), _options(now)
-    words += [word for name in today for word in _changed(f"--{name}", then, today, name)]
+    words += changed_options(_options(before), _options(now))
     if "output" in now and before.get("output") != now["output"]:
         words.append(f"it was made as {_shown(before.get('output'))}, and has been moved to {now['output']}")
     return words
+
+
+def changed_options(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """A few words for each option, by its name, that is another now."""
+    return [word for name in now for word in _changed(f"--{name}", then, now, name)]
 
 
 def _options(described: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 
 from transforms.storage import abilities
@@ -138,6 +139,43 @@ def prefix(text: str) -> str:
     return value if value == CLOUD else readable_place(value)
 
 
+_DURATION = re.compile(r"([0-9]{1,9})(s|m|h)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def duration(text: str) -> int:
+    """Seconds, written as Google's templates take them: 30s, 5m, 1h; 0 for none."""
+    if not text:
+        return 0
+    match = _DURATION.fullmatch(word(text))
+    if not match:
+        raise ArgumentTypeError(
+            f"{shown(text)}: expected a whole number of seconds, minutes or hours, as 30s, 5m or 1h"
+        )
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+_SUBSCRIPTION = re.compile(r"projects/[a-z][-a-z0-9:.]+[a-z0-9]/subscriptions/[A-Za-z][-A-Za-z0-9._~+%]{2,254}")
+
+
+def subscription(text: str) -> str:
+    """The full name of a Pub/Sub subscription."""
+    value = filled(text)
+    if value and not _SUBSCRIPTION.fullmatch(value):
+        raise ArgumentTypeError(f"{value}: expected projects/PROJECT/subscriptions/NAME")
+    return value
+
+
+def moment(text: str) -> int:
+    """Seconds since 1970 of a time, in UTC if it names no other zone: 2026-11-22, 2026-11-22T10:05, 2026-11-22T10:05:00Z."""
+    value = word(text)
+    try:
+        time = datetime.fromisoformat(value.removesuffix("Z") + "+00:00" * value.endswith("Z"))
+    except ValueError:
+        raise ArgumentTypeError(f"{value}: expected a time, as 2026-11-22T10:05 or 2026-11-22T10:05:00Z") from None
+    return int((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp())
+
+
 def check_filled(place: str) -> None:
     """Raises ArgumentTypeError for a place in which a name is still to be filled in. A local folder that is there may be called so."""
     bucket, names = is_object(place), place.removeprefix(CLOUD).split("/")
@@ -197,6 +235,10 @@ LISTS: dict[str, Callable[[str], tuple[Any, ...]]] = {
 SINGLES: dict[str, Callable[[str], Any]] = {
     "FOLDER": folder,
     "FILE.html|none": readable_place,
+    "PATTERN": readable_place,
+    "DURATION": duration,
+    "SUBSCRIPTION": subscription,
+    "TIME": moment,
     "URI": folder,
     "DATASET": readable_place,
     "TEMPLATE": template,

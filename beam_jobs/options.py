@@ -109,6 +109,12 @@ class Options:
     image_column: tuple[str, ...] = option(_IN, "",
         "columns that hold a row's images, or templates of their names such as 'train/{id}.jpg', separated by commas "
         "(default: told by name and content)", "COLUMNS", shapes=True, check=check_image_column)
+    image_root: str = option(_IN, "",
+        "folder in which an image is looked for that is not where its row names it: by the longest end of its path that is there",
+        "FOLDER", shapes=True)
+    empty_boxes: str = option(_IN, "keep",
+        "what becomes of an image without a box, of object detection; keep: its answer is []",
+        "POLICY", ("keep", "reject"), shapes=True)
     delimiter: str = option(_IN, "auto",
         "what parts the cells of CSV: a character, or comma, tab, semicolon, pipe",
         "CHARACTER", shapes=True, check=check_delimiter)

@@ -23,6 +23,7 @@ from transforms.inputs.survey.checks import survey
 from transforms.inputs.survey.left_out import REWRITTEN, find_left_out, notices_of_left_out
 from transforms.storage import abilities
 from transforms.storage.gcs.bucket_check import look_at_bucket
+from transforms.storage.uris import CLOUD, is_object
 
 IN_PROCESS = ("FnApiRunner", "DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner")  # and its children
 
@@ -96,6 +97,7 @@ def on_this_machine(settings: Settings) -> Settings:
         output=folder(settings.output),
         report=settings.report if settings.report in ("", "none") else absolute(settings.report),
         image_folder=folder(settings.image_folder),
+        image_root=folder(settings.image_root),
         previous=folder(settings.previous),
         uri_prefix=settings.uri_prefix.rstrip("/"),
     )
@@ -125,7 +127,7 @@ def check_folders(settings: Settings, remote: bool) -> None:
         raise OptionError(
             f"--no_wait is for workers elsewhere: with {runner_of(settings)} the job ends with this process"
         )
-    for path in (*settings.input, output, settings.image_folder, settings.previous):
+    for path in (*settings.input, output, settings.image_folder, settings.image_root, settings.previous):
         if not is_text(path):
             raise OptionError(f"{path!r}: its name is not UTF-8, so no dataset can tell it: rename it")
     for path in (output, settings.image_folder):
@@ -136,7 +138,8 @@ def check_folders(settings: Settings, remote: bool) -> None:
             )
         if path and abilities(path).has_paths and (file := _file_of(path)):
             raise OptionError(f"{path} cannot be a folder: {file} is a file")
-    for path in (output, *settings.input, settings.image_folder):
+    check_image_root(settings)
+    for path in (output, *settings.input, settings.image_folder, settings.image_root):
         if remote and path and abilities(path).has_paths and runner_of(settings) == "DataflowRunner":
             raise OptionError(f"{path} is local, but the workers are not on this machine: use gs://")
     if settings.image_folder and abilities(settings.image_folder).has_paths and not abilities(output).has_paths:
@@ -146,6 +149,15 @@ def check_folders(settings: Settings, remote: bool) -> None:
     for pattern in settings.input:
         if inside(static_folder(pattern), output) or inside(pattern, output):
             raise OptionError(f"--input {pattern} lies inside --output {output}: choose another output folder")
+
+
+def check_image_root(settings: Settings) -> None:
+    """Raises OptionError for a folder of --image_root that is not there, or may not be read."""
+    root, readable = settings.image_root, settings.of_inputs.readable
+    if root and abilities(root).has_paths and not os.path.isdir(root):
+        raise OptionError(f"--image_root {root} is no folder: expected the one that the images lie below")
+    if root and not any(inside(root, folder) or (folder == CLOUD and is_object(f"{root}/")) for folder in readable):
+        raise OptionError(f"--image_root {root} lies outside --allow_prefix {','.join(readable)}: add it there")
 
 
 def check_apart(settings: Settings) -> None:

@@ -114,6 +114,15 @@ def parse(argv: Sequence[str]) -> Settings:
             raise OptionError(
                 f"--{name} is missing. For example: tuneset prepare --input 'data/*.jsonl' --output dataset"
             )
+    return settings_of(values, beam, argv)
+
+
+def settings_of(values: dict[str, Any], beam: Sequence[str], words: Sequence[str] = ()) -> Settings:
+    """Values of all options, by name -> Settings, with what the profile stands in for.
+
+    Raises:
+      OptionError: an option is wrong.
+    """
     profile = PROFILES[values["model"]]
     values["max_images"] = values["max_images"] or profile.max_images
     values["max_image_bytes"] = values["max_image_bytes"] or profile.max_image_bytes
@@ -121,7 +130,7 @@ def parse(argv: Sequence[str]) -> Settings:
     values["max_side"] = values["max_side"] or profile.longest_side
     if values["max_validation"] == -1:
         values["max_validation"] = profile.max_validation
-    settings = Settings(**values, beam=tuple(beam_words(beam)), words=tuple(argv))
+    settings = Settings(**values, beam=tuple(beam_words(beam)), words=tuple(words))
     check(settings)
     return settings
 
@@ -181,6 +190,7 @@ def _check_looking(settings: Settings) -> None:
         )
     looks = {
         "--uri_prefix": settings.uri_prefix != "",
+        "--image_root": settings.image_root != "",
         "--upright": settings.upright,
         "--on_bad_image drop_image": settings.on_bad_image == "drop_image",
         "--oversize reject": settings.oversize == "reject",

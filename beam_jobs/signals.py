@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 INTERRUPTED = "It was interrupted"  # how the text of such an interrupt begins, whatever an engine wraps around it
 _STOPS = (signal.SIGTERM, signal.SIGHUP)
@@ -51,6 +52,47 @@ def stops_as_interrupts() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
         if by_keyboard:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class Stop(threading.Event):
+    """Set once work is to come to a good end.
+
+    at_once: a second signal came: it raises KeyboardInterrupt, which an engine may take for a failure of its worker.
+    """
+
+    at_once = False
+
+
+@contextmanager
+def first_stop_drains() -> Iterator[Stop]:
+    """Yield what the first signal to stop sets, Ctrl-C among them; the second one ends the process as usual.
+
+    In other threads than the main one, nothing sets it.
+    """
+    drain = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield drain
+        return
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, *_STOPS)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if not drain.is_set():
+            drain.set()
+            return
+        drain.at_once = True
+        usual = before[number]
+        if callable(usual):
+            usual(number, frame)
+        raise KeyboardInterrupt(f"It was interrupted ({signal.Signals(number).name})")
+
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, stop)
+    try:
+        yield drain
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end_children(parent: int) -> None:

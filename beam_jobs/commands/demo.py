@@ -8,6 +8,7 @@ from pathlib import Path
 
 from beam_jobs import console
 from beam_jobs.command_parser import Parser
+from beam_jobs.commands.demo_stream import demo_stream
 from beam_jobs.commands.prepare import prepare
 from beam_jobs.exit_status import FAILED, WRONG
 from beam_jobs.option_values import local_folder
@@ -29,14 +30,22 @@ def parser() -> Parser:
         metavar="FOLDER",
         help="is made if it is not there (default demo)",
     )
+    made.add_argument(
+        "--stream",
+        action="store_true",
+        help="drop the sample's images into a folder over 20 s instead, seal windows of them with `tuneset stream`, and merge these",
+    )
     return made
 
 
 def demo(argv: Sequence[str]) -> int:
-    """-> exit status of `prepare`. The output of an earlier demo is replaced."""
+    """-> exit status of what is run. The output of an earlier demo is replaced."""
     try:
-        folder = Path(parser().parse_args(argv).folder)
+        given = parser().parse_args(argv)
+        folder = Path(given.folder)
         rows = write_sample(folder / "raw")
+        if given.stream:
+            return demo_stream(folder, rows.parent / "images")
     except OptionError as error:
         console.complain(str(error))
         return WRONG

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("readers", ["--rows", "2000", "--files", "300", "--kinds", "csv,folder"]),
         ("local_images", ["--references", "40", "--copied", "20"]),
         ("nightly", ["--images", "400", "--late", "1", "--kinds", "folder"]),
+        ("stream", ["--rates", "50", "--seconds", "6", "--window", "2", "--windows", "3", "--lines", "5"]),
         ("fit", ["--percent", "8", "--peers", "0", "--repeat", "1"]),
         (
             "storage",

@@ -15,12 +15,16 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_jobs.__main__ import main
 from beam_jobs.commands.check import parser as check_parser
 from beam_jobs.commands.explain import parser as explain_parser
+from beam_jobs.commands.export import parser as export_parser
+from beam_jobs.commands.merge import parse_merge
+from beam_jobs.commands.merge import parser as merge_parser
 from beam_jobs.commands.sweep import parser as sweep_parser
 from beam_jobs.commands.template import parser as template_parser
 from beam_jobs.dataflow.workers import MIXES
 from beam_jobs.docs_tables import fill, tables
 from beam_jobs.options import OPTIONS
 from beam_jobs.settings import parse
+from beam_jobs.stream.options import OWN, STREAM_OPTIONS, parse_stream
 from transforms.core import VERSION
 from transforms.core.counters import COUNTERS
 from transforms.core.finding_codes import FINDINGS
@@ -37,6 +41,8 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in PAPERS]
 
 OTHERS_FLAGS = {"check", "no", "read", "strict", "file", "repeat"}  # of ruff, gcloud, mypy, docker, the benchmarks
 OTHERS_FLAGS |= {"artifacts", "flink", "parallelism", "service_port", "environment_option"}  # of Beam's engines
+OTHERS_FLAGS |= {"max_bundle_time_mills", "shutdown_sources_after_idle_ms"}  # of Flink's job server
+OTHERS_FLAGS |= {"topic", "event", "dead", "message"}  # of gcloud: --event-types, --dead-letter-topic, ...
 # What a checkout holds beside the repository: as .gitignore says.
 NOT_OURS = {
     ".git",
@@ -101,6 +107,7 @@ def test_tables_name_all_that_the_code_has() -> None:
     rows = {name: re.findall(r"^\| (?:[^|`]+\| )?`([^`]+)`", table, re.MULTILINE) for name, table in tables().items()}
     assert rows == {
         "options": [f"--{option.name}" for option in OPTIONS],
+        "streaming": [f"--{option.name}" for option in OWN],
         "counters": list(COUNTERS),
         "reasons": list(REASONS),
         "warnings": list(WARNINGS),
@@ -174,12 +181,17 @@ def test_make_targets_exist() -> None:
 def test_subcommands_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     known = re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)
-    assert known == ["prepare", "check", "demo", "explain", "sweep", "template"]
+    assert known == [
+        "prepare", "check", "stream", "merge", "demo", "explain", "export", "formats", "sweep", "template",
+    ]  # fmt: skip
     assert {shlex.split(command)[1] for command in commands()} == set(known)
     assert main(["nonsense"]) == 2
 
 
-@pytest.mark.parametrize("subcommand", ["prepare", "check", "template", "sweep", "demo", "explain"])
+@pytest.mark.parametrize(
+    "subcommand",
+    ["prepare", "check", "stream", "merge", "template", "sweep", "demo", "explain", "export", "formats"],
+)
 def test_help_of_a_subcommand_writes_nothing(
     subcommand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,6 +216,12 @@ def test_commands_are_accepted(command: str) -> None:
     assert {flag.removeprefix("--") for flag in settings.beam if flag.startswith("--")} <= known
 
 
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith(("tuneset stream --", "tuneset merge "))])
+def test_commands_of_streams_are_accepted(command: str) -> None:
+    words = shlex.split(command)[1:]
+    (parse_stream if words[0] == "stream" else parse_merge)(words[1:])
+
+
 def benchmark_sizes() -> set[str]:
     """What the benchmarks take beside the options that all of them share: keywords and texts of their `arguments(...)`."""
     calls = [
@@ -224,9 +242,15 @@ def template_flags() -> set[str]:
 
 
 def other_flags() -> set[str]:
-    """What `tuneset check`, `tuneset sweep` and `tuneset explain` take."""
-    actions = [*check_parser()._actions, *sweep_parser()._actions, *explain_parser()._actions]
+    """What the commands beside `prepare` and `template` take."""
+    parsers = (check_parser(), sweep_parser(), explain_parser(), export_parser())
+    actions = [action for parser in parsers for action in parser._actions]
     return {flag.removeprefix("--") for action in actions for flag in action.option_strings}
+
+
+def stream_flags() -> set[str]:
+    merging = {flag.removeprefix("--") for action in merge_parser()._actions for flag in action.option_strings}
+    return merging | {option.name for option in STREAM_OPTIONS} | {"stream"}  # of tuneset demo
 
 
 def test_no_flag_is_named_that_does_not_exist() -> None:
@@ -239,6 +263,7 @@ def test_no_flag_is_named_that_does_not_exist() -> None:
         | benchmark_sizes()
         | template_flags()
         | other_flags()
+        | stream_flags()
     )
     flags = {(path.name, flag) for path in PAPERS for flag in re.findall(r"(?<![\w-])--([a-z_]+)\b", text_of(path))}
     assert {("README.md", "verify"), ("options.md", "verify")} <= flags

@@ -39,9 +39,9 @@ def misnamed(source: str, *flags: str) -> list[Notice]:
 @pytest.mark.parametrize(
     "there, written, advice",
     [
-        ("in/pics/cat/1.jpg", "C:\\Users\\me\\pics\\cat\\1.jpg", "take 'C:\\Users\\me\\' off the names"),
-        ("in/1.jpg", "/home/someone/project/pics/1.jpg", "take '/home/someone/project/pics/' off the names"),
-        ("in/upload/3/ab-1.jpg", "/data/upload/3/ab-1.jpg", "take '/data/' off the names"),
+        ("in/pics/cat/1.jpg", "C:\\Users\\me\\pics\\cat\\1.jpg", "--image_root {in} finds it"),
+        ("in/1.jpg", "/home/someone/project/pics/1.jpg", "--image_root {in} finds it"),
+        ("in/upload/3/ab-1.jpg", "/data/upload/3/ab-1.jpg", "--image_root {in} finds it"),
         ("in/data/upload/3/ab-1.jpg", "/data/upload/3/ab-1.jpg", "--image_column '{in}{image}'"),
         ("in/images/cat/1.jpg", "in/images/cat/1.jpg", "--image_column '{root}/{image}'"),  # from the working folder
         ("pics/1.jpg", "pics/1.jpg", "--image_column '{root}/{image}' --allow_prefix {in},{root}/pics"),
@@ -93,7 +93,7 @@ def test_images_of_other_spellings_are_not_missing(tmp_path: Path) -> None:
 def test_rows_of_geminis_are_thought_about_too(tmp_path: Path) -> None:
     put(tmp_path / "in/cat/1.jpg", jpeg())
     (notice,) = misnamed(write_lines(tmp_path / "in/rows.jsonl", [row("?", ["C:\\pics\\cat\\1.jpg"])]))
-    assert notice.detail.endswith("take 'C:\\pics\\' off the names")
+    assert notice.detail.endswith(f"--image_root {tmp_path}/in finds it")
 
 
 def test_what_only_later_rows_misname_is_said_after_the_run(

@@ -51,8 +51,8 @@ def launch() -> None:
         print(pid, flush=True)
 
 
-def obey(argv: list[str], at: At | None, end: int, screen: str) -> int:
-    """Be the job: run a command and, if told so, send `end` to the whole group before the n-th change that matches."""
+def obey(command: str, argv: list[str], at: At | None, end: int, screen: str) -> int:
+    """Be the job: run a command with its words and, if told so, send `end` to the whole group before the n-th change that matches."""
     descriptor = os.open(screen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -61,7 +61,7 @@ def obey(argv: list[str], at: At | None, end: int, screen: str) -> int:
         for name in CHANGES:
             setattr(os, name, watched(name, getattr(os, name), output, at, end, seen))
     try:
-        return main(["prepare", *argv])
+        return main([command, *argv])
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -128,9 +128,9 @@ class Launcher:
         self._process.stdin.write(json.dumps(told) + "\n")
         return int(self._process.stdout.readline())
 
-    def start(self, argv: list[str], at: At | None = None, end: int = signal.SIGKILL) -> Job:
+    def start(self, argv: list[str], at: At | None = None, end: int = signal.SIGKILL, command: str = "prepare") -> Job:
         screen = self._screens / f"screen{time.monotonic_ns()}"
-        pid = self.ask(argv=argv, at=at, end=end, screen=str(screen))
+        pid = self.ask(command=command, argv=argv, at=at, end=end, screen=str(screen))
         self._alive.add(pid)
         return Job(self, pid, screen)
 

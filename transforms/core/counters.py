@@ -92,6 +92,7 @@ _TABLE = (
     ),
     ("images_flat", "references", "rewritten, and nearly one colour now, though the source was not"),
     ("images_renamed", "references", "found under the same name in its other slash, Unicode or percent form alone"),
+    ("images_in_root", "references", "not where rows name them, and found below --image_root by an end of their path"),
     ("images_type_corrected", "references", "their mimeType named another type than their bytes"),
     ("images_escalated", "references", "had no end mark, so the file was read whole and decoded"),
     ("images_staged", "references", "copied, or linked where that can be, as they are beside the dataset"),

@@ -148,7 +148,7 @@ def _zip(head: bytes) -> FileKind | None:
     if first == b"mimetype" and b"opendocument.spreadsheet" in head[:128]:
         return FileKind("an OpenDocument spreadsheet (.ods)", _SHEET)
     if first.startswith(_OFFICE):
-        return FileKind("an Office file, as an Excel workbook (.xlsx)", _SHEET)
+        return FileKind("an Office file, as an Excel workbook (.xlsx)", f"give it the ending .xlsx, or {_SHEET}")
     if first.endswith(b".npy"):
         return FileKind("NumPy arrays (.npz)", _ARRAYS)
     if first.endswith(b"/data.pkl"):

@@ -103,7 +103,9 @@ _TABLE = (
     ("no_image", "rules", "yours", "The row of a table names no image in any --image_column."),
     ("nearer_metadata", "rules", "yours", "A metadata file nearer to the image speaks for it, not this row: remove one of the two."),
     ("bad_image_value", "rules", "yours", "A column of images holds neither paths nor URIs."),
-    ("bad_box", "rules", "yours", "A box of AutoML's object detection is not four numbers from 0 to 1 with a label."),
+    ("bad_box", "rules", "yours", "A box of object detection is not four numbers inside the picture with a label."),
+    ("no_boxes", "rules", "yours", "An image of object detection has no box, under --empty_boxes reject."),
+    ("annotation_without_image", "rules", "yours", "Annotations are of images that their file does not list. Counted once a file."),
     ("empty_answer", "rules", "yours", "The --answer is blank for this row: there is nothing to learn."),
     ("bad_system_instruction", "rules", "yours", "systemInstruction must be an object whose parts are texts."),
     ("too_many_images", "split", "yours", "More images than --max_images, under --on_too_many_images reject; or over 10,000 in a row, "

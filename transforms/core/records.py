@@ -105,6 +105,7 @@ class Block:
     base: str = ""  # as its input's
     folder: str = ""  # below which its parts and its receipt are put; "": the job's output folder
     nearer: tuple[str, ...] = ()  # as its input's
+    told: str = ""  # a digest of `raw`, where other files than that of its extents told it
 
 
 @dataclass(slots=True)
@@ -267,3 +268,4 @@ class Receipt:
     reused: bool = False  # an earlier night's (--previous)
     buckets: tuple[str, ...] = ()  # that its lines name
     warnings: tuple[tuple[str, int, str], ...] = ()  # (code, count, smallest example)
+    folder: str = ""  # as its block's

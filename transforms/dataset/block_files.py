@@ -185,28 +185,38 @@ def buckets(opened: OpenBlock) -> list[str]:
 
 def packed_ids(opened: OpenBlock, caps: Caps) -> dict[str, bytes]:
     """The ids that global caps choose from: no more of a block than the cap could keep."""
+    chosen = [example for example in opened.examples if example.split == "validation"]
+    lines = [(e.id, len(output_line(e, contents)) if caps.by_share else 0) for e in chosen for contents in e.pieces]
+    named = any(example.split_named for example in chosen)
+    return packed_ids_of([example.id for example in opened.examples], lines, named, caps)
+
+
+def packed_ids_of(rows: list[int], lines: list[tuple[int, int]], named: bool, caps: Caps) -> dict[str, bytes]:
+    """As `packed_ids`.
+
+    Args:
+      rows: ids of all rows. lines: (id, bytes) of the lines of validation. named: whether the data names one of these.
+    """
     found: dict[str, bytes] = {}
     if caps.sample is not None:
-        found["sample"] = _pack(nsmallest(caps.sample + 1, (e.id for e in opened.examples), key=rank))
+        found["sample"] = _pack(nsmallest(caps.sample + 1, rows, key=rank))
     if caps.by_share:
-        found |= _share_of_validation(opened, caps)
+        found |= _share_of_validation(sorted(lines), named, caps)
     elif caps.validation is not None:
-        lines = [e.id for e in opened.examples if e.split == "validation" for _ in e.pieces]
+        ids = [example_id for example_id, _ in lines]
         # Under a sample the smallest may be left out, so none can be spared here.
-        found["validation"] = _pack(lines if caps.sample is not None else nsmallest(caps.validation + 1, lines))
+        found["validation"] = _pack(ids if caps.sample is not None else nsmallest(caps.validation + 1, ids))
     return {cap: packed for cap, packed in found.items() if packed}
 
 
-def _share_of_validation(opened: OpenBlock, caps: Caps) -> dict[str, bytes]:
-    """Ids and bytes of a block's lines of validation, in the order of their ids; and how many of them the data names."""
-    chosen = [example for example in opened.examples if example.split == "validation"]
-    lines = sorted((e.id, len(output_line(e, contents))) for e in chosen for contents in e.pieces)
+def _share_of_validation(lines: list[tuple[int, int]], named: bool, caps: Caps) -> dict[str, bytes]:
+    """Ids and bytes of a block's lines of validation, in the order of their ids; and whether the data names one of them."""
     if caps.validation is not None and caps.sample is None:
         lines = lines[: caps.validation + 1]
     return {
         "validation": _pack([example_id for example_id, _ in lines]),
         "validation_bytes": _pack([size for _, size in lines]),
-        "validation_named": _pack([1] * any(example.split_named for example in chosen)),
+        "validation_named": _pack([1] * named),
     }
 
 

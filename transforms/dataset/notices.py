@@ -10,6 +10,15 @@ from transforms.core.warning_codes import WARNINGS, Notice, WarningCounts, model
 from transforms.dataset.tuning.validation import validation_notices
 
 _COUNTED = ("examples_split", "examples_over_tokens", "images_warn_type", "images_rotated_tag", "validation_unused")
+_FOUND = (
+    "train_in_several_files",
+    "train_files_in_order",
+    "classes_in_order",
+    "empty_split",
+    "validation_large",
+    "not_verified",
+)
+OF_THE_WHOLE = frozenset((*_FOUND, *_COUNTED))  # which `_of_whole` finds; the others are counted block by block
 
 
 def dataset_notices(dataset: Mapping[str, Any], warned: WarningCounts, by_class: bool = False) -> list[Notice]:

@@ -50,6 +50,8 @@ class BlockKeys:
         digest.update(block.base.encode())
         for folder in block.nearer:
             digest.update(f"\n{folder}".encode())
+        if block.told:
+            digest.update(f"\ntold {block.told}".encode())
         if block.dialect and not block.dialect.quoted:  # decided by the whole file
             digest.update(b"\nunquoted")
         return digest.hexdigest()
@@ -154,6 +156,7 @@ class ReceiptStore:
             body.get("reused", False),
             tuple(body["buckets"]),
             tuple((code, count, example) for code, count, example in body["warnings"]),
+            block.folder,
         )
 
 

@@ -258,21 +258,33 @@ def is_file_of(name: str, stem: str) -> bool:
 
 def fault_of(plan: SealPlan, max_rejected_fraction: float, rejections: str) -> str:
     """Why the dataset may not be sealed, as a sentence or two for a person, or ""; `rejections`: URI of the rejected rows."""
+    read, rejected = plan.counters["examples_read"], plan.counters["examples_rejected"]
+    if read and read == rejected and not broken_laws(plan.counters):
+        common, why = _common(plan, rejections)
+        return f"None of the {read:,} rows can be used ({common}). {why}"
+    if not read:
+        return fault_of_part(plan, max_rejected_fraction, rejections) or "The input holds no row."
+    return fault_of_part(plan, max_rejected_fraction, rejections)
+
+
+def fault_of_part(plan: SealPlan, max_rejected_fraction: float, rejections: str) -> str:
+    """As `fault_of`, of a part of a dataset, such as a window: few rows may all be rejected."""
     counters = plan.counters
     if laws := broken_laws(counters):
         return f"The ledger does not balance, which is a fault of Tuneset: {'; '.join(laws)}."
     read, rejected = counters["examples_read"], counters["examples_rejected"]
-    if not read:
-        return "The input holds no row."
-    reasons = plan.reasons.most_common(3)
-    common = ", ".join(f"{reason} {number:,}" for reason, number in reasons)
-    why = "".join(f"{reason}: {REASONS[reason].help} {rejections} says why, row by row." for reason, _ in reasons[:1])
-    if read == rejected:
-        return f"None of the {read:,} rows can be used ({common}). {why}"
     if read >= 100 and rejected > max_rejected_fraction * read:
+        common, why = _common(plan, rejections)
         return (
             f"{rejected:,} of {read:,} examples were rejected, more than --max_rejected_fraction {max_rejected_fraction:g} "
             f"allows ({common}). {why} Mend the cause, or raise the fraction; the same command then goes on from where this "
             "run stopped."
         )
     return ""
+
+
+def _common(plan: SealPlan, rejections: str) -> tuple[str, str]:
+    """The most frequent reasons with their counts, and what the first of them means."""
+    reasons = plan.reasons.most_common(3)
+    why = "".join(f"{reason}: {REASONS[reason].help} {rejections} says why, row by row." for reason, _ in reasons[:1])
+    return ", ".join(f"{reason} {number:,}" for reason, number in reasons), why

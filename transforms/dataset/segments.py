@@ -53,17 +53,20 @@ class SegmentWriter:
     """Sums up and writes segments of one dataset.
 
     folder: of the output. images: whether there is a table of images (not under --verify none). run: that claimed the folder.
+    claimed: the folder that the run claimed, if it is another: that of a stream, whose windows are datasets of their own.
     """
 
     folder: str
     images: bool
     run: str
     access: Access = USUAL
+    claimed: str = ""
 
     def check_claim(self) -> None:
         """Raises Unsealed if another job took the folder over: then its files may not be touched any more."""
-        if not still_ours(self.folder, self.run):
-            raise Unsealed(f"Another job took {self.folder} over; this one leaves it as it is.")
+        claimed = self.claimed or self.folder
+        if not still_ours(claimed, self.run):
+            raise Unsealed(f"Another job took {claimed} over; this one leaves it as it is.")
 
     def line_sizes(self, table_name: str, group: int, cuts: Cuts) -> Sequence[int]:
         """Bytes of each line that a block writes to a group."""

@@ -35,7 +35,8 @@ class Columns:
 
     image: the column of a row's images; "": those that options name. verbatim: its value is one name as it is, be there white space
     around it. answer, boxes: the templates of the answer if none is asked for, and of a row with `boxes`. fault: the column that says
-    what is wrong with a box. sidecars: templates of the names of files beside an image that may tell its `sidecar`.
+    what is wrong with a box, or holds the reason and the text of another fault. sidecars: templates of the names of files beside an
+    image that may tell its `sidecar`.
     """
 
     image: str = ""
@@ -54,7 +55,7 @@ class Recipe:
     """How rows become examples.
 
     images: columns that hold a table's images, or templates of their names. answer: None for the format's own. splits:
-    names that --split_by and --split_column look up.
+    names that --split_by and --split_column look up. empty_boxes: whether an image may have no box.
     """
 
     prompt: Template
@@ -62,6 +63,7 @@ class Recipe:
     system: Template | None = None
     images: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
+    empty_boxes: bool = True
 
     @cached_property
     def _paths(self) -> bool:
@@ -113,8 +115,10 @@ class Recipe:
                 too_many_images, bad_image_value, bad_box, empty_text, empty_answer or unsupported_media.
         """
         columns = row.columns
-        if read_as.fault and read_as.fault in columns:
-            raise RowError("bad_box", str(columns[read_as.fault]))
+        if read_as.fault and (fault := columns.get(read_as.fault)):
+            raise RowError(*fault) if isinstance(fault, list) else RowError("bad_box", str(fault))
+        if not self.empty_boxes and columns.get("boxes") == []:
+            raise RowError("no_boxes", "the image has no box, under --empty_boxes reject")
         found = self._images(row, read_as)
         path = _below(found[0][0], base) if self._paths else ""
         answer = self.answer or self._own_answer(row, read_as)

@@ -95,13 +95,13 @@ def _outcome(order: FitOrder, rewriter: ImageRewriter) -> Fitted:
         return _copied(order, rewriter)
     try:
         if order.stage:
-            data = _read_whole(facts, rewriter)
+            data = read_image(facts, rewriter.inspector.places.readable)
             name = content_name(data)
             image = FittedImage(data, facts.type, facts.width, facts.height, 0, "", 1.0, 0, "untouched")
         else:
             name, pixels = order.key, facts.width * facts.height
             image = rewriter.inspector.pool.fit(
-                lambda: _read_whole(facts, rewriter),
+                lambda: read_image(facts, rewriter.inspector.places.readable),
                 rewriter.policy,
                 source=name,
                 header_type=facts.type,
@@ -177,10 +177,6 @@ def _made_before(order: FitOrder, rewriter: ImageRewriter) -> Fitted | None:
                 bool(told.get("flat", 0)),
             )
     return None
-
-
-def _read_whole(facts: ImageFacts, rewriter: ImageRewriter) -> bytes:
-    return read_image(facts, rewriter.inspector.places.readable)
 
 
 def read_image(facts: ImageFacts, readable: tuple[str, ...]) -> bytes:

@@ -12,6 +12,7 @@ from threading import Lock
 
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts, OpenBlock
+from transforms.images.image_root import IN_ROOT, is_in_root, look_in_root
 from transforms.images.inspection import Inspector, look_at
 from transforms.storage.spellings import other_spellings
 
@@ -45,6 +46,8 @@ _allowance = _Allowance(MOST_LOOKS)
 def look_again(opened: OpenBlock, inspector: Inspector) -> None:
     """Note under which other spelling the images of a block are found that were not, and the facts of what was found."""
     facts = opened.facts
+    if inspector.places.root:
+        look_in_root(opened, inspector)
     if not any(fact.reason == _MISSING for fact in facts.values()):
         return
     spellings = _spellings_of_missing(opened, inspector)
@@ -93,15 +96,21 @@ def _resolved(names: Iterable[str], base: str, inspector: Inspector) -> Iterator
             continue
 
 
-def take_respelled(opened: OpenBlock) -> None:
-    """Put what was found in place of what rows name, and count it, by the block's facts alone: each execution says the same."""
+def take_respelled(opened: OpenBlock, root: str = "") -> None:
+    """Put what was found in place of what rows name, and count it, by the block's facts alone: each execution says the same.
+
+    Args:
+        root: of --image_root.
+    """
     respelled = {source: fact.respelled for source, fact in opened.facts.items() if fact.respelled}
     unsought = {source for source, fact in opened.facts.items() if fact.unsought}
     if not respelled and not unsought:
         return
     for example in opened.examples:
-        for source in example.sources:
-            if source in respelled:
+        for image, source in zip(example.images, example.sources):
+            if source in respelled and is_in_root(image["fileUri"], respelled[source], root):
+                opened.counters[IN_ROOT] += 1
+            elif source in respelled:
                 opened.counters[RENAMED] += 1
                 opened.warnings.add(RENAMED, source)
             elif source in unsought:

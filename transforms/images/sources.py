@@ -40,7 +40,7 @@ def begin_inspection(
         opened.facts.update((facts.uri, facts) for facts in looked)
         if inspector.verify != "none" and inspector.second_looks:
             look_again(opened, inspector)
-            take_respelled(opened)
+            take_respelled(opened, inspector.places.root)
         return opened
 
     return reading, finish

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from hashlib import blake2b
 
 from transforms.core.file_kinds import LOOK
 from transforms.core.records import Block, Extent, Fault
 from transforms.inputs.json_array import as_lines
+from transforms.inputs.registry import CONTAINERS
 from transforms.inputs.survey.not_rows import fault_of_lines
 from transforms.storage.compressed_members import DAMAGE, decompressed, fault_of
 
@@ -28,14 +30,16 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
     extent = block.extents[0]
     held, start, skipping = bytearray(), 0, False
     fault: Fault | None = None
+    reads_others = extent.encoding in CONTAINERS and CONTAINERS[extent.encoding].reads_others
     sought = 0  # bytes of `held` that hold no line end
 
     def raw(data: bytes, fault: Fault | None = None) -> Block:
         part = Extent(extent.uri, extent.generation, extent.size, start, start + len(data))
-        return replace(block, order=(index, name, start), extents=(part,), raw=data, fault=fault)
+        told = blake2b(data, digest_size=16).hexdigest() if reads_others else ""
+        return replace(block, order=(index, name, start), extents=(part,), raw=data, fault=fault, told=told)
 
     try:
-        for chunk in as_lines(with_head(decompressed(extent), LOOK)):
+        for chunk in as_lines(with_head(text_of(extent), LOOK)):
             if skipping:  # the rest of a line that was too long
                 cut = chunk.find(b"\n") + 1
                 start += cut or len(chunk)
@@ -66,6 +70,16 @@ def raw_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[
         fault = fault_of(extent, error)
     if held or fault:
         yield raw(bytes(held), fault)
+
+
+def text_of(extent: Extent) -> Iterator[bytes]:
+    """The text of a compressed file, or the lines of JSON that are made of another one, in pieces.
+
+    Raises:
+      DAMAGE: it is damaged, or ends early; what came before was given.
+    """
+    convert = CONTAINERS[extent.encoding].convert if extent.encoding in CONTAINERS else None
+    return convert(extent) if convert else decompressed(extent)
 
 
 def with_head(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from transforms.core.file_kinds import LOOK
 from transforms.core.listing_tally import ListingTally
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Extent, Fault, Input
+from transforms.core.records import Block, Dialect, Extent, Fault, Input
 from transforms.inputs.cells.csv_dialect import HEAD, Wanted, dialect_of, first_records, with_newlines
 from transforms.inputs.cells.csv_record_ends import RecordEnds, cut_records
 from transforms.inputs.cells.csv_table import TableReader
-from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks
+from transforms.inputs.compressed_rows import AROUND_LINE, UTF16, raw_blocks, text_of
 from transforms.inputs.formats.automl_boxes import grouped_blocks, not_endless
 from transforms.inputs.formats.json_files import fault_of_json, is_json
 from transforms.inputs.formats.sidecars import ENDINGS as SIDECAR_ENDINGS
@@ -29,7 +29,7 @@ from transforms.inputs.registry import CONTAINERS, MEANINGS, Meaning, container_
 from transforms.inputs.survey.not_rows import check_bytes, fault_of_lines
 from transforms.storage import store_for
 from transforms.storage.api import Stat
-from transforms.storage.compressed_members import DAMAGE, decompressed, fault_of, is_packed
+from transforms.storage.compressed_members import DAMAGE, fault_of, is_packed
 from transforms.storage.packings import packing_of_bytes
 
 _SCAN = 8 << 20  # bytes read at a time
@@ -77,7 +77,7 @@ class Cutter:
             yield replace(block, raw=b"", fault=fault)
         elif meaning.only_lines:
             yield from cut_blocks(block, self.block_bytes, self.max_line_bytes)
-        elif len(block.extents) > 1 or block.dialect:
+        elif len(block.extents) > 1 or block.dialect or meaning.file_columns:
             yield block
         else:
             yield from self._cut_table(block)
@@ -91,8 +91,14 @@ class Cutter:
         return fault_of_json(extent.uri, head, meaning, self.wanted.columns)
 
     def _cut_table(self, block: Block) -> Iterator[Block]:
-        extent, head = opened_head(block.extents[0])
+        extent, first = as_stored(block.extents[0])
         block = replace(block, extents=(extent,))
+        if extent.encoding in CONTAINERS:  # lines are made of it
+            yield from raw_blocks(
+                replace(block, dialect=Dialect(extent.encoding)), self.block_bytes, self.max_line_bytes
+            )
+            return
+        head = _head(extent, first, [])
         try:
             check_bytes(extent.uri, head, is_packed(extent))
             if container_of(extent.uri, head).is_columnar:
@@ -185,29 +191,42 @@ def _chunks(extent: Extent) -> Iterator[bytes]:
 def _before_fault(extent: Extent, faults: list[Fault]) -> Iterator[bytes]:
     """The text of a compressed file; damage ends it and is noted."""
     try:
-        yield from decompressed(extent)
+        yield from text_of(extent)
     except DAMAGE as error:
         faults.append(fault_of(extent, error))
 
 
-def head_of(extent: Extent) -> bytes:
-    """The first bytes of a file, decompressed."""
-    return opened_head(extent)[1]
+def opened_head(extent: Extent, faults: list[Fault] | None = None) -> tuple[Extent, bytes]:
+    """A whole file as it is stored, and its first bytes, decompressed or converted; damage is noted in `faults`."""
+    extent, first = as_stored(extent)
+    return extent, _head(extent, first, [] if faults is None else faults)
 
 
-def opened_head(extent: Extent) -> tuple[Extent, bytes]:
-    """A whole file as its first bytes show it (compressed, though its name does not say so), and these, decompressed."""
+def as_stored(extent: Extent) -> tuple[Extent, bytes]:
+    """A whole file as its first bytes show it, and these.
+
+    Its encoding tells what its name may not say: how it is compressed, or the name of the container that lines are made of.
+    """
+    if is_packed(extent):
+        return extent, b""
+    first = store_for(extent.uri).read(extent.uri, 0, HEAD, extent.generation)[0]
+    container = container_of(extent.uri, first)
+    encoding = container.name if container.convert else packing_of_bytes(first)
+    return replace(extent, encoding=encoding), first
+
+
+def _head(extent: Extent, first: bytes, faults: list[Fault]) -> bytes:
+    """The first bytes of what a file holds, unless all of it has to be read for them."""
     if not is_packed(extent):
-        first = store_for(extent.uri).read(extent.uri, 0, HEAD, extent.generation)[0]
-        extent = replace(extent, encoding=packing_of_bytes(first))
-        if not is_packed(extent):
-            return extent, first
+        return first
+    if extent.encoding in CONTAINERS and not CONTAINERS[extent.encoding].shows_columns:
+        return b""
     head = bytearray()
-    for chunk in _before_fault(extent, []):
+    for chunk in _before_fault(extent, faults):
         head += chunk
         if len(head) >= HEAD:
             break
-    return extent, bytes(head[:HEAD])
+    return bytes(head[:HEAD])
 
 
 def cut_blocks(block: Block, block_bytes: int, max_line_bytes: int) -> Iterator[Block]:

@@ -7,13 +7,13 @@ columns are held against those that options name.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
-from transforms.core import jsonl
 from transforms.core.reasons import RowError
-from transforms.core.records import Extent, Input
+from transforms.core.records import Extent, Fault, Input
 from transforms.core.warning_codes import Notice
 from transforms.examples.image_cells import columns_of_images
 from transforms.inputs.cells.csv_dialect import (
@@ -26,10 +26,10 @@ from transforms.inputs.cells.csv_dialect import (
     shown,
 )
 from transforms.inputs.cutting import opened_head
+from transforms.inputs.first_rows import columns_of_rows, first_rows
 from transforms.inputs.formats.json_files import is_json
 from transforms.inputs.formats.unanswered import Unanswered
 from transforms.inputs.hive_columns import hive_columns
-from transforms.inputs.json_array import head_lines
 from transforms.inputs.metadata_files import find_metadata, is_metadata
 from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.parquet.blocks import used_columns
@@ -58,7 +58,6 @@ from transforms.storage.compressed_members import is_packed
 
 _TEMPLATES = ("prompt", "answer", "system", "image_column")
 _IMAGE = "bytes.png"  # stands for the bytes of an image
-_LOOKED_AT = 100  # lines of JSON
 _LOOKED_FOR_IMAGES = 1000  # names, to find an image that no metadata file stands above
 _SAID = 5  # metadata files of a folder that are told
 _AUTO = "auto"  # --input_format: told by names and first bytes
@@ -163,6 +162,7 @@ class InputDetector:
         self.json = False  # whether .json files hold rows
         self.quiet = False  # one of many, of which the first are told
         self.beside_tables = False  # images that no metadata file speaks for: what templates ask for was looked at
+        self._wanted = options.wanted
         self._templates = bool(options.prompt or options.answer or options.image_column)
         named, file = self._first(options)
         self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
@@ -180,7 +180,13 @@ class InputDetector:
 
     def _read_head(self, named: str = "") -> None:
         """Raises InputError: the file holds no rows, whatever its name says."""
-        extent, self._head = opened_head(self._extent)
+        faults: list[Fault] = []
+        self._extent, self._head = opened_head(self._extent, faults)
+        extent, self._container = self._extent, container_of(self._extent.uri, self._head, self._extent.encoding)
+        if self._container.convert and faults and not self._head:
+            raise InputError(f"{extent.uri}: {faults[0].detail}")
+        if self._container.file_columns:
+            return
         only_lines = named in MEANINGS and MEANINGS[named].only_lines
         fault = fault_of_lines(self._head) if only_lines else fault_of_bytes(extent.uri, self._head, is_packed(extent))
         if fault:
@@ -234,11 +240,11 @@ class InputDetector:
         return None if others and is_folder(self.pattern) else file
 
     def _meaning(self, named: str, options: InputOptions) -> Meaning:
-        container = container_of(self._extent.uri, self._head)
+        container = self._container
         able = [meaning for meaning in MEANINGS.values() if container in meaning.containers]
         if len(able) == 1:
             return able[0]
-        keys = self.first_keys() if container.is_lines else {}
+        keys = self.first_keys()
         if "tuneset" in keys:
             self.replay = True
             return DEFAULT
@@ -246,7 +252,8 @@ class InputDetector:
             return MEANINGS[named]
         for meaning in able:
             asked = meaning.by_templates or not self._templates
-            if asked and (meaning.tells(keys) or self._tells_by_cells(meaning, options)):
+            by_keys = container.is_lines or (meaning.by_header and meaning.has_columns(options.asked_columns))
+            if asked and ((by_keys and meaning.tells(keys)) or self._tells_by_cells(meaning, options)):
                 return meaning
         if container.is_lines:
             return TABLE if self._templates and "contents" not in keys else DEFAULT
@@ -255,32 +262,31 @@ class InputDetector:
 
     def _tells_by_cells(self, meaning: Meaning, options: InputOptions) -> bool:
         """Whether the first record of CSV is of a meaning, unless options name columns that this has not."""
-        if not meaning.is_record or container_of(self._extent.uri, self._head).is_lines:
+        if not meaning.is_record or self._container.is_lines:
             return False
         try:
             records = first_records(self._extent.uri, self._head, options.wanted)
         except RowError:
             return False
-        columns = options.recipe.columns if options.recipe else columns_of_images(options.image_column)
-        return bool(records) and meaning.is_record(records[0]) and set(columns) <= set(meaning.columns or ())
+        return bool(records) and meaning.is_record(records[0]) and meaning.has_columns(options.asked_columns)
 
     def boxes(self, options: InputOptions) -> bool:
         """Whether the first rows are of object detection."""
-        if not self.meaning.is_box:
-            return False
-        if container_of(self._extent.uri, self._head).is_lines:
-            return self.meaning.box_key in self.first_keys()
-        return any(map(self.meaning.is_box, first_records(self._extent.uri, self._head, options.wanted)))
+        meaning = self.meaning
+        if not meaning.is_box or self._container.is_lines:
+            drawn = meaning.draws_boxes is not None and any(map(meaning.draws_boxes, self._first_rows()))
+            return meaning.always_boxes or drawn
+        return any(map(meaning.is_box, first_records(self._extent.uri, self._head, options.wanted)))
 
     def first_keys(self) -> dict[str, object]:
-        """Keys of the first lines of JSON, in order, each with a value."""
+        """Keys of the first rows, in order, each with a value."""
         keys: dict[str, object] = {}
-        for line in head_lines(self._head).split(b"\n")[:_LOOKED_AT]:
-            try:
-                keys = {**jsonl.loads(line), **keys}
-            except RowError:
-                continue
+        for row in self._first_rows():
+            keys = {**row, **keys}
         return keys
+
+    def _first_rows(self) -> Iterator[dict[str, Any]]:
+        return first_rows(self._extent.uri, self._head, self._container, self._wanted)
 
     def fill(self, options: InputOptions) -> InputOptions:
         """InputOptions with what this input tells: the columns of a table's images.
@@ -299,7 +305,7 @@ class InputDetector:
                     raise
             return self.fill(options) if self._extent.uri not in self._passed_over else options
         if not self.beside_tables:
-            self._check_recipe(options, meaning.rows, meaning.columns or (), meaning.have)
+            self._check_recipe(options, meaning.columns or columns_of_rows(self._first_rows(), meaning))
         if not options.answer:
             self.said += f"; answers are {meaning.answers[self.boxes(options)]}"
         return options
@@ -319,12 +325,13 @@ class InputDetector:
                 break
         return True
 
-    def _check_recipe(self, options: InputOptions, what: str, columns: Sequence[str], there_are: str) -> None:
-        """Of rows whose columns are always the same."""
+    def _check_recipe(self, options: InputOptions, columns: Sequence[str]) -> None:
+        """Of rows that have these columns."""
         if not options.recipe:
-            raise InputError(f"{self.pattern} holds {what}: --prompt is missing. For example: --prompt 'What is this?'")
+            example = "--prompt is missing. For example: --prompt 'What is this?'"
+            raise InputError(f"{self.pattern} holds {self.meaning.rows}: {example}")
         try:
-            check_columns(columns, options.recipe.columns, there_are)
+            check_columns(columns, options.recipe.columns, self.meaning.have)
         except RowError as error:
             beside = rows_beside(self.pattern, options.output) if self.meaning.of_files else ""
             raise InputError(f"{self.pattern}: {error.detail}{beside}") from None
@@ -344,7 +351,7 @@ class InputDetector:
                 options = replace(options, image_column=(named,))
             assert options.recipe
             check_columns(names, options.recipe.columns, "the columns are")
-            if container_of(uri, self._head).is_columnar:
+            if self._container.is_columnar:
                 check_folders_of_bytes(footer_of(self._extent), options)
         except RowError as error:
             raise InputError(f"{uri}: {error.detail}") from None
@@ -359,7 +366,7 @@ class InputDetector:
                 "missing_column",
                 "there is no row to tell the columns by: is the file empty, or what it is compressed with damaged?",
             )
-        if container_of(uri, self._head).is_columnar:
+        if self._container.is_columnar:
             self.said = f"{self.pattern}: a table (--input_format) in Parquet"
             schema = footer_of(self._extent).schema
             used_columns(schema, wanted.columns, uri)
@@ -369,7 +376,7 @@ class InputDetector:
         dialect = dialect_of(uri, self._head, wanted)
         start = f"{self.pattern}: a table (--input_format)"
         if CONTAINERS[dialect.kind].is_lines:
-            self.said = f"{start} of JSON lines"
+            self.said = f"{start} {'in Excel' if self._container.convert else 'of JSON lines'}"
             keys = self.first_keys()
             if advice := advice_on_object(keys, wanted.columns):
                 raise RowError("missing_column", advice)

@@ -15,6 +15,7 @@ from transforms.core.warning_codes import WARNINGS
 from transforms.inputs.cells.csv_dialect import HEAD
 from transforms.inputs.cells.csv_table import TableReader, leave_out, reject_extent
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE, UTF16
+from transforms.inputs.file_rows import read_file_rows
 from transforms.inputs.folder import read_folder
 from transforms.inputs.json_array import as_lines
 from transforms.inputs.registry import CONTAINERS, MEANINGS
@@ -31,7 +32,11 @@ def read_block(block: Block, key: Callable[[Block], str], tables: TableReader) -
     """The rows of a block, by whoever reads its format."""
     meaning = MEANINGS[block.format]
     if meaning.only_lines or (block.dialect and CONTAINERS[block.dialect.kind].is_lines):
-        return read_rows(block, key, tables.max_line_bytes, partial(tables.code_of_left_out, meaning))
+        opened = read_rows(block, key, tables.max_line_bytes, partial(tables.code_of_left_out, meaning))
+        stage = CONTAINERS[block.dialect.kind].stage if block.dialect else None
+        return stage(opened, tables.stage) if stage else opened
+    if meaning.file_columns:
+        return read_file_rows(block, key, meaning.file_columns, tables.max_line_bytes)
     if meaning.of_files:
         return read_folder(block, key, tables.max_line_bytes)
     return tables.read(block, key)

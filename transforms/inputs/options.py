@@ -8,6 +8,7 @@ from functools import cached_property
 from transforms.core.reasons import WrongRequest
 from transforms.core.records import Input, Links
 from transforms.core.warning_codes import Notice
+from transforms.examples.image_cells import columns_of_images
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.recipe import Recipe
 from transforms.examples.split_names import NO_NAMES, SplitNames
@@ -32,6 +33,8 @@ class InputOptions:
     answer: str
     system: str
     image_column: tuple[str, ...]
+    image_root: str
+    empty_boxes: str
     delimiter: str
     header: str
     encoding: str
@@ -57,14 +60,20 @@ class InputOptions:
             parse_template(text) if text else None for text in (self.prompt, self.answer, self.system)
         )
         splits = tuple(name for name in (self.split_by, self.split_column) if name)
-        return Recipe(prompt, answer, system, self.image_column, splits) if prompt else None
+        return Recipe(prompt, answer, system, self.image_column, splits, self.empty_boxes == "keep") if prompt else None
+
+    @property
+    def asked_columns(self) -> tuple[str, ...]:
+        """Columns that templates and options name."""
+        return self.recipe.columns if self.recipe else columns_of_images(self.image_column)
 
     @cached_property
     def readable(self) -> tuple[str, ...]:
-        """Where images may be read: by default any gs:// object, and local files under the inputs' own folders."""
+        """Where images may be read: by default any gs:// object, and local files under the inputs' own folders and --image_root."""
         if self.allow_prefix:
             return tuple(p if p == CLOUD else absolute(p).rstrip("/") or "/" for p in self.allow_prefix)
-        folders = {static_folder(p).rstrip("/") or "/" for p in self.input if abilities(p).has_paths}
+        named = (*map(static_folder, self.input), *filter(None, (self.image_root,)))
+        folders = {folder.rstrip("/") or "/" for folder in named if abilities(folder).has_paths}
         return (CLOUD, *sorted(folders))
 
     @cached_property

@@ -25,7 +25,7 @@ _FILES, _FILE_BYTES = 1000, 256  # files that a pack may hold: so many, or one f
 def pack_files(index: int, files: Iterable[Stat], block_bytes: int, row_format: str = DEFAULT.name) -> Iterator[Block]:
     """Files in order -> blocks: large, compressed and Parquet ones alone and uncut, small ones of a kind together, a block at most."""
     pack: list[Extent] = []
-    only_lines = MEANINGS[row_format].only_lines
+    only_lines, only_converted = MEANINGS[row_format].only_lines, MEANINGS[row_format].only_converted
     size, container, most = 0, LINES, max(_FILES, block_bytes // _FILE_BYTES)
 
     def packed() -> Block:
@@ -36,7 +36,14 @@ def pack_files(index: int, files: Iterable[Stat], block_bytes: int, row_format: 
         extent = Extent(found.uri, found.generation, found.size, 0, found.size, found.encoding)
         its = LINES if only_lines else container_of(found.uri, b"")
         known = only_lines or "." in found.uri.rpartition("/")[2]
-        alone = found.size > block_bytes or is_packed(found) or its.is_columnar or not known
+        alone = (
+            found.size > block_bytes
+            or is_packed(found)
+            or its.is_columnar
+            or not known
+            or only_converted
+            or its.convert
+        )
         if pack and (alone or size + found.size > block_bytes or its is not container):
             yield packed()
             pack, size = [], 0

@@ -5,17 +5,22 @@ Whoever lists, cuts, reads, detects, answers, replays or refuses asks here. No n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
-from transforms.core.records import Example, Record
+from transforms.core.records import Example, Extent, OpenBlock, Record
 from transforms.examples.recipe import TABLE_COLUMNS, Columns
-from transforms.inputs.formats import automl
+from transforms.inputs.formats import automl, excel, label_studio, multiclass, pubtabnet, voc, webdataset, yolo
+from transforms.inputs.formats.boxes import BOXES, FAULT
+from transforms.inputs.formats.joined import coco, vqa
+from transforms.inputs.formats.llava import is_llava_object, llava_example
 from transforms.inputs.formats.openai import is_openai_object, openai_example
+from transforms.inputs.formats.openai_rows import openai_row
+from transforms.inputs.formats.paligemma import has_location, is_paligemma_object, paligemma_example
 from transforms.inputs.formats.row_rules import RowRules
 from transforms.inputs.json_array import is_array
 from transforms.storage.packings import ENDINGS, without_ending
@@ -30,21 +35,33 @@ CellsColumns = Callable[[Sequence[str]], dict[str, Any]]
 class Container:
     """How rows are stored.
 
-    name: `Dialect.kind`. endings: of the files' names. unsure: those of files that may hold something else: a folder gives them where
-    some were found to hold rows. packings: endings that a packed file has behind these. is_lines: a row is a line of JSON.
-    is_columnar: the file tells its columns, and is cut by row groups. is_folder: a row is a file. is_gathered: no file, but rows of an
-    image that one worker brought together. starts: whether the first bytes of a file say that it is this one, whatever its name.
+    name: `Dialect.kind`. endings: of the files' names; is_named: whether these tell it from others. unsure: those of files that may
+    hold something else: a folder gives them where some were found to hold rows. packings: endings that a packed file has behind these.
+    is_lines: a row is a line of JSON. is_columnar: the file tells its columns, and is cut by row groups. is_folder: a row is a file.
+    is_gathered: no file, but rows of an image that one worker brought together. starts: whether the first bytes of a file say that it
+    is this one, whatever its name.
+
+    convert: makes lines of JSON of a whole file, which one worker then reads; it raises Damaged. shows_columns: whether the first of
+    these lines are soon made, so that columns are told by them. reads_others: whether they are made of other files, too.
+    stage: puts the images that stand in a block's rows where images are read from. file_columns: makes the columns of the one row
+    that a file is, of its URI and bytes.
     """
 
     name: str
     endings: tuple[str, ...]
     unsure: tuple[str, ...] = ()
     packings: tuple[str, ...] = ()
+    is_named: bool = True
     is_lines: bool = False
     is_columnar: bool = False
     is_folder: bool = False
     is_gathered: bool = False
     starts: Callable[[bytes], bool] = field(default=lambda head: False)
+    convert: Callable[[Extent], Iterator[bytes]] | None = None
+    shows_columns: bool = False
+    reads_others: bool = False
+    stage: Callable[[OpenBlock, Callable[[bytes], tuple[str, str]]], OpenBlock] | None = None
+    file_columns: Callable[[str, bytes], dict[str, Any]] | None = None
 
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
@@ -69,20 +86,42 @@ LINES = Container("jsonl", (".jsonl", ".ndjson"), (".json",), _PACKINGS, is_line
 CSV = Container("csv", (".csv", ".tsv", ".tab"), packings=_PACKINGS)
 _FOLDER = Container("folder", tuple(f".{name}" for name in IMAGE_TYPES), is_folder=True)
 GATHERED = Container("grouped", (), is_gathered=True)
-CONTAINERS = {container.name: container for container in (PARQUET, LINES, CSV, _FOLDER, GATHERED)}
+_XLSX = Container(
+    "xlsx", (".xlsx",), is_lines=True, starts=excel.is_workbook, convert=excel.lines_of, shows_columns=True
+)
+_COCO = Container("coco", (".json",), is_named=False, is_lines=True, starts=coco.is_coco, convert=coco.lines_of)
+_VQA = Container(
+    "vqa", (".json",), is_named=False, is_lines=True, starts=vqa.is_vqa, convert=vqa.lines_of, reads_others=True
+)
+_YOLO = Container("yolo", (".yaml", ".yml"), is_lines=True, convert=yolo.lines_of, reads_others=True)
+_TAR = Container(
+    "tar", (".tar",), is_lines=True, convert=webdataset.lines_of, shows_columns=True, stage=webdataset.stage_images
+)
+_VOC = Container("voc", (".xml",), file_columns=voc.columns_of)
+CONTAINERS = {
+    container.name: container
+    for container in (PARQUET, CSV, _XLSX, _COCO, _VQA, _YOLO, _VOC, _TAR, LINES, _FOLDER, GATHERED)
+}
 
 
-def container_of(uri: str, head: bytes) -> Container:
+def container_of(uri: str, head: bytes, encoding: str = "") -> Container:
     """What a file of rows is stored in: by its name, else by its first bytes; CSV if neither tells.
+
+    Args:
+        encoding: of the file, as cutting.as_stored tells it: where it is converted, `head` are the first lines that are made of it.
 
     >>> [container_of(*file).name for file in (("a/B.CSV.gz", b""), ("part-0", b'{"a": 1}'), ("part-0", b"a,b"))]
     ['csv', 'jsonl', 'csv']
     """
+    if encoding in CONTAINERS:
+        return CONTAINERS[encoding]
     name = without_ending(uri)
     if PARQUET.starts(head):
         return PARQUET
-    named = next((c for c in CONTAINERS.values() if not c.is_folder and name.endswith(c.endings + c.unsure)), None)
-    return named or (LINES if LINES.starts(head) else CSV)
+    files = [container for container in CONTAINERS.values() if not container.is_folder]
+    named = next((c for c in files if c.is_named and name.endswith(c.endings)), None)
+    told = named or next((c for c in files if c.starts(head)), None)
+    return told or next((c for c in files if name.endswith(c.unsure)), CSV)
 
 
 @dataclass(frozen=True)
@@ -100,7 +139,10 @@ class Meaning:
     row: how the recipe reads a row's columns, split_column: that decides the split where nothing else does.
 
     For containers whose cells have no header: cells: of a record of CSV -> columns; is_record: whether a record is such a one; is_box:
-    whether it is a box, of which an image has several records; object: of a line of JSON -> columns; box_key: of its boxes.
+    whether it is a box, of which an image has several records; object: of a line of JSON, or a record with a header, -> columns.
+
+    draws_boxes: whether a line of JSON holds boxes, for which pictures have to be upright; always_boxes: whether every row may.
+    row_of_line: the way back, a line of a dataset -> a row, or RowError.
     """
 
     name: str
@@ -122,7 +164,9 @@ class Meaning:
     is_record: Callable[[Sequence[str]], bool] | None = None
     is_box: Callable[[Sequence[str]], bool] | None = None
     object: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    box_key: str = ""
+    draws_boxes: Callable[[dict[str, Any]], bool] | None = None
+    always_boxes: bool = False
+    row_of_line: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
@@ -139,10 +183,29 @@ class Meaning:
         """Whether templates make examples of its rows, and each file has columns of its own."""
         return self.by_templates and self.columns is None
 
+    def has_columns(self, names: Collection[str]) -> bool:
+        """Whether it has all these columns, as far as they are the same in every file."""
+        return not self.columns or set(names) <= set(self.columns)
+
+    @property
+    def by_header(self) -> bool:
+        """Whether it makes its columns of those that a CSV file's header names."""
+        return self.object is not None and self.cells is None
+
     @property
     def only_lines(self) -> bool:
         """Whether every file is lines of JSON, whatever its name."""
-        return all(container.is_lines for container in self.containers)
+        return all(container.is_lines and not container.convert for container in self.containers)
+
+    @property
+    def only_converted(self) -> bool:
+        """Whether lines are made of every file."""
+        return all(container.convert for container in self.containers)
+
+    @property
+    def file_columns(self) -> Callable[[str, bytes], dict[str, Any]] | None:
+        """Makes a row of a file, where each is one."""
+        return self.containers[0].file_columns
 
     @property
     def of_files(self) -> bool:
@@ -152,7 +215,7 @@ class Meaning:
     @property
     def may_hold_images(self) -> bool:
         """Whether the bytes of images may stand in rows."""
-        return any(container.is_columnar for container in self.containers)
+        return any(container.is_columnar or container.stage for container in self.containers)
 
 
 def _by_recipe(row: Record, base: str, rules: RowRules) -> Example:
@@ -172,8 +235,9 @@ DEFAULT = Meaning(
     by_name=True,
 )
 TABLE = Meaning(
-    "table", (LINES, CSV, PARQUET), "CSV, TSV, JSON lines or Parquet with a column of images", "a table", "rows of a table",
-    "*.jsonl, *.csv, *.tsv and *.parquet", by_name=True, by_templates=True, example=_by_recipe,
+    "table", (LINES, CSV, PARQUET, _XLSX), "CSV, TSV, JSON lines, Parquet or Excel with a column of images",
+    "a table", "rows of a table",
+    "*.jsonl, *.csv, *.tsv, *.parquet and *.xlsx", by_name=True, by_templates=True, example=_by_recipe,
 )  # fmt: skip
 IMAGES = Meaning(
     "folder", (_FOLDER,), "images", "images, one a row", "images", "*.jpg, *.png and other images", by_name=True, by_templates=True,
@@ -181,6 +245,7 @@ IMAGES = Meaning(
     answers=("the names of their folders (--answer '{path.parent}')",) * 2,
     row=Columns("image", answer="{path.parent}", verbatim=True, sidecars=SIDECAR_NAMES),
 )  # fmt: skip
+_DETECTION = Columns("image", boxes="{boxes|json}", fault=FAULT, verbatim=True)
 MEANINGS: Mapping[str, Meaning] = {
     meaning.name: meaning
     for meaning in (
@@ -191,13 +256,68 @@ MEANINGS: Mapping[str, Meaning] = {
             "automl", (LINES, CSV), "Vertex AutoML's CSV or JSON lines", "AutoML's rows", "AutoML's rows", "*.jsonl and *.csv",
             by_templates=True, example=_by_recipe, tells=automl.is_automl_object, columns=automl.COLUMNS,
             have="AutoML's rows have", answers=("--answer '{labels}'", "--answer '{boxes|json}'"),
-            row=Columns("image", answer="{labels}", boxes="{boxes|json}", fault=automl.FAULT), split_column="ml_use",
+            row=Columns("image", answer="{labels}", boxes="{boxes|json}", fault=FAULT), split_column="ml_use",
             cells=automl.cells_columns, is_record=automl.is_automl_row, is_box=automl.has_box, object=automl.object_columns,
-            box_key="boundingBoxAnnotations",
+            draws_boxes=automl.has_boxes,
+        ),
+        Meaning(
+            "coco", (_COCO,), "COCO's detection or captions, one JSON file", "COCO's images and annotations", "COCO's rows",
+            "*.json", by_templates=True, example=_by_recipe, columns=(*BOXES, "caption", "captions"), have="COCO's rows have",
+            answers=("boxes (--answer '{boxes|json}'), or captions (--answer '{caption}')",) * 2, always_boxes=True,
+            row=Columns("image", answer="{caption}", boxes="{boxes|json}", fault=FAULT, verbatim=True),
+        ),
+        Meaning(
+            "yolo", (_YOLO,), "YOLO's data.yaml, with the images and labels that it names", "YOLO's images and labels", "YOLO's rows",
+            "data.yaml", by_templates=True, example=_by_recipe, columns=(*BOXES, "split"), have="YOLO's rows have",
+            answers=("--answer '{boxes|json}'",) * 2, always_boxes=True, split_column="split", row=_DETECTION,
+        ),
+        Meaning(
+            "voc", (_VOC,), "Pascal VOC's XML files, one an image", "Pascal VOC's annotations", "VOC's rows", "*.xml",
+            by_templates=True, example=_by_recipe, columns=BOXES, have="VOC's rows have",
+            answers=("--answer '{boxes|json}'",) * 2, always_boxes=True, row=_DETECTION,
+        ),
+        Meaning(
+            "multiclass", (CSV,), "Roboflow's CSV with a 0 or 1 for each class", "Roboflow's classes", "rows of classes", "*.csv",
+            by_templates=True, example=_by_recipe, tells=multiclass.is_multiclass, columns=multiclass.COLUMNS,
+            have="rows of classes have", answers=("the names of the classes (--answer '{answer}')",) * 2,
+            row=Columns("image", answer="{answer}", verbatim=True), object=multiclass.columns_of,
+        ),
+        Meaning(
+            "vqa", (_VQA,), "VQA v2's questions, with the annotations beside them", "VQA's questions and answers", "VQA's questions",
+            "*questions*.json", by_templates=True, example=_by_recipe, columns=vqa.COLUMNS, have="VQA's questions have",
+            answers=("the one that most gave (--answer '{answer}')",) * 2, row=Columns("image", answer="{answer}", verbatim=True),
+        ),
+        Meaning(
+            "pubtabnet", (LINES,), "PubTabNet's tables", "PubTabNet's tables", "PubTabNet's tables", "*.jsonl", by_templates=True,
+            example=_by_recipe, tells=pubtabnet.is_pubtabnet, columns=pubtabnet.COLUMNS, have="PubTabNet's tables have",
+            answers=("HTML (--answer '{html}'; '{markdown}' for Markdown)",) * 2, split_column="split",
+            row=Columns("image", answer="{html}", verbatim=True), object=pubtabnet.columns_of,
+        ),
+        Meaning(
+            "webdataset", (_TAR,), "WebDataset's tar shards", "WebDataset's samples", "samples of a WebDataset", "*.tar",
+            by_templates=True, example=_by_recipe, columns=(), have="the first samples have",
+            answers=("their text, caption or class (--answer '{answer}')",) * 2, row=Columns("image", answer="{answer}", fault=FAULT),
+        ),
+        Meaning(
+            "label_studio", (LINES, CSV), "Label Studio's JSON, JSON-MIN or CSV", "Label Studio's annotations",
+            "Label Studio's annotations", "*.json and *.csv", by_templates=True, example=_by_recipe,
+            tells=label_studio.is_label_studio, columns=(), have="the first rows have",
+            answers=("their choices and texts (--answer '{answer}')", "--answer '{boxes|json}'"),
+            row=Columns("image", answer="{answer}", boxes="{boxes|json}", fault=FAULT, verbatim=True),
+            object=label_studio.columns_of, draws_boxes=label_studio.has_boxes,
+        ),
+        Meaning(
+            "llava", (LINES,), "LLaVA's, ShareGPT's and ms-swift's conversations, with <image> where an image stands",
+            "conversations with <image> places (LLaVA, ShareGPT, ms-swift)", "conversations", "*.json and *.jsonl",
+            example=llava_example, tells=is_llava_object,
+        ),
+        Meaning(
+            "paligemma", (LINES,), "PaliGemma's prefix and suffix, with <loc> boxes", "PaliGemma's prefix and suffix",
+            "PaliGemma's rows", "*.jsonl", example=paligemma_example, tells=is_paligemma_object, draws_boxes=has_location,
         ),
         Meaning(
             "openai", (LINES,), "OpenAI's vision fine-tuning, JSON lines with messages", "OpenAI's messages, a row a line",
-            "OpenAI's messages", "*.jsonl", example=openai_example, tells=is_openai_object,
+            "OpenAI's messages", "*.jsonl", example=openai_example, tells=is_openai_object, row_of_line=openai_row,
         ),
     )
 }  # fmt: skip

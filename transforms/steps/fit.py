@@ -150,7 +150,7 @@ class TakeFitted(beam.PTransform):
 def take_fitted(opened: OpenBlock, rewriter: ImageRewriter) -> OpenBlock:
     opened.facts = patiently(load_facts, opened, rewriter.receipt_store)
     resolve_images(opened, rewriter.inspector)
-    take_respelled(opened)
+    take_respelled(opened, rewriter.inspector.places.root)
     opened = drop_after_inspection(opened, rewriter.inspector.on_bad_image)
     for source, order in used_orders(opened, rewriter).items():
         data, _ = patiently(read_existing, rewriter.outcome_path(order.key))

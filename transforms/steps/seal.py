@@ -79,7 +79,10 @@ class SealDataset(beam.PTransform):
             billed(access, lambda *given: from_parts(self.writer.sum_up, *given)), AsSingleton(cuts)
         )
         plan = root | "Plan" >> beam.Map(
-            billed(access, self._plan), AsList(summaries), AsIter(tallies), AsSingleton(cuts)
+            billed(access, lambda _, *given: self.plan_of(*given)),
+            AsList(summaries),
+            AsIter(tallies),
+            AsSingleton(cuts),
         )
         write = beam.FlatMap(
             billed(access, lambda *given: from_parts(self._write, *given)), AsSingleton(plan), AsSingleton(cuts)
@@ -161,10 +164,12 @@ class SealDataset(beam.PTransform):
             line_sizes=lambda table, group: self.writer.line_sizes(table, group, cuts),
         )
 
-    def _plan(self, _: None, summaries: list[Summary], tallies: Iterable[ListingTally], cuts: Cuts) -> SealPlan:
+    def plan_of(self, summaries: list[Summary], tallies: Iterable[ListingTally], cuts: Cuts) -> SealPlan:
+        """Where everything goes, and whether it may."""
         plan = self._draft(summaries, cuts)
         plan.take_listing(added_up(tallies))
-        plan.fault = seal_plan.fault_of(plan, self.max_rejected_fraction, f"{self.writer.folder}/rejected.jsonl")
+        fault_of = seal_plan.fault_of_part if self.writer.claimed else seal_plan.fault_of
+        plan.fault = fault_of(plan, self.max_rejected_fraction, f"{self.writer.folder}/rejected.jsonl")
         return plan
 
     def _manifest(
@@ -176,14 +181,23 @@ class SealDataset(beam.PTransform):
         if plan.fault:
             store.replace(f"{folder}/{WORK}/{FAILURE}", json.dumps({"unsealed": plan.fault}).encode(), "")
             raise Unsealed(plan.fault)
-        run = (
-            self.run | {"finished": time.time(), "left_out_endings": plan.endings} | ({"night": night} if night else {})
-        )
-        dataset = self.dataset | ({"upload_list": file_entry(uploads)} if uploads else {})
-        body = manifest(files, plan, self.names, dataset, run, self.by_class)
+        more = {"upload_list": file_entry(uploads)} if uploads else {}
+        return self.put_manifest(files, plan, more, {"night": night} if night else {})
+
+    def put_manifest(self, files: list[Joined], plan: SealPlan, dataset: dict[str, Any], run: dict[str, Any]) -> str:
+        """Write the manifest, last of all -> its URI.
+
+        Args:
+          dataset, run: what it says beside `self.dataset` and `self.run`.
+
+        Raises:
+          Unsealed: another dataset has been sealed in the folder.
+        """
+        run = self.run | {"finished": time.time(), "left_out_endings": plan.endings} | run
+        body = manifest(files, plan, self.names, self.dataset | dataset, run, self.by_class)
         data = (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
-        path = f"{folder}/{MANIFEST}"
-        if not store.create(path, data):  # a retry of this step, or another execution of it
+        path = f"{self.writer.folder}/{MANIFEST}"
+        if not store_for(path).create(path, data):  # a retry of this step, or another execution of it
             stored = json.loads(read_existing(path)[0])
             if stored["dataset"] != json.loads(data)["dataset"]:
                 raise Unsealed(f"{path} already names another dataset: two jobs wrote to one folder")

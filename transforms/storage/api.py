@@ -76,6 +76,9 @@ class Stat:
     size: int  # bytes
     generation: str
     encoding: str = ""  # Content-Encoding of a gs:// object: "gzip" if its bytes are stored compressed
+    dated: int = field(
+        default=0, compare=False
+    )  # microseconds since 1970, by storage's clock, of when this version came; 0: not told
     crc32c: str = field(
         default="", compare=False
     )  # of the whole object as stored, in base64, where the answer to a read tells it

@@ -13,7 +13,7 @@ import google_crc32c
 
 from transforms.storage.api import Changed, NotAFile, NotFound, Piece, Stat, verified
 from transforms.storage.local_create import lacks_links, locked, place
-from transforms.storage.local_walk import below, folders_in, generation_of, translate
+from transforms.storage.local_walk import below, folders_in, generation_of, stat_of, translate
 
 _COPY_CHUNK = 8 << 20
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -74,7 +74,7 @@ class LocalStore:
             raise translate(error, uri) if isinstance(error, OSError) else NotFound(f"{uri!r}: {error}") from None
         if not stat_module.S_ISREG(info.st_mode):
             raise NotAFile(f"{uri} is not a regular file")
-        return Stat(uri, info.st_size, generation_of(info))
+        return stat_of(uri, info)
 
     def list(
         self,

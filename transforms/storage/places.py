@@ -109,6 +109,7 @@ class Places:
     folders: tuple[str, ...]
     staged: str = ""  # folder of images that stood in rows: read as well
     uploads: tuple[tuple[str, str], ...] = ()  # (to, from)
+    root: str = ""  # one of `folders`, in which images are looked for that are not where rows name them (--image_root)
 
     @property
     def readable(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from typing import Any
 
 from transforms.storage import store_for
 
@@ -34,3 +35,9 @@ class RangedFile(io.RawIOBase):
         data = store_for(self._uri).read(self._uri, self._at, end, self._generation)[0]
         self._at += len(data)
         return data
+
+    def readinto(self, buffer: Any) -> int:
+        """For io.BufferedReader."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)

@@ -76,7 +76,8 @@ def dialect_of(uri: str, head: bytes, wanted: Wanted, row_format: str = TABLE.na
     if MEANINGS[row_format].cells:  # no header, and rows of any length
         delimiter = delimiter if wanted.delimiter or _PREAMBLE.match(head)[1] else ","  # type: ignore[index]
         return Dialect(CSV.name, delimiter, wanted.encoding, header=False, carriage_returns=returns)
-    first, columns = rows[0] if rows else [], not_in_folders(uri, wanted.columns)
+    by_header = MEANINGS[row_format].by_header  # columns are made of those that the header names
+    first, columns = rows[0] if rows else [], [] if by_header else not_in_folders(uri, wanted.columns)
     header = wanted.header == "yes" or (wanted.header == "auto" and has_header(rows, columns))
     names = _named(first) if header else [str(i + 1) for i in range(len(first))]
     try:

@@ -13,6 +13,8 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, Fault, OpenBlock, Record, Rejection, Row
@@ -33,7 +35,7 @@ from transforms.inputs.formats.json_files import LEFT_OUT, fault_of_json
 from transforms.inputs.formats.unanswered import ANSWERED, Unanswered
 from transforms.inputs.parquet.blocks import parquet_columns
 from transforms.inputs.parquet.values import Stage
-from transforms.inputs.registry import CONTAINERS, MEANINGS, CellsColumns, Meaning
+from transforms.inputs.registry import CONTAINERS, MEANINGS, Meaning
 from transforms.inputs.survey.not_rows import check_text
 from transforms.storage import store_for
 from transforms.storage.compressed_members import whole_text
@@ -246,7 +248,8 @@ class _Records:
 
     def _take(self, reader: Iterator[list[str]], data: bytes, first: int, ends: list[int]) -> None:
         source, row_format, names = self.source, self.opened.block.format, self.dialect.names
-        cells_columns = MEANINGS[row_format].cells
+        meaning = MEANINGS[row_format]
+        cells_columns, from_row = meaning.cells, meaning.object if meaning.by_header else None
         width, longest, append = len(names), self.longest, self.opened.rows.append
         strip, counts_merged = not self.keep_blanks, self.dialect.quoted and not cells_columns
         csv.field_size_limit(sys.maxsize)  # the bytes of a record are limited, not those of a cell
@@ -267,7 +270,10 @@ class _Records:
             elif not (cells and cells[0].strip()) and not has_text(cells):
                 self.blank += len(cells) > 1
             elif cells_columns:
-                self._by_cells(cells_columns, start, line, data[start - first : end - first], cells)
+                self._take_made(start, line, data[start - first : end - first], partial(cells_columns, cells))
+            elif len(cells) == width and from_row:
+                columns = dict(zip(names, cells))
+                self._take_made(start, line, data[start - first : end - first], partial(from_row, columns))
             elif len(cells) == width:
                 append(Record(source, start, line, b"", dict(zip(names, cells)), row_format))
             else:
@@ -275,10 +281,10 @@ class _Records:
                 self._reject(start, line - 1, data[start - first : end - first].rstrip(b"\r\n"), "bad_record", detail)
             start = end
 
-    def _by_cells(self, cells_columns: CellsColumns, start: int, line: int, raw: bytes, cells: list[str]) -> None:
-        """A record without a header, whose cells tell what they are."""
+    def _take_made(self, start: int, line: int, raw: bytes, make: Callable[[], dict[str, Any]]) -> None:
+        """A record whose columns its format makes."""
         try:
-            columns = cells_columns(cells)
+            columns = make()
         except RowError as error:
             self._reject(start, line - 1, raw.rstrip(b"\r\n"), error.reason, error.detail)
         else:

@@ -10,16 +10,15 @@ ymax, xmax from 0 to 1000. AutoML's were drawn on the picture as it is shown, so
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from transforms.core.reasons import RowError
 from transforms.examples.splits import split_word
+from transforms.inputs.formats.boxes import FAULT, box_of
 from transforms.storage.uris import is_object
 
 COLUMNS = ("image", "ml_use", "label", "labels", "boxes")
-FAULT = "fault"  # the column that says what is wrong with a box of the image
 NEGATIVE = "NEGATIVE_IMAGE"  # the label of an image without objects, in the older format
 _ML_USE = ("aiplatform.googleapis.com/ml_use", "ml_use")
 
@@ -38,6 +37,11 @@ def is_automl_row(cells: Sequence[str]) -> bool:
 
 def is_automl_object(obj: dict[str, Any]) -> bool:
     return "imageGcsUri" in obj or "image_gcs_uri" in obj
+
+
+def has_boxes(obj: dict[str, Any]) -> bool:
+    """Whether a line of JSON is one of object detection."""
+    return "boundingBoxAnnotations" in obj
 
 
 def has_box(cells: Sequence[str]) -> bool:
@@ -59,7 +63,7 @@ def cells_columns(cells: Sequence[str]) -> dict[str, Any]:
         )
     if _is_box(rest[2:]):
         try:
-            return _columns(rest[0], use, [], [_box(rest[1], *_corners(rest[2:]))])
+            return _columns(rest[0], use, [], [box_of(rest[1], *_corners(rest[2:]))])
         except RowError as error:  # its image cannot be used, whatever its other rows say
             return _columns(rest[0], use, [], []) | {FAULT: error.detail}
     labels = [cell for cell in rest[1:] if cell]
@@ -83,7 +87,7 @@ def object_columns(obj: dict[str, Any]) -> dict[str, Any]:
     boxes = obj.get("boundingBoxAnnotations")
     if boxes is not None:
         boxes = [
-            _box(_name(b), *(_number(b.get(key), key) for key in ("xMin", "yMin", "xMax", "yMax")))
+            box_of(_name(b), *(_number(b.get(key), key) for key in ("xMin", "yMin", "xMax", "yMax")))
             for b in _list(boxes, "boundingBoxAnnotations")
         ]
     return _columns(uri.strip(), use, labels, boxes)
@@ -134,15 +138,6 @@ def _corners(cells: list[str]) -> tuple[float, float, float, float]:
     if not xs or not ys:
         raise RowError("bad_box", "expected x and y in turn: xmin,ymin,,,xmax,ymax,, or four vertices")
     return min(xs), min(ys), max(xs), max(ys)
-
-
-def _box(label: str, *corners: float) -> dict[str, Any]:
-    if not label:
-        raise RowError("bad_box", "a box has no label")
-    if not all(math.isfinite(value) and -0.01 <= value <= 1.01 for value in corners):
-        raise RowError("bad_box", f"expected numbers from 0 to 1, relative to the picture; found {corners}")
-    left, top, right, bottom = (min(max(round(1000 * value), 0), 1000) for value in corners)
-    return {"box_2d": [min(top, bottom), min(left, right), max(top, bottom), max(left, right)], "label": label}
 
 
 def _number(value: Any, key: str) -> float:

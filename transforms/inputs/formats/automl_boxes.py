@@ -18,7 +18,8 @@ import numpy as np
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, OpenBlock, Record, Rejection, Row
-from transforms.inputs.formats.automl import FAULT, group_boxes
+from transforms.inputs.formats.automl import group_boxes
+from transforms.inputs.formats.boxes import FAULT
 from transforms.inputs.registry import GATHERED
 
 _MOST = 1 << 30  # bytes of a file's text

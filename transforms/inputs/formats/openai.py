@@ -12,11 +12,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from transforms.core import jsonl
-from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Record
-from transforms.examples.gemini_rules import parse_example
+from transforms.inputs.formats.conversation import add_turn, body_of, example_of_body, image_part
 from transforms.inputs.formats.row_rules import RowRules
 
 _TURNS = {"user": "user", "assistant": "model"}
@@ -53,19 +51,12 @@ def openai_example(row: Record, base: str, rules: RowRules) -> Example:
         role, parts = _message(message, f"messages[{number}]", levels)
         if role == "system":
             system += parts
-        elif role == "user" and contents and contents[-1]["role"] == role:
-            contents[-1]["parts"] += parts
         else:
-            contents.append({"role": role, "parts": parts})
+            add_turn(contents, role, parts)
 
-    body: dict[str, Any] = {"contents": contents}
-    if system:
-        body["systemInstruction"] = {"role": "system", "parts": system}
+    body = body_of(contents, system)
     dropped = _set_resolution(body, levels, rules.part_resolution)
-    columns = {name: value for name, value in row.columns.items() if name != "messages"}
-    parsed = body, jsonl.canonical(body)
-    example = parse_example(row, seed=rules.seed, check_types=rules.check_types, base=base, parsed=parsed)
-    example.columns = columns
+    example = example_of_body(row, base, rules, body, ("messages",))
     if dropped:
         rules.warnings.add("detail_dropped", min(image["fileUri"] for image in example.images), dropped)
     return example
@@ -138,8 +129,7 @@ def _part(part: Any, where: str, levels: list[str]) -> dict[str, Any]:
     if detail is not None and (not isinstance(detail, str) or detail not in _LEVELS):
         raise RowError("bad_part", f"{where}: detail is {str(detail)[:40]!r}, not low, high or auto")
     levels.append(_LEVELS[detail or "auto"])
-    ending = uri[uri.rfind(".") + 1 :].lower()
-    return {"fileData": {"mimeType": f"image/{IMAGE_TYPES.get(ending, 'jpeg')}", "fileUri": uri}}
+    return image_part(uri)
 
 
 def _set_resolution(body: dict[str, Any], levels: list[str], for_each: bool) -> int:

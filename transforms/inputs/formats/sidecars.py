@@ -56,9 +56,14 @@ def is_sidecar(uri: str) -> bool:
 
 
 class SidecarIndex:
-    """The sidecars among some files of one folder, to be asked for by image."""
+    """The sidecars among some files of one folder, to be asked for by image.
 
-    def __init__(self, files: Iterable[Stat]) -> None:
+    Args:
+      all_of_them: there are no others, so that storage is asked for none.
+    """
+
+    def __init__(self, files: Iterable[Stat], all_of_them: bool = False) -> None:
+        self._all_of_them = all_of_them
         self._by_base: dict[str, list[Stat]] = {}
         self._by_cut_word: dict[str, Stat] = {}
         self._left: dict[str, Stat] = {}  # that no image has asked for
@@ -92,6 +97,8 @@ class SidecarIndex:
         if beside:
             self._left.pop(beside[0].uri, None)
             return beside[0]
+        if self._all_of_them:
+            return None
         try:
             return store_for(uri).stat(uri)
         except (NotAFile, NotFound):

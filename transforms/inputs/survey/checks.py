@@ -113,7 +113,7 @@ def misnamed_images(sample: Sample, options: InputOptions) -> Iterator[Notice]:
     """Images of the first rows that are not there, where files lie that they may mean."""
     if options.verify == "none":
         return
-    thinker = Thinker(options.readable, abilities(sample.input.pattern).has_paths)
+    thinker = Thinker(options.readable, abilities(sample.input.pattern).has_paths, options.image_root)
     missing = [named for named in sample.images if named.is_path and not thinker.is_found(named)]
     for named, told in thinker.advices(missing):
         said = f"of the first {len(sample.images):,} images {len(missing):,} are not there, but {told}"

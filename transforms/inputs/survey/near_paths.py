@@ -23,7 +23,7 @@ from transforms.inputs.survey.links import readable_here
 from transforms.storage import abilities, exists, store_for
 from transforms.storage.api import Forbidden, NotAFile, NotFound, Refused
 from transforms.storage.places import Places, normalise
-from transforms.storage.spellings import other_spellings
+from transforms.storage.spellings import other_spellings, path_tails
 
 THOUGHTS = 10  # failures of an input, or of a run, that are thought about
 _REQUESTS = 18  # of an input in an object store
@@ -64,24 +64,28 @@ def column_of(row_format: str, image_column: Sequence[str]) -> str:
 class Thinker:
     """Thinks about images as long as requests are left.
 
-    readable: where images may be read.
+    readable: where images may be read. root: of --image_root.
     """
 
     readable: tuple[str, ...]
     local: bool
+    root: str = ""
     left: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.left = _REQUESTS * (_LOCAL if self.local else 1)
 
     def is_found(self, named: Named) -> bool:
-        """Whether an image is there, by its name or another spelling of it; True if no request is left to tell."""
+        """Whether an image is there, by its name, another spelling of it or in the root; True if no request is left to tell."""
         places = Places(self.readable)
-        for name in (named.written, *other_spellings(named.written)):
+        names = [(name, named.base) for name in (named.written, *other_spellings(named.written))]
+        if self.root:
+            names += [(tail, self.root) for tail in path_tails(named.written)]
+        for name, base in names:
             if self.left <= 0:
                 return True
             try:
-                source = places.resolve(name, named.base)
+                source = places.resolve(name, base)
             except ImageError:
                 continue
             if self._is_there(source):
@@ -144,7 +148,7 @@ class Thinker:
         slashed = written.replace("\\", "/")
         tail = posixpath.relpath(path, base) if inside(path, base) else path
         if slashed.endswith(f"/{tail}"):
-            return f"take '{written[: len(written) - len(tail)]}' off the names"
+            return f"--image_root {base} finds it"
         if tail.lower() == slashed.lower().removeprefix("./"):
             return "upper and lower case differ: write the names as the files have them"
         return f"write {tail}{f', and add {allow}' if allow else ''}"

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TypeVar
 
 from transforms.core import jsonl
-from transforms.core.output_names import CLAIM, MANIFEST, SHARED, WORK
+from transforms.core.output_names import CLAIM, MANIFEST, SHARED, STREAM, WORK
 from transforms.core.places import inside
 from transforms.core.reasons import RowError
 from transforms.storage import abilities, exists, store_for
@@ -40,9 +40,9 @@ class OwnDatasets:
 
 
 def is_own_dataset(folder: str) -> bool:
-    """Whether a folder is the --output of some run: it is claimed, or holds a manifest of ours, if need be a damaged one."""
+    """Whether a folder is the --output of some run: it is claimed, a stream's, or holds a manifest of ours, even a damaged one."""
     try:
-        if exists(f"{folder}/{CLAIM}"):
+        if exists(f"{folder}/{CLAIM}") or exists(f"{folder}/{STREAM}"):
             return True
         data, _ = store_for(folder).read(f"{folder}/{MANIFEST}", 0, _MANIFEST_BYTES)
         return str(jsonl.loads(data).get("tuneset")).startswith("manifest/")

@@ -54,7 +54,8 @@ _WHOLE = 64 << 20  # bytes that are taken from who was asked for less, and answe
 
 def _stat_told(uri: str, told: dict[str, Any]) -> Stat:
     try:
-        return Stat(uri, int(told["size"]), told["generation"], told.get("contentEncoding", ""))
+        generation = told["generation"]  # microseconds since 1970
+        return Stat(uri, int(told["size"]), generation, told.get("contentEncoding", ""), int(generation))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise Unavailable(f"{uri}: storage tells neither size nor generation of it: {str(told)[:200]}") from None
 
@@ -200,7 +201,9 @@ class GcsStore:
             _expect(found, generation)
             return data, found
         told = told_crc32c(headers)
-        return data, Stat(uri, int(size), headers["x-goog-generation"], headers.get("content-encoding", ""), told)
+        return data, Stat(
+            uri, int(size), headers["x-goog-generation"], headers.get("content-encoding", ""), crc32c=told
+        )
 
     def _range(self, uri: str, start: int, end: int | None, generation: str) -> Ask:
         """One ranged GET, bytes as stored; a range past the end is 416 with no body."""

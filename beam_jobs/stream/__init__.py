@@ -1,0 +1,1 @@
+"""`tuneset stream`: options, the graph of a window, and the rounds in which they are worked."""

@@ -1,0 +1,132 @@
+"""A stream on an engine that streams by itself: one long job whose workers are threads of this process, drained from here.
+
+Prism is started in a session of its own, so that Ctrl-C does not reach it before it has drained.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import (
+    PipelineOptions,
+    PortableOptions,
+    PrismRunnerOptions,
+    StandardOptions,
+    TypeOptions,
+)
+
+from beam_jobs.engines import check_engine
+from beam_jobs.options import OptionError
+from beam_jobs.preflight import beam_options, runner_of
+from beam_jobs.stream.fronts import watcher_of
+from beam_jobs.stream.graph import StreamJob, windows_of
+from beam_jobs.stream.rounds import SLACK_S
+from beam_jobs.stream.tally import NewPanes, Tally
+from transforms.steps import watch
+from transforms.steps.watch import WatchFolder
+from transforms.storage import abilities
+
+ENGINES = ("PrismRunner", "PortableRunner")
+_LOOK_S = 0.5  # between two looks at what is sealed
+_PATIENCE_S = 10.0  # for Prism to end
+# Runs a command until standard input ends, as it does when this process is killed.
+_UNTIL_WE_END = '"$@" & cat > /dev/null; kill $!; wait $!'
+
+
+def check_streams(runner: str, options: PipelineOptions, subscription: str) -> None:
+    """Raises OptionError or NoEngine where an engine cannot be streamed on from here."""
+    if runner not in ENGINES:
+        raise OptionError(
+            f"--runner {runner}: a stream works in this process, on Prism (--runner PrismRunner --prism_location FILE), or "
+            "on a job server (--runner PortableRunner --job_endpoint HOST:PORT --environment_type LOOPBACK)"
+        )
+    if subscription:
+        raise OptionError(f"--runner {runner}: --subscription works in this process alone: leave --runner out")
+    if runner == "PrismRunner" and not options.view_as(PrismRunnerOptions).prism_location:
+        raise OptionError("--runner PrismRunner: name Prism's program with --prism_location FILE")
+    check_engine(runner, options)
+
+
+def run_on_engine(stream: StreamJob, since: int, stop: threading.Event, panes: NewPanes, tally: Tally) -> None:
+    """Run the job until it has drained.
+
+    Args:
+      since: microseconds since 1970, before which nothing is taken.
+      stop: set once the stream is to drain.
+      panes: notes those that are done.
+      tally: is told what they took.
+    """
+    watch.drain.clear()
+    ends_by = time.monotonic() + (stream.own.stop_after or float("inf"))
+    with engine_options(stream) as options:
+        pipeline = beam.Pipeline(options=options)
+        build_stream(pipeline, stream, since)
+        failures = list[Exception]()
+        job = threading.Thread(target=_wait, args=(pipeline.run().wait_until_finish, failures), daemon=True)
+        job.start()
+        while job.is_alive():
+            if stop.is_set() or time.monotonic() >= ends_by:
+                watch.drain.set()
+            tally.arrivals += panes.look()
+            job.join(_LOOK_S)
+    tally.arrivals += panes.look()
+    if failures:
+        raise failures[0]
+
+
+def _wait(wait_until_finish: Callable[[], object], failures: list[Exception]) -> None:
+    try:
+        wait_until_finish()
+    except Exception as error:  # an engine's, told by whoever waits for this thread
+        failures.append(error)
+
+
+def build_stream(pipeline: beam.Pipeline, stream: StreamJob, since: int) -> beam.PCollection[str]:
+    """Lay out the long job -> the folder of each pane, once it is done."""
+    front = WatchFolder(
+        watcher=watcher_of(stream),
+        output=stream.output,
+        seconds=stream.own.window,
+        since=since,
+        slack=SLACK_S[abilities(stream.own.watch).has_paths],
+        pause=stream.own.poll_interval,
+        access=stream.job.access,
+    )
+    return pipeline | "Watch" >> front | "Stream" >> windows_of(stream, None)
+
+
+@contextmanager
+def engine_options(stream: StreamJob) -> Iterator[PipelineOptions]:
+    """Beam's options for the job; Prism runs as long as the context lasts."""
+    options = beam_options(stream.job.settings)
+    options.view_as(StandardOptions).streaming = True
+    options.view_as(TypeOptions).pipeline_type_check = False
+    if runner_of(stream.job.settings) != "PrismRunner":
+        yield options
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    location = options.view_as(PrismRunnerOptions).prism_location
+    prism = subprocess.Popen(
+        ["sh", "-c", _UNTIL_WE_END, "sh", location, f"--job_port={port}", "--serve_http=false"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        options.view_as(StandardOptions).runner = "PortableRunner"
+        portable = options.view_as(PortableOptions)
+        portable.job_endpoint, portable.environment_type = f"localhost:{port}", "LOOPBACK"
+        check_engine("PortableRunner", options)
+        yield options
+    finally:
+        with suppress(subprocess.TimeoutExpired):
+            prism.communicate(timeout=_PATIENCE_S)  # the end of its input

@@ -1,0 +1,101 @@
+"""The options of `tuneset stream`: its own, and those of `tuneset prepare` that mean something there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+from beam_jobs.command_parser import Parser, options_parser
+from beam_jobs.options import OPTIONS, Option, OptionError, option
+from beam_jobs.settings import Settings, settings_of
+
+_STREAM = "stream"
+# Of prepare: what looks at an input that is all there, chooses among all lines, or ends a run without a dataset.
+_NOT_OF_STREAMS = {
+    "input", "max_validation", "overwrite", "shuffle_seed", "split_names", "previous", "require_previous", "trust_uris", "preview",
+    "dry_run", "keep_blocks", "no_wait",
+}  # fmt: skip
+
+
+# fmt: off
+@dataclass(frozen=True)
+class StreamOptions:
+    """The value of every option that `tuneset prepare` has not; durations are in seconds."""
+
+    watch: str = option(_STREAM, "",
+        "folder, glob or file that is looked at again and again; local or gs://", "PATTERN", common=True)
+    subscription: str = option(_STREAM, "",
+        "Pub/Sub subscription that announces uploads to Cloud Storage, or brings rows (attribute tuneset=row); with --watch only "
+        "what lies there counts", "SUBSCRIPTION", common=True)
+    window: int = option(_STREAM, "5m",
+        "how long a window lasts: each is sealed as a dataset of its own", "DURATION", common=True)
+    allowed_lateness: int = option(_STREAM, "1h",
+        "how long after a window an arrival for it is still looked for; what comes later is found by the next start", "DURATION")
+    poll_interval: int = option(_STREAM, "5s",
+        "pause between two looks at --watch; one more is taken when a window is over", "DURATION")
+    sidecar_wait: int = option(_STREAM, "30s",
+        "how long an image waits for the .txt or .json beside it, if a template asks for that", "DURATION")
+    existing: str = option(_STREAM, "auto",
+        "whether what lies in --watch before the stream's first start is taken too; auto: yes, unless a --subscription announces "
+        "what comes",
+        "WHETHER", ("auto", "yes", "no"))
+    stop_after: int = option(_STREAM, "",
+        "drain and end after so long (default: at Ctrl-C)", "DURATION", common=True)
+# fmt: on
+
+
+OWN: tuple[Option, ...] = tuple(replace(line.metadata["option"], name=line.name) for line in fields(StreamOptions))
+STREAM_OPTIONS: tuple[Option, ...] = (*OWN, *(one for one in OPTIONS if one.name not in _NOT_OF_STREAMS))
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """Checked options of a stream: those that `tuneset prepare` has too, and its own."""
+
+    of_job: Settings
+    of_stream: StreamOptions
+
+
+def stream_parser(everything: bool = True) -> Parser:
+    """`tuneset stream`'s parser; `everything`: as prepare_parser has it."""
+    return options_parser(
+        STREAM_OPTIONS,
+        everything,
+        prog="tuneset stream",
+        usage="tuneset stream --watch PATTERN --output FOLDER [options]",
+        description="Make a sealed dataset of what arrives in each window of time, until it is stopped. Ctrl-C drains: open windows "
+        "are sealed part-filled.",
+    )
+
+
+def parse_stream(argv: Sequence[str]) -> StreamSettings:
+    """argv after `stream` -> StreamSettings.
+
+    Raises:
+      OptionError: an option is missing, unknown or wrong.
+    """
+    known, beam = stream_parser().parse_known_args(list(argv))
+    values = vars(known)
+    own = StreamOptions(**{line.name: values.pop(line.name) for line in OWN})
+    for name, is_given in (("watch", own.watch or own.subscription), ("output", values["output"])):
+        if not is_given:
+            raise OptionError(f"--{name} is missing. For example: tuneset stream --watch arriving/ --output stream")
+    check_stream(own)
+    rest = {one.name: () if one.is_list else one.default for one in OPTIONS if one.name in _NOT_OF_STREAMS}
+    watched = (own.watch,) if own.watch else ()
+    settings = settings_of(values | rest | {"input": watched, "split_names": "ignore"}, beam)
+    if settings.sample_count is not None:
+        raise OptionError(
+            f"--sample {settings.sample} chooses among all examples, which a stream never has: give a fraction such as 0.01, "
+            "or give it to `tuneset merge`"
+        )
+    return StreamSettings(settings, own)
+
+
+def check_stream(own: StreamOptions) -> None:
+    """Raises OptionError for values that no stream can have."""
+    if own.existing == "yes" and not own.watch:
+        raise OptionError("--existing yes: name with --watch where what is there already lies")
+    for name, value, least in (("window", own.window, 1), ("poll_interval", own.poll_interval, 1)):
+        if value < least:
+            raise OptionError(f"--{name} {value}s: expected at least {least}s")

@@ -1,0 +1,92 @@
+"""What `tuneset merge` joins: the sealed windows of a stream, which of their lines count, and the options that all of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from beam_jobs.manifests import changed_options, read_manifest
+from beam_jobs.options import OptionError
+from transforms.arrivals.merging import SealedWindow, taken_by
+from transforms.arrivals.panes import UNSEALED, Pane, panes_of
+from transforms.arrivals.versions import doubles
+from transforms.storage import exists
+from transforms.storage.api import NotFound
+from transforms.storage.parallel import overlapped
+
+_AT_ONCE = 16  # windows looked at
+_TOLD_BY_FILES = ("image_column",)  # options that files fill in, so that windows differ
+
+
+@dataclass(frozen=True)
+class Range:
+    """Windows that begin from one time on, up to but without another, in seconds since 1970; 0: no bound."""
+
+    since: int = 0
+    until: int = 0
+
+    def holds(self, pane: Pane) -> bool:
+        return self.since <= pane.start and (not self.until or pane.start < self.until)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Sealed windows, in order.
+
+    described: `dataset` of the manifest of the first. by_class: whether images are rows.
+    unsealed: how many of the range are none.
+    """
+
+    windows: tuple[SealedWindow, ...]
+    described: dict[str, Any]
+    by_class: bool
+    unsealed: int
+    doubles: int  # versions that a newer one takes the place of
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What a manifest says of all windows, and so of what they become."""
+        names = ("codecs", "formats", "verified", "upload")
+        return {name: self.described[name] for name in names if name in self.described}
+
+
+def find_windows(folder: str, some: Range, newest: bool) -> Found:
+    """The sealed windows of a stream.
+
+    Args:
+      newest: of each name only the newest version counts.
+
+    Raises:
+      OptionError: there is none, or they were made with different options.
+    """
+    panes = [pane for pane in panes_of(folder) if some.holds(pane)]
+    manifests = list(overlapped(_manifest_of, panes, _AT_ONCE))
+    sealed = [(pane, manifest) for pane, manifest in zip(panes, manifests) if manifest]
+    if not sealed:
+        what = "no window of a stream" if not panes else "no sealed window"
+        raise OptionError(
+            f"{folder} holds {what} in the range that is asked for; expected the --output of `tuneset stream`"
+        )
+    described = sealed[0][1]["dataset"]
+    shaping = {name: value for name, value in described["options"].items() if name not in _TOLD_BY_FILES}
+    for pane, manifest in sealed:
+        if other := changed_options(manifest["dataset"]["options"], shaping):
+            raise OptionError(
+                f"{pane.folder} was made with other options than {sealed[0][0].name} ({'; '.join(other)}), so that equal rows may "
+                "lie in different splits: merge them apart, with --from and --to"
+            )
+    taken = overlapped(taken_by, [pane.folder for pane, _ in sealed], _AT_ONCE) if newest else ()
+    left_out = doubles(zip([pane.name for pane, _ in sealed], taken))
+    windows = tuple(
+        SealedWindow(pane.folder, at, left_out.get(pane.name, frozenset())) for at, (pane, _) in enumerate(sealed)
+    )
+    unsealed = sum(exists(f"{pane.folder}/{UNSEALED}") for pane, manifest in zip(panes, manifests) if not manifest)
+    by_class = any(manifest["dataset"]["counters"].get("pictures_taken") for _, manifest in sealed)
+    return Found(windows, described, by_class, unsealed, sum(map(len, left_out.values())))
+
+
+def _manifest_of(pane: Pane) -> dict[str, Any]:
+    try:
+        return read_manifest(pane.folder)
+    except NotFound:
+        return {}

@@ -1,0 +1,334 @@
+"""Whole streams in rounds: what arrives is sealed in its window, once; merged, the windows are the batch job's dataset."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import laws
+import pytest
+from cloud import Cloud
+from fault_proxy import Fault, Proxy, Request
+from folders import bmp, jpeg, png, put, read_folder, row, write_lines
+
+from beam_jobs.__main__ import main
+from beam_jobs.stream import rounds
+from transforms.arrivals import watching
+from transforms.arrivals.windows import start_of_name
+from transforms.storage.api import Unavailable
+
+PROMPT = "--prompt=What is it?"
+
+
+def stream(source: str | Path, output: str | Path, *more: str, window: str = "1s") -> int:
+    """Take what is there, and drain."""
+    words = ["stream", "--watch", str(source), "--output", str(output), "--stop_after=1s"]
+    return main([*words, "--window", window, *more])
+
+
+def windows_in(output: Path) -> dict[str, dict[str, Any]]:
+    """The windows of a stream by name, once each was found to obey the laws of a dataset."""
+    found = {}
+    for path in sorted((output / "windows").iterdir()):
+        folder = read_folder(path)
+        assert not [name for name in folder if name.startswith("_tuneset")]
+        found[path.name] = folder
+        if "unsealed.json" not in folder:
+            lines = {name: text for name, text in folder.items() if name != "arrivals.jsonl"}
+            laws.assert_ledger(lines)
+            laws.assert_lines(lines)
+    return found
+
+
+def taken(folder: dict[str, Any]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in folder["arrivals.jsonl"].splitlines()]
+
+
+def all_lines(folder: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(split, line) of all lines of a dataset, without where rewritten images lie."""
+    for name, data in folder.items():
+        if name.endswith(".jsonl") and name not in ("arrivals.jsonl", "rejected.jsonl"):
+            for line in map(json.loads, data.splitlines()):
+                for turn in line["contents"]:
+                    for part in turn["parts"]:
+                        if "/images/" in (uri := part.get("fileData", {}).get("fileUri", "")):
+                            part["fileData"]["fileUri"] = "images/" + uri.rpartition("/")[2]
+                yield name, json.dumps(line, sort_keys=True)
+
+
+def test_windows_of_a_folder_merged_are_what_prepare_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    for number in range(12):
+        put(raw / f"cat/{number}.jpg", jpeg(seed=number))
+    put(raw / "dog/a.bmp", bmp(seed=50))
+    put(raw / "dog/broken.jpg", b"\xff\xd8\xff none")
+    put(raw / "dog/old.png", png(seed=51))
+    put(raw / "notes.pdf", b"no dataset")
+    assert stream(raw, out, PROMPT) == 0, capsys.readouterr().err
+    assert "! left_out_ending: 1 file" in capsys.readouterr().out
+    (raw / "notes.pdf").unlink()
+    first = windows_in(out)
+    arrived = sorted(one["uri"] for folder in first.values() for one in taken(folder))
+    assert arrived == sorted(map(str, (path for path in raw.rglob("*") if path.is_file())))
+    for name, folder in first.items():
+        for one in taken(folder):
+            assert start_of_name(name) == one["time"] // 1_000_000 == os.stat(one["uri"]).st_ctime_ns // 1_000_000_000
+
+    # The same command goes on: what is new, and what was overwritten, makes windows of its own. Nothing is taken twice.
+    time.sleep(1.1)
+    put(raw / "dog/b.bmp", bmp(seed=52))
+    put(raw / "dog/old.png", bmp(seed=53))
+    assert stream(raw, out, PROMPT) == 0
+    second = windows_in(out)
+    assert {name: second[name] for name in first} == first
+    later = Counter(one["uri"] for name in second.keys() - first.keys() for one in taken(second[name]))
+    assert later == {str(raw / "dog/b.bmp"): 1, str(raw / "dog/old.png"): 1}
+    assert sorted(path.name for path in out.iterdir()) == ["images", "stream.json", "windows"]
+
+    assert main(["merge", str(out), "--output", str(tmp_path / "merged")]) == 0
+    assert main(["prepare", "--input", str(raw), "--output", str(tmp_path / "batch"), PROMPT]) == 0
+    merged, batch = laws.sealed(tmp_path / "merged"), laws.sealed(tmp_path / "batch")
+    assert Counter(all_lines(merged)) == Counter(all_lines(batch))
+    assert laws.counters(merged) == laws.counters(batch)
+    assert merged["manifest.json"]["reasons"] == batch["manifest.json"]["reasons"]
+    assert (merged["manifest.json"]["windows"], merged["manifest.json"]["doubles"]) == (sorted(second), 1)
+
+    # Merging again does nothing, and every version can be had.
+    capsys.readouterr()
+    assert main(["merge", str(out), "--output", str(tmp_path / "merged")]) == 0
+    assert "nothing was done" in capsys.readouterr().out
+    assert main(["merge", str(out), "--output", str(tmp_path / "every"), "--versions=all"]) == 0
+    assert laws.counters(read_folder(tmp_path / "every"))["examples_read"] == 17
+
+
+def test_rows_of_files_are_taken_back_with_their_images(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    pictures = [put(raw / f"p{number}.bmp", bmp(seed=number)) for number in range(3)]
+    bad = [row("no answer", [pictures[0]], answer="")]
+    write_lines(raw / "a.jsonl", [row("first", [pictures[0]]), row("both", pictures[:2]), *bad])
+    write_lines(raw / "b.jsonl", [row("third", [pictures[2]])])
+    put(raw / "table.zip.jsonl", b"PK\x03\x04" + bytes(200))  # what no option fits is one rejection
+    assert stream(raw, out) == 0
+    time.sleep(1.1)
+    write_lines(raw / "a.jsonl", [row("first, mended", [pictures[0]])])
+    assert stream(raw, out) == 0
+    windows_in(out)
+
+    assert main(["merge", str(out), "--output", str(tmp_path / "merged")]) == 0
+    merged = laws.sealed(tmp_path / "merged")
+    (raw / "table.zip.jsonl").unlink()
+    assert main(["prepare", "--input", str(raw), "--output", str(tmp_path / "batch")]) == 0
+    batch = laws.sealed(tmp_path / "batch")
+    assert Counter(all_lines(merged)) == Counter(all_lines(batch))
+    zipped = {"files_read": 1, "names_listed": 1, "files_taken": 1, "examples_read": 1, "examples_rejected": 1}
+    listed = Counter({name: n for name, n in laws.counters(batch).items() if "left_out" not in name})
+    assert laws.counters(merged) - Counter(zipped) == listed - Counter(files_skipped=3, names_listed=3)
+    assert sorted(merged["manifest.json"]["reasons"]) == ["missing_column"]
+
+
+def test_what_comes_late_is_sealed_beside_its_window(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    put(raw / "a.jpg", jpeg(seed=1))
+    assert stream(raw, out, PROMPT, window="1h") == 0
+    put(raw / "b.jpg", jpeg(seed=2))
+    assert stream(raw, out, PROMPT, window="1h") == 0
+    found = windows_in(out)
+    assert [[one["uri"] for one in taken(folder)] for folder in found.values()] == [
+        [str(raw / "a.jpg")],
+        [str(raw / "b.jpg")],
+    ]
+    window, late = found
+    assert late.startswith(f"{window}.late-") or start_of_name(late) != start_of_name(window)
+    told = json.loads((out / "windows" / window / "manifest.json").read_bytes())["run"]
+    assert (told["part_filled"], told["late"]) == (True, False)
+
+
+def test_a_window_with_too_many_rejections_is_marked_and_the_stream_goes_on(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    put(raw / "bad.jsonl", b"{}\n" * 100)
+    assert stream(raw, out) == 1
+    time.sleep(1.1)
+    write_lines(raw / "good.jsonl", [row("fine"), {}])
+    assert stream(raw, out) == 0
+    bad, good = windows_in(out).values()
+    assert sorted(bad) == ["arrivals.jsonl", "rejected.jsonl", "unsealed.json"]
+    assert "100 of 100 examples were rejected" in json.loads(bad["unsealed.json"])["unsealed"]
+    assert (laws.counters(good)["examples_used"], laws.counters(good)["examples_rejected"]) == (1, 1)
+
+
+def test_sidecars_are_waited_for_and_make_new_versions(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    options = [PROMPT, "--answer={sidecar}", "--sidecar_wait=1s"]
+    put(raw / "a.txt", b"a before")
+    put(raw / "a.jpg", jpeg(seed=1))
+    put(raw / "b.jpg", jpeg(seed=2))
+    assert stream(raw, out, *options) == 0
+    time.sleep(1.1)
+    put(raw / "b.txt", b"b after")
+    assert stream(raw, out, *options) == 0
+    assert main(["merge", str(out), "--output", str(tmp_path / "merged")]) == 0
+    assert main(["prepare", "--input", str(raw), "--output", str(tmp_path / "batch"), *options[:2]]) == 0
+    merged, batch = laws.sealed(tmp_path / "merged"), laws.sealed(tmp_path / "batch")
+    assert Counter(all_lines(merged)) == Counter(all_lines(batch)) and laws.counters(merged) == laws.counters(batch)
+
+
+def test_files_of_several_formats_arrive_and_are_merged(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    options = ["--prompt=What is it?", "--answer={label}"]
+    put(raw / "a.jpg", jpeg(seed=1))  # named by a table, and so no row itself
+    put(raw / "table.csv", b"image,label\na.jpg,first\n")
+    assert stream(raw, out, *options) == 0
+    time.sleep(1.1)
+    write_lines(raw / "rows.jsonl", [row("in Gemini's format", [str(raw / "a.jpg")])])
+    put(raw / "later.csv", b"photo;label\na.jpg;second\na.jpg;third\n")
+    assert stream(raw, out, *options) == 0
+    names = sorted(Path(one["uri"]).name for folder in windows_in(out).values() for one in taken(folder))
+    assert names == ["later.csv", "rows.jsonl", "table.csv"]
+    assert main(["merge", str(out), "--output", str(tmp_path / "merged")]) == 0
+    merged = laws.sealed(tmp_path / "merged")
+    answers = sorted(json.loads(line)["contents"][1]["parts"][0]["text"] for _, line in all_lines(merged))
+    assert answers == ["first", "second", "third", "yes"]
+
+
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        (["--window=0s"], "--window 0s: expected at least 1s"),
+        (["--window=5"], "expected a whole number of seconds, minutes or hours"),
+        (["--sample=10"], "which a stream never has"),
+        (["--answer=x"], "--prompt is missing"),
+        (["--runner=PrismRunner"], "name Prism's program with --prism_location"),
+        (["--runner=DirectRunner"], "a stream works in this process, on Prism"),
+        (
+            ["--runner=PrismRunner", "--subscription=projects/shop/subscriptions/photos", "--watch=gs://shop/"],
+            "leave --runner out",
+        ),
+        (["--preview=1"], "option of neither Tuneset nor Apache Beam"),
+    ],
+)
+def test_wrong_options_are_told(
+    words: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "raw").mkdir()
+    watch = [] if "--watch=gs://shop/" in words else ["--watch", str(tmp_path / "raw")]
+    assert main(["stream", *watch, "--output", str(tmp_path / "out"), *words]) == 2
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stream_goes_on_with_the_options_that_it_was_begun_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    raw.mkdir()
+    assert stream(raw, out, "--existing=no") == 0
+    assert stream(raw, out, window="2s") == 2
+    assert "begun with other options (--window was 1s and is 2s)" in capsys.readouterr().err
+    assert not (out / "windows").exists()
+
+
+def test_a_round_that_fails_is_run_again_and_seals_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    work, tries = rounds.run_round, list[int]()
+
+    def fails_after_its_work(*given: Any) -> None:
+        work(*given)
+        tries.append(1)
+        if len(tries) == 1:
+            raise RuntimeError("an engine's")
+
+    monkeypatch.setattr(rounds, "run_round", fails_after_its_work)
+    monkeypatch.setattr(rounds, "_PAUSES_S", (0.01, 0.01))
+    names = [put(raw / f"{number}.jpg", jpeg(seed=number)) for number in range(4)]
+    assert stream(raw, out, PROMPT) == 0
+    assert len(tries) >= 2
+    found = windows_in(out)
+    assert sorted(one["uri"] for folder in found.values() for one in taken(folder)) == names
+    assert not [name for name in found if ".late-" in name]
+
+
+def test_a_stream_waits_for_storage_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    put(raw / "a.jpg", jpeg(seed=1))
+    list_names, asked = watching.list_names, list[str]()
+
+    def away_at_first(pattern: str, **given: Any) -> Iterator[Any]:
+        asked.append(pattern)
+        if len(asked) == 1:
+            raise Unavailable("storage is away")
+        yield from list_names(pattern, **given)
+
+    monkeypatch.setattr(watching, "list_names", away_at_first)
+    assert stream(raw, out, PROMPT, "--poll_interval=1s") == 0
+    assert [one["uri"] for folder in windows_in(out).values() for one in taken(folder)] == [str(raw / "a.jpg")]
+
+
+def test_a_bucket_is_streamed_and_merged_by_compose(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "SLACK_S", {True: 1, False: 1})
+    for number in range(8):
+        cloud.put(f"in/cat/{number}.jpg", jpeg(seed=number))
+    cloud.put("in/dog/a.bmp", bmp(seed=9))
+    source, out = f"{cloud.uri}/in/", f"{cloud.uri}/out"
+    assert stream(source, out, PROMPT) == 0
+    time.sleep(1.1)
+    cloud.put("in/cat/1.jpg", jpeg(seed=20))
+    assert stream(source, out, PROMPT) == 0
+    names = set(cloud.blobs("out/windows/"))
+    assert {name.partition("/")[2] for name in names} == {
+        "arrivals.jsonl", "examples.parquet", "images.parquet", "manifest.json", "rejected.jsonl", "train.jsonl", "validation.jsonl",
+    }  # fmt: skip
+
+    assert main(["merge", out, "--output", f"{cloud.uri}/merged"]) == 0
+    assert main(["prepare", "--input", source, "--output", f"{cloud.uri}/batch", PROMPT]) == 0
+    merged, batch = (cloud.folder(f"{name}/", tmp_path / name) for name in ("merged", "batch"))
+    assert Counter(all_lines(merged)) == Counter(all_lines(batch))
+    assert laws.counters(merged) == laws.counters(batch)
+    assert merged["manifest.json"]["uploadable"] == "yes"
+    assert sorted(cloud.blobs("out/"))[-1].startswith("windows/") and "_tuneset" not in " ".join(cloud.blobs("out/"))
+
+
+def once(fault: Fault, wanted: Callable[[Request], bool]) -> Callable[[Request], Fault | None]:
+    """A fault for the first request of each sort, so that asking again helps."""
+    met: Counter[tuple[str, str, str]] = Counter()
+
+    def harm(request: Request) -> Fault | None:
+        key = (request.method, request.path + request.query.get("name", ""), request.range)
+        met[key] += wanted(request)
+        return fault if wanted(request) and met[key] == 1 else None
+
+    return harm
+
+
+@pytest.mark.parametrize(
+    "fault, reads",
+    [(Fault("answer", 503), True), (Fault("answer", 503), False), (Fault("short"), True), (Fault("lost"), False)],
+    ids=["503 to reads", "503 to writes", "cut answers", "lost answers to writes"],
+)
+def test_a_stream_outlasts_storage_that_fails(
+    fault: Fault, reads: bool, cloud: Cloud, proxy: Proxy, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "SLACK_S", {True: 1, False: 1})
+    for number in range(5):
+        cloud.put(f"in/{number}.jpg", jpeg(seed=number))
+    cloud.put("in/a.bmp", bmp(seed=9))
+    proxy.fault = once(fault, lambda request: (request.method == "GET") == reads)
+    assert stream(f"{cloud.uri}/in/", f"{cloud.uri}/out", PROMPT) == 0
+    proxy.fault = lambda request: None
+    texts = [blob.download_as_bytes() for name, blob in cloud.blobs("out/").items() if name.endswith("arrivals.jsonl")]
+    arrived = sorted(json.loads(line)["uri"].rpartition("/")[2] for text in texts for line in text.splitlines())
+    assert arrived == ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg", "a.bmp"]
+    lines = [
+        blob.download_as_bytes()
+        for name, blob in cloud.blobs("out/windows/").items()
+        if "train" in name or "valid" in name
+    ]
+    assert b"".join(lines).count(b"\n") == 6 and not [name for name in cloud.blobs("out/") if "_tuneset" in name]

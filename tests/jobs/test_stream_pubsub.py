@@ -1,0 +1,156 @@
+"""A stream of what Pub/Sub announces, on the official emulator: each good upload is in one window, whatever else is announced."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from folders import bmp, jpeg, row
+from pubsub import BUCKET, Uploads, uploads
+
+from beam_jobs.__main__ import main
+
+pytestmark = pytest.mark.engines
+OUT = f"gs://{BUCKET}/stream"
+UPLOADS = 120
+
+
+@pytest.fixture
+def arriving(tmp_path: Path) -> Iterator[Uploads]:
+    with uploads(tmp_path / "pubsub.log") as servers:
+        yield servers
+
+
+BEGUN: list[subprocess.Popen[bytes]] = []
+
+
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    """No stream outlives its test."""
+    yield
+    for job in BEGUN:
+        if job.poll() is None:
+            os.killpg(job.pid, signal.SIGKILL)
+
+
+def begin(subscription: str, screen: Path, *more: str) -> subprocess.Popen[bytes]:
+    words = [
+        "stream",
+        "--subscription",
+        subscription,
+        "--watch",
+        f"gs://{BUCKET}/in/",
+        "--output",
+        OUT,
+        "--window",
+        "3s",
+    ]
+    words += ["--prompt", "What?", *more]
+    with open(screen, "ab") as said:
+        BEGUN.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "beam_jobs", *words], stdout=said, stderr=said, start_new_session=True
+            )
+        )
+    return BEGUN[-1]
+
+
+def wait_for(screen: Path, text: bytes, job: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while text not in screen.read_bytes():
+        assert job.poll() is None and time.monotonic() < deadline, screen.read_text()
+        time.sleep(0.1)
+
+
+@pytest.mark.timeout(400)
+def test_uploads_are_sealed_once_though_the_stream_is_killed(arriving: Uploads, tmp_path: Path) -> None:
+    subscription, screen, bucket = arriving.subscribe("photos"), tmp_path / "screen", arriving.bucket
+    job = begin(subscription, screen)
+    wait_for(screen, b"Watching", job)
+
+    def put(name: str, data: bytes) -> None:
+        bucket.blob(name).upload_from_string(data)
+
+    for number in range(UPLOADS):
+        put(f"in/cat/{number}.jpg", jpeg(seed=number))
+        if number == UPLOADS // 2:
+            wait_for(screen, b"sealed\n", job)
+            os.killpg(job.pid, signal.SIGKILL)
+            job.wait()
+            job = begin(subscription, screen)
+    put("in/cat/x.bmp", bmp(seed=500))
+    put("in/cat/broken.jpg", b"\xff\xd8\xff none")
+    put("in/cat/0.jpg", jpeg(seed=501))  # overwritten
+    put("in/notes.txt", b"no dataset")
+    put("elsewhere/a.jpg", jpeg(seed=502))
+    bucket.blob("elsewhere/a.jpg").delete()
+    message = {"eventType": "OBJECT_FINALIZE", "bucketId": BUCKET, "objectId": "in/cat/1.jpg"}
+    generation = str(bucket.get_blob("in/cat/1.jpg").generation)
+    text = json.dumps(row("by itself")).encode()
+    publish = arriving.publisher.publish
+    for sent in [
+        publish(arriving.topic, b"", **message, objectGeneration=generation),  # announced twice
+        publish(arriving.topic, text, tuneset="row"),
+        publish(arriving.topic, b"\x00 garbage"),
+    ]:
+        sent.result()
+    # What the killed stream had leased comes again within half a minute; then a window has to be over.
+    deadline = time.monotonic() + 75
+    good = {f"gs://{BUCKET}/in/cat/{number}.jpg" for number in range(UPLOADS)} | {f"gs://{BUCKET}/in/cat/x.bmp"}
+    while not good <= set(taken(arriving)):
+        assert job.poll() is None and time.monotonic() < deadline, (good - set(taken(arriving)), screen.read_text())
+        time.sleep(1)
+    os.kill(job.pid, signal.SIGINT)
+    assert job.wait(120) == 0, screen.read_text()
+
+    arrived = taken(arriving)
+    rows = [uri for uri in arrived if uri.startswith(subscription)]
+    assert {uri: n for uri, n in arrived.items() if n > 1} == {f"gs://{BUCKET}/in/cat/0.jpg": 2}
+    assert set(arrived) == good | {f"gs://{BUCKET}/in/cat/broken.jpg", *rows} and len(rows) == 1
+    time.sleep(12)  # longer than the subscription's own deadline: what was not acknowledged comes again
+    for told in arriving.left(subscription):  # by the race of a pull that ended without its answer: nothing new
+        assert told.get("eventType") != "OBJECT_FINALIZE" or f"gs://{BUCKET}/{told['objectId']}" in arrived
+    left = [blob.name for blob in bucket.list_blobs(prefix="stream/") if "_tuneset" in blob.name]
+    assert left == []
+
+    # What is merged is what the batch job makes of the bucket, and the row that came by itself.
+    assert main(["merge", OUT, "--output", f"gs://{BUCKET}/merged"]) == 0
+    assert (
+        main(["prepare", "--input", f"gs://{BUCKET}/in/", "--output", f"gs://{BUCKET}/batch", "--prompt", "What?"]) == 0
+    )
+    merged, batch = lines(arriving, "merged"), lines(arriving, "batch")
+    assert [text for _, text in (merged - batch).elements()] == [text_of(row("by itself"))]
+    assert batch - merged == Counter()
+
+
+def taken(arriving: Uploads) -> Counter[str]:
+    """URIs of what sealed windows took."""
+    names = [blob.name for blob in arriving.bucket.list_blobs(prefix="stream/windows/")]
+    sealed = [name.rpartition("/")[0] for name in names if name.endswith("/manifest.json")]
+    texts = [arriving.bucket.blob(f"{folder}/arrivals.jsonl").download_as_bytes() for folder in sealed]
+    return Counter(json.loads(line)["uri"] for text in texts for line in text.splitlines())
+
+
+def lines(arriving: Uploads, folder: str) -> Counter[tuple[str, str]]:
+    """(split, line) of a dataset, without where rewritten images lie."""
+    found = Counter[tuple[str, str]]()
+    for split in ("train", "validation"):
+        for line in arriving.bucket.blob(f"{folder}/{split}.jsonl").download_as_bytes().splitlines():
+            told = json.loads(line)
+            for part in told["contents"][0]["parts"]:
+                if "/images/" in (uri := part.get("fileData", {}).get("fileUri", "")):
+                    part["fileData"]["fileUri"] = uri.rpartition("/")[2]
+            found[split, text_of(told)] += 1
+    return found
+
+
+def text_of(line: object) -> str:
+    return json.dumps(line, sort_keys=True)

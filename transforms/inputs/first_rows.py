@@ -1,0 +1,40 @@
+"""The first rows of a file, as its first bytes tell them: lines of JSON, or records of CSV by its header."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from transforms.core import jsonl
+from transforms.core.reasons import RowError
+from transforms.inputs.cells.csv_dialect import Wanted, first_records
+from transforms.inputs.json_array import head_lines
+from transforms.inputs.registry import Container, Meaning
+
+_LINES = 100  # of JSON that are looked at
+
+
+def first_rows(uri: str, head: bytes, container: Container, wanted: Wanted) -> Iterator[dict[str, Any]]:
+    """The rows that can be read, none of a file that is no text.
+
+    Args:
+        head: the first bytes of the file, decompressed or converted.
+    """
+    if container.is_lines:
+        for line in head_lines(head).split(b"\n")[:_LINES]:
+            with contextlib.suppress(RowError):
+                yield jsonl.loads(line)
+    elif not container.is_columnar and not container.file_columns:
+        with contextlib.suppress(RowError):
+            header, *records = first_records(uri, head, wanted) or [[]]
+            yield from (dict(zip(map(str.strip, header), map(str.strip, record))) for record in records)
+
+
+def columns_of_rows(rows: Iterable[dict[str, Any]], meaning: Meaning) -> tuple[str, ...]:
+    """The columns that a meaning makes of some rows, each once."""
+    names: dict[str, None] = {}
+    for row in rows:
+        with contextlib.suppress(RowError):
+            names |= dict.fromkeys(meaning.object(row) if meaning.object else row)
+    return tuple(names)

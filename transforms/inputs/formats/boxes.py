@@ -1,0 +1,54 @@
+"""Boxes as Gemini takes them: one answer for all formats of object detection. Corners of any scale -> `box_2d` and `label`.
+
+`box_2d` is [ymin, xmin, ymax, xmax] from 0 to 1000 of the picture as it is shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from transforms.core.reasons import RowError
+
+BOXES = ("image", "label", "labels", "boxes")  # columns of a row of object detection
+FAULT = "fault"  # the column that says what is wrong with a box of the image
+_SLACK = 0.01  # of the picture, by which a box may stand out of it
+
+
+def box_of(label: str, left: float, top: float, right: float, bottom: float) -> dict[str, Any]:
+    """A box whose corners are parts of the picture, from 0 to 1.
+
+    >>> box_of("cat", 0.125, 0.25, 0.5, 1.001)
+    {'box_2d': [250, 125, 1000, 500], 'label': 'cat'}
+
+    Raises:
+        RowError: bad_box.
+    """
+    corners = (left, top, right, bottom)
+    if not label:
+        raise RowError("bad_box", "a box has no label")
+    if not all(math.isfinite(value) and -_SLACK <= value <= 1 + _SLACK for value in corners):
+        raise RowError("bad_box", f"expected numbers from 0 to 1, relative to the picture; found {corners}")
+    left, top, right, bottom = (min(max(round(1000 * value), 0), 1000) for value in corners)
+    return {"box_2d": [min(top, bottom), min(left, right), max(top, bottom), max(left, right)], "label": label}
+
+
+def box_of_pixels(label: str, corners: Sequence[float], size: tuple[float, float]) -> dict[str, Any]:
+    """A box whose corners (left, top, right, bottom) are pixels of a picture of this width and height.
+
+    Raises:
+        RowError: bad_box.
+    """
+    width, height = size
+    if not (width > 0 and height > 0):
+        raise RowError("bad_box", f"the picture is said to be {width} x {height} pixels, which tells nothing of a box")
+    left, top, right, bottom = corners
+    return box_of(label, left / width, top / height, right / width, bottom / height)
+
+
+def columns_of_boxes(image: str, boxes: Sequence[dict[str, Any]], fault: str = "") -> dict[str, Any]:
+    """The columns of an image with its boxes; `fault` says what is wrong with one of them."""
+    labels = list(dict.fromkeys(box["label"] for box in boxes))
+    columns = {"image": image, "label": labels[0] if labels else None, "labels": labels, "boxes": list(boxes)}
+    return columns | ({FAULT: fault} if fault else {})

@@ -1,0 +1,49 @@
+"""A conversation of another format, told in Gemini's turns -> Example. What formats of conversations share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from transforms.core import jsonl
+from transforms.core.media_types import IMAGE_TYPES
+from transforms.core.records import Example, Record
+from transforms.examples.gemini_rules import parse_example
+from transforms.inputs.formats.row_rules import RowRules
+
+
+def image_part(uri: str) -> dict[str, Any]:
+    """An image as Gemini's part; its type is told by its name until it is looked at."""
+    ending = uri[uri.rfind(".") + 1 :].lower()
+    return {"fileData": {"mimeType": f"image/{IMAGE_TYPES.get(ending, 'jpeg')}", "fileUri": uri}}
+
+
+def add_turn(contents: list[dict[str, Any]], role: str, parts: list[dict[str, Any]]) -> None:
+    """Add a turn of user or model; messages of the user in a row become one turn."""
+    if role == "user" and contents and contents[-1]["role"] == role:
+        contents[-1]["parts"] += parts
+    else:
+        contents.append({"role": role, "parts": parts})
+
+
+def body_of(contents: list[dict[str, Any]], system: list[dict[str, Any]]) -> dict[str, Any]:
+    """A row of Gemini's of turns, and the parts of what the system says."""
+    return {"contents": contents} | ({"systemInstruction": {"role": "system", "parts": system}} if system else {})
+
+
+def example_of_body(
+    row: Record, base: str, rules: RowRules, body: dict[str, Any], own_keys: Collection[str]
+) -> Example:
+    """The example of a row of Gemini's that a row of another format became.
+
+    Args:
+        base: folder that relative image paths start from.
+        own_keys: keys of the row that `body` tells; the others are columns.
+
+    Raises:
+        RowError: as parse_example.
+    """
+    parsed = body, jsonl.canonical(body)
+    example = parse_example(row, seed=rules.seed, check_types=rules.check_types, base=base, parsed=parsed)
+    example.columns = {name: value for name, value in row.columns.items() if name not in own_keys}
+    return example
