@@ -22,8 +22,8 @@ PAYER = Access("payer")
 # What asks storage nothing: it computes from what it is given.
 PURE = {
     "All but lines", "All images fitted", "Assign", "Boundaries", "Build", "Count what is committed", "Count what is done",
-    "Damaged parts", "In order", "Key by image", "Kinds that are listed", "Name files", "One of each", "Publish", "Report",
-    "Reused or not", "Sample ids", "Cut sample", "Cut validation", "Split", "Their places", "To segments", "Tonight's files",
+    "Damaged parts", "In order", "Key by image", "Kinds that are listed", "Name files", "Named validation", "One of each", "Publish",
+    "Report", "Reused or not", "Sample ids", "Cut sample", "Cut validation", "Split", "Their places", "To segments", "Tonight's files",
     "What became of it", "Validation ids",
 }  # fmt: skip
 
