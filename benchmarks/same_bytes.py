@@ -247,6 +247,7 @@ def files_of(folder: Path, blocks: bool) -> set[str]:
     """
     names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     names = (name for name in names if blocks or "/_tuneset/" not in name)
+    names = (name for name in names if not name.endswith(("/report.html", "/report.json")))  # they tell of the run too
     return {re.sub(r"(/_tuneset/.*/[0-9a-f]{32})\.(?:[0-9a-f]{20}|\d{13})\.", r"\1.", name) for name in names}
 
 

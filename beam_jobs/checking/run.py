@@ -19,15 +19,16 @@ from beam_jobs.graph import front, trunk_steps
 from beam_jobs.job import Job
 from beam_jobs.options import OptionError
 from beam_jobs.preflight import beam_options, is_remote
-from beam_jobs.report.progress import stderr_alone
+from beam_jobs.report.progress import Progress, stderr_alone, watched_counts
 from beam_jobs.settings import Settings
-from transforms.core.records import Input
+from transforms.core.records import Input, OpenBlock
 from transforms.dataset.claim import Claim
 from transforms.dataset.findings.rows import Expectations
 from transforms.images.identity import CHECKSUM, HEAD_AND_TAIL
 from transforms.images.inspection import Inspector
 from transforms.inputs.registry import DEFAULT
 from transforms.steps.check import RESULT, FindFaults, Judge
+from transforms.steps.running_counts import count_inspected
 from transforms.steps.trial import TrialWriter
 from transforms.storage import abilities, store_for
 from transforms.storage.api import join_uri
@@ -86,12 +87,19 @@ def run_check(check: Check) -> Mapping[str, Any]:
     judge = Judge(
         expected=expected, files=check.chosen.files, inspector=inspector, max_line_bytes=settings.max_line_bytes
     )
-    steps = trunk_steps(job, TrialWriter(job.rewriter))
-    inspect = replace(steps.inspect, inspector=inspector)
-    with stderr_alone(settings.verbose):
+    hidden, live = job.remote or settings.quiet, not settings.verbose
+    with (
+        watched_counts() as counts,
+        stderr_alone(settings.verbose) as out,
+        Progress(counts, hidden=hidden, out=out, live=live, last="compare"),
+    ):
+        job = job if job.remote else replace(job, counts=counts)
+        steps = trunk_steps(job, TrialWriter(job.rewriter))
+        inspect = replace(steps.inspect, inspector=inspector)
         pipeline = beam.Pipeline(options=beam_options(settings))
         blocks, _ = pipeline | "List" >> front(job)
         inspected = blocks | "Read" >> steps.read | "Build" >> steps.build | "Inspect" >> inspect
+        inspected = inspected | "Count" >> beam.Map(count_inspected, job.counts).with_output_types(OpenBlock)
         _ = inspected | "Check" >> FindFaults(judge=judge, scratch=settings.output, access=job.access)
         pipeline.run().wait_until_finish()
     result: dict[str, Any] = json.loads(store_for(settings.output).read(f"{settings.output}/{RESULT}")[0])

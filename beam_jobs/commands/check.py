@@ -42,6 +42,7 @@ _OPTIONS = (
     "block_bytes",
     "threads",
     "user_project",
+    "quiet",
     "verbose",
 )
 

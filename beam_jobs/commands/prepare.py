@@ -15,7 +15,7 @@ from apache_beam.runners.runner import PipelineState
 
 from beam_jobs import console
 from beam_jobs.commands.preview import run_trial
-from beam_jobs.dataflow.remote_job import ask_after, job_of
+from beam_jobs.dataflow.remote_job import ask_after, job_of, remote_progress
 from beam_jobs.engines import NoEngine, check_engine
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.graph import build
@@ -189,13 +189,15 @@ def run_job(plan: Job, note_submission: Callable[[RemoteJob], None]) -> int:
         build(pipeline, plan)
         result = pipeline.run()
         template = template_location(settings)
+        job = {} if template or not plan.remote else job_of(result, settings)
         if plan.remote:
-            note_submission({} if template else job_of(result, settings))
+            note_submission(job)
         if settings.no_wait or template:
             console.say(screen.submitted(result, settings, template))
             return DONE
         try:
-            result.wait_until_finish()
+            with remote_progress(job, settings, out):
+                result.wait_until_finish()
         except KeyboardInterrupt:
             if not plan.remote:
                 raise

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
+from beam_jobs.console import write
 from beam_jobs.dataflow.launch import HOST
+from beam_jobs.report import progress
+from beam_jobs.report.pace import clock
+from beam_jobs.report.progress import told_every
 from beam_jobs.report.screen import job_id
 from beam_jobs.settings import Settings
 from transforms.dataset.claim import Answer, RemoteJob
 
 _TIMEOUT_S = 15.0
+_CONSOLE = "https://console.cloud.google.com/dataflow/jobs"
 _ENDED = ("JOB_STATE_DONE", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_DRAINED")
 _WORD = re.compile(
     r"[\w.:-]{1,200}", re.ASCII
@@ -32,27 +40,13 @@ def ask_after(job: RemoteJob, settings: Settings) -> Answer:
 
     Where the service is, and as whom it is asked, comes from this command's options and never from the claim.
     """
-    from google.api_core.exceptions import GoogleAPICallError, RetryError
-    from google.auth.credentials import AnonymousCredentials
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud import dataflow_v1beta3 as dataflow
-
     names = [str(job.get(name, "")) for name in ("service", "id", "project", "region")]
     if names[0] != "dataflow" or not all(map(_WORD.fullmatch, names)):
         return Answer(False, "")
     _, job_id, project, region = names
     where = f"{job_id} --project {project} --region {region}"
-    cloud = PipelineOptions(list(settings.beam)).view_as(GoogleCloudOptions)
-    endpoint = (cloud.dataflow_endpoint or "").rstrip("/")
-    try:
-        client = dataflow.JobsV1Beta3Client(
-            credentials=AnonymousCredentials() if cloud.no_auth else None,
-            transport="rest",
-            client_options={"api_endpoint": endpoint or HOST},
-        )
-        request = dataflow.GetJobRequest(job_id=job_id, project_id=project, location=region)
-        state = client.get_job(request, timeout=_TIMEOUT_S, retry=None).current_state.name
-    except (GoogleAPICallError, GoogleAuthError, RetryError, OSError) as error:
+    state, error = _state_of(job, settings)
+    if not state:
         return Answer(
             False,
             f"It is the Dataflow job {job_id}, which could not be asked after ({error}). If `gcloud dataflow jobs describe {where}` "
@@ -63,3 +57,46 @@ def ask_after(job: RemoteJob, settings: Settings) -> Answer:
         f"It is the Dataflow job {job_id}, in {state}. Wait for it, choose another --output, or end it: "
         f"gcloud dataflow jobs cancel {where}",
     )
+
+
+def _state_of(job: RemoteJob, settings: Settings) -> tuple[str, str]:
+    """The state of a job, as Dataflow calls it, by a client of its own; or "", and why it could not be asked."""
+    from google.api_core.exceptions import GoogleAPICallError, RetryError
+    from google.auth.credentials import AnonymousCredentials
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud import dataflow_v1beta3 as dataflow
+
+    cloud = PipelineOptions(list(settings.beam)).view_as(GoogleCloudOptions)
+    endpoint = (cloud.dataflow_endpoint or "").rstrip("/")
+    try:
+        client = dataflow.JobsV1Beta3Client(
+            credentials=AnonymousCredentials() if cloud.no_auth else None,
+            transport="rest",
+            client_options={"api_endpoint": endpoint or HOST},
+        )
+        request = dataflow.GetJobRequest(job_id=job["id"], project_id=job["project"], location=job["region"])
+        return str(client.get_job(request, timeout=_TIMEOUT_S, retry=None).current_state.name), ""
+    except (GoogleAPICallError, GoogleAuthError, RetryError, OSError) as error:
+        return "", str(error)
+
+
+@contextmanager
+def remote_progress(job: RemoteJob, settings: Settings, out: TextIO) -> Iterator[None]:
+    """While the context lasts, tell where a job of ours can be looked at, and every ten seconds its state.
+
+    Args:
+      job: as `job_of` tells it; of one that cannot be asked after nothing is told.
+    """
+    if not job or settings.quiet:
+        yield
+        return
+    began = time.monotonic()
+
+    def tell() -> None:
+        state, error = _state_of(job, settings)
+        said = state.removeprefix("JOB_STATE_").lower() or f"Dataflow could not be asked ({error})"
+        write(out, f"  {clock(time.monotonic() - began)}  {said}\n")
+
+    write(out, f"Dataflow job {job['id']}: {_CONSOLE}/{job['region']}/{job['id']}?project={job['project']}\n")
+    with told_every(progress.PAUSE_S, tell):
+        yield

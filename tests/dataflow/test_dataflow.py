@@ -42,6 +42,7 @@ from transforms.core import VERSION
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = ROOT / "dataflow_templates/batch_main.py"
 WHERE = ["--project=my-project", "--region=europe-west1"]
+PAGE = "https://console.cloud.google.com/dataflow/jobs/europe-west1/job-1?project=my-project"
 NOISE = re.compile(r"traceback", re.IGNORECASE)
 
 
@@ -194,9 +195,9 @@ def test_a_failed_jobs_message_is_shown_and_the_folder_is_free(
     service.states, service.error = ["JOB_STATE_RUNNING", "JOB_STATE_FAILED"], "Quota 'CPUS' exceeded. Limit: 24.0"
     flags = [*cloud.job, *service.beam, *WHERE, *cloud.places]
     assert prepare(flags) == 1
-    said = capfd.readouterr().err
+    where, said = capfd.readouterr().err.splitlines()
+    assert where == f"Dataflow job job-1: {PAGE}"
     assert said.startswith("tuneset: not sealed. Quota 'CPUS' exceeded. Limit: 24.0. What was committed is kept:")
-    assert said.count("\n") == 1
     service.states = ["JOB_STATE_FAILED"]
     assert prepare(flags) == 1  # and not "is being written by another job"
     assert "Quota" in capfd.readouterr().err
@@ -204,8 +205,20 @@ def test_a_failed_jobs_message_is_shown_and_the_folder_is_free(
 
 def test_a_cancelled_job_is_called_that(cloud: Bucket, service: FakeDataflow, capfd: Any) -> None:
     service.states = ["JOB_STATE_RUNNING", "JOB_STATE_CANCELLED"]
-    assert prepare([*cloud.job, *service.beam, *WHERE, *cloud.places]) == 1
+    assert prepare([*cloud.job, *service.beam, *WHERE, *cloud.places, "--quiet"]) == 1
     assert capfd.readouterr().err.startswith("tuneset: not sealed. The job was cancelled. What was committed is kept")
+
+
+def test_who_waits_is_told_the_state_of_the_job(
+    cloud: Bucket, service: FakeDataflow, capfd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beam_jobs.report.progress.PAUSE_S", 0.01)
+    service.states = [*["JOB_STATE_RUNNING"] * 4, "JOB_STATE_CANCELLED"]
+    assert prepare([*cloud.job, *service.beam, *WHERE, *cloud.places]) == 1
+    where, *states, _ = capfd.readouterr().err.splitlines()
+    assert where == f"Dataflow job job-1: {PAGE}"
+    assert re.fullmatch(r"  \d\d:\d\d  running", states[0])
+    assert {state.split("  ")[2] for state in states} <= {"running", "cancelled"}
 
 
 def test_who_stops_waiting_is_told_how_to_end_the_job(cloud: Bucket, service: FakeDataflow) -> None:
@@ -225,6 +238,7 @@ def test_who_stops_waiting_is_told_how_to_end_the_job(cloud: Bucket, service: Fa
     out, told = child.communicate(timeout=60)
     assert (child.returncode, out) == (1, "")
     assert told == (
+        f"Dataflow job job-1: {PAGE}\n"
         f"tuneset: no longer waiting. The job goes on without this command, and {cloud.uri}/out/manifest.json appears at its "
         "end. To end it: gcloud dataflow jobs cancel job-1 --project my-project --region europe-west1\n"
     )

@@ -59,6 +59,7 @@ NOT_OURS = {
 HOSTS = {
     "beam.apache.org",
     "cloud.google.com",
+    "console.cloud.google.com",
     "docs.cloud.google.com",
     "keepachangelog.com",
     "maven.apache.org",  # the name of the POM format

@@ -29,7 +29,6 @@ from transforms.dataset.claim import take_claim
 from transforms.examples.gemini_rules import parse_example
 from transforms.examples.splits import parse_splits, rank
 from transforms.images import orders
-from transforms.images.orders import ImageRewriter
 
 Run = Callable[..., laws.Folder]
 ROTATED = 6  # EXIF: to be turned a quarter
@@ -368,13 +367,13 @@ def test_uri_prefix_names_the_images_as_they_will_be_uploaded(run: Run, tmp_path
 def note_fitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """URIs of the images that are read to be fitted, as they come."""
     fitted: list[str] = []
-    real = orders._read_whole
+    real = orders.read_image
 
-    def noting(facts: ImageFacts, rewriter: ImageRewriter) -> bytes:
+    def noting(facts: ImageFacts, readable: tuple[str, ...]) -> bytes:
         fitted.append(facts.uri)
-        return real(facts, rewriter)
+        return real(facts, readable)
 
-    monkeypatch.setattr(orders, "_read_whole", noting)
+    monkeypatch.setattr(orders, "read_image", noting)
     return fitted
 
 

@@ -245,6 +245,18 @@ def test_a_dry_run_tells_how_far_it_is(
     assert last[0].endswith("add   100 %, 1 of 1 blocks, 3 images looked at, 1 rewritten, 1 rejected")
 
 
+def test_a_check_tells_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    last = list[str]()
+    monkeypatch.setattr(Progress, "__exit__", lambda self, *_: last.append(self._standing().line))
+    rows = [row("What?", [put(tmp_path / "a.png", png())]), row("What?", ["gone.png"])]
+    source = write_lines(tmp_path / "train.jsonl", rows)
+    assert main(["check", "--input", source, "--quiet"]) == 1
+    capfd.readouterr()
+    assert last[0].endswith("compare  100 %, 1 of 1 blocks, 2 images looked at, 0 rewritten, 0 rejected")
+
+
 # Interrupted
 
 

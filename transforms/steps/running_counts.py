@@ -110,6 +110,22 @@ def counting(cut: Callable[[Block], Iterable[Block]], counts: RunningCounts) -> 
     return cut_and_count
 
 
+def _count_looks(opened: OpenBlock, counts: RunningCounts) -> None:
+    counts.add(
+        blocks_looked_at=1,
+        examples=len(opened.examples) + len(opened.rejections),
+        rejected=len(opened.rejections),
+        images_looked_at=len(opened.facts),
+    )
+
+
+def count_inspected(opened: OpenBlock, counts: RunningCounts) -> OpenBlock:
+    """The same block, counted as done: for a job that only looks."""
+    _count_looks(opened, counts)
+    counts.add(blocks_committed=1)
+    return opened
+
+
 @dataclass(frozen=True)
 class CountingWriter:
     """Another writer, whose work is counted."""
@@ -127,13 +143,8 @@ class CountingWriter:
 
     def hold(self, opened: OpenBlock) -> tuple[OpenBlock, Orders]:
         opened, orders = self.writer.hold(opened)
-        self.counts.add(
-            blocks_looked_at=1,
-            examples=len(opened.examples) + len(opened.rejections),
-            rejected=len(opened.rejections),
-            images_looked_at=len(opened.facts),
-            images_to_fit=len(orders),
-        )
+        _count_looks(opened, self.counts)
+        self.counts.add(images_to_fit=len(orders))
         return opened, orders
 
     def fit(self, order: FitOrder) -> None:
