@@ -75,7 +75,17 @@ def test_the_metadata_says_what_is_needed(unpacked: Path) -> None:
     needed = (unpacked / "tuneset.egg-info/requires.txt").read_text(encoding="utf-8").partition("\n[")[0]
     packages = sorted(re.split("[<>=]", line)[0] for line in needed.split())
     assert packages == [
-        *("Jinja2", "Pillow", "apache-beam[gcp]", "google-cloud-storage", "orjson", "pillow-heif", "pyarrow", "rich"),
+        *(
+            "Jinja2",
+            "Pillow",
+            "apache-beam[gcp]",
+            "google-cloud-storage",
+            "orjson",
+            "pillow-heif",
+            "pyarrow",
+            "pycurl",
+            "rich",
+        ),
     ]
 
 
