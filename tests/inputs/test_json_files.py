@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 from pathlib import Path
 from typing import Any
 
-import openpyxl
 import pytest
 from cloud import Cloud
 from folders import jpeg, put

@@ -24,7 +24,7 @@ OF_A_BLOCK = {
     "Seal/Segment/Group segments": 1600,
     "Seal/Smallest ids": 400,
 }
-OF_AN_IMAGE = {"Fit/Group equal images": 400, "Fit/Spread images": 600}
+OF_AN_IMAGE = {"Fit/Group equal images": 500, "Fit/Spread images": 700}
 
 
 def weigh(folder: Path, words: int) -> tuple[int, int, dict[str, Crossed]]:
