@@ -20,7 +20,12 @@ from transforms.storage.uris import bucket_of, bucket_uri
 
 _AUTO = "auto"
 _ROWS = tuple(
-    dict.fromkeys(suffix for meaning in MEANINGS.values() if not meaning.of_files for suffix in meaning.suffixes)
+    dict.fromkeys(
+        suffix
+        for meaning in MEANINGS.values()
+        if meaning.by_name and not meaning.of_files
+        for suffix in meaning.suffixes
+    )
 )
 
 
