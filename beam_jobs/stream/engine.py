@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
     PipelineOptions,
-    PortableOptions,
     PrismRunnerOptions,
     StandardOptions,
     TypeOptions,
@@ -24,6 +24,7 @@ from apache_beam.options.pipeline_options import (
 from beam_jobs.engines import check_engine
 from beam_jobs.options import OptionError
 from beam_jobs.preflight import beam_options, runner_of
+from beam_jobs.settings import Settings
 from beam_jobs.stream.fronts import watcher_of
 from beam_jobs.stream.graph import StreamJob, windows_of
 from beam_jobs.stream.rounds import SLACK_S
@@ -101,19 +102,24 @@ def build_stream(pipeline: beam.Pipeline, stream: StreamJob, since: int) -> beam
     return pipeline | "Watch" >> front | "Stream" >> windows_of(stream, None)
 
 
+def _streaming(settings: Settings) -> PipelineOptions:
+    options = beam_options(settings)
+    options.view_as(StandardOptions).streaming = True
+    options.view_as(TypeOptions).pipeline_type_check = False
+    return options
+
+
 @contextmanager
 def engine_options(stream: StreamJob) -> Iterator[PipelineOptions]:
     """Beam's options for the job; Prism runs as long as the context lasts."""
-    options = beam_options(stream.job.settings)
-    options.view_as(StandardOptions).streaming = True
-    options.view_as(TypeOptions).pipeline_type_check = False
-    if runner_of(stream.job.settings) != "PrismRunner":
-        yield options
+    settings = stream.job.settings
+    if runner_of(settings) != "PrismRunner":
+        yield _streaming(settings)
         return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    location = options.view_as(PrismRunnerOptions).prism_location
+    location = beam_options(settings).view_as(PrismRunnerOptions).prism_location
     prism = subprocess.Popen(
         ["sh", "-c", _UNTIL_WE_END, "sh", location, f"--job_port={port}", "--serve_http=false"],
         stdin=subprocess.PIPE,
@@ -122,9 +128,8 @@ def engine_options(stream: StreamJob) -> Iterator[PipelineOptions]:
         start_new_session=True,
     )
     try:
-        options.view_as(StandardOptions).runner = "PortableRunner"
-        portable = options.view_as(PortableOptions)
-        portable.job_endpoint, portable.environment_type = f"localhost:{port}", "LOOPBACK"
+        flags = ("--runner=PortableRunner", f"--job_endpoint=localhost:{port}", "--environment_type=LOOPBACK")
+        options = _streaming(replace(settings, beam=(*settings.beam, *flags)))
         check_engine("PortableRunner", options)
         yield options
     finally:

@@ -231,7 +231,7 @@ def test_one_image_in_fifty_examples_on_two_workers_is_encoded_once(tmp_path: Pa
     source = write_lines(tmp_path / "in/rows.jsonl", [row(f"see {n} " + "x" * 200, [image]) for n in range(50)])
     command = [sys.executable, "-m", "beam_jobs", "prepare", "--input", source, "--output", str(tmp_path / "out")]
     command += ["--max_image_bytes", str(len(large) // 2), "--splits", "train=1", "--block_bytes", "2048"]
-    command += ["--direct_num_workers", "2", "--direct_running_mode", "multi_processing"]
+    command += ["--report", "none", "--direct_num_workers", "2", "--direct_running_mode", "multi_processing"]
     path = os.pathsep.join((str(tmp_path / "hook"), str(Path(__file__).parents[2])))
     result = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-3000:]

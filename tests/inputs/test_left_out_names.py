@@ -30,7 +30,7 @@ NAMES = {
     "cat/LICENSE": "no_ending",
     "cat/clip.MP4": "ending",
     "cat/labels.csv": "table",
-    "cat/labels.XLSX": "other_rows",
+    "cat/labels.ODS": "other_rows",
     "cat/more.tar.gz": "archive",
     "cat/.x.jpg": "hidden",
     "cat/._1.jpg": "system",
