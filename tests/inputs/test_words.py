@@ -68,8 +68,8 @@ def test_a_place_that_is_none(tmp_path: Path, answer: str, hint: str) -> None:
     [
         ({"data": [{"image": "a.jpg"}]}, "its rows seem to stand under 'data': write that list alone into the file"),
         (
-            {"images": [{"id": 1}], "annotations": [{"id": 2}], "info": {}},
-            "it is one object of several lists ('images', 'annotations'): write one row for each image, as JSON lines or CSV",
+            {"photos": [{"id": 1}], "labels": [{"id": 2}], "info": {}},
+            "it is one object of several lists ('photos', 'labels'): write one row for each image, as JSON lines or CSV",
         ),
         (
             {"picture": {"0": "a.jpg", "1": "b.jpg"}, "label": {"0": "x", "1": "y"}},
