@@ -21,7 +21,7 @@ from laws import counters, uris
 from beam_jobs.__main__ import main
 from beam_jobs.commands.prepare import prepare
 from transforms import storage
-from transforms.core.output_names import CLAIM
+from transforms.core.output_names import CLAIM, STREAM
 from transforms.inputs.survey import own_datasets
 from transforms.inputs.survey.own_datasets import find_own_datasets, is_own_dataset
 from transforms.storage import api
@@ -283,7 +283,7 @@ class Wide:
         return iter(())
 
     def stat(self, uri: str) -> api.Stat:
-        self.looked.add(uri.removesuffix(f"/{CLAIM}"))
+        self.looked.add(uri.removesuffix(f"/{CLAIM}").removesuffix(f"/{STREAM}"))
         raise api.NotFound(uri)
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, api.Stat]:
