@@ -193,4 +193,6 @@ def written_at(found: Stat) -> float:
     nanoseconds = found.generation.partition("-")[2]
     if nanoseconds and (info := os.stat(found.uri)).st_nlink > 1:
         return info.st_ctime  # a photograph may be years older than the run that put it here
-    return int(nanoseconds) / 1e9 if nanoseconds else int(found.generation) / 1e6
+    return (
+        int(nanoseconds) / 10**9 if nanoseconds else int(found.generation) / 10**6
+    )  # exact, as floats of these are not
