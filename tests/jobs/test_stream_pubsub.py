@@ -17,6 +17,7 @@ from folders import bmp, jpeg, row
 from pubsub import BUCKET, Uploads, uploads
 
 from beam_jobs.__main__ import main
+from transforms import storage
 
 pytestmark = pytest.mark.engines
 OUT = f"gs://{BUCKET}/stream"
@@ -26,7 +27,9 @@ UPLOADS = 120
 @pytest.fixture
 def arriving(tmp_path: Path) -> Iterator[Uploads]:
     with uploads(tmp_path / "pubsub.log") as servers:
+        storage._stores.pop("gs", None)  # of another server
         yield servers
+    storage._stores.pop("gs", None)
 
 
 BEGUN: list[subprocess.Popen[bytes]] = []

@@ -73,6 +73,7 @@ def test_a_stream_is_killed_and_goes_on(engine: list[str], tmp_path: Path) -> No
         job.wait()
         job = begin(tmp_path, screen, *engine)
         feeder.join()
+        assert flink.until(lambda: screen.read_bytes().count(b"Watching") == 2, 60), screen.read_text()
         assert flink.until(lambda: arrived(tmp_path).total() >= FILES - FILES // 3, 90), screen.read_text()
         os.killpg(job.pid, signal.SIGINT)  # as Ctrl-C does
         assert job.wait(90) == 0, screen.read_text()
