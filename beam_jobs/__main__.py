@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from typing import Any
 
 from beam_jobs import console
@@ -15,6 +16,7 @@ from beam_jobs.options import OptionError
 from beam_jobs.signals import stops_as_interrupts
 from transforms.core import VERSION
 
+# Each is a function of the same name in a module of that name in `commands/`.
 COMMANDS = {
     "prepare": "make a Gemini image-tuning dataset of rows and images",
     "check": "tell what the tuning service would object to in a dataset",
@@ -77,45 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     """Read the command's name, and hand it its words -> exit status."""
     given = parser().parse_args(words)
-    if given.command == "prepare":
-        from beam_jobs.commands.prepare import prepare
-
-        return prepare(given.words)
-    if given.command == "check":
-        from beam_jobs.commands.check import check
-
-        return check(given.words)
-    if given.command == "stream":
-        from beam_jobs.commands.stream import stream
-
-        return stream(given.words)
-    if given.command == "merge":
-        from beam_jobs.commands.merge import merge
-
-        return merge(given.words)
-    if given.command == "demo":
-        from beam_jobs.commands.demo import demo
-
-        return demo(given.words)
-    if given.command == "explain":
-        from beam_jobs.commands.explain import explain
-
-        return explain(given.words)
-    if given.command == "export":
-        from beam_jobs.commands.export import export
-
-        return export(given.words)
-    if given.command == "formats":
-        from beam_jobs.commands.formats import formats
-
-        return formats(given.words)
-    if given.command == "sweep":
-        from beam_jobs.commands.sweep import sweep
-
-        return sweep(given.words)
-    from beam_jobs.commands.template import template
-
-    return template(given.words)
+    command: Callable[[Sequence[str]], int] = getattr(
+        import_module(f"beam_jobs.commands.{given.command}"), given.command
+    )
+    return command(given.words)
 
 
 def command_line() -> None:

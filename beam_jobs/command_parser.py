@@ -190,3 +190,14 @@ def _add(group: Any, option: Option, hidden: bool) -> None:
         metavar="|".join(option.choices) if option.choices and option.name != "model" else option.metavar,
         help=argparse.SUPPRESS if hidden else (option.help + default).replace("%", "%%"),
     )
+
+
+def add_user_project(parser: argparse.ArgumentParser) -> None:
+    """The option of commands that read buckets and are no job of rows."""
+    parser.add_argument(
+        "--user_project",
+        default="",
+        type=reader_of("PROJECT"),
+        metavar="PROJECT",
+        help="billed for requester-pays buckets",
+    )

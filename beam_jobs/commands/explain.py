@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from beam_jobs import console
-from beam_jobs.command_parser import Parser
+from beam_jobs.command_parser import Parser, add_user_project
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.manifests import read_manifest
 from beam_jobs.option_values import reader_of, shown
@@ -52,13 +52,7 @@ def parser() -> Parser:
         "--file", default="", metavar="NAME", help="the file that they are counted in, where a split has several"
     )
     made.add_argument("--format", default="text", choices=("text", "json"), help="(default text)")
-    made.add_argument(
-        "--user_project",
-        default="",
-        type=reader_of("PROJECT"),
-        metavar="PROJECT",
-        help="billed for requester-pays buckets",
-    )
+    add_user_project(made)
     return made
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from beam_jobs import console
-from beam_jobs.command_parser import Parser
+from beam_jobs.command_parser import Parser, add_user_project
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.manifests import read_manifest
 from beam_jobs.option_values import reader_of
@@ -37,13 +37,7 @@ def parser() -> Parser:
     made.add_argument(
         "--output", required=True, type=reader_of("FOLDER"), metavar="FOLDER", help="that the files are written to"
     )
-    made.add_argument(
-        "--user_project",
-        default="",
-        type=reader_of("PROJECT"),
-        metavar="PROJECT",
-        help="billed for requester-pays buckets",
-    )
+    add_user_project(made)
     return made
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 from beam_jobs import console
-from beam_jobs.command_parser import Parser
+from beam_jobs.command_parser import Parser, add_user_project
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OptionError
@@ -64,13 +64,7 @@ def parser() -> Parser:
         help="images written later are left alone: a run that is not sealed yet may need them (default 48)",
     )
     made.add_argument("--remove", action="store_true", help="remove what is listed")
-    made.add_argument(
-        "--user_project",
-        default="",
-        type=reader_of("PROJECT"),
-        metavar="PROJECT",
-        help="billed for requester-pays buckets",
-    )
+    add_user_project(made)
     return made
 
 
