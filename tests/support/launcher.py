@@ -130,6 +130,7 @@ class Launcher:
 
     def start(self, argv: list[str], at: At | None = None, end: int = signal.SIGKILL, command: str = "prepare") -> Job:
         screen = self._screens / f"screen{time.monotonic_ns()}"
+        screen.touch()  # it may be looked at before the process that writes it has begun
         pid = self.ask(command=command, argv=argv, at=at, end=end, screen=str(screen))
         self._alive.add(pid)
         return Job(self, pid, screen)
