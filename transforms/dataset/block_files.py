@@ -199,13 +199,13 @@ def packed_ids_of(rows: list[int], lines: list[tuple[int, int]], named: bool, ca
     """
     found: dict[str, bytes] = {}
     if caps.sample is not None:
-        found["sample"] = _pack(nsmallest(caps.sample + 1, rows, key=rank))
+        found["sample"] = pack(nsmallest(caps.sample + 1, rows, key=rank))
     if caps.by_share:
         found |= _share_of_validation(sorted(lines), named, caps)
     elif caps.validation is not None:
         ids = [example_id for example_id, _ in lines]
         # Under a sample the smallest may be left out, so none can be spared here.
-        found["validation"] = _pack(ids if caps.sample is not None else nsmallest(caps.validation + 1, ids))
+        found["validation"] = pack(ids if caps.sample is not None else nsmallest(caps.validation + 1, ids))
     return {cap: packed for cap, packed in found.items() if packed}
 
 
@@ -214,13 +214,13 @@ def _share_of_validation(lines: list[tuple[int, int]], named: bool, caps: Caps) 
     if caps.validation is not None and caps.sample is None:
         lines = lines[: caps.validation + 1]
     return {
-        "validation": _pack([example_id for example_id, _ in lines]),
-        "validation_bytes": _pack([size for _, size in lines]),
-        "validation_named": _pack([1] * named),
+        "validation": pack([example_id for example_id, _ in lines]),
+        "validation_bytes": pack([size for _, size in lines]),
+        "validation_named": pack([1] * named),
     }
 
 
-def _pack(ids: list[int]) -> bytes:
+def pack(ids: list[int]) -> bytes:
     packed = array("Q", ids)
     packed.byteswap()  # big-endian, on the little-endian machines this runs on
     return packed.tobytes()
