@@ -1,10 +1,11 @@
-"""Examples that share images, directly or by others, have one label, as a plain union-find says; and labels share the splits out fairly."""
+"""Examples that share images, directly or by others, have one label, as a plain union-find says; and splits keep their shares."""
 
 from __future__ import annotations
 
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.core.finding_codes import COMMON_EXAMPLES
+from transforms.dataset.block_files import unpack
 from transforms.dataset.shared_images.components import compact, roots_of
 from transforms.dataset.shared_images.edges import Joining, SharedImages, find_shared
 from transforms.dataset.shared_images.hashes import RANGES, LookedAt, pack_hashes, read_range, read_whole
-from transforms.dataset.shared_images.labels import first_numbers, join_examples, labels_of_block, unpack_labels
-from transforms.dataset.block_files import unpack
-from transforms.examples.image_groups import NO_IMAGE, group_number, image_hash
+from transforms.dataset.shared_images.labels import first_numbers, join_examples, labels_of_block
+from transforms.examples.image_groups import NO_IMAGE, group_number, image_hash, unpack_labels
 from transforms.examples.splits import parse_splits
 
 Images = Sequence[Sequence[int]]  # of each example, by hash
@@ -72,7 +73,7 @@ class World:
                 len(examples),
                 joining,
             )
-            for first, end in zip(ends, ends[1:])
+            for first, end in pairwise(ends)
         ]
         self.common = [image for one in self.found for image in one.common]
         self.joined = join_examples(self.blocks, [one.edges.copy() for one in self.found], self.common, joining)

@@ -6,7 +6,8 @@ label, afresh: the smallest of many hashes is small, and the small ones are vali
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 
 from transforms.core.records import Example, ImageFacts
 from transforms.examples.splits import hash64
@@ -17,26 +18,36 @@ _NO_SEED = b""
 
 
 def image_hashes(example: Example, facts: Mapping[str, ImageFacts], rejects: bool) -> set[int]:
-    """A hash of each distinct image of an example.
+    """A hash of each distinct image of an example that can be used.
 
     Args:
       facts: of its sources; where there are none, images are told by their URIs.
       rejects: one unusable image rejects the example, which then joins nothing.
     """
-    hashes = set()
-    for source in example.sources:
-        fact = facts.get(source)
-        if fact is None:
-            hashes.add(image_hash(source))
-        elif not fact.reason:
-            hashes.add(image_hash(fact.identity))
-        elif rejects:
-            return set()
-    return hashes
+    hashes = {hash_of_source(source, facts) for source in example.sources}
+    if None in hashes and rejects:
+        return set()
+    return {one for one in hashes if one is not None}
+
+
+def hash_of_source(source: str, facts: Mapping[str, ImageFacts]) -> int | None:
+    """The hash of an image, which equal images have in common; None if it cannot be used."""
+    fact = facts.get(source)
+    if fact is None:
+        return image_hash(source)
+    return None if fact.reason else image_hash(fact.identity)
 
 
 def image_hash(identity: str) -> int:
     return hash64(identity.encode(), _NO_SEED)
+
+
+def pack_labels(labels: Sequence[int]) -> bytes:
+    return struct.pack(f"<{len(labels)}Q", *labels)
+
+
+def unpack_labels(packed: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(packed) // 8}Q", packed)
 
 
 def group_number(label: int, seed: bytes) -> int | None:

@@ -1,1 +1,1 @@
-"""Which examples hang together because they share images, however far apart they stand: packed hashes of blocks -> labels of examples."""
+"""Which examples hang together because they share images, wherever they stand: packed hashes of blocks -> labels of examples."""

@@ -16,6 +16,7 @@ from transforms.storage.parallel import read_each, read_ranges
 
 HASHES, FACTS = "hashes", "facts"  # kinds of the parts that a look leaves
 _RECORD = np.dtype([("hash", "<u8"), ("example", "<u4")])
+RECORD_BYTES = _RECORD.itemsize  # of a reference
 _ALONE = np.uint32(1 << 31)  # in `example`: the image is the only one of its example
 _RANGE_BITS = 6
 RANGES = 1 << _RANGE_BITS

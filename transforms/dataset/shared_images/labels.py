@@ -13,7 +13,7 @@ import numpy as np
 from transforms.dataset.shared_images.components import compact, roots_of
 from transforms.dataset.shared_images.edges import Joining
 from transforms.dataset.shared_images.hashes import LookedAt, Records, read_whole
-from transforms.examples.image_groups import NO_IMAGE
+from transforms.examples.image_groups import NO_IMAGE, pack_labels
 
 _JOINED = np.dtype([("example", "<u4"), ("label", "<u8")])
 
@@ -54,7 +54,9 @@ def join_examples(blocks: Sequence[LookedAt], edges: Sequence[Any], common: Sequ
     return Joined(labels, tuple(large.tolist()))
 
 
-def _packed(places: list[int], bounds: Any, firsts: Any, nodes: Any, roots: Any, smallest: Any) -> Iterator[tuple[int, bytes]]:
+def _packed(
+    places: list[int], bounds: Any, firsts: Any, nodes: Any, roots: Any, smallest: Any
+) -> Iterator[tuple[int, bytes]]:
     for place in places:
         of_block = slice(bounds[place], bounds[place + 1])
         joined = np.empty(bounds[place + 1] - bounds[place], _JOINED)
@@ -84,7 +86,7 @@ def smallest_of_each(records: Records, examples: int, common: Sequence[int]) -> 
 
 
 def labels_of_block(records: Records, examples: int, common: Sequence[int], joined: bytes) -> bytes:
-    """The label of each example of a block, as packed 64-bit numbers.
+    """The label of each example of a block, packed.
 
     Args:
       joined: the block's of Joined.labels, or b"".
@@ -92,9 +94,4 @@ def labels_of_block(records: Records, examples: int, common: Sequence[int], join
     labels = smallest_of_each(records, examples, common)
     told = np.frombuffer(joined, _JOINED)
     labels[told["example"]] = told["label"]
-    return labels.astype("<u8").tobytes()
-
-
-def unpack_labels(packed: bytes) -> list[int]:
-    labels: list[int] = np.frombuffer(packed, "<u8").tolist()
-    return labels
+    return pack_labels(labels.tolist())
