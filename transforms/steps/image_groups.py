@@ -137,7 +137,7 @@ class GroupByImages(beam.PTransform):
         fault = (
             f"There are {found}, and --split_by image joins at most {most}, which one worker holds in 2 GB. Group them by a column "
             "instead: --split_by COLUMN keeps equal values in one split (a patient, a place, a product), and needs no view of all "
-            "examples. Or leave out images that nearly all share: without --join_common those in over 1 % of the examples join nothing."
+            "examples. Or leave out what nearly all share: without --join_common images in over 1 % of the examples join nothing."
         )
         uri = f"{self.folder}/{WORK}/{FAILURE}"
         patiently(store_for(uri).replace, uri, json.dumps({"unsealed": fault}).encode(), "")
