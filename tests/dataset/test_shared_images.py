@@ -196,15 +196,12 @@ def read_records(examples: Images) -> Any:
 
 def test_a_sample_chooses_by_id_and_a_cap_of_validation_by_group() -> None:
     lines = [(7, 1 << 32, 10), (7, 5, 10), (3, 9, 10)]  # (number, id, bytes); ranks are ids with their halves swapped
-    for by_share in (False, True):
+    cuts = Cuts(sample=9 << 32)
+    for by_share, sampled in ((False, [[7, 7]]), (True, [[(7, 10), (7, 10)]])):
         packed = packed_ids_of([1 << 32, 5, 9], lines, False, Caps(validation=1, sample=2, by_share=by_share))
         receipt = Receipt("k", (0, b"", 0), 1, False, (), (), (), (), tuple(packed.items()))
         assert list(ids_of(receipt, "sample", Cuts())) == [[1, 5 << 32, 9 << 32]]
-        sampled = list(lines_of_validation(receipt, Cuts(sample=9 << 32))) if by_share else []
-        numbers = [number for some in sampled for number, _ in some] or list(
-            ids_of(receipt, "validation", Cuts(sample=9 << 32))
-        )[0]
-        assert numbers == [7, 7]
+        assert list(lines_of_validation(receipt, cuts) if by_share else ids_of(receipt, "validation", cuts)) == sampled
 
 
 def test_a_table_of_examples_is_cut_by_group() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,32 @@ def test_splits_that_names_tell_are_refused(
 def test_a_stream_is_told_why_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stream", "--watch", f"{tmp_path}/in/", "--output", f"{tmp_path}/out", "--split_by", "image"]) == 2
     assert "looks at all examples before it splits them, which a stream never has" in capsys.readouterr().err
+
+
+def test_windows_are_merged_by_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines of two windows that share an image stand in one split, and all stand where one job would have put them."""
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    rows = groups()
+    write_lines(raw / "a.jsonl", rows[::2])
+    time.sleep(1.1)
+    write_lines(raw / "b.jsonl", rows[1::2])
+    splits = ("--verify", "none", "--splits", "train=0.5,validation=0.4,test=0.1")
+    assert (
+        main(["stream", "--watch", str(raw), "--output", str(out), "--stop_after=1s", "--window", "1s", *splits]) == 0
+    )
+    by_image = ("--split_by", "image", "--max_validation", "38")
+    assert main(["merge", str(out), "--output", str(tmp_path / "merged"), *by_image]) == 0
+    assert main(["prepare", "--input", str(raw), "--output", str(tmp_path / "batch"), *by_image, *splits]) == 0
+    merged, batch = laws.sealed(tmp_path / "merged"), laws.sealed(tmp_path / "batch")
+    for split in ("train", "validation", "test", "validation-unused"):
+        assert sorted(merged[f"{split}.jsonl"].splitlines()) == sorted(batch[f"{split}.jsonl"].splitlines()), split
+    assert counters(merged) == counters(batch)
+    told = [{one["code"]: one["count"] for one in found["manifest.json"]["warnings"]} for found in (merged, batch)]
+    assert told[0] == told[1] and {"image_common", "image_group_large"} <= told[0].keys()
+    assert merged["manifest.json"]["options"]["split_by"] == "image"
+
+    capsys.readouterr()
+    assert main(["merge", str(out), "--output", str(tmp_path / "merged")]) == 2
+    assert "holds another dataset (other options" in capsys.readouterr().err
+    assert main(["merge", str(out), "--output", str(tmp_path / "other"), "--split_by", "label"]) == 2
+    assert "takes image alone" in capsys.readouterr().err
