@@ -19,8 +19,8 @@ from transforms.examples.image_cells import image_value
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.folder import image_record
-from transforms.inputs.linked_folders import FollowedLinks
 from transforms.inputs.lines import read_block
+from transforms.inputs.linked_folders import FollowedLinks
 from transforms.inputs.name_kinds import ROWS as OF_ROWS
 from transforms.inputs.name_kinds import kind_of_unread, unread_place
 from transforms.inputs.options import InputOptions
