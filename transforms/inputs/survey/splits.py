@@ -26,7 +26,7 @@ from transforms.storage.globs import compiled
 _NAMES, _REQUESTS = 1000, 20  # that are looked at of an input
 _PAGE = 100  # names of files that a request tells in Cloud Storage
 _SHOWN = 6  # names of a split that are told
-_OVERRIDE = "(--split_names ignore: by the hash)"
+OVERRIDE = "(--split_names ignore: by the hash)"
 
 
 @dataclass
@@ -52,7 +52,7 @@ def survey_splits(options: InputOptions, rows: bool, json: bool = False) -> tupl
       rows: whether an input holds files of rows, whose names count; those of pictures never do.
       json: whether .json files are among them.
     """
-    if options.split_by or options.split_column or options.split_names == "ignore":
+    if options.columns_of_splits or options.split_names == "ignore":
         return NO_NAMES, [], []
     roots = [static_folder(pattern).rstrip("/") or "/" for pattern in options.input]
     if (level := _level_of_inputs(roots)) is not None:
@@ -72,7 +72,7 @@ def survey_splits(options: InputOptions, rows: bool, json: bool = False) -> tupl
 
     lines = [_folders_decide(level, names) for level, names in levels.items()]
     lines += [
-        f"{folder}: files decide the split: {_in_words(names)} {_OVERRIDE}"
+        f"{folder}: files decide the split: {_in_words(names)} {OVERRIDE}"
         for folder, names in deciding.items()
         if not any(level.folder_of(f"{folder}/") for level in levels)
     ]
@@ -205,7 +205,7 @@ def _is_settled(look: _Names) -> bool:
 
 def _folders_decide(level: Level, names: Iterable[str]) -> str:
     where = level.root if level.depth == 1 else f"{level.root}, {level.depth} levels down"
-    return f"{where}: folders decide the split: {_in_words(names)} {_OVERRIDE}"
+    return f"{where}: folders decide the split: {_in_words(names)} {OVERRIDE}"
 
 
 def _in_words(names: Iterable[str]) -> str:
