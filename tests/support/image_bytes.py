@@ -43,3 +43,32 @@ def tiff(width: int, height: int, big: bool = False) -> bytes:
 
 def animated_png(frames: int) -> bytes:
     return PNG[:33] + chunk(b"acTL", struct.pack(">II", frames, 0)) + PNG[33:]
+
+
+def exif(orientation: int, order: str = "<", kind: int = 3, next_ifd: int = 0) -> bytes:
+    """A TIFF structure of two entries: a maker's name and the orientation (SHORT 3 or LONG 4)."""
+    value = struct.pack(order + "HH", orientation, 0) if kind == 3 else struct.pack(order + "I", orientation)
+    entries = struct.pack(order + "HHI4s", 271, 2, 4, b"abc\0") + struct.pack(order + "HHI4s", 274, kind, 1, value)
+    magic = b"II*\0" if order == "<" else b"MM\0*"
+    return magic + struct.pack(order + "IH", 8, 2) + entries + struct.pack(order + "I", next_ifd)
+
+
+def segment(marker: int, payload: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
+
+
+def after_soi(jpeg: bytes, *insertions: bytes) -> bytes:
+    return jpeg[:2] + b"".join(insertions) + jpeg[2:]
+
+
+def interlaced_png(width: int, height: int) -> bytes:
+    """Adam7, which Pillow reads but does not write."""
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    rows = b"".join(
+        b"\0" + bytes((x * y) & 255 for x in range(left, width, dx))
+        for left, top, dx, dy in passes
+        if left < width
+        for y in range(top, height, dy)
+    )
+    ihdr = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 1)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", ihdr) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
