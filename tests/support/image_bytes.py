@@ -15,10 +15,15 @@ def noise(width: int = 67, height: int = 45, mode: str = "RGB", seed: int = 0) -
     return Image.frombytes(mode, (width, height), random.Random(seed).randbytes(width * height * channels))
 
 
-def encoded(row_format: str, image: Image.Image | None = None, **options: object) -> bytes:
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    """Of a copy: Pillow leaves settings of one format on the picture, where another trips over them."""
     out = io.BytesIO()
-    (image or noise()).save(out, row_format, **options)
+    image.copy().save(out, kind, **options)
     return out.getvalue()
+
+
+def encoded(kind: str, image: Image.Image | None = None, **options: object) -> bytes:
+    return saved(image or noise(), kind, **options)
 
 
 def chunk(name: bytes, body: bytes) -> bytes:
@@ -72,3 +77,9 @@ def interlaced_png(width: int, height: int) -> bytes:
     )
     ihdr = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 1)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", ihdr) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of 8 bits of RGB that is cut where its pixels begin."""
+    ihdr = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", ihdr) + b"\0\0\0\x10IDAT"
