@@ -172,6 +172,6 @@ def in_order(looks: Sequence[LookedAt]) -> list[LookedAt]:
 
 def ranges_of(looks: Sequence[LookedAt]) -> Iterator[tuple[int, int]]:
     """Ranges of hashes that are compared together: (first, end)."""
-    references = sum(look.bounds[-1] for look in looks) // RECORD_BYTES
+    references = sum(look.bound(RANGES) for look in looks) // RECORD_BYTES
     passes = min(RANGES, max(1, -(-references // _TOGETHER)))
     return pairwise(RANGES * number // passes for number in range(passes + 1))
