@@ -39,7 +39,7 @@ def build(pipeline: beam.Pipeline, plan: Job) -> beam.PCollection[str]:
     done, todo, damaged = blocks | "Skip what is committed" >> SkipCommitted(
         receipt_store=p.receipt_store, key=p.keys, earlier=p.earlier, counts=p.counts
     )
-    worked = trunk(todo, trunk_steps(p, StorageWriter(p.rewriter, p.caps)))
+    worked = trunk(todo, trunk_steps(p, StorageWriter(p.rewriter, p.caps, p.notes)))
     receipts = (done, *worked.receipts) | "All receipts" >> beam.Flatten()
     inputs = [receipts, tallies]
     if p.earlier:
@@ -185,4 +185,5 @@ def seal(plan: Job) -> SealDataset:
         run=p.run,
         by_class=p.by_class,
         uploads=p.uploads,
+        findings=p.findings,
     )

@@ -9,9 +9,12 @@ from typing import Any
 
 from beam_jobs.settings import Settings
 from transforms.core import VERSION, jsonl
+from transforms.core.finding_codes import ALL, AUTO, NONE
 from transforms.core.records import Input
 from transforms.dataset.block_files import Caps
 from transforms.dataset.claim import Claim
+from transforms.dataset.findings.sealed import FindingsSealer
+from transforms.dataset.findings.written import Notes
 from transforms.dataset.previous import PreviousDataset
 from transforms.dataset.receipts import BlockKeys, ReceiptStore
 from transforms.dataset.segments import SegmentWriter
@@ -19,6 +22,7 @@ from transforms.dataset.upload_list import UploadLister
 from transforms.examples.splits import sample_bound
 from transforms.images.fit.encode import CODEC_VERSIONS
 from transforms.images.fit.policy import FitPolicy
+from transforms.images.identity import ADDRESS, HEAD_AND_TAIL, IDENTITIES
 from transforms.images.inspection import Inspector
 from transforms.images.orders import ImageRewriter
 from transforms.images.staging import Stager
@@ -132,6 +136,7 @@ class Job:
             threads=s.threads,
             upright=s.upright,
             decode_bytes=s.decode_memory * 1_000_000,
+            identify=HEAD_AND_TAIL if s.findings in (ALL, AUTO) and s.verify != "none" else "",
         )
 
     @cached_property
@@ -156,6 +161,17 @@ class Job:
         if not s.uri_prefix:
             return None
         return UploadLister(writer=self.writer, image_folder=self.image_folder, uri_prefix=s.uri_prefix)
+
+    @property
+    def notes(self) -> Notes:
+        return Notes(self.settings.findings, self.settings.profile.max_tokens)
+
+    @property
+    def findings(self) -> FindingsSealer | None:
+        s = self.settings
+        if s.findings == NONE:
+            return None
+        return FindingsSealer(s.findings, s.profile, s.output, IDENTITIES[self.inspector.identify or ADDRESS])
 
     @property
     def dataset(self) -> dict[str, Any]:
