@@ -1,4 +1,7 @@
-"""By which hashes lines are found to repeat each other: an example's answer, and all that a model is given before it."""
+"""By which hashes lines are found to repeat each other: an example's answer, and all that a model is given before it.
+
+Images have those of examples/image_groups.py.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,6 @@ from transforms.core import jsonl
 from transforms.examples.splits import hash64
 
 _NO_SEED = b""
-
-
-def identity_hash(identity: str) -> int:
-    """Of what an image is told from others by (images/identity.py)."""
-    return hash64(identity.encode(), _NO_SEED)
 
 
 def answer_text(contents: Sequence[Mapping[str, Any]]) -> str:

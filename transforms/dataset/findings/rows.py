@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from transforms.core.finding_codes import ERROR, finding_code, is_extreme, is_small
 from transforms.core.limits import Profile
 from transforms.core.records import Example, Extent, ImageFacts, OpenBlock
-from transforms.dataset.findings.hashes import answer_hash, answer_text, identity_hash, question_hash
+from transforms.dataset.findings.hashes import answer_hash, answer_text, question_hash
 from transforms.dataset.findings.repeats import EXAMPLES, IMAGES, MOST_NUMBERS, Run, packed_run
 from transforms.dataset.findings.tally import Finding, FindingTally, Place, SplitTally
+from transforms.examples.image_groups import image_hash
 from transforms.examples.tokens import estimate_tokens
 from transforms.storage import abilities
 from transforms.storage.uris import bucket_of
@@ -164,7 +165,5 @@ def _note_answer(example: Example, facts: Facts, file: _File, across: bool) -> N
             return  # what cannot be read cannot be compared
         identities = [fact.identity if fact else source for fact, source in zip(looked, example.sources)]
     line = example.row.line
-    file.images += [
-        (identity_hash(identity), line, number) for number, identity in enumerate(identities[:MOST_NUMBERS])
-    ]
+    file.images += [(image_hash(identity), line, number) for number, identity in enumerate(identities[:MOST_NUMBERS])]
     file.examples.append((question_hash(example.contents, example.head, identities), answer, line))

@@ -15,8 +15,9 @@ import pyarrow as pa
 from transforms.core.arrow_stream import stream
 from transforms.core.finding_codes import ALL, AUTO, NONE, is_extreme, is_small
 from transforms.core.records import Example, OpenBlock
-from transforms.dataset.block_files import SPLITS, count_images
-from transforms.dataset.findings.hashes import answer_hash, answer_text, identity_hash, question_hash
+from transforms.dataset.block_files import SPLITS, count_images, number_of
+from transforms.dataset.findings.hashes import answer_hash, answer_text, question_hash
+from transforms.examples.image_groups import image_hash
 from transforms.storage import abilities
 
 KIND = "findings"  # of the part
@@ -24,6 +25,7 @@ LINES = pa.schema(
     [
         ("split", pa.int8()),  # index into SPLITS
         ("id", pa.uint64()),
+        ("number", pa.uint64()),  # by which caps choose (block_files.number_of)
         ("piece", pa.int32()),  # 1-based
         ("answer", pa.uint64()),  # hash
         ("question", pa.uint64()),  # hash; 0 where lines are not compared
@@ -81,13 +83,13 @@ class Notes:
     def _image(self, opened: OpenBlock, source: str) -> _Image:
         facts, fitted = opened.facts.get(source), opened.fitted.get(source)
         if facts is None:  # under --verify none: nothing is known but its address
-            return _Image(source, identity_hash(source) if self._compares else 0, False, False, False)
+            return _Image(source, image_hash(source) if self._compares else 0, False, False, False)
         rewritten = fitted is not None and fitted.fate != "untouched"
         width, height = (fitted.width, fitted.height) if rewritten and fitted else (facts.width, facts.height)
         identity = fitted.identity if rewritten and fitted else facts.identity
         return _Image(
             identity,
-            identity_hash(identity) if self._compares else 0,
+            image_hash(identity) if self._compares else 0,
             not rewritten and facts.orientation != 1,
             is_small(width, height),
             is_extreme(width, height),
@@ -102,6 +104,7 @@ class Notes:
         return (
             SPLITS.index(example.split),
             example.id,
+            number_of(example),
             number + 1,
             answer_hash(answer_text(contents)),
             question,
