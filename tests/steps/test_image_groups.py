@@ -91,7 +91,7 @@ def assert_no_picture_in_two_splits(found: dict[str, Any]) -> None:
 def test_an_example_that_joins_two_others_on_a_later_night(tmp_path: Path, launcher: Launcher) -> None:
     """It stands in a file of its own. The night is killed, and comes to what a full run comes to, with blocks of any size."""
     world = World(tmp_path, launcher)
-    assert world.run("one", "--block_bytes", "1024") == 0
+    assert world.run("one", "--block_bytes", "4096") == 0
     one = world.dataset("one")
     assert_no_picture_in_two_splits(one)
     assert counters(one)["split_group_missing"] == 2 and counters(one)["images_rejected"] > 0
@@ -101,7 +101,7 @@ def test_an_example_that_joins_two_others_on_a_later_night(tmp_path: Path, launc
     first = next(iter(by_question["validation"].items()))
     other = next((q, images) for q, images in by_question["test"].items() if images)
     write_lines(tmp_path / "in/c.jsonl", [row("joins", [first[1][0], other[1][0]])])
-    night = ("--previous", f"{tmp_path}/one", "--block_bytes", "1024")
+    night = ("--previous", f"{tmp_path}/one", "--block_bytes", "4096")
     assert world.run("two", *night, at=(r"link .*\.receipt", 2)) == -signal.SIGKILL
     assert world.run("two", *night) == 0
     two, run = world.dataset("two"), json.loads((tmp_path / "two/manifest.json").read_bytes())["run"]
