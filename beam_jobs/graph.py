@@ -42,7 +42,7 @@ def build(pipeline: beam.Pipeline, plan: Job) -> beam.PCollection[str]:
     """Lay out the batch job -> the manifest's URI, once the dataset is sealed."""
     p = plan
     blocks, tallies = pipeline | "List" >> front(p)
-    steps = trunk_steps(p, StorageWriter(p.rewriter, p.caps))
+    steps = trunk_steps(p, StorageWriter(p.rewriter, p.caps, p.notes))
     earlier, damaged_looks, take_looks = p.earlier, [], None
     if p.settings.split_by == BY_IMAGE:
         blocks, damage = blocks | "Look ahead" >> LookAhead(p, steps)
@@ -230,4 +230,5 @@ def seal(plan: Job) -> SealDataset:
         run=p.run,
         by_class=p.by_class,
         uploads=p.uploads,
+        findings=p.findings,
     )
