@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ class PreviousDataset:
             return None
         if not self.trust_uris and (images := self._images(body, key)) is not None:
             wanted = image_rows.generations(images, block)
-            known = dict(zip(wanted, self._generations(wanted)))
+            known = dict(zip(wanted, self._generations(wanted, wanted)))
             outputs = image_rows.outputs(images)
             if known != wanted or dict(zip(outputs, self._sizes(outputs))) != outputs:
                 _recent.put(key, known)
@@ -82,12 +82,18 @@ class PreviousDataset:
         if images is None:
             return {}
         facts = image_rows.facts(images)
+        copies = [fact.copied for fact in facts.values() if fact.copied]
+        sizes = dict(zip(copies, self._sizes(copies)))
+        for fact in facts.values():
+            if fact.copied and sizes[fact.copied] != fact.size:
+                fact.copied = ""  # it is gone, and is made anew
         if self.trust_uris:
             return facts
         own = {extent.uri: extent.generation for extent in block.extents}
         asked = own | _recent.take(key)
         unknown = [uri for uri in facts if uri not in asked]
-        asked |= dict(zip(unknown, self._generations(unknown)))
+        looked = {uri: fact.generation for uri, fact in facts.items()}
+        asked |= dict(zip(unknown, self._generations(unknown, looked)))
         return {uri: fact for uri, fact in facts.items() if asked[uri] == fact.generation}
 
     def _body(self, key: str) -> dict[str, Any] | None:
@@ -134,9 +140,15 @@ class PreviousDataset:
                 raise
             raise Damaged(path) from None
 
-    def _generations(self, uris: Iterable[str]) -> Iterator[str]:
-        """The generation of each image now; "" if it cannot be told."""
-        stats = stat_each(list(uris), self.threads)
+    def _generations(self, uris: Iterable[str], then: Mapping[str, str]) -> Iterator[str]:
+        """The generation of each image now; "" if it cannot be told.
+
+        Args:
+          then: what they were: servers of other people are asked only whether that has changed.
+        """
+        uris = list(uris)
+        known = {uri: then[uri] for uri in uris if abilities(uri).foreign}
+        stats = stat_each(uris, self.threads, known)
         return (found.generation if isinstance(found, Stat) else "" for found in stats)
 
     def _sizes(self, uris: Iterable[str]) -> Iterator[int]:
