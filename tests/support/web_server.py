@@ -102,8 +102,11 @@ def web_server(files: Mapping[str, bytes] | None = None, host: str = "127.0.0.1"
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer((host, 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128
+
+    server = Server((host, 0), Handler)
     web.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

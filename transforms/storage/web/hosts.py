@@ -21,6 +21,7 @@ LONGEST_REST = 120.0  # seconds that are waited for a server that asks for it
 GIVEN_UP = 300.0  # seconds
 _FAILURES = 5  # in a row, after which a server is asked by one at a time
 _TROUBLE = 10.0  # seconds of failures in a row, after which it is given up
+_REFUSING = 300.0  # seconds of refusals without a good answer, after which it is
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds
 
 Go = Callable[[], None]
@@ -29,21 +30,21 @@ Fail = Callable[[str], None]
 
 @dataclass(slots=True)
 class _Host:
-    """rests_until, failing_since, given_up_until: by the monotonic clock. refusals: in a row, each after a pause."""
+    """rests_until, trouble_since, given_up_until: by the monotonic clock. rests: in a row, since its last good answer."""
 
     under_way: int = 0
     waiting: deque[tuple[Go, Fail]] = field(default_factory=deque)
     rests_until: float = 0.0
     is_woken: bool = False  # whether a timer is set for the end of the rest
-    refusals: int = 0
+    rests: int = 0
     failures: int = 0
-    failing_since: float = 0.0
+    trouble_since: float = 0.0  # 0: it is well
     given_up_until: float = 0.0
     fault: str = ""
 
     @property
     def is_forgettable(self) -> bool:
-        busy = self.under_way or self.waiting or self.failures or self.refusals
+        busy = self.under_way or self.waiting or self.failures or self.rests
         return not busy and self.given_up_until <= time.monotonic()
 
 
@@ -66,7 +67,7 @@ class Hosts:
     def answered(self, name: str) -> None:
         """It gave an answer."""
         host = self._hosts[name]
-        host.failures = host.refusals = 0
+        host.failures, host.rests, host.trouble_since = 0, 0, 0.0
         self._leave(name, host)
 
     def refused(self, name: str, wanted: float) -> None:
@@ -76,12 +77,13 @@ class Hosts:
           wanted: seconds that it wants to be left alone; 0: it says nothing.
         """
         host, now = self._hosts[name], time.monotonic()
-        host.failures = 0
+        host.failures, host.trouble_since = 0, host.trouble_since or now
         if wanted > LONGEST_REST:
             self._give_up(host, wanted, f"{name} wants to be left alone for {wanted:.0f} s")
+        elif now - host.trouble_since >= _REFUSING:
+            self._give_up(host, GIVEN_UP, f"{name} refused for our rate whatever it was asked, for minutes")
         elif host.rests_until <= now:  # else it is a refusal of those that were under way already
-            host.refusals += 1
-            self._rest(name, host, max(wanted, _pause(host.refusals)))
+            self._rest(name, host, wanted)
         else:
             host.rests_until = max(host.rests_until, now + wanted)
         self._leave(name, host)
@@ -89,14 +91,12 @@ class Hosts:
     def failed(self, name: str, why: str) -> None:
         """It gave no answer, or one that says that it is in trouble."""
         host, now = self._hosts[name], time.monotonic()
-        host.failures += 1
-        if host.failures == 1:
-            host.failing_since = now
+        host.failures, host.trouble_since = host.failures + 1, host.trouble_since or now
         if host.failures >= _FAILURES:
-            if now - host.failing_since >= _TROUBLE:
+            if now - host.trouble_since >= _TROUBLE:
                 self._give_up(host, GIVEN_UP, f"{name} failed {host.failures} times in a row, the last time: {why}")
             elif host.rests_until <= now:
-                self._rest(name, host, _pause(host.failures - _FAILURES + 1))
+                self._rest(name, host)
         self._leave(name, host)
 
     def _leave(self, name: str, host: _Host) -> None:
@@ -110,13 +110,16 @@ class Hosts:
         if host.rests_until > time.monotonic():
             self._wake(name, host)
             return
-        most = 1 if host.failures >= _FAILURES else max(1, self._per_host >> host.refusals)
+        most = 1 if host.failures >= _FAILURES else max(1, self._per_host >> host.rests)
         while host.waiting and host.under_way < most:
             host.under_way += 1
             host.waiting.popleft()[0]()
 
-    def _rest(self, name: str, host: _Host, seconds: float) -> None:
-        host.rests_until = time.monotonic() + seconds
+    def _rest(self, name: str, host: _Host, wanted: float = 0.0) -> None:
+        """Leave it alone for a pause twice as long as the one before, or as long as it wants."""
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(host.rests, 10))
+        host.rests += 1
+        host.rests_until = time.monotonic() + max(wanted, pause)
         self._wake(name, host)
 
     def _wake(self, name: str, host: _Host) -> None:
@@ -136,8 +139,3 @@ class Hosts:
         waiting, host.waiting = host.waiting, deque()
         for _, fail in waiting:
             fail(fault)
-
-
-def _pause(number: int) -> float:
-    """Seconds of the pause of a number, from 1 on: each is twice the one before."""
-    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(number - 1, 10))

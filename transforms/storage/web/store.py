@@ -132,7 +132,7 @@ class _Image:
         try:
             answer = yield Ask(self._uri, headers, self._uri, most, partial(check_range, start=start, end=end))
         except TooLarge:
-            yield from self._fetch()
+            yield from self._fetch_large()
             return None
         if answer.status == 200:
             self._take_whole(answer)
@@ -148,13 +148,19 @@ class _Image:
         return data, Stat(self._uri, size, version, _encoding(answer))
 
     def _fetch(self) -> Asks[None]:
-        """Have it whole: at once if it is no larger than most are, else when its turn has come."""
+        """Have it whole: at once if it is no larger than most are."""
         try:
             answer = yield Ask(self._uri, {}, self._uri, HELD)
         except TooLarge:
-            yield ASIDE
-            with _LARGE:
-                answer = yield Ask(self._uri, {}, self._uri, LARGEST)
+            yield from self._fetch_large()
+        else:
+            self._take_whole(answer)
+
+    def _fetch_large(self) -> Asks[None]:
+        """Have it whole when its turn has come."""
+        yield ASIDE
+        with _LARGE:
+            answer = yield Ask(self._uri, {}, self._uri, LARGEST)
         self._take_whole(answer)
 
     def _take_whole(self, answer: Answer) -> None:
@@ -181,7 +187,7 @@ class _Image:
             try:
                 answer = yield Ask(self._uri, headers, self._uri, HELD)
             except TooLarge:
-                yield from self._fetch()
+                yield from self._fetch_large()
             else:
                 if answer.status == 304:
                     return Stat(self._uri, 0, generation)
