@@ -162,6 +162,13 @@ def test_prefixes_of_the_web_add_and_others_replace(flags: str, readable: tuple[
     assert settings.access.web == WebAccess(web) and parse([*settings.as_flags()]).allow_prefix == settings.allow_prefix
 
 
+def test_how_servers_are_asked_is_for_options_to_say() -> None:
+    flags = f"--allow_prefix {PHOTOS} --allow_private_hosts --per_host 3"
+    settings = parse(f"--input /data/rows.jsonl --output /out {flags}".split())
+    assert settings.access.web == WebAccess((PHOTOS,), private_hosts=True, per_host=3)
+    assert settings.shaping()["allow_private_hosts"] and "per_host" not in settings.shaping()
+
+
 @pytest.mark.parametrize(
     "prefix", [f"{CDN}/?a", f"{CDN}/#a", "https://*.example.com/", "https://me@x/", f"{HTTP}127.1/"]
 )
