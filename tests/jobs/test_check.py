@@ -142,7 +142,8 @@ def planted(folder: Path) -> Iterator[tuple[str, bytes | RowDict]]:
     yield "bad_system_instruction", question("system") | {"systemInstruction": {"parts": [file_data("img/0.png")]}}
     yield "too_many_images", question("many", *["img/train0.png"] * 17)
     yield "bad_uri", question("dots", "gs://bucket/a/../b.png")
-    yield "unsupported_scheme", question("web", "https://example.com/a.png")
+    yield "unsupported_scheme", question("web", "ftp://example.com/a.png")
+    yield "not_allowed", question("web", "https://example.com/a.png")
     yield "not_allowed", question("passwords", "/etc/passwd.png")
     yield "not_a_file", question("folder", "img/folder.png")
     yield "image_not_found", question("missing", "img/missing.png")
@@ -345,6 +346,26 @@ def test_our_own_dataset_is_read_by_its_manifest(check: Check, tmp_path: Path) -
     assert moved["too_many_images"] == alone.summary["splits"]["train"]["examples"]
     (tmp_path / "out/train.jsonl").unlink()
     assert main(["check", "--input", str(tmp_path / "out")]) == 2
+
+
+def test_prepare_tells_of_its_dataset_what_a_check_finds_in_it(
+    check: Check, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the order of lines, the cuts of blocks, and what caps leave out."""
+    images = [put(tmp_path / f"in/{seed}.png", png(80, 80, seed)) for seed in range(20)]
+    images += [put(tmp_path / "in/copy.png", png(80, 80, 3)), put(tmp_path / "in/turned.jpg", turned())]
+    images += [put(tmp_path / "in/small.png", png(20, 300, 902)), put(tmp_path / "in/made.bmp", bmp(80, 80, 907))]
+    rows = [question(f"{n}?", images[n % len(images)]) for n in range(120)]
+    rows += [question("many?", *images[:18])] + [question("twice?", images[0], answer=x) for x in "aab"]
+    source = write_lines(tmp_path / "in/rows.jsonl", rows)
+    command = ["prepare", "--input", source, "--output", str(tmp_path / "out"), "--block_bytes", "2048"]
+    assert main([*command, "--shuffle_seed", "x", "--max_validation", "9"]) == 0
+    told = json.loads((tmp_path / "out/manifest.json").read_bytes())["dataset"]["findings"]
+    screen = capsys.readouterr().out
+    assert told["counts"] == check("--input", tmp_path / "out").summary["counts"]
+    assert told["counts"]["image_in_two_splits"] >= 5 and told["counts"]["duplicate_example"] == 1
+    assert f"! image_in_two_splits: {told['counts']['image_in_two_splits']} x " in screen and "local_path" not in screen
+    assert told["level"] == "all" and len(told["leaks"]) == 6
 
 
 def test_a_dataset_is_looked_at_before_it_is_uploaded(check: Check, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ OPENED = {
     "file:///etc/passwd": "not_allowed",
     "empty.jpg": "empty_image",
     "text.jpg": "not_an_image",
-    "http://127.0.0.1/a.jpg": "unsupported_scheme",
+    "http://127.0.0.1/a.jpg": "not_allowed",
     "ftp://127.0.0.1/a.jpg": "unsupported_scheme",
     "gs://bucket/x/../a.jpg": "bad_uri",
 }
