@@ -14,8 +14,9 @@ from typing import Any
 
 import flink
 import pytest
-from flink import group_lives, kill_group, need, until
+from flink import group_lives, kill_group, need
 from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_lines, write_rows
+from waiting import until
 
 pytestmark = pytest.mark.engines
 
