@@ -9,9 +9,12 @@ from typing import Any
 
 from beam_jobs.settings import Settings
 from transforms.core import VERSION, jsonl
+from transforms.core.finding_codes import ALL, AUTO, NONE
 from transforms.core.records import Input
 from transforms.dataset.block_files import Caps
 from transforms.dataset.claim import Claim
+from transforms.dataset.findings.sealed import FindingsSealer
+from transforms.dataset.findings.written import Notes
 from transforms.dataset.previous import PreviousDataset
 from transforms.dataset.receipts import BlockKeys, ReceiptStore
 from transforms.dataset.segments import SegmentWriter
@@ -148,7 +151,8 @@ class Job:
     @property
     def _identity(self) -> str:
         """By what images are told from others: one kind a run. Only Cloud Storage tells checksums."""
-        if self.settings.split_by != BY_IMAGE or self.settings.verify == "none":
+        s = self.settings
+        if s.verify == "none" or not (s.split_by == BY_IMAGE or s.findings in (ALL, AUTO)):
             return ""
         objects = all(abilities(one.pattern).has_buckets for one in self.inputs)
         return CHECKSUM if objects else HEAD_AND_TAIL
@@ -177,6 +181,17 @@ class Job:
         if not s.uri_prefix:
             return None
         return UploadLister(writer=self.writer, image_folder=self.image_folder, uri_prefix=s.uri_prefix)
+
+    @property
+    def notes(self) -> Notes:
+        return Notes(self.settings.findings, self.settings.profile.max_tokens)
+
+    @property
+    def findings(self) -> FindingsSealer | None:
+        s = self.settings
+        if s.findings == NONE:
+            return None
+        return FindingsSealer(s.findings, s.profile, s.output, IDENTITIES[self.inspector.identify or ADDRESS])
 
     @property
     def dataset(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from beam_jobs.option_checks import (
     within,
 )
 from beam_jobs.option_values import LISTS, shown
+from transforms.core.finding_codes import LEVELS
 from transforms.core.limits import PROFILES, profiles_in_words
 from transforms.core.reasons import WrongRequest
 from transforms.examples.image_cells import check_image_column
@@ -152,6 +153,10 @@ class Options:
         "none: no page (default OUTPUT/report.html)", "FILE.html|none", check=check_report)
     report_pictures: str = option(_OUT, "yes",
         "whether the page holds small pictures of the images", "WHETHER", ("yes", "no"))
+    findings: str = option(_OUT, "auto",
+        "what the manifest tells of what `tuneset check` would find in the dataset; rows: of lines by themselves, all: lines and "
+        "images are also compared with those of other lines, auto: all of up to 20 million references to images, else rows",
+        "WHICH", LEVELS, shapes=True)
     overwrite: bool = option(_OUT, False,
         "remove the dataset that the output folder holds, then write anew", common=True)
 

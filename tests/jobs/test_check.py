@@ -348,6 +348,26 @@ def test_our_own_dataset_is_read_by_its_manifest(check: Check, tmp_path: Path) -
     assert main(["check", "--input", str(tmp_path / "out")]) == 2
 
 
+def test_prepare_tells_of_its_dataset_what_a_check_finds_in_it(
+    check: Check, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the order of lines, the cuts of blocks, and what caps leave out."""
+    images = [put(tmp_path / f"in/{seed}.png", png(80, 80, seed)) for seed in range(20)]
+    images += [put(tmp_path / "in/copy.png", png(80, 80, 3)), put(tmp_path / "in/turned.jpg", turned())]
+    images += [put(tmp_path / "in/small.png", png(20, 300, 902)), put(tmp_path / "in/made.bmp", bmp(80, 80, 907))]
+    rows = [question(f"{n}?", images[n % len(images)]) for n in range(120)]
+    rows += [question("many?", *images[:18])] + [question("twice?", images[0], answer=x) for x in "aab"]
+    source = write_lines(tmp_path / "in/rows.jsonl", rows)
+    command = ["prepare", "--input", source, "--output", str(tmp_path / "out"), "--block_bytes", "2048"]
+    assert main([*command, "--shuffle_seed", "x", "--max_validation", "9"]) == 0
+    told = json.loads((tmp_path / "out/manifest.json").read_bytes())["dataset"]["findings"]
+    screen = capsys.readouterr().out
+    assert told["counts"] == check("--input", tmp_path / "out").summary["counts"]
+    assert told["counts"]["image_in_two_splits"] >= 5 and told["counts"]["duplicate_example"] == 1
+    assert f"! image_in_two_splits: {told['counts']['image_in_two_splits']} x " in screen and "local_path" not in screen
+    assert told["level"] == "all" and len(told["leaks"]) == 6
+
+
 def test_a_dataset_is_looked_at_before_it_is_uploaded(check: Check, tmp_path: Path) -> None:
     """Under the addresses that its images will have; what is not among them is missing, and no name leads out of their folder."""
     for number in range(30):

@@ -12,6 +12,9 @@ from transforms.core.reasons import REASONS
 
 ERROR, WARNING, NOTE = SEVERITIES = ("error", "warning", "note")  # from the worst on
 
+# What `prepare` tells of the findings of its dataset: nothing, what lines say by themselves, or also what they are compared by.
+LEVELS = AUTO, NONE, ROWS, ALL = "auto", "none", "rows", "all"
+
 FEW_EXAMPLES = 100  # of training, with which the service's page says to start
 SAME_ANSWERS = 20  # examples from which on it is no chance that all answers are equal
 MOST_CLASSES = 100  # different answers up to which they are taken for classes
@@ -105,3 +108,15 @@ def is_at_least(severity: str, least: str) -> bool:
     (True, False)
     """
     return SEVERITIES.index(severity) <= SEVERITIES.index(least)
+
+
+def is_small(width: int, height: int) -> bool:
+    return min(width, height) < SMALL_SIDE
+
+
+def is_extreme(width: int, height: int) -> bool:
+    """
+    >>> is_extreme(1000, 100), is_extreme(100, 1001)
+    (False, True)
+    """
+    return max(width, height) > LONGEST_SHAPE * min(width, height)

@@ -228,6 +228,7 @@ class Fitted:
     flat: bool = False  # nearly one colour, and the source was not
     reason: str = ""
     detail: str = ""
+    identity: str = ""  # of a rewritten image: equal for equal pictures, whatever their sources are called
 
 
 @dataclass(slots=True)

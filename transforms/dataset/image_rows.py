@@ -33,7 +33,8 @@ def outputs(images: pa.Table) -> dict[str, int]:
 
 # Fields of ImageFacts by the columns that tell them.
 _COLUMNS = {"uri": "source", "size": "bytes"} | {
-    name: name for name in ("generation", "type", "width", "height", "orientation", "frames", "escalated", "encoding")
+    name: name
+    for name in ("generation", "type", "width", "height", "orientation", "frames", "escalated", "encoding", "identity")
 }
 
 

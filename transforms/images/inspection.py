@@ -275,12 +275,12 @@ def _facts(source: str, inspector: Inspector, head: bytes, found: Stat, longest:
                     raise
                 head += (yield Range(len(head), max(more.need, 2 * len(head)), generation))[0]
         facts = ImageFacts(source, generation, size, h.type, h.width, h.height, h.orientation, h.frames)
-        facts.identity = identity_of(found, head, b"", inspector.identify)
         must_fit = inspector.judge(facts)
         if h.least_bytes > size:
             detail = f"{size} bytes: no {h.type} holds {h.width} x {h.height} pixels in less than {h.least_bytes}"
             raise ImageError("truncated_image", detail)
         if must_fit or inspector.verify == "header":
+            facts.identity = identity_of(found, head, b"", inspector.identify)
             return facts  # what must be rewritten will be decoded whole
         whole = inspector.verify == "decode"
         if not whole:
@@ -292,6 +292,7 @@ def _facts(source: str, inspector: Inspector, head: bytes, found: Stat, longest:
         yield ASIDE
         with _WHOLE:
             data, _ = yield Range(0, size, generation)
+            facts.identity = identity_of(found, head, data, inspector.identify)
             if facts.type == "jpeg" and not jpeg_ends(data):
                 facts = replace(facts, end_missing=True)
             else:

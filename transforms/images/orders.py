@@ -18,6 +18,7 @@ from transforms.core.records import FitOrder, Fitted, ImageFacts
 from transforms.dataset.receipts import ReceiptStore
 from transforms.images.fit.embedded_facts import read_facts
 from transforms.images.fit.policy import FitPolicy, FittedImage
+from transforms.images.identity import REWRITTEN_HEAD, identity_of_rewritten
 from transforms.images.inspection import Inspector, unpack
 from transforms.images.staging import content_name
 from transforms.storage import abilities, store_for
@@ -27,7 +28,6 @@ from transforms.storage.local import read_open
 from transforms.storage.local_walk import translate
 
 _SUFFIX = {"jpeg": ".jpg"}
-_HEAD = 64 << 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,10 @@ def _outcome(order: FitOrder, rewriter: ImageRewriter) -> Fitted:
         if store.stat(uri).size != size:
             store.replace(uri, image.data, "")
     dropped, flat = image.frames_dropped, image.flat
-    return Fitted(uri, image.type, size, *shape, image.fate, image.quality, image.scale, dropped, flat)
+    identity = "" if order.stage else identity_of_rewritten(image.data, size)
+    return Fitted(
+        uri, image.type, size, *shape, image.fate, image.quality, image.scale, dropped, flat, identity=identity
+    )
 
 
 def _linked(facts: ImageFacts, uri: str, name: str) -> bool:
@@ -164,7 +167,7 @@ def _made_before(order: FitOrder, rewriter: ImageRewriter) -> Fitted | None:
     for image_type in ("jpeg", "png"):
         uri = rewriter.image_uri(order.key, image_type)
         try:
-            head, found = store_for(uri).read(uri, 0, _HEAD)
+            head, found = store_for(uri).read(uri, 0, REWRITTEN_HEAD)
         except NotFound:
             continue
         told = read_facts(head)
@@ -181,6 +184,7 @@ def _made_before(order: FitOrder, rewriter: ImageRewriter) -> Fitted | None:
                 float(told["scale"]),
                 int(told.get("frames_dropped", 0)),
                 bool(told.get("flat", 0)),
+                identity=identity_of_rewritten(head, found.size),
             )
     return None
 

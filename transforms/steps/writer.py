@@ -12,6 +12,7 @@ from typing import Protocol
 
 from transforms.core.records import Block, FitOrder, ImageFacts, OpenBlock, Receipt
 from transforms.dataset import block_files
+from transforms.dataset.findings.written import NO_NOTES, Notes
 from transforms.dataset.looks import dump_facts, parse_facts
 from transforms.dataset.receipts import ReceiptStore
 from transforms.examples.tally import close_ledger
@@ -60,10 +61,12 @@ class StorageWriter:
     """Writes into storage; what storage then says is what counts.
 
     rewriter: policy and places of images, and where receipts are. caps: what ids a receipt must carry (block_files.packed_ids).
+    notes: what blocks note for the findings that the seal tells.
     """
 
     rewriter: ImageRewriter
     caps: block_files.Caps
+    notes: Notes = NO_NOTES
 
     @property
     def access(self) -> Access:
@@ -88,7 +91,7 @@ class StorageWriter:
         persistently(fit_image, order, self.rewriter)
 
     def commit(self, opened: OpenBlock) -> Receipt:
-        return commit_block(opened, self.rewriter.receipt_store, self.caps)
+        return commit_block(opened, self.rewriter.receipt_store, self.caps, self.notes)
 
 
 def used_orders(opened: OpenBlock, rewriter: ImageRewriter) -> Orders:
@@ -118,9 +121,11 @@ def load_facts(opened: OpenBlock, receipt_store: ReceiptStore) -> dict[str, Imag
     return parse_facts(data)
 
 
-def commit_block(opened: OpenBlock, receipt_store: ReceiptStore, caps: block_files.Caps) -> Receipt:
+def commit_block(
+    opened: OpenBlock, receipt_store: ReceiptStore, caps: block_files.Caps, notes: Notes = NO_NOTES
+) -> Receipt:
     close_ledger(opened)
-    parts = list(block_files.parts(opened))
+    parts = [*block_files.parts(opened), *notes.part(opened)]
     receipt = patiently(receipt_store.commit, opened, parts, block_files.packed_ids(opened, caps))
     first, lines = opened.block.extents[0], sum(part.lines for part in receipt.parts if part.kind in block_files.SPLITS)
     _LOG.debug("%s from %d: %d lines, %d rejected", first.uri, first.start, lines, len(opened.rejections))
