@@ -67,6 +67,8 @@ class Job:
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
         }
+        if function := self.settings.row_function:
+            shaping["transform_module"] = function.digest
         return BlockKeys(jsonl.canonical(shaping).decode(), self.settings.names_of_splits)
 
     @property
@@ -109,7 +111,7 @@ class Job:
     @property
     def _unanswered(self) -> Unanswered:
         s = self.settings
-        return Unanswered(s.recipe.answers if s.recipe else (), s.names_of_splits)
+        return Unanswered(s.recipe.answers if s.recipe and not s.row_function else (), s.names_of_splits)
 
     @cached_property
     def inspector(self) -> Inspector:
@@ -162,6 +164,8 @@ class Job:
         """What the manifest says of the dataset beside its files and counts: a function of inputs and options."""
         s = self.settings
         more: dict[str, Any] = {"upload": self.uploads.mapping} if self.uploads else {}
+        if s.row_function:
+            more["transform_module"] = s.row_function.digest
         if s.names_of_splits:
             more["split_names"] = asdict(s.names_of_splits)
         if s.profile.status:

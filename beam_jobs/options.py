@@ -23,6 +23,7 @@ from beam_jobs.option_checks import (
     within,
 )
 from beam_jobs.option_values import LISTS, shown
+from beam_jobs.row_functions import check_transform
 from transforms.core.limits import PROFILES, profiles_in_words
 from transforms.core.reasons import WrongRequest
 from transforms.examples.image_cells import check_image_column
@@ -115,6 +116,9 @@ class Options:
     empty_boxes: str = option(_IN, "keep",
         "what becomes of an image without a box, of object detection; keep: its answer is []",
         "POLICY", ("keep", "reject"), shapes=True)
+    transform: str = option(_IN, "",
+        "function of yours, from a row (a dict) to a row, a list of rows or None; its file travels to the workers",
+        "MODULE:FUNCTION", shapes=True, check=check_transform)
     delimiter: str = option(_IN, "auto",
         "what parts the cells of CSV: a character, or comma, tab, semicolon, pipe",
         "CHARACTER", shapes=True, check=check_delimiter)

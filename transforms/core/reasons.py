@@ -19,6 +19,7 @@ All exceptions of the product are one tree, too. The text of each is for a perso
     │   ├── OptionError                    of the command line
     │   ├── InputError                     of files that an option names
     │   ├── TemplateError                  of a template that an option gives
+    │   ├── FunctionError                  of the function that --transform names
     │   ├── DamagedJob                     what was given as a tuning job is none
     │   └── Unexplained                    a dataset does not tell of a line
     └── JobStopped                         a job may not go on, or may not seal: exit status 1
@@ -85,6 +86,7 @@ _TABLE = (
     ("bad_record", "read", "yours", "A CSV record has more or fewer cells than its header or an open quote; a Parquet cell no value."),
     ("corrupt_parquet", "read", "yours", "The Parquet file is damaged, or none: what came before is used; copy it again."),
     ("missing_column", "read", "yours", "The file has not a column that an option names. Counted once for the whole file."),
+    ("transform_failed", "read", "yours", "The function of --transform raised an exception, or returned what is no row."),
     ("bad_sidecar", "read", "yours", "The .txt or .json file beside an image of a folder cannot be read."),
     # the rules of an example
     ("other_format", "rules", "yours", "The row is in another format (messages, input_text, ...), not Gemini's contents."),

@@ -26,41 +26,35 @@ from transforms.inputs.cells.csv_dialect import (
     shown,
 )
 from transforms.inputs.cutting import opened_head
-from transforms.inputs.first_rows import columns_of_rows, first_rows
-from transforms.inputs.formats.json_files import is_json
+from transforms.inputs.first_rows import columns_of_rows, first_rows, made_rows
 from transforms.inputs.formats.unanswered import Unanswered
 from transforms.inputs.hive_columns import hive_columns
-from transforms.inputs.metadata_files import find_metadata, is_metadata
+from transforms.inputs.metadata_files import find_metadata
 from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.parquet.blocks import used_columns
 from transforms.inputs.parquet.files import footer_of
 from transforms.inputs.parquet.folders import check_folders_of_bytes
 from transforms.inputs.parquet.schema import holds_bytes
 from transforms.inputs.patterns import (
-    first_files,
     first_image,
     is_dataset,
     is_folder,
-    is_glob,
     list_pattern,
-    rows_on_top,
     static_folder,
 )
 from transforms.inputs.registry import CONTAINERS, DEFAULT, MEANINGS, TABLE, Meaning, container_of
-from transforms.inputs.survey.json_rows import find_json_rows
+from transforms.inputs.survey.first_file import AUTO, first_file_of
 from transforms.inputs.survey.layouts import advice_on_object, advice_on_shards
 from transforms.inputs.survey.left_out import left_out_of
 from transforms.inputs.survey.not_rows import READ, fault_of_bytes, fault_of_lines
-from transforms.inputs.survey.nothing_found import nothing_found, rows_beside
+from transforms.inputs.survey.nothing_found import rows_beside
 from transforms.inputs.survey.splits import survey_splits
-from transforms.storage.api import NotFound, Stat
 from transforms.storage.compressed_members import is_packed
 
 _TEMPLATES = ("prompt", "answer", "system", "image_column")
 _IMAGE = "bytes.png"  # stands for the bytes of an image
 _LOOKED_FOR_IMAGES = 1000  # names, to find an image that no metadata file stands above
 _SAID = 5  # metadata files of a folder that are told
-_AUTO = "auto"  # --input_format: told by names and first bytes
 _SOUGHT = 1000  # names, to find a table that is no test
 
 
@@ -159,20 +153,21 @@ class InputDetector:
         self.left_out, self._links = left_out_of(pattern, options.left_out), options.links
         self.nearer: tuple[str, ...] = ()
         self.notices: list[Notice] = []
-        self.json = False  # whether .json files hold rows
         self.quiet = False  # one of many, of which the first are told
         self.beside_tables = False  # images that no metadata file speaks for: what templates ask for was looked at
-        self._wanted = options.wanted
+        self._wanted, self._function = options.wanted, options.row_function
         self._templates = bool(options.prompt or options.answer or options.image_column)
-        named, file = self._first(options)
+        first = first_file_of(pattern, self.left_out, options)
+        named, file = first.format, first.file
+        self.json = first.gives_json  # whether .json files hold rows
         self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
-        if named != _AUTO and MEANINGS[named].of_files:
+        if named != AUTO and MEANINGS[named].of_files:
             self.meaning, self.base = MEANINGS[named], static_folder(pattern).rstrip("/")
             self.said = f"{pattern}: {self.meaning.said} (--input_format)"
             return
         self._read_head(named)
         self.meaning = self._meaning(named, options)
-        told_by_names = options.input_format == _AUTO and is_folder(pattern) and not options.image_column
+        told_by_names = options.input_format == AUTO and is_folder(pattern) and not options.image_column
         if told_by_names and (advice := advice_on_shards(file.uri)):
             raise InputError(advice)
         what = "rejected rows, to be tried again" if self.replay else self.meaning.said
@@ -196,49 +191,6 @@ class InputDetector:
     def input(self) -> Input:
         return Input(self.pattern, self.meaning.name, self.base, self.left_out, self.nearer, self._links, self.json)
 
-    def _first(self, options: InputOptions) -> tuple[str, Stat]:
-        """The format, as far as names tell it, and the first file of it."""
-        named, folder = options.input_format, is_folder(self.pattern)
-        by_name = [meaning for meaning in MEANINGS.values() if meaning.by_name]
-        lines = [m.name for m in by_name if not m.of_files and (self._templates or not m.by_templates)]
-
-        def enough(found: dict[str, Stat]) -> bool:
-            if named != _AUTO:
-                return bool(found)
-            return any(name in found and not is_metadata(found[name].uri) for name in lines)
-
-        formats = [meaning.name for meaning in by_name] if named == _AUTO else [named]
-        try:
-            on_top = [name for name in formats if not MEANINGS[name].of_files]
-            found = rows_on_top(self.pattern, on_top) if folder else {}
-            if not any(name in found for name in (lines if named == _AUTO else formats)):
-                found = first_files(self.pattern, formats, (*self.left_out, options.output), enough, options.links)
-        except NotFound:
-            found = {}
-        if json := self._json_rows(named, found, options):
-            return named, json
-        if found and named != _AUTO:
-            return named, next(iter(found.values()))
-        if found:
-            images, rows = _split_off(found)
-            if images and all(is_metadata(file.uri) for file in rows.values()):
-                return next(iter(images.items()))
-            name = next((name for name in rows if name), next(iter(found)))
-            return (name if name in images else _AUTO), found[name]
-        raise InputError(nothing_found(self.pattern, self.left_out, options))
-
-    def _json_rows(self, named: str, found: dict[str, Stat], options: InputOptions) -> Stat | None:
-        """The first .json file that holds rows, unless another file of rows comes first; a folder then gives all of them."""
-        able = named == _AUTO or MEANINGS[named].unsure_suffixes
-        others = [file.uri for file in _split_off(found)[1].values()]
-        if not able or not (is_folder(self.pattern) or is_glob(self.pattern)) or any(map(is_metadata, others)):
-            return None
-        if others and is_glob(self.pattern) and not is_json(others[0]):
-            return None
-        file = find_json_rows(self.pattern, (*self.left_out, options.output), options)
-        self.json = file is not None and is_folder(self.pattern)
-        return None if others and is_folder(self.pattern) else file
-
     def _meaning(self, named: str, options: InputOptions) -> Meaning:
         container = self._container
         able = [meaning for meaning in MEANINGS.values() if container in meaning.containers]
@@ -248,7 +200,7 @@ class InputDetector:
         if "tuneset" in keys:
             self.replay = True
             return DEFAULT
-        if named != _AUTO:
+        if named != AUTO:
             return MEANINGS[named]
         for meaning in able:
             asked = meaning.by_templates or not self._templates
@@ -286,7 +238,16 @@ class InputDetector:
         return keys
 
     def _first_rows(self) -> Iterator[dict[str, Any]]:
-        return first_rows(self._extent.uri, self._head, self._container, self._wanted)
+        """The first lines of JSON as a person's function makes them, or the first records of CSV as they stand."""
+        rows = first_rows(self._extent.uri, self._head, self._container, self._wanted)
+        return made_rows(rows, self._function) if self._container.is_lines else rows
+
+    def _columns_of_meaning(self) -> Sequence[str]:
+        """Columns of rows whose meaning names them, or of the first ones; none where a function decides and made no row."""
+        if self._function and self.meaning.of_files:
+            return ()
+        told = None if self._function else self.meaning.columns
+        return told or columns_of_rows(self._first_rows(), self.meaning)
 
     def fill(self, options: InputOptions) -> InputOptions:
         """InputOptions with what this input tells: the columns of a table's images.
@@ -305,7 +266,7 @@ class InputDetector:
                     raise
             return self.fill(options) if self._extent.uri not in self._passed_over else options
         if not self.beside_tables:
-            self._check_recipe(options, meaning.columns or columns_of_rows(self._first_rows(), meaning))
+            self._check_recipe(options, self._columns_of_meaning())
         if not options.answer:
             self.said += f"; answers are {meaning.answers[self.boxes(options)]}"
         return options
@@ -330,6 +291,8 @@ class InputDetector:
         if not options.recipe:
             example = "--prompt is missing. For example: --prompt 'What is this?'"
             raise InputError(f"{self.pattern} holds {self.meaning.rows}: {example}")
+        if self._function and not columns:
+            return
         try:
             check_columns(columns, options.recipe.columns, self.meaning.have)
         except RowError as error:
@@ -350,7 +313,8 @@ class InputDetector:
                 named = "file_name" if self.base and "file_name" in names else image_column_of(names, values)
                 options = replace(options, image_column=(named,))
             assert options.recipe
-            check_columns(names, options.recipe.columns, "the columns are")
+            if not self._function or (names and not self._container.is_columnar):
+                check_columns(names, options.recipe.columns, "the columns are")
             if self._container.is_columnar:
                 check_folders_of_bytes(footer_of(self._extent), options)
         except RowError as error:
@@ -391,10 +355,8 @@ class InputDetector:
         )
         columns = zip(dialect.names, itertools.zip_longest(*rows, fillvalue="")) if rows else ()
         first_cells: dict[str, object] = {name: next(filter(str.strip, cells), "") for name, cells in columns}
+        if self._function:
+            told = hive_columns(uri)
+            made = list(made_rows(({**told, **dict(zip(dialect.names, cells))} for cells in rows), self._function))
+            return [*dict.fromkeys(name for row in made for name in row)], made[0] if made else {}
         return [*dialect.names, *hive_columns(uri)], first_cells
-
-
-def _split_off(found: dict[str, Stat]) -> tuple[dict[str, Stat], dict[str, Stat]]:
-    """The first files by format, apart: those that are a row each, and those that hold rows."""
-    images = {name: file for name, file in found.items() if name in MEANINGS and MEANINGS[name].of_files}
-    return images, {name: file for name, file in found.items() if name not in images}

@@ -11,6 +11,7 @@ from transforms.core.reasons import RowError
 from transforms.inputs.cells.csv_dialect import Wanted, first_records
 from transforms.inputs.json_array import head_lines
 from transforms.inputs.registry import Container, Meaning
+from transforms.inputs.row_function import RowFunction
 
 _LINES = 100  # of JSON that are looked at
 
@@ -29,6 +30,16 @@ def first_rows(uri: str, head: bytes, container: Container, wanted: Wanted) -> I
         with contextlib.suppress(RowError):
             header, *records = first_records(uri, head, wanted) or [[]]
             yield from (dict(zip(map(str.strip, header), map(str.strip, record))) for record in records)
+
+
+def made_rows(rows: Iterable[dict[str, Any]], function: RowFunction | None) -> Iterator[dict[str, Any]]:
+    """What a person's function makes of rows, as far as it can; without one, or of a rejected line, the rows themselves."""
+    for row in rows:
+        if function is None or "tuneset" in row:
+            yield row
+            continue
+        with contextlib.suppress(RowError):
+            yield from function.made_of(row)
 
 
 def columns_of_rows(rows: Iterable[dict[str, Any]], meaning: Meaning) -> tuple[str, ...]:
