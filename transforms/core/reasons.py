@@ -97,7 +97,8 @@ _TABLE = (
     ("bad_part", "rules", "yours", "A part is not an object with exactly one of text, fileData."),
     ("empty_text", "rules", "yours", "A text part is empty or only white space."),
     ("unsupported_part", "rules", "yours", "A part holds a function call or another kind image tuning does not take."),
-    ("inline_data", "rules", "yours", "A part holds the image itself (inlineData): the service takes only references."),
+    ("inline_data", "rules", "yours", "A part holds the image itself (inlineData), which the service does not take, "
+     "or a data: URI that cannot be decoded."),
     ("bad_file_data", "rules", "yours", "fileData needs the strings `mimeType` and `fileUri`."),
     ("unsupported_media", "rules", "yours", "The part is a PDF, audio or video, or a type that must be converted while "
      "`--verify none` looks at no file."),

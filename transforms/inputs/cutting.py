@@ -78,7 +78,7 @@ class Cutter:
         elif meaning.only_lines and (fault := self._fault_of_json(block, meaning)):
             yield replace(block, raw=b"", fault=fault)
         elif meaning.only_lines:
-            yield from cut_blocks(block, self.block_bytes, self.max_line_bytes)
+            yield from cut_blocks(block, self.block_bytes, meaning.longest_line(self.max_line_bytes))
         elif len(block.extents) > 1 or block.dialect or meaning.file_columns:
             yield block
         else:

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from transforms.core.limits import LINE_BYTES
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Extent, OpenBlock, Record
 from transforms.examples.recipe import TABLE_COLUMNS, Columns
 from transforms.inputs.formats import automl, excel, label_studio, multiclass, pubtabnet, voc, webdataset, yolo
 from transforms.inputs.formats.boxes import BOXES, FAULT
+from transforms.inputs.formats.inline_images import LINE_BYTES as INLINE_BYTES
+from transforms.inputs.formats.inline_images import stage_data_uris
 from transforms.inputs.formats.joined import coco, vqa
 from transforms.inputs.formats.llava import is_llava_object, llava_example
 from transforms.inputs.formats.openai import is_openai_object, openai_example
@@ -141,6 +144,9 @@ class Meaning:
     For containers whose cells have no header: cells: of a record of CSV -> columns; is_record: whether a record is such a one; is_box:
     whether it is a box, of which an image has several records; object: of a line of JSON, or a record with a header, -> columns.
 
+    stage: puts the images that stand in a block's lines where images are read from. line_bytes: that a row may have,
+    where nobody said.
+
     draws_boxes: whether a line of JSON holds boxes, for which pictures have to be upright; always_boxes: whether every row may.
     row_of_line: the way back, a line of a dataset -> a row, or RowError.
     """
@@ -167,6 +173,12 @@ class Meaning:
     draws_boxes: Callable[[dict[str, Any]], bool] | None = None
     always_boxes: bool = False
     row_of_line: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    stage: Callable[[OpenBlock, Callable[[bytes], tuple[str, str]]], OpenBlock] | None = None
+    line_bytes: int = LINE_BYTES
+
+    def longest_line(self, asked: int) -> int:
+        """The bytes that a row may have, where --max_line_bytes is `asked`."""
+        return self.line_bytes if asked == LINE_BYTES else asked
 
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
@@ -215,7 +227,7 @@ class Meaning:
     @property
     def may_hold_images(self) -> bool:
         """Whether the bytes of images may stand in rows."""
-        return any(container.is_columnar or container.stage for container in self.containers)
+        return self.stage is not None or any(container.is_columnar or container.stage for container in self.containers)
 
 
 def _by_recipe(row: Record, base: str, rules: RowRules) -> Example:
@@ -309,7 +321,7 @@ MEANINGS: Mapping[str, Meaning] = {
         Meaning(
             "llava", (LINES,), "LLaVA's, ShareGPT's and ms-swift's conversations, with <image> where an image stands",
             "conversations with <image> places (LLaVA, ShareGPT, ms-swift)", "conversations", "*.json and *.jsonl",
-            example=llava_example, tells=is_llava_object,
+            example=llava_example, tells=is_llava_object, stage=stage_data_uris, line_bytes=INLINE_BYTES,
         ),
         Meaning(
             "paligemma", (LINES,), "PaliGemma's prefix and suffix, with <loc> boxes", "PaliGemma's prefix and suffix",
@@ -318,6 +330,7 @@ MEANINGS: Mapping[str, Meaning] = {
         Meaning(
             "openai", (LINES,), "OpenAI's vision fine-tuning, JSON lines with messages", "OpenAI's messages, a row a line",
             "OpenAI's messages", "*.jsonl", example=openai_example, tells=is_openai_object, row_of_line=openai_row,
+            stage=stage_data_uris, line_bytes=INLINE_BYTES,
         ),
     )
 }  # fmt: skip
