@@ -7,6 +7,7 @@ columns are held against those that options name.
 from __future__ import annotations
 
 import itertools
+import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -43,6 +44,7 @@ from transforms.inputs.patterns import (
     static_folder,
 )
 from transforms.inputs.registry import CONTAINERS, DEFAULT, MEANINGS, TABLE, Meaning, container_of
+from transforms.inputs.survey.annotated_folders import annotations_of
 from transforms.inputs.survey.first_file import AUTO, first_file_of
 from transforms.inputs.survey.layouts import advice_on_object, advice_on_shards
 from transforms.inputs.survey.left_out import left_out_of
@@ -126,7 +128,7 @@ def look_at(pattern: str, options: InputOptions) -> list[InputDetector]:
     if not metadata.whole:
         look.notices.append(Notice("metadata_not_sought", example=pattern))
     if not metadata.uris:
-        return [look]
+        return _as_annotated(look, options)
 
     tables = [InputDetector(uri, replace(options, input_format=TABLE.name)) for uri in metadata.uris]
     for number, table in enumerate(tables):
@@ -142,6 +144,23 @@ def look_at(pattern: str, options: InputOptions) -> list[InputDetector]:
         return [*tables, look]
     look.notices.append(Notice("images_without_metadata", example=image))
     return tables
+
+
+def _as_annotated(look: InputDetector, options: InputOptions) -> list[InputDetector]:
+    """A folder of images as the annotations among them say, where nobody named its format and they say one thing."""
+    told = annotations_of(look.pattern, options) if options.input_format == AUTO else []
+    if len(told) != 1 or not told[0].patterns:
+        if told:
+            kinds = " and ".join(f"{one.meaning.name} ({posixpath.basename(one.by)})" for one in told)
+            look.notices.append(Notice("annotations_unread", example=look.pattern, detail=f"it holds {kinds}"))
+        return [look]
+    annotated = told[0]
+    looks = [InputDetector(one, replace(options, input_format=annotated.meaning.name)) for one in annotated.patterns]
+    for number, one in enumerate(looks):
+        one.quiet = number >= _SAID
+        one.said += f", told by {posixpath.basename(annotated.by)} (--input_format folder reads the images alone)"
+    looks[0].notices += look.notices
+    return looks
 
 
 class InputDetector:

@@ -92,6 +92,7 @@ GATHERED = Container("grouped", (), is_gathered=True)
 _XLSX = Container(
     "xlsx", (".xlsx",), is_lines=True, starts=excel.is_workbook, convert=excel.lines_of, shows_columns=True
 )
+COCO, YOLO, VOC = "coco", "yolo", "voc"  # meanings that a folder may be told to have
 _COCO = Container("coco", (".json",), is_named=False, is_lines=True, starts=coco.is_coco, convert=coco.lines_of)
 _VQA = Container(
     "vqa", (".json",), is_named=False, is_lines=True, starts=vqa.is_vqa, convert=vqa.lines_of, reads_others=True
@@ -273,18 +274,18 @@ MEANINGS: Mapping[str, Meaning] = {
             draws_boxes=automl.has_boxes,
         ),
         Meaning(
-            "coco", (_COCO,), "COCO's detection or captions, one JSON file", "COCO's images and annotations", "COCO's rows",
+            COCO, (_COCO,), "COCO's detection or captions, one JSON file", "COCO's images and annotations", "COCO's rows",
             "*.json", by_templates=True, example=_by_recipe, columns=(*BOXES, "caption", "captions"), have="COCO's rows have",
             answers=("boxes (--answer '{boxes|json}'), or captions (--answer '{caption}')",) * 2, always_boxes=True,
             row=Columns("image", answer="{caption}", boxes="{boxes|json}", fault=FAULT, verbatim=True),
         ),
         Meaning(
-            "yolo", (_YOLO,), "YOLO's data.yaml, with the images and labels that it names", "YOLO's images and labels", "YOLO's rows",
+            YOLO, (_YOLO,), "YOLO's data.yaml, with the images and labels that it names", "YOLO's images and labels", "YOLO's rows",
             "data.yaml", by_templates=True, example=_by_recipe, columns=(*BOXES, "split"), have="YOLO's rows have",
             answers=("--answer '{boxes|json}'",) * 2, always_boxes=True, split_column="split", row=_DETECTION,
         ),
         Meaning(
-            "voc", (_VOC,), "Pascal VOC's XML files, one an image", "Pascal VOC's annotations", "VOC's rows", "*.xml",
+            VOC, (_VOC,), "Pascal VOC's XML files, one an image", "Pascal VOC's annotations", "VOC's rows", "*.xml",
             by_templates=True, example=_by_recipe, columns=BOXES, have="VOC's rows have",
             answers=("--answer '{boxes|json}'",) * 2, always_boxes=True, row=_DETECTION,
         ),
