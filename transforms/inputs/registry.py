@@ -15,7 +15,7 @@ from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Extent, OpenBlock, Record
 from transforms.examples.recipe import TABLE_COLUMNS, Columns
-from transforms.inputs.formats import automl, excel, label_studio, multiclass, pubtabnet, voc, webdataset, yolo
+from transforms.inputs.formats import automl, excel, label_studio, multiclass, pubtabnet, voc, yolo
 from transforms.inputs.formats.boxes import BOXES, FAULT
 from transforms.inputs.formats.inline_images import LINE_BYTES as INLINE_BYTES
 from transforms.inputs.formats.inline_images import stage_data_uris
@@ -25,6 +25,7 @@ from transforms.inputs.formats.openai import is_openai_object, openai_example
 from transforms.inputs.formats.openai_rows import openai_row
 from transforms.inputs.formats.paligemma import has_location, is_paligemma_object, paligemma_example
 from transforms.inputs.formats.row_rules import RowRules
+from transforms.inputs.formats.shards import saved_dataset, webdataset
 from transforms.inputs.json_array import is_array
 from transforms.storage.packings import ENDINGS, without_ending
 
@@ -44,7 +45,8 @@ class Container:
     is_gathered: no file, but rows of an image that one worker brought together. starts: whether the first bytes of a file say that it
     is this one, whatever its name.
 
-    convert: makes lines of JSON of a whole file, which one worker then reads; it raises Damaged. shows_columns: whether the first of
+    convert: makes lines of JSON of a whole file, which one worker then reads; it raises Damaged. title: what
+    that file is. shows_columns: whether the first of
     these lines are soon made, so that columns are told by them. reads_others: whether they are made of other files, too.
     stage: puts the images that stand in a block's rows where images are read from. file_columns: makes the columns of the one row
     that a file is, of its URI and bytes.
@@ -61,6 +63,7 @@ class Container:
     is_gathered: bool = False
     starts: Callable[[bytes], bool] = field(default=lambda head: False)
     convert: Callable[[Extent], Iterator[bytes]] | None = None
+    title: str = ""
     shows_columns: bool = False
     reads_others: bool = False
     stage: Callable[[OpenBlock, Callable[[bytes], tuple[str, str]]], OpenBlock] | None = None
@@ -90,9 +93,16 @@ CSV = Container("csv", (".csv", ".tsv", ".tab"), packings=_PACKINGS)
 _FOLDER = Container("folder", tuple(f".{name}" for name in IMAGE_TYPES), is_folder=True)
 GATHERED = Container("grouped", (), is_gathered=True)
 _XLSX = Container(
-    "xlsx", (".xlsx",), is_lines=True, starts=excel.is_workbook, convert=excel.lines_of, shows_columns=True
+    "xlsx",
+    (".xlsx",),
+    is_lines=True,
+    starts=excel.is_workbook,
+    convert=excel.lines_of,
+    shows_columns=True,
+    title="Excel",
 )
-COCO, YOLO, VOC = "coco", "yolo", "voc"  # meanings that a folder may be told to have
+# Meanings that a folder may be told to have.
+COCO, YOLO, VOC, TAR_SHARDS = "coco", "yolo", "voc", "webdataset"
 _COCO = Container("coco", (".json",), is_named=False, is_lines=True, starts=coco.is_coco, convert=coco.lines_of)
 _VQA = Container(
     "vqa", (".json",), is_named=False, is_lines=True, starts=vqa.is_vqa, convert=vqa.lines_of, reads_others=True
@@ -101,10 +111,14 @@ _YOLO = Container("yolo", (".yaml", ".yml"), is_lines=True, convert=yolo.lines_o
 _TAR = Container(
     "tar", (".tar",), is_lines=True, convert=webdataset.lines_of, shows_columns=True, stage=webdataset.stage_images
 )
+_ARROW = Container(
+    "arrow", (".arrow",), is_lines=True, starts=saved_dataset.is_arrow_stream, convert=saved_dataset.lines_of,
+    shows_columns=True, stage=saved_dataset.stage_images, title="Arrow",
+)  # fmt: skip
 _VOC = Container("voc", (".xml",), file_columns=voc.columns_of)
 CONTAINERS = {
     container.name: container
-    for container in (PARQUET, CSV, _XLSX, _COCO, _VQA, _YOLO, _VOC, _TAR, LINES, _FOLDER, GATHERED)
+    for container in (PARQUET, CSV, _XLSX, _ARROW, _COCO, _VQA, _YOLO, _VOC, _TAR, LINES, _FOLDER, GATHERED)
 }
 
 
@@ -248,9 +262,9 @@ DEFAULT = Meaning(
     by_name=True,
 )
 TABLE = Meaning(
-    "table", (LINES, CSV, PARQUET, _XLSX), "CSV, TSV, JSON lines, Parquet or Excel with a column of images",
+    "table", (LINES, CSV, PARQUET, _XLSX, _ARROW), "CSV, TSV, JSON lines, Parquet, Excel or Arrow with a column of images",
     "a table", "rows of a table",
-    "*.jsonl, *.csv, *.tsv, *.parquet and *.xlsx", by_name=True, by_templates=True, example=_by_recipe,
+    "*.jsonl, *.csv, *.tsv, *.parquet, *.xlsx and *.arrow", by_name=True, by_templates=True, example=_by_recipe,
 )  # fmt: skip
 IMAGES = Meaning(
     "folder", (_FOLDER,), "images", "images, one a row", "images", "*.jpg, *.png and other images", by_name=True, by_templates=True,
@@ -307,7 +321,7 @@ MEANINGS: Mapping[str, Meaning] = {
             row=Columns("image", answer="{html}", verbatim=True), object=pubtabnet.columns_of,
         ),
         Meaning(
-            "webdataset", (_TAR,), "WebDataset's tar shards", "WebDataset's samples", "samples of a WebDataset", "*.tar",
+            TAR_SHARDS, (_TAR,), "WebDataset's tar shards", "WebDataset's samples", "samples of a WebDataset", "*.tar",
             by_templates=True, example=_by_recipe, columns=(), have="the first samples have",
             answers=("their text, caption or class (--answer '{answer}')",) * 2, row=Columns("image", answer="{answer}", fault=FAULT),
         ),
