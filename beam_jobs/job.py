@@ -15,10 +15,13 @@ from transforms.dataset.claim import Claim
 from transforms.dataset.previous import PreviousDataset
 from transforms.dataset.receipts import BlockKeys, ReceiptStore
 from transforms.dataset.segments import SegmentWriter
+from transforms.dataset.shared_images.edges import Joining
 from transforms.dataset.upload_list import UploadLister
+from transforms.examples.image_groups import BY_IMAGE
 from transforms.examples.splits import sample_bound
 from transforms.images.fit.encode import CODEC_VERSIONS
 from transforms.images.fit.policy import FitPolicy
+from transforms.images.identity import ADDRESS, CHECKSUM, HEAD_AND_TAIL, IDENTITIES
 from transforms.images.inspection import Inspector
 from transforms.images.orders import ImageRewriter
 from transforms.images.staging import Stager
@@ -69,7 +72,14 @@ class Job:
         }
         if function := self.settings.row_function:
             shaping["transform_module"] = function.digest
+        if self.inspector.identify:  # by which images are told from others depends on all inputs
+            shaping["identity"] = self.inspector.identify
         return BlockKeys(jsonl.canonical(shaping).decode(), self.settings.names_of_splits)
+
+    @property
+    def joining(self) -> Joining:
+        """What joins examples under --split_by image."""
+        return Joining(self.settings.fractions.smallest, self.settings.join_common)
 
     @property
     def seed(self) -> bytes:
@@ -134,7 +144,16 @@ class Job:
             threads=s.threads,
             upright=s.upright,
             decode_bytes=s.decode_memory * 1_000_000,
+            identify=self._identity,
         )
+
+    @property
+    def _identity(self) -> str:
+        """By what images are told from others: one kind a run. Only Cloud Storage tells checksums."""
+        if self.settings.split_by != BY_IMAGE or self.settings.verify == "none":
+            return ""
+        objects = all(abilities(one.pattern).has_buckets for one in self.inputs)
+        return CHECKSUM if objects else HEAD_AND_TAIL
 
     @cached_property
     def rewriter(self) -> ImageRewriter:
@@ -168,6 +187,8 @@ class Job:
             more["transform_module"] = s.row_function.digest
         if s.names_of_splits:
             more["split_names"] = asdict(s.names_of_splits)
+        if s.split_by == BY_IMAGE:
+            more["image_identity"] = IDENTITIES[self._identity or ADDRESS]
         if s.profile.status:
             more["model_status"] = asdict(s.profile.status) | {"models": list(s.profile.models)}
         return more | {
@@ -176,7 +197,7 @@ class Job:
             "inputs": list(s.input),
             "formats": [one_input.format for one_input in self.inputs],
             "output": s.output,
-            "options": s.shaping() | {"shuffle_seed": s.shuffle_seed, "split_names": s.split_names},
+            "options": s.shaping() | s.not_shaping(),
             "verified": s.verify != "none",
             "limits": s.profile.source,
         }

@@ -76,9 +76,9 @@ def check_seed(seed: str) -> None:
 
 
 def check_split_by(column: str) -> None:
-    """The column by which examples are kept together."""
-    if column in ("image", "images"):
-        raise ValueError("needs a view of all examples at once, which is not there yet: name a column")
+    """The column by which examples are kept together, or `image`."""
+    if column == "images":
+        raise ValueError("expected image, or another column")
 
 
 def check_sample(text: str) -> None:

@@ -201,8 +201,11 @@ class Options:
     splits: str = option(_SPLIT, "train=0.9,validation=0.1",
         "fractions that sum to 1; test may be named too", "SPEC", common=True, shapes=True, check=parse_splits)
     split_by: str = option(_SPLIT, "",
-        "column whose value decides the split, so that equal values stay together",
+        "column whose value decides the split, so that equal values stay together; image: examples that share one stay together, and "
+        "all that hang together so",
         "COLUMN", common=True, shapes=True, check=check_split_by)
+    join_common: bool = option(_SPLIT, False,
+        "with --split_by image: an image in over 1 % of the examples, such as a logo, keeps them together too")
     split_column: str = option(_SPLIT, "",
         "column that names each row's split (train, validation, test)", "COLUMN", shapes=True)
     split_names: str = option(_SPLIT, "heed",

@@ -15,6 +15,7 @@ from beam_jobs.row_functions import row_function_of
 from transforms.core.limits import PROFILES, Profile
 from transforms.core.records import Input
 from transforms.core.warning_codes import Notice
+from transforms.examples.image_groups import BY_IMAGE
 from transforms.examples.recipe import Recipe
 from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits, parse_splits
@@ -81,6 +82,10 @@ class Settings(Options):
         """The options that can change a byte of a block, as JSON."""
         return {o.name: getattr(self, o.name) for o in OPTIONS if o.shapes}
 
+    def not_shaping(self) -> dict[str, Any]:
+        """The others that decide what stands in the dataset: in which order, and in which split."""
+        return {name: getattr(self, name) for name in ("shuffle_seed", "split_names", "join_common")}
+
     def as_asked(self) -> dict[str, Any]:
         """What a person asked for, as far as it decides the dataset: before inputs were looked at, which fills options in."""
         asked = {
@@ -88,7 +93,7 @@ class Settings(Options):
             "inputs": [pattern.rstrip("/") if abilities(pattern).has_paths else pattern for pattern in self.input],
             "input_format": self.input_format,
             "output": self.output,
-            "options": self.shaping() | {"shuffle_seed": self.shuffle_seed, "split_names": self.split_names},
+            "options": self.shaping() | self.not_shaping(),
         }
         as_json: dict[str, Any] = json.loads(json.dumps(asked))
         return as_json
@@ -214,5 +219,12 @@ def _check_looking(settings: Settings) -> None:
 
 def _check_splits(settings: Settings) -> None:
     """Which split an example belongs to."""
+    if settings.join_common and settings.split_by != BY_IMAGE:
+        raise OptionError("--join_common says which images keep examples together: it needs --split_by image")
+    if settings.split_by == BY_IMAGE and settings.split_column:
+        raise OptionError(
+            "--split_by image and --split_column: the column would put examples that share an image into different splits. Give "
+            "one of them; `tuneset check` tells which images a column leaves in two splits (image_in_two_splits)"
+        )
     if settings.split_by and settings.split_column:
         raise OptionError("--split_by and --split_column decide the same thing: give one of them")

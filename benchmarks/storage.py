@@ -134,7 +134,8 @@ def main() -> int:
     images, downloads = max(options.images // 4, 1) * 4, max(options.downloads // 4, 1) * 4
     with workdir(options.workdir) as folder:
         report.head(f"{images:,} references to gs:// images, --verify structure")
-        sweep(options.scheme, folder, lates, options.swept.split(","), images // 2)
+        if options.swept:
+            sweep(options.scheme, folder, lates, options.swept.split(","), images // 2)
         for late in lates:
             for kind in options.kinds.split(","):
                 measure(kind, late, options.scheme, report, folder, images, min(downloads, images), options.repeat)

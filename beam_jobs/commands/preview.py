@@ -207,9 +207,8 @@ def told(tally: Counter[str], plan: Job) -> list[str]:
     lines += ["", *(Notice(code, warnings[code]).line for code in WARNINGS if code in warnings)]
     for split in SPLITS:
         if tally[SPLIT + split]:
-            lines.append(
-                f"  {split}.jsonl  {tally[SPLIT + split]:,} lines, {screen.bytes_of(tally[SPLIT_BYTES + split])}"
-            )
+            size = screen.bytes_of(tally[SPLIT_BYTES + split])
+            lines.append(f"  {split}.jsonl  {screen.count(tally[SPLIT + split], 'line')}, {size}")
     lines += [
         f"  images/  {tally[REWRITE]:,} to rewrite, of {screen.bytes_of(tally[REWRITE_BYTES])} now; {tally[STAGE]:,} to stage",
         f"  requests  some {tally[READS]:,} reads and {tally[WRITES]:,} writes",

@@ -8,12 +8,13 @@ from dataclasses import dataclass, fields, replace
 from beam_jobs.command_parser import Parser, options_parser
 from beam_jobs.options import OPTIONS, Option, OptionError, option
 from beam_jobs.settings import Settings, settings_of
+from transforms.examples.image_groups import BY_IMAGE
 
 _STREAM = "stream"
 # Of prepare: what looks at an input that is all there, chooses among all lines, or ends a run without a dataset.
 _NOT_OF_STREAMS = {
-    "input", "max_validation", "overwrite", "shuffle_seed", "split_names", "previous", "require_previous", "trust_uris", "preview",
-    "dry_run", "keep_blocks", "no_wait",
+    "input", "join_common", "max_validation", "overwrite", "shuffle_seed", "split_names", "previous", "require_previous", "trust_uris",
+    "preview", "dry_run", "keep_blocks", "no_wait",
 }  # fmt: skip
 
 
@@ -84,6 +85,11 @@ def parse_stream(argv: Sequence[str]) -> StreamSettings:
     rest = {one.name: () if one.is_list else one.default for one in OPTIONS if one.name in _NOT_OF_STREAMS}
     watched = (own.watch,) if own.watch else ()
     settings = settings_of(values | rest | {"input": watched, "split_names": "ignore"}, beam)
+    if settings.split_by == BY_IMAGE:
+        raise OptionError(
+            "--split_by image looks at all examples before it splits them, which a stream never has: leave it out, and give it to "
+            "`tuneset merge`, over all windows"
+        )
     if settings.sample_count is not None:
         raise OptionError(
             f"--sample {settings.sample} chooses among all examples, which a stream never has: give a fraction such as 0.01, "

@@ -11,13 +11,13 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pillow_heif
 import pytest
+from image_bytes import png_header
 from PIL import Image
 
 from transforms.core.reasons import ImageError
@@ -36,11 +36,6 @@ def bmp(seed: int = 1, width: int = 320, height: int = 200) -> bytes:
     buffer = io.BytesIO()
     Image.radial_gradient("L").resize((width, height)).rotate(seed).convert("RGB").save(buffer, "BMP")
     return buffer.getvalue()
-
-
-def png_header(width: int, height: int) -> bytes:
-    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + b"\0\0\0\r" + body + struct.pack(">I", zlib.crc32(body)) + b"\0\0\0\x10IDAT"
 
 
 def ico_bomb() -> bytes:

@@ -65,7 +65,11 @@ _TABLE = (
     ("examples_sampled_out", "examples", "lines left out by --sample"),
     ("validation_unused", "examples", "lines beyond --max_validation, in validation-unused.jsonl"),
     ("examples_written", "examples", "lines of train, validation and test"),
-    ("split_group_missing", "examples", "examples without the --split_by column, split by their own id"),
+    (
+        "split_group_missing",
+        "examples",
+        "examples without the --split_by column, or without an image under --split_by image: split by their own id",
+    ),
     ("split_named", "examples", "examples whose split a name of a folder or file decides (--split_names)"),
     (
         "images_seen",

@@ -55,7 +55,7 @@ _TABLE = (
      "Look at the bucket's name, and grant read access to who checks and to the tuning service's agent.", IMAGES_PAGE),
     # what makes a worse model, or a job that may be refused
     ("image_in_two_splits", WARNING, "The same image is in another split too: what is measured there was trained on.",
-     "Keep its examples in one split, as with `tuneset prepare --split_by`.", ""),
+     "Keep its examples in one split, as with `tuneset prepare --split_by image`.", ""),
     ("duplicate_example", WARNING, "The same images, question and answer stand in an earlier line.",
      "Take one out, unless it is to count twice.", ""),
     ("conflicting_answers", WARNING, "The same images and question have another answer in an earlier line.",

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from transforms.core import reasons
 from transforms.core.records import Block, ImageFacts
 
-_SETTLED = ("bad_uri", "unsupported_scheme", "not_allowed")  # say something about the text of a URI, whatever is stored
+SETTLED = ("bad_uri", "unsupported_scheme", "not_allowed")  # say something about the text of a URI, whatever is stored
 
 
 def generations(images: pa.Table, block: Block) -> dict[str, str]:
@@ -19,7 +19,7 @@ def generations(images: pa.Table, block: Block) -> dict[str, str]:
     return missing | {
         source: generation
         for source, generation, reason in zip(*columns)
-        if reason not in _SETTLED and (source, generation) not in own
+        if reason not in SETTLED and (source, generation) not in own
     }
 
 

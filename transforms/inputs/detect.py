@@ -16,6 +16,7 @@ from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.patterns import first_image, is_folder
 from transforms.inputs.registry import DEFAULT, TABLE
 from transforms.inputs.survey.annotated_folders import annotations_of
+from transforms.inputs.survey.by_image import refuse_named_splits
 from transforms.inputs.survey.first_file import AUTO
 from transforms.inputs.survey.input_detector import InputDetector
 from transforms.inputs.survey.layouts import advice_on_shards
@@ -43,7 +44,7 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
     if not options.answer and all(look.has_captions for look in looks):
         options = replace(options, answer=_CAPTION)
     about_splits: list[Notice] = []
-    decides = "" if options.split_by or options.split_column else split_column_of(looks)
+    decides = "" if options.columns_of_splits or options.only_by_image else split_column_of(looks)
     if decides:
         options = replace(options, split_column=decides)
         split = [f"{decides} decides the split where it is given (--split_column {decides})"]
@@ -51,11 +52,10 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
         rows, json = not all(look.meaning.of_files for look in looks), any(look.json for look in looks)
         names, split, about_splits = survey_splits(options, rows, json)
         options = replace(options, names_of_splits=names)
+    refuse_named_splits(options, decides, split)
     if not options.upright and any(look.boxes(options) for look in looks):
         options = replace(options, upright=True)
-        split.append(
-            "images with a rotation tag are rewritten upright (--upright): boxes are of the picture as it is shown"
-        )
+        split.append("images with a rotation tag are rewritten upright (--upright): boxes are of the picture as shown")
     for look in looks:
         options = look.fill(options)
     notices = (*about_splits, *(notice for look in looks for notice in look.notices), *unseen_columns(options, looks))
@@ -83,8 +83,8 @@ def unseen_columns(options: InputOptions, looks: list[InputDetector]) -> list[No
         )
         for look in looks
         if not look.meaning.by_templates and not look.replay
-        for name in ("split_by", "split_column")
-        if getattr(options, name) and getattr(options, name) not in look.first_keys()
+        for name in options.columns_of_splits
+        if getattr(options, name) not in look.first_keys()
     ]
 
 

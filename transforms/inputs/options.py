@@ -9,6 +9,7 @@ from transforms.core.reasons import WrongRequest
 from transforms.core.records import Input, Links
 from transforms.core.warning_codes import Notice
 from transforms.examples.image_cells import columns_of_images
+from transforms.examples.image_groups import BY_IMAGE
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.recipe import Recipe
 from transforms.examples.split_names import NO_NAMES, SplitNames
@@ -61,8 +62,24 @@ class InputOptions:
         prompt, answer, system = (
             parse_template(text) if text else None for text in (self.prompt, self.answer, self.system)
         )
-        splits = tuple(name for name in (self.split_by, self.split_column) if name)
+        splits = tuple(getattr(self, name) for name in self.columns_of_splits)
         return Recipe(prompt, answer, system, self.image_column, splits, self.empty_boxes == "keep") if prompt else None
+
+    @property
+    def by_image(self) -> bool:
+        """Whether images decide splits, and no column."""
+        return self.split_by == BY_IMAGE
+
+    @property
+    def only_by_image(self) -> bool:
+        """Whether they do, whatever the data names."""
+        return self.by_image and self.split_names == "ignore"
+
+    @property
+    def columns_of_splits(self) -> tuple[str, ...]:
+        """The options that name a column which decides splits."""
+        by_column = "split_by" if self.split_by and not self.by_image else ""
+        return tuple(filter(None, (by_column, "split_column" if self.split_column else "")))
 
     @property
     def asked_columns(self) -> tuple[str, ...]:

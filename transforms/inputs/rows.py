@@ -16,8 +16,9 @@ from typing import Any
 from transforms.core import jsonl
 from transforms.core.places import FolderSet
 from transforms.core.reasons import ImageError, RowError
-from transforms.core.records import Example, OpenBlock, Record, Rejection, Row
+from transforms.core.records import Example, ImageGroups, OpenBlock, Record, Rejection, Row
 from transforms.examples.gemini_rules import parse_example
+from transforms.examples.image_groups import group_number, unpack_labels
 from transforms.examples.recipe import Recipe
 from transforms.examples.rejected_rows import REJECTED, folder_of
 from transforms.examples.splits import NAMES as SPLITS
@@ -137,6 +138,8 @@ def build_examples(
             counters["images_unused"] += len(example.images)
     counters["images_seen"] += images
     opened.rows = []
+    if opened.block.groups:
+        _take_groups(opened, opened.block.groups, seed)
     return opened
 
 
@@ -146,6 +149,14 @@ def _reject(opened: OpenBlock, row: Row, error: RowError) -> None:
     with contextlib.suppress(RowError):
         row, base = unwrap(row)
     opened.rejections.append(Rejection(row, error.reason, error.detail, error.image, base))
+
+
+def _take_groups(opened: OpenBlock, groups: ImageGroups, seed: bytes) -> None:
+    """Give every example the number of its group: the same examples were built when the block was looked at."""
+    for example, label in zip(opened.examples, unpack_labels(groups.labels), strict=True):
+        example.group = group_number(label, seed)
+        if label in groups.large:
+            opened.warnings.add("image_group_large", example.row.source)
 
 
 def check_nearest(example: Example, base: str, nearer: Collection[str]) -> None:

@@ -248,10 +248,19 @@ class Smallest(beam.CombineFn):
 
 def ids_of(receipt: Receipt, cap: str, cuts: Cuts) -> Iterator[list[int]]:
     """What a block offers to a cap: ranks for the sample, ids of sampled lines for validation."""
-    for name, packed in receipt.ids:
-        if name == cap:
-            ids = block_files.unpack(packed)
-            yield [rank(i) for i in ids] if cap == "sample" else [i for i in ids if rank(i) < cuts.sample]
+    packed = dict(receipt.ids)
+    if cap not in packed:
+        return
+    if cap == "sample":
+        yield [rank(one) for one in block_files.unpack(packed[cap])]
+    else:
+        yield [number for number, one in _validation_of(packed) if rank(one) < cuts.sample]
+
+
+def _validation_of(packed: dict[str, bytes]) -> Iterator[tuple[int, int]]:
+    """(number, id) of a block's lines of validation: one and the same, unless groups of examples are kept together."""
+    numbers = packed["validation"]
+    return zip(block_files.unpack(numbers), block_files.unpack(packed.get("validation_ids", numbers)))
 
 
 def cut(cuts: Cuts, cap: str, keep: int, smallest: Iterable[list[int]]) -> Cuts:
@@ -260,11 +269,11 @@ def cut(cuts: Cuts, cap: str, keep: int, smallest: Iterable[list[int]]) -> Cuts:
 
 
 def lines_of_validation(receipt: Receipt, cuts: Cuts) -> Iterator[list[tuple[int, int]]]:
-    """(id, bytes) of a block's sampled lines of validation."""
+    """(number, bytes) of a block's sampled lines of validation."""
     packed = dict(receipt.ids)
     if "validation" in packed:
-        lines = zip(block_files.unpack(packed["validation"]), block_files.unpack(packed["validation_bytes"]))
-        yield [(example_id, size) for example_id, size in lines if rank(example_id) < cuts.sample]
+        lines = zip(_validation_of(packed), block_files.unpack(packed["validation_bytes"]))
+        yield [(number, size) for (number, one), size in lines if rank(one) < cuts.sample]
 
 
 def named_validation(receipt: Receipt) -> Iterator[bool]:

@@ -5,14 +5,14 @@ The steps do not know which of them they have, so a trial runs every other line 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol
 
 from transforms.core.records import Block, FitOrder, ImageFacts, OpenBlock, Receipt
 from transforms.dataset import block_files
+from transforms.dataset.looks import dump_facts, parse_facts
 from transforms.dataset.receipts import ReceiptStore
 from transforms.examples.tally import close_ledger
 from transforms.images.orders import ImageRewriter, fit_image
@@ -99,14 +99,14 @@ def _facts_path(opened: OpenBlock, receipt_store: ReceiptStore) -> str:
 def store_facts(opened: OpenBlock, receipt_store: ReceiptStore) -> dict[str, ImageFacts]:
     """Store what inspection found, unless another execution did -> what is stored."""
     path = _facts_path(opened, receipt_store)
-    if store_for(path).create(path, json.dumps([asdict(facts) for facts in opened.facts.values()]).encode()):
+    if store_for(path).create(path, dump_facts(opened.facts.values())):
         return opened.facts
     return load_facts(opened, receipt_store)
 
 
 def load_facts(opened: OpenBlock, receipt_store: ReceiptStore) -> dict[str, ImageFacts]:
     data, _ = read_existing(_facts_path(opened, receipt_store))
-    return {facts["uri"]: ImageFacts(**facts) for facts in json.loads(data)}
+    return parse_facts(data)
 
 
 def commit_block(opened: OpenBlock, receipt_store: ReceiptStore, caps: block_files.Caps) -> Receipt:

@@ -86,8 +86,8 @@ def answers(folder: str, files: Sequence[dict[str, Any]]) -> dict[str, Any]:
         whole = whole and file["bytes"] <= _ANSWERS_BYTES
         for line in _first_lines(f"{folder}/{file['name']}", _ANSWERS_BYTES, file["bytes"]):
             counts[_answer(jsonl.loads(line))] += 1
-        if len(counts) > _ANSWERS:
-            return {"lines": 0, "whole": False, "answers": []}
+            if len(counts) > _ANSWERS:
+                return {"lines": 0, "whole": False, "answers": []}
     if 2 * len(counts) > sum(counts.values()):  # they are texts, and no classes
         counts.clear()
     told = [
