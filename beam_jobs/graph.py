@@ -147,6 +147,7 @@ def trunk_steps(plan: Job, writer: Writer) -> TrunkSteps:
             sample_below=p.sample_below,
             recipe=s.recipe,
             part_resolution=s.profile.part_resolution,
+            function=s.row_function,
         ),
         inspect=InspectImages(inspector=replace(p.inspector, copier=writer.copier), earlier=p.earlier, access=p.access),
         hold=HoldForFitting(writer=writer),

@@ -73,6 +73,8 @@ class Job:
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
         }
+        if function := self.settings.row_function:
+            shaping["transform_module"] = function.digest
         if self.inspector.identify:  # by which images are told from others depends on all inputs
             shaping["identity"] = self.inspector.identify
         return BlockKeys(jsonl.canonical(shaping).decode(), self.settings.names_of_splits)
@@ -122,7 +124,7 @@ class Job:
     @property
     def _unanswered(self) -> Unanswered:
         s = self.settings
-        return Unanswered(s.recipe.answers if s.recipe else (), s.names_of_splits)
+        return Unanswered(s.recipe.answers if s.recipe and not s.row_function else (), s.names_of_splits)
 
     @cached_property
     def inspector(self) -> Inspector:
@@ -198,6 +200,8 @@ class Job:
         """What the manifest says of the dataset beside its files and counts: a function of inputs and options."""
         s = self.settings
         more: dict[str, Any] = {"upload": self.uploads.mapping} if self.uploads else {}
+        if s.row_function:
+            more["transform_module"] = s.row_function.digest
         if s.names_of_splits:
             more["split_names"] = asdict(s.names_of_splits)
         if s.split_by == BY_IMAGE:

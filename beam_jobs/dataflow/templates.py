@@ -54,6 +54,7 @@ TEMPLATES = {
             options=OPTIONS,
             left_out={
                 "uri_prefix": "is for a local output, and a template's is not",
+                "transform": "it is a file of the machine that starts the job, which a template knows nothing of",
                 "no_wait": "a template never waits",
                 "preview": "it is for a terminal",
                 "dry_run": "it is for a terminal",
