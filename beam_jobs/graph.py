@@ -43,7 +43,7 @@ def build(pipeline: beam.Pipeline, plan: Job) -> beam.PCollection[str]:
     """Lay out the batch job -> the manifest's URI, once the dataset is sealed."""
     p = plan
     blocks, tallies = pipeline | "List" >> front(p)
-    steps = trunk_steps(p, StorageWriter(p.rewriter, p.caps))
+    steps = trunk_steps(p, StorageWriter(p.rewriter, p.caps, p.notes))
     earlier, damaged_looks, take_looks = p.earlier, [], None
     if p.settings.split_by == BY_IMAGE:
         blocks, damage = blocks | "Look ahead" >> LookAhead(p, steps)
@@ -147,8 +147,9 @@ def trunk_steps(plan: Job, writer: Writer) -> TrunkSteps:
             sample_below=p.sample_below,
             recipe=s.recipe,
             part_resolution=s.profile.part_resolution,
+            function=s.row_function,
         ),
-        inspect=InspectImages(inspector=p.inspector, earlier=p.earlier, access=p.access),
+        inspect=InspectImages(inspector=replace(p.inspector, copier=writer.copier), earlier=p.earlier, access=p.access),
         hold=HoldForFitting(writer=writer),
         fit=FitImages(writer=writer, at_once=at_once, min_ram=min_ram),
         recall=TakeFitted(rewriter=p.rewriter),
@@ -234,4 +235,5 @@ def seal(plan: Job) -> SealDataset:
         run=p.run,
         by_class=p.by_class,
         uploads=p.uploads,
+        findings=p.findings,
     )

@@ -11,6 +11,7 @@ from typing import Any
 from beam_jobs.beam_words import beam_words
 from beam_jobs.command_parser import prepare_parser
 from beam_jobs.options import OPTIONS, OptionError, Options
+from beam_jobs.row_functions import row_function_of
 from transforms.core.limits import PROFILES, Profile
 from transforms.core.records import Input
 from transforms.core.warning_codes import Notice
@@ -20,7 +21,9 @@ from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits, parse_splits
 from transforms.inputs.cells.csv_dialect import Wanted
 from transforms.inputs.options import InputOptions
+from transforms.inputs.row_function import FunctionError, RowFunction
 from transforms.storage import abilities
+from transforms.storage.api import Access, WebAccess
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,20 @@ class Settings(Options):
         return float(self.sample) if self.sample and "." in self.sample else None
 
     @cached_property
+    def row_function(self) -> RowFunction | None:
+        """The function that --transform names, with its module as it is now."""
+        return row_function_of(self.transform) if self.transform else None
+
+    @cached_property
     def of_inputs(self) -> InputOptions:
         """Those of them that say something of the inputs."""
         return InputOptions(**{one.name: getattr(self, one.name) for one in fields(InputOptions)})
+
+    @property
+    def access(self) -> Access:
+        """How a job reaches storage."""
+        web = WebAccess(self.of_inputs.web_prefixes, self.allow_private_hosts, self.per_host)
+        return Access(self.user_project, web)
 
     @property
     def recipe(self) -> Recipe | None:
@@ -148,6 +162,10 @@ def check(settings: Settings) -> None:
     """
     for option in OPTIONS:
         option.judge(getattr(settings, option.name))
+    try:
+        _ = settings.row_function
+    except FunctionError as error:
+        raise OptionError(str(error)) from None
     for check_some in (_check_places, _check_running, _check_images, _check_looking, _check_splits):
         check_some(settings)
 
@@ -192,6 +210,11 @@ def _check_looking(settings: Settings) -> None:
     if settings.stage == "copy" and settings.verify == "none":
         raise OptionError(
             "--verify none looks at no image, so --stage copy cannot tell which conform: use another level"
+        )
+    if settings.stage == "none" and settings.uri_prefix:
+        raise OptionError(
+            "--uri_prefix names images as they will be uploaded, from beside the dataset, where --stage none puts none: leave "
+            "one of them out"
         )
     looks = {
         "--uri_prefix": settings.uri_prefix != "",

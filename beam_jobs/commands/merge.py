@@ -37,7 +37,7 @@ from transforms.examples.image_groups import BY_IMAGE
 from transforms.images.identity import ADDRESS, IDENTITIES
 from transforms.steps.clean_up import SweepBlocks
 from transforms.steps.merge import ReadWindows, SplitByImages
-from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable, set_billing_project
+from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable, set_access
 
 _OF_PREPARE = (
     "output", "model", "max_validation", "sample", "shuffle_seed", "max_rejected_fraction", "overwrite", "take_over", "user_project",
@@ -128,7 +128,7 @@ def merge(argv: Sequence[str]) -> int:
     try:
         asked = parse_merge(argv)
         set_up_log(asked.settings.verbose)
-        set_billing_project(asked.settings.user_project)
+        set_access(asked.settings.access)
         output = asked.settings.output
         if inside(output, f"{asked.folder.rstrip('/')}/windows") or output == asked.folder.rstrip("/"):
             raise OptionError(f"--output {output} lies where the stream's own windows are: choose another")

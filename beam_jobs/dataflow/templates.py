@@ -54,6 +54,7 @@ TEMPLATES = {
             options=OPTIONS,
             left_out={
                 "uri_prefix": "is for a local output, and a template's is not",
+                "transform": "it is a file of the machine that starts the job, which a template knows nothing of",
                 "no_wait": "a template never waits",
                 "preview": "it is for a terminal",
                 "dry_run": "it is for a terminal",
@@ -81,7 +82,7 @@ _TEXT = Kind("TEXT")
 # By the option's name, else by its metavar.
 KINDS = {
     "PATTERNS": Kind("GCS_READ_FILE", (rf"^{_GCS}(/[^,]*)?( *, *{_GCS}(/[^,]*)?)*$",)),
-    "PREFIXES": Kind("TEXT", (r"^$|^gs://[^,]*( *, *gs://[^,]*)*$",)),
+    "PREFIXES": Kind("TEXT", (r"^$|^(gs|https?)://[^,]*( *, *(gs|https?)://[^,]*)*$",)),
     "FOLDER": Kind("GCS_WRITE_FOLDER", (rf"^$|^{_GCS}(/.*)?$",)),
     "previous": Kind("GCS_READ_FOLDER", (rf"^$|^{_GCS}(/.*)?$",)),
     "N": _NUMBER,
