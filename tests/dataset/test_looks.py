@@ -113,9 +113,9 @@ def test_a_block_has_a_key_for_each_view_of_its_groups() -> None:
         (0, MOST_EDGES + 1, "There are 50,000,001 links between examples by images they share"),
         (MOST_EXAMPLES, 0, ""),
         (
-            MOST_EXAMPLES,
+            MOST_EXAMPLES + 1,
             0,
-            "There are 4,294,967,296 examples, and --split_by image joins at most 4,294,967,296 examples",
+            "There are 4,294,967,296 examples, and --split_by image joins at most 4,294,967,295 examples",
         ),
     ],
 )
