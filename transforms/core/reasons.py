@@ -85,7 +85,7 @@ _TABLE = (
     ("bad_record", "read", "yours", "A CSV record has more or fewer cells than its header or an open quote; a Parquet cell no value."),
     ("corrupt_parquet", "read", "yours", "The Parquet file is damaged, or none: what came before is used; copy it again."),
     ("missing_column", "read", "yours", "The file has not a column that an option names. Counted once for the whole file."),
-    ("bad_sidecar", "read", "yours", "The .txt or .json file beside an image of a folder cannot be read."),
+    ("bad_sidecar", "read", "yours", "The .txt or .json beside an image of a folder, or its metadata, cannot be read."),
     # the rules of an example
     ("other_format", "rules", "yours", "The row is in another format (messages, input_text, ...), not Gemini's contents."),
     ("missing_contents", "rules", "yours", "The row has no `contents` list, or an empty one."),
