@@ -103,7 +103,7 @@ def trunk_steps(plan: Job, writer: Writer) -> TrunkSteps:
             recipe=s.recipe,
             part_resolution=s.profile.part_resolution,
         ),
-        inspect=InspectImages(inspector=p.inspector, earlier=p.earlier, access=p.access),
+        inspect=InspectImages(inspector=p.inspector, known=p.known_images, access=p.access),
         hold=HoldForFitting(writer=writer),
         fit=FitImages(writer=writer, at_once=at_once, min_ram=min_ram),
         recall=TakeFitted(rewriter=p.rewriter),

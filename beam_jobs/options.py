@@ -220,8 +220,8 @@ class Options:
     threads: int = option(_RUN, 256,
         "reads of images that a process has under way at once (gs:// only)", "N", check=within(1, 256))
     previous: str = option(_RUN, "",
-        "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from it; or "
-        "the folder that the nights lie in: the newest that can be used", "FOLDER")
+        "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from it; or the folder that "
+        "the nights lie in: the newest that can be used; or a stream: what its windows found of images", "FOLDER")
     require_previous: bool = option(_RUN, False,
         "do nothing (exit status 2) if --previous cannot be used, instead of a full run")
     trust_uris: bool = option(_RUN, False,

@@ -31,6 +31,7 @@ class Settings(Options):
     left_out: tuple[str, ...] = field(default=())  # folders that were found below inputs, and are none
     notices: tuple[Notice, ...] = field(default=())  # what looking at the inputs found
     inputs: tuple[Input, ...] = field(default=())  # what `input` names, once it was looked at
+    windows: tuple[str, ...] = field(default=())  # sealed ones of the stream that `previous` names, oldest first
     names_of_splits: SplitNames = NO_NAMES  # that decide, once inputs were looked at
     asked: Mapping[str, Any] = field(default_factory=dict)  # `as_asked()` of the settings that were given
 

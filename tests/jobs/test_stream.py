@@ -17,9 +17,12 @@ from fault_proxy import Fault, Proxy, Request
 from folders import bmp, jpeg, png, put, read_folder, row, write_lines
 
 from beam_jobs.__main__ import main
+from beam_jobs.nights import choose_night
+from beam_jobs.settings import parse
 from beam_jobs.stream import rounds
 from transforms.arrivals import watching
 from transforms.arrivals.windows import start_of_name
+from transforms.images import sources
 from transforms.storage.api import Unavailable
 
 PROMPT = "--prompt=What is it?"
@@ -193,6 +196,42 @@ def test_files_of_several_formats_arrive_and_are_merged(tmp_path: Path) -> None:
     merged = laws.sealed(tmp_path / "merged")
     answers = sorted(json.loads(line)["contents"][1]["parts"][0]["text"] for _, line in all_lines(merged))
     assert answers == ["first", "second", "third", "yes"]
+
+
+def test_a_night_takes_what_windows_found_of_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw, out, shared = tmp_path / "raw", tmp_path / "out", f"--image_folder={tmp_path}/images"
+    for number in range(3):
+        put(raw / f"{number}.jpg", jpeg(seed=number))
+    put(raw / "a.bmp", bmp(seed=9))
+    assert stream(raw, out, PROMPT, shared) == 0
+    put(raw / "1.jpg", jpeg(seed=20))  # overwritten
+    put(raw / "new.jpg", jpeg(seed=21))
+    looked, look_at = set[str](), sources.look_at
+
+    def noting(some: list[str], inspector: Any) -> Any:
+        looked.update(Path(source).name for source in some)
+        return look_at(some, inspector)
+
+    monkeypatch.setattr(sources, "look_at", noting)
+    words = ["--input", str(raw), PROMPT, shared]
+    night = ["--output", str(tmp_path / "night"), "--previous", str(out)]
+    capsys.readouterr()
+    assert main(["prepare", *words, *night]) == 0
+    assert f"of {out} saw, and that have not changed, are not looked at again" in capsys.readouterr().out
+    assert looked == {"1.jpg", "new.jpg"}
+    assert main(["prepare", *words, "--output", str(tmp_path / "full")]) == 0
+    assert looked == {"0.jpg", "1.jpg", "2.jpg", "a.bmp", "new.jpg"}
+    found, full = laws.sealed(tmp_path / "night"), laws.sealed(tmp_path / "full")
+    assert Counter(all_lines(found)) == Counter(all_lines(full)) and laws.counters(found) == laws.counters(full)
+
+    # Nothing holds that was found by looking less closely, or in a stream that has sealed nothing.
+    settings, [line] = choose_night(parse([*words, *night, "--verify=decode"]))
+    assert settings.windows == () and "can be used: --verify was structure and is decode" in line
+    put(tmp_path / "begun/stream.json", b"{}")
+    settings, [line] = choose_night(parse([*words, *night[:2], "--previous", str(tmp_path / "begun")]))
+    assert settings.previous == "" and "it has sealed no window yet" in line
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -64,7 +65,7 @@ class PreviousDataset:
             return None
         if not self.trust_uris and (images := self._images(body, key)) is not None:
             wanted = image_rows.generations(images, block)
-            known = dict(zip(wanted, self._generations(wanted)))
+            known = dict(zip(wanted, generations_of(wanted, self.threads)))
             outputs = image_rows.outputs(images)
             if known != wanted or dict(zip(outputs, self._sizes(outputs))) != outputs:
                 _recent.put(key, known)
@@ -72,7 +73,7 @@ class PreviousDataset:
         self._bring(body, block, key)
         return self.receipt_store.adopt(body, block, key)
 
-    def facts(self, block: Block, key: str) -> dict[str, ImageFacts]:
+    def facts(self, block: Block, key: str, sources: Collection[str]) -> dict[str, ImageFacts]:
         """What the earlier night found of the images of a block that is worked again, as far as it still holds."""
         try:
             body = self._body(key)
@@ -82,13 +83,7 @@ class PreviousDataset:
         if images is None:
             return {}
         facts = image_rows.facts(images)
-        if self.trust_uris:
-            return facts
-        own = {extent.uri: extent.generation for extent in block.extents}
-        asked = own | _recent.take(key)
-        unknown = [uri for uri in facts if uri not in asked]
-        asked |= dict(zip(unknown, self._generations(unknown)))
-        return {uri: fact for uri, fact in facts.items() if asked[uri] == fact.generation}
+        return facts if self.trust_uris else unchanged(facts, block, self.threads, _recent.take(key))
 
     def _body(self, key: str) -> dict[str, Any] | None:
         """The block's receipt of that night; None: there is none. Raises Damaged."""
@@ -134,11 +129,6 @@ class PreviousDataset:
                 raise
             raise Damaged(path) from None
 
-    def _generations(self, uris: Iterable[str]) -> Iterator[str]:
-        """The generation of each image now; "" if it cannot be told."""
-        stats = stat_each(list(uris), self.threads)
-        return (found.generation if isinstance(found, Stat) else "" for found in stats)
-
     def _sizes(self, uris: Iterable[str]) -> Iterator[int]:
         """Bytes of each rewritten image; -1 if it cannot be told."""
         stats = stat_each(list(uris), self.threads)
@@ -166,6 +156,28 @@ class PreviousDataset:
                 copy(part)
         else:
             list(overlapped(copy, parts, self.threads))
+
+
+def generations_of(uris: Iterable[str], threads: int) -> Iterator[str]:
+    """The generation of each image now; "" if it cannot be told."""
+    stats = stat_each(list(uris), threads)
+    return (found.generation if isinstance(found, Stat) else "" for found in stats)
+
+
+def unchanged(
+    facts: Mapping[str, ImageFacts], block: Block, threads: int, asked: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, ImageFacts]:
+    """Of the facts of images those that still hold.
+
+    Args:
+      block: its own files need not be asked after.
+      threads: requests under way at once.
+      asked: generations that others were found to have a moment ago.
+    """
+    now = {extent.uri: extent.generation for extent in block.extents} | dict(asked)
+    unknown = [uri for uri in facts if uri not in now]
+    now |= dict(zip(unknown, generations_of(unknown, threads)))
+    return {uri: fact for uri, fact in facts.items() if now[uri] == fact.generation}
 
 
 class _Recent:
