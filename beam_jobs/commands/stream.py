@@ -133,8 +133,10 @@ def _closing(output: str, tally: Tally) -> str:
         if tally.unsealed
         else "",
     ]
-    names = {"doubles": "announced twice", "other": "no uploads", "garbage": "that say nothing known"}
-    more += [f"{number:,} messages {names[name]}" for name, number in sorted(tally.counts.items()) if number]
+    names = {"doubles": "of what was announced before", "other": "of nothing new", "garbage": "of nothing known"}
+    more += [
+        f"{screen.count(number, 'message')} {names[name]}" for name, number in sorted(tally.counts.items()) if number
+    ]
     told = "; ".join([f"{windows} sealed", *filter(None, more)])
     left_out = as_lines(tally.left_out.warnings.notices())
     return "\n".join([f"Drained {output}: {screen.count(tally.arrivals, 'arrival')}, {told}.", *left_out])
