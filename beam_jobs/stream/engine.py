@@ -64,7 +64,8 @@ def run_on_engine(stream: StreamJob, since: int, stop: threading.Event, panes: N
       tally: is told what they took.
     """
     watch.drain.clear()
-    ends_by = time.monotonic() + (stream.own.stop_after or float("inf"))
+    after = stream.own.stop_after
+    ends_by = time.monotonic() + (after if after >= 0 else float("inf"))
     with engine_options(stream) as options:
         pipeline = beam.Pipeline(options=options)
         build_stream(pipeline, stream, since)

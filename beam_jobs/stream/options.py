@@ -40,7 +40,7 @@ class StreamOptions:
         "what comes",
         "WHETHER", ("auto", "yes", "no"))
     stop_after: int = option(_STREAM, "",
-        "drain and end after so long (default: at Ctrl-C)", "DURATION", common=True)
+        "drain and end after so long; 0s: take what is there, and end (default: at Ctrl-C)", "DURATION", common=True)
 # fmt: on
 
 
@@ -96,6 +96,7 @@ def check_stream(own: StreamOptions) -> None:
     """Raises OptionError for values that no stream can have."""
     if own.existing == "yes" and not own.watch:
         raise OptionError("--existing yes: name with --watch where what is there already lies")
-    for name, value, least in (("window", own.window, 1), ("poll_interval", own.poll_interval, 1)):
+    for name, least in (("window", 1), ("poll_interval", 1), ("allowed_lateness", 0), ("sidecar_wait", 0)):
+        value = getattr(own, name)
         if value < least:
-            raise OptionError(f"--{name} {value}s: expected at least {least}s")
+            raise OptionError(f"--{name} {value if value >= 0 else ''}s: expected at least {least}s")

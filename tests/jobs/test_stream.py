@@ -238,6 +238,11 @@ def test_a_night_takes_what_windows_found_of_images(
     "words, complaint",
     [
         (["--window=0s"], "--window 0s: expected at least 1s"),
+        (["--stop_after=0"], "expected a whole number of seconds, minutes or hours"),
+        (["--sidecar_wait="], "--sidecar_wait s: expected at least 0s"),
+        (["--watch=nowhere/"], "there is nothing named"),
+        (["--watch=nowhere/*.jpg"], "there is nothing named"),
+        (["--watch=out/windows"], "lies inside --output"),
         (["--window=5"], "expected a whole number of seconds, minutes or hours"),
         (["--sample=10"], "which a stream never has"),
         (["--answer=x"], "--prompt is missing"),
@@ -251,10 +256,15 @@ def test_a_night_takes_what_windows_found_of_images(
     ],
 )
 def test_wrong_options_are_told(
-    words: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    complaint: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "raw").mkdir()
-    watch = [] if "--watch=gs://shop/" in words else ["--watch", str(tmp_path / "raw")]
+    monkeypatch.chdir(tmp_path)
+    watch = [] if words[-1].startswith("--watch") else ["--watch", str(tmp_path / "raw")]
     assert main(["stream", *watch, "--output", str(tmp_path / "out"), *words]) == 2
     assert complaint in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -345,6 +355,22 @@ def once(fault: Fault, wanted: Callable[[Request], bool]) -> Callable[[Request],
         return fault if wanted(request) and met[key] == 1 else None
 
     return harm
+
+
+def test_a_bucket_that_is_not_there_is_told(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stream("gs://no-such-bucket/in/", f"{cloud.uri}/out", PROMPT) == 2
+    assert "--watch gs://no-such-bucket/in/: there is no such bucket" in capsys.readouterr().err
+    assert main(["stream", "--watch", f"{cloud.uri}/in", "--output", f"{cloud.uri}/out"]) == 2
+    assert "a gs:// folder is named with a / at its end" in capsys.readouterr().err
+    assert cloud.blobs() == {}
+
+
+def test_what_is_there_is_taken_at_once(tmp_path: Path) -> None:
+    put(tmp_path / "raw/a.jpg", jpeg(seed=1))
+    words = ["--output", str(tmp_path / "out"), "--stop_after=0s", PROMPT]
+    assert main(["stream", "--watch", str(tmp_path / "raw/*.jpg"), *words]) == 0
+    [window] = windows_in(tmp_path / "out").values()
+    assert [one["uri"] for one in taken(window)] == [str(tmp_path / "raw/a.jpg")]
 
 
 @pytest.mark.parametrize(
