@@ -23,6 +23,7 @@ from beam_jobs.stream.fronts import front_of
 from beam_jobs.stream.graph import StreamJob
 from beam_jobs.stream.live import LiveLine
 from beam_jobs.stream.options import StreamSettings, parse_stream
+from beam_jobs.stream.reports import WindowReports
 from beam_jobs.stream.rounds import Rounds
 from beam_jobs.stream.tally import NewPanes, Tally
 from transforms.arrivals.panes import remove_unfinished
@@ -103,7 +104,7 @@ def _stream(stream: StreamJob, since: int) -> Tally:
         "drains: open windows are sealed part-filled."
     )
     tally = Tally()
-    panes = NewPanes(stream.output, tally, console.say)
+    panes = NewPanes(stream.output, tally, console.say, WindowReports(stream.job).write)
     with stderr_alone(settings.verbose) as out, first_stop_drains() as stop, LiveLine(out, tally, stop):
         if runner_of(settings) in ENGINES:
             run_on_engine(stream, since, stop, panes, tally)

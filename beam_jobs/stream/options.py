@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from beam_jobs.command_parser import Parser, options_parser
 from beam_jobs.options import OPTIONS, Option, OptionError, option
+from beam_jobs.report.page.writing import NONE
 from beam_jobs.settings import Settings, settings_of
 
 _STREAM = "stream"
@@ -45,7 +47,15 @@ class StreamOptions:
 
 
 OWN: tuple[Option, ...] = tuple(replace(line.metadata["option"], name=line.name) for line in fields(StreamOptions))
-STREAM_OPTIONS: tuple[Option, ...] = (*OWN, *(one for one in OPTIONS if one.name not in _NOT_OF_STREAMS))
+# A report of each window: where it lies is no question, and pictures would take longer than the window.
+_OTHERWISE: dict[str, dict[str, Any]] = {
+    "report": {"help": "none: no report.html in the folders of windows", "metavar": "none"},
+    "report_pictures": {"default": "no"},
+}
+STREAM_OPTIONS: tuple[Option, ...] = (
+    *OWN,
+    *(replace(one, **_OTHERWISE.get(one.name, {})) for one in OPTIONS if one.name not in _NOT_OF_STREAMS),
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,10 @@ def parse_stream(argv: Sequence[str]) -> StreamSettings:
         raise OptionError(
             f"--sample {settings.sample} chooses among all examples, which a stream never has: give a fraction such as 0.01, "
             "or give it to `tuneset merge`"
+        )
+    if settings.report not in ("", NONE):
+        raise OptionError(
+            f"--report {settings.report}: each window has its own report.html; expected none, for no page"
         )
     return StreamSettings(settings, own)
 

@@ -18,6 +18,7 @@ from folders import bmp, jpeg, png, put, read_folder, row, write_lines
 
 from beam_jobs.__main__ import main
 from beam_jobs.nights import choose_night
+from beam_jobs.report.page import writing
 from beam_jobs.settings import parse
 from beam_jobs.stream import rounds
 from transforms.arrivals import watching
@@ -244,6 +245,7 @@ def test_a_night_takes_what_windows_found_of_images(
         (["--watch=nowhere/*.jpg"], "there is nothing named"),
         (["--watch=out/windows"], "lies inside --output"),
         (["--window=5"], "expected a whole number of seconds, minutes or hours"),
+        (["--report=all.html"], "each window has its own report.html"),
         (["--sample=10"], "which a stream never has"),
         (["--answer=x"], "--prompt is missing"),
         (["--runner=PrismRunner"], "name Prism's program with --prism_location"),
@@ -365,12 +367,17 @@ def test_a_bucket_that_is_not_there_is_told(cloud: Cloud, capsys: pytest.Capture
     assert cloud.blobs() == {}
 
 
-def test_what_is_there_is_taken_at_once(tmp_path: Path) -> None:
+def test_what_is_there_is_taken_at_once_and_its_window_has_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "default_page", lambda output: f"{output}/report.html")
     put(tmp_path / "raw/a.jpg", jpeg(seed=1))
     words = ["--output", str(tmp_path / "out"), "--stop_after=0s", PROMPT]
     assert main(["stream", "--watch", str(tmp_path / "raw/*.jpg"), *words]) == 0
-    [window] = windows_in(tmp_path / "out").values()
-    assert [one["uri"] for one in taken(window)] == [str(tmp_path / "raw/a.jpg")]
+    [window] = (tmp_path / "out/windows").iterdir()
+    assert json.loads((window / "arrivals.jsonl").read_bytes())["uri"] == str(tmp_path / "raw/a.jpg")
+    assert json.loads((window / "report.json").read_bytes())["dataset"]["counters"]["examples_used"] == 1
+    assert (window / "report.html").exists()
 
 
 @pytest.mark.parametrize(
