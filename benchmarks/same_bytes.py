@@ -321,7 +321,8 @@ def compare_speed(codes: Sequence[Path], folder: Path, options: argparse.Namespa
         print(f"{name}\n{'':4}{'before s':>9}  {'after s':>9}  ratio")
         for number in range(options.alternations + 1):
             order = (0, 1) if number % 2 else (1, 0)  # neither is always the first
-            seconds = {at: processor_seconds(codes[at], source, folder / "speed", verify) for at in order}
+            more = [], options.after_options
+            seconds = {at: processor_seconds(codes[at], source, folder / "speed", verify, more[at]) for at in order}
             if number == 0:
                 continue  # compiled the modules, and read the inputs into memory
             ratios.append(seconds[1] / seconds[0])
@@ -332,9 +333,9 @@ def compare_speed(codes: Sequence[Path], folder: Path, options: argparse.Namespa
     return 1 if slower else 0
 
 
-def processor_seconds(code: Path, source: Path, output: Path, verify: str) -> float:
+def processor_seconds(code: Path, source: Path, output: Path, verify: str, more: Sequence[str]) -> float:
     """User and system time of a job and its child processes."""
-    command = ("prepare", "--input", source, "--output", output, "--verify", verify)
+    command = ("prepare", "--input", source, "--output", output, "--verify", verify, *more)
     used = run(sys.executable, "-m", "beam_jobs", *command, code=code)
     shutil.rmtree(output)
     return used.cpu
@@ -358,6 +359,13 @@ def main() -> int:
     parser.add_argument("--ignore_screens", action="store_true", help="do not compare what commands print")
     parser.add_argument("--ignore_keys", action="store_true", help="do not compare the keys of blocks")
     parser.add_argument("--speed", action="store_true", help="compare processor time instead")
+    parser.add_argument(
+        "--after_options",
+        type=shlex.split,
+        default=[],
+        metavar="WORDS",
+        help='more options of AFTER\'s commands, such as "--report none" for a part that BEFORE has not (with --speed)',
+    )
     parser.add_argument("--images", type=int, default=20_000, help="references to local images (default 20,000)")
     parser.add_argument("--alternations", type=int, default=7, help="measured runs of each commit (default 7)")
     parser.add_argument("--workdir", default="", help="folder for data and results (default: a temporary one)")
