@@ -8,11 +8,12 @@ from contextlib import closing
 
 from beam_jobs import console
 from beam_jobs.commands.prepare import set_up_log, take
+from beam_jobs.dataflow.remote_job import job_of
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.image_folders import check_image_folder, settle_image_folder
 from beam_jobs.job import Job
 from beam_jobs.options import OptionError
-from beam_jobs.preflight import runner_of
+from beam_jobs.preflight import runner_of, template_location
 from beam_jobs.report import screen
 from beam_jobs.report.progress import stderr_alone
 from beam_jobs.report.shortages import allow_files
@@ -22,6 +23,7 @@ from beam_jobs.stream.engine import ENGINES, run_on_engine
 from beam_jobs.stream.fronts import front_of
 from beam_jobs.stream.graph import StreamJob
 from beam_jobs.stream.live import LiveLine
+from beam_jobs.stream.native import is_native, submit, submitted
 from beam_jobs.stream.options import StreamSettings, parse_stream
 from beam_jobs.stream.reports import WindowReports
 from beam_jobs.stream.rounds import Rounds
@@ -29,7 +31,7 @@ from beam_jobs.stream.tally import NewPanes, Tally
 from transforms.arrivals.panes import remove_unfinished
 from transforms.core.output_names import CLAIM, STREAM, WORK
 from transforms.core.warning_codes import as_lines
-from transforms.dataset.claim import Claim, Claimed, release_claim, still_ours
+from transforms.dataset.claim import Claim, Claimed, hand_over_claim, release_claim, still_ours
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.sharing import is_private
 from transforms.storage import exists, store_for
@@ -43,7 +45,7 @@ def stream(argv: Sequence[str]) -> int:
         given = parse_stream(argv)
         set_up_log(given.of_job.verbose)
         options, told = checked(given)
-        check_image_folder(Job(options.of_job, Claim("", 0, False), remote=False))
+        check_image_folder(Job(options.of_job, Claim("", 0, False), remote=is_native(options.of_job)))
     except (NoAccess, Unavailable) as error:
         console.complain(str(error))
         return FAILED
@@ -58,17 +60,26 @@ def stream(argv: Sequence[str]) -> int:
 def _run_claimed(options: StreamSettings) -> int:
     """Claim the folder and stream into it -> exit status. The claim ends with the stream."""
     settings, run = options.of_job, uuid.uuid4().hex[:12]
-    output = settings.output
+    output, goes_on = settings.output, False
     try:
         claim = take(settings, run)
-        with Heartbeat(output, run):
+        with Heartbeat(output, run) as heartbeat:
             fresh = not (claim.resumed or exists(f"{output}/{STREAM}"))
             since = settle_begin(options)
-            job = Job(settings, claim, remote=False)
+            job = Job(settings, claim, remote=is_native(settings))
             settle_image_folder(job, fresh=fresh)
             if claim.resumed:
                 remove_unfinished(output, job.image_folder if is_private(job.image_folder, output) else "")
-            tally = _stream(StreamJob(job, options.of_stream), since)
+            stream = StreamJob(job, options.of_stream)
+            if is_native(settings):
+                with stderr_alone(settings.verbose):
+                    result = submit(stream, since)
+                goes_on = True
+                heartbeat.stop()
+                hand_over_claim(output, run, {} if template_location(settings) else job_of(result, settings))
+                console.say(submitted(result, settings))
+                return DONE
+            tally = _stream(stream, since)
         _leave(output, run)
     except OptionError as error:
         console.complain(str(error))
@@ -91,7 +102,8 @@ def _run_claimed(options: StreamSettings) -> int:
         )
         return FAILED
     finally:
-        release_claim(output, run)  # if it is there still
+        if not goes_on:
+            release_claim(output, run)  # if it is there still
     console.say(_closing(output, tally))
     return FAILED if tally.unsealed else DONE
 

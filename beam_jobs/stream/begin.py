@@ -23,6 +23,7 @@ from beam_jobs.preflight import (
     runner_of,
 )
 from beam_jobs.stream.engine import check_streams
+from beam_jobs.stream.native import check_native, is_native
 from beam_jobs.stream.options import StreamOptions, StreamSettings
 from transforms.arrivals.records import MICROS
 from transforms.core import jsonl
@@ -46,14 +47,17 @@ def checked(given: StreamSettings) -> tuple[StreamSettings, list[str]]:
     check_beam_options(settings)
     set_billing_project(settings.user_project)
     FileSystems.set_options(beam_options(settings))  # of schemes that Beam reads
-    if runner_of(settings) != "FnApiRunner":
+    native = is_native(settings)
+    if native:
+        check_native(StreamSettings(settings, given.of_stream))
+    elif runner_of(settings) != "FnApiRunner":
         check_streams(runner_of(settings), beam_options(settings), given.of_stream.subscription)
         if is_remote(settings):
             raise OptionError(
                 "--environment_type LOOPBACK is missing: a stream drains workers that are threads of this process"
             )
     try:
-        check_folders(settings, remote=False)
+        check_folders(settings, remote=native)
     except OptionError as error:
         raise OptionError(str(error).replace("--input ", "--watch ")) from None
     own = replace(given.of_stream, watch=settings.input[0] if settings.input else "")

@@ -9,7 +9,7 @@ from typing import Any
 from beam_jobs.command_parser import Parser, options_parser
 from beam_jobs.options import OPTIONS, Option, OptionError, option
 from beam_jobs.report.page.writing import NONE
-from beam_jobs.settings import Settings, settings_of
+from beam_jobs.settings import Settings, flags_of, settings_of
 
 _STREAM = "stream"
 # Of prepare: what looks at an input that is all there, chooses among all lines, or ends a run without a dataset.
@@ -64,6 +64,16 @@ class StreamSettings:
 
     of_job: Settings
     of_stream: StreamOptions
+
+    def value(self, name: str) -> Any:
+        """Of any option of a stream."""
+        return getattr(self.of_stream if name in {own.name for own in OWN} else self.of_job, name)
+
+    def as_flags(self) -> list[str]:
+        """The command line that says the same, defaults left out."""
+        usual = parse_stream(["--watch", "-", "--output", "-", "--model", self.of_job.model])
+        without = replace(usual, of_stream=replace(usual.of_stream, watch=""))
+        return [*flags_of(STREAM_OPTIONS, self.value, without.value), *self.of_job.beam]
 
 
 def stream_parser(everything: bool = True) -> Parser:
