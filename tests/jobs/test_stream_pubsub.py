@@ -230,3 +230,57 @@ def lines(arriving: Uploads, folder: str) -> Counter[tuple[str, str]]:
 
 def text_of(line: object) -> str:
     return json.dumps(line, sort_keys=True)
+
+
+# Beam's own source runs here on the DirectRunner, which is not told to anybody: it acknowledges what is in no window yet.
+NATIVE = """
+import sys, threading, time, os
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from beam_jobs.job import Job
+from beam_jobs.stream.graph import StreamJob
+from beam_jobs.stream.native import build_native
+from beam_jobs.stream.options import parse_stream
+from transforms.dataset.claim import take_claim
+given = parse_stream(sys.argv[1:])
+job = Job(given.of_job, take_claim(given.of_job.output, "run", take_over=False), remote=True)
+options = PipelineOptions(["--runner=DirectRunner", "--streaming", "--no_save_main_session"])
+pipeline = beam.Pipeline(options=options)
+build_native(pipeline, StreamJob(job, given.of_stream), 0)
+pipeline.run().wait_until_finish()
+"""
+
+
+@pytest.mark.timeout(200)
+def test_beams_own_source_seals_the_same_windows(arriving: Uploads, tmp_path: Path) -> None:
+    subscription, screen, bucket = arriving.subscribe("native"), tmp_path / "screen", arriving.bucket
+    for number in range(12):
+        bucket.blob(f"in/c/{number}.jpg").upload_from_string(jpeg(seed=number))
+    bucket.blob("in/c/a.bmp").upload_from_string(bmp(seed=20))
+    words = [
+        "--subscription",
+        subscription,
+        "--watch",
+        f"gs://{BUCKET}/in/",
+        "--output",
+        OUT,
+        "--window=4s",
+        "--prompt=What?",
+    ]
+    with open(screen, "ab") as said:
+        job = subprocess.Popen([sys.executable, "-c", NATIVE, *words], stdout=said, stderr=said, start_new_session=True)
+    BEGUN.append(job)
+    text = json.dumps(row("by itself")).encode()
+    arriving.publisher.publish(arriving.topic, text, tuneset="row").result()
+    arriving.publisher.publish(arriving.topic, b"garbage").result()
+    wanted = {f"gs://{BUCKET}/in/c/{number}.jpg" for number in range(12)} | {f"gs://{BUCKET}/in/c/a.bmp"}
+    deadline, number = time.monotonic() + 150, 12
+    while not wanted <= set(taken(arriving)):
+        assert job.poll() is None and time.monotonic() < deadline, (wanted - set(taken(arriving)), screen.read_text())
+        # An idle pull holds the watermark up on this runner: something has to come.
+        bucket.blob(f"in/c/{number}.jpg").upload_from_string(jpeg(seed=number))
+        number += 1
+        time.sleep(2)
+    arrived = taken(arriving)
+    assert max(arrived.values()) == 1
+    assert sum(uri.startswith(subscription) for uri in arrived) == 1
