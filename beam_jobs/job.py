@@ -49,7 +49,7 @@ class Job:
 
     @property
     def access(self) -> Access:
-        return Access(self.settings.user_project)
+        return self.settings.access
 
     @cached_property
     def receipt_store(self) -> ReceiptStore:
@@ -159,14 +159,16 @@ class Job:
 
     @cached_property
     def rewriter(self) -> ImageRewriter:
-        travels = abilities(self.settings.output).readable_by_service or self.settings.uri_prefix != ""
+        s = self.settings
+        looks, travels = s.verify != "none", abilities(s.output).readable_by_service or s.uri_prefix != ""
         return ImageRewriter(
             receipt_store=self.receipt_store,
             inspector=self.inspector,
             image_folder=self.image_folder,
-            stage=travels and self.settings.verify != "none",
-            copy=self.settings.stage == "copy",
-            uri_prefix=self.settings.uri_prefix,
+            stage=travels and looks and s.stage != "none",
+            copy=s.stage == "copy",
+            keep=looks and s.stage != "none",
+            uri_prefix=s.uri_prefix,
         )
 
     @cached_property

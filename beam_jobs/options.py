@@ -131,7 +131,11 @@ class Options:
         "N", shapes=True, check=at_least(1024))
     allow_prefix: tuple[str, ...] = option(_IN, "",
         "folders and gs:// prefixes that images may be read from, separated by commas; replaces the default (any "
-        "gs:// object, and local files under the input's own folders)", "PREFIXES", shapes=True, check=check_prefix)
+        "gs:// object, and local files under the input's own folders). https:// and http:// prefixes add to what may be read",
+        "PREFIXES", shapes=True, check=check_prefix)
+    allow_private_hosts: bool = option(_IN, False,
+        "let servers that https:// and http:// prefixes allow have addresses of the private network, as in an intranet",
+        shapes=True)
 
     output: str = option(_OUT, None,
         "folder that the dataset is written to; local or gs:// (required)", "FOLDER", common=True)
@@ -141,8 +145,9 @@ class Options:
         "gs:// folder that a local dataset will be uploaded to: fileUri names the images there",
         "URI", shapes=True, check=check_uri_prefix)
     stage: str = option(_OUT, "local",
-        "conforming images that are copied beside a gs:// dataset; local: files of this machine, copy: objects too,"
-        " on the server", "WHICH", ("local", "copy"), shapes=True)
+        "conforming images that are copied beside the dataset; local: those named by URL and, of a gs:// dataset, files of "
+        "this machine; copy: objects too, on the server; none: none, so URLs stay",
+        "WHICH", ("local", "copy", "none"), shapes=True)
     report: str = option(_OUT, "",
         "page about the dataset, made once it is sealed by the command that waited for it; its numbers stand beside it as .json; "
         "none: no page (default OUTPUT/report.html)", "FILE.html|none", check=check_report)
@@ -226,7 +231,9 @@ class Options:
         "FRACTION", check=within(0, 1))
     block_bytes: int = option(_RUN, 262_144, "bytes of rows a worker takes at a time", "N", check=at_least(1024))
     threads: int = option(_RUN, 256,
-        "reads of images that a process has under way at once (gs:// only)", "N", check=within(1, 256))
+        "reads of images that a process has under way at once (gs:// and URLs)", "N", check=within(1, 256))
+    per_host: int = option(_RUN, 8,
+        "transfers of images named by URL that a process has under way at once with one server", "N", check=within(1, 256))
     previous: str = option(_RUN, "",
         "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from it; or "
         "the folder that the nights lie in: the newest that can be used", "FOLDER")

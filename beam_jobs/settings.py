@@ -21,6 +21,7 @@ from transforms.examples.splits import Splits, parse_splits
 from transforms.inputs.cells.csv_dialect import Wanted
 from transforms.inputs.options import InputOptions
 from transforms.storage import abilities
+from transforms.storage.api import Access, WebAccess
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ class Settings(Options):
     def of_inputs(self) -> InputOptions:
         """Those of them that say something of the inputs."""
         return InputOptions(**{one.name: getattr(self, one.name) for one in fields(InputOptions)})
+
+    @property
+    def access(self) -> Access:
+        """How a job reaches storage."""
+        web = WebAccess(self.of_inputs.web_prefixes, self.allow_private_hosts, self.per_host)
+        return Access(self.user_project, web)
 
     @property
     def recipe(self) -> Recipe | None:
@@ -192,6 +199,11 @@ def _check_looking(settings: Settings) -> None:
     if settings.stage == "copy" and settings.verify == "none":
         raise OptionError(
             "--verify none looks at no image, so --stage copy cannot tell which conform: use another level"
+        )
+    if settings.stage == "none" and settings.uri_prefix:
+        raise OptionError(
+            "--uri_prefix names images as they will be uploaded, from beside the dataset, where --stage none puts none: leave "
+            "one of them out"
         )
     looks = {
         "--uri_prefix": settings.uri_prefix != "",

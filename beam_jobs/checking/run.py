@@ -55,7 +55,7 @@ def check_of(settings: Settings, chosen: Chosen, across: bool) -> Check:
     Args:
       settings: of a `prepare` that would write to a scratch folder.
     """
-    if chosen.readable and not settings.allow_prefix:
+    if chosen.readable and not settings.of_inputs.own_prefixes:
         own = settings.of_inputs.readable
         settings = replace(settings, allow_prefix=(*own, *(folder for folder in chosen.readable if folder not in own)))
     inputs = tuple(Input(file.uri, DEFAULT.name) for file in chosen.files)

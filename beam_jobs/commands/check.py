@@ -33,7 +33,7 @@ from transforms.core.reasons import TunesetError
 from transforms.examples.splits import NAMES
 from transforms.inputs.patterns import absolute
 from transforms.storage import abilities
-from transforms.storage.api import StorageError, set_billing_project
+from transforms.storage.api import StorageError, set_access
 
 _NEVER = "never"
 # Of `prepare`, which mean the same here.
@@ -148,7 +148,7 @@ def _checked(options: argparse.Namespace, beam: Sequence[str]) -> Mapping[str, A
     settings = _settings(options, beam)
     set_up_log(settings.verbose)
     check_beam_options(settings)
-    set_billing_project(settings.user_project)
+    set_access(settings.access)
     FileSystems.set_options(beam_options(settings))
     patterns = {name: absolute(value) for name in ("input", *NAMES) if (value := getattr(options, name))}
     _check_patterns(patterns, is_remote(settings))

@@ -81,7 +81,7 @@ _TEXT = Kind("TEXT")
 # By the option's name, else by its metavar.
 KINDS = {
     "PATTERNS": Kind("GCS_READ_FILE", (rf"^{_GCS}(/[^,]*)?( *, *{_GCS}(/[^,]*)?)*$",)),
-    "PREFIXES": Kind("TEXT", (r"^$|^gs://[^,]*( *, *gs://[^,]*)*$",)),
+    "PREFIXES": Kind("TEXT", (r"^$|^(gs|https?)://[^,]*( *, *(gs|https?)://[^,]*)*$",)),
     "FOLDER": Kind("GCS_WRITE_FOLDER", (rf"^$|^{_GCS}(/.*)?$",)),
     "previous": Kind("GCS_READ_FOLDER", (rf"^$|^{_GCS}(/.*)?$",)),
     "N": _NUMBER,

@@ -142,7 +142,8 @@ def planted(folder: Path) -> Iterator[tuple[str, bytes | RowDict]]:
     yield "bad_system_instruction", question("system") | {"systemInstruction": {"parts": [file_data("img/0.png")]}}
     yield "too_many_images", question("many", *["img/train0.png"] * 17)
     yield "bad_uri", question("dots", "gs://bucket/a/../b.png")
-    yield "unsupported_scheme", question("web", "https://example.com/a.png")
+    yield "unsupported_scheme", question("web", "ftp://example.com/a.png")
+    yield "not_allowed", question("web", "https://example.com/a.png")
     yield "not_allowed", question("passwords", "/etc/passwd.png")
     yield "not_a_file", question("folder", "img/folder.png")
     yield "image_not_found", question("missing", "img/missing.png")

@@ -118,7 +118,7 @@ def expected(raw: Path, place: Path) -> Folder:
         "not_json": 1,
         "not_utf8": 1,
         "truncated_image": 1,
-        "unsupported_scheme": 1,
+        "not_allowed": 1,
     }
     return found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -73,7 +73,7 @@ class PreviousDataset:
             return None
         if not self.trust_uris and (seen := self._seen(body, key)) is not None:
             wanted = {} if self.looked else seen.generations(block)
-            known = dict(zip(wanted, self._generations(wanted)))
+            known = dict(zip(wanted, self._generations(wanted, wanted)))
             outputs = seen.outputs()
             if known != wanted or dict(zip(outputs, self._sizes(outputs))) != outputs:
                 _recent.put(key, known)
@@ -91,12 +91,18 @@ class PreviousDataset:
         if seen is None:
             return {}
         facts = seen.facts()
+        copies = [fact.copied for fact in facts.values() if fact.copied]
+        sizes = dict(zip(copies, self._sizes(copies)))
+        for fact in facts.values():
+            if fact.copied and sizes[fact.copied] != fact.size:
+                fact.copied = ""  # it is gone, and is made anew
         if self.trust_uris:
             return facts
         own = {extent.uri: extent.generation for extent in block.extents}
         asked = own | _recent.take(key)
         unknown = [uri for uri in facts if uri not in asked]
-        asked |= dict(zip(unknown, self._generations(unknown)))
+        looked = {uri: fact.generation for uri, fact in facts.items()}
+        asked |= dict(zip(unknown, self._generations(unknown, looked)))
         return {uri: fact for uri, fact in facts.items() if asked[uri] == fact.generation}
 
     def _body(self, key: str) -> dict[str, Any] | None:
@@ -143,9 +149,15 @@ class PreviousDataset:
                 raise
             raise Damaged(path) from None
 
-    def _generations(self, uris: Iterable[str]) -> Iterator[str]:
-        """The generation of each image now; "" if it cannot be told."""
-        stats = stat_each(list(uris), self.threads)
+    def _generations(self, uris: Iterable[str], then: Mapping[str, str]) -> Iterator[str]:
+        """The generation of each image now; "" if it cannot be told.
+
+        Args:
+          then: what they were: servers of other people are asked only whether that has changed.
+        """
+        uris = list(uris)
+        known = {uri: then[uri] for uri in uris if abilities(uri).foreign}
+        stats = stat_each(uris, self.threads, known)
         return (found.generation if isinstance(found, Stat) else "" for found in stats)
 
     def _sizes(self, uris: Iterable[str]) -> Iterator[int]:
@@ -182,7 +194,7 @@ class _SeenImages:
     """What a receipt tells of a block's images.
 
     generations: of those that must still be what they were. facts: of those that could be used, as far as they are told.
-    outputs: rewritten images with their bytes.
+    outputs: images beside the dataset that were made of them, with their bytes.
     """
 
     generations: Callable[[Block], dict[str, str]]
@@ -198,7 +210,7 @@ def _of_table(images: pa.Table) -> _SeenImages:
 
 def _of_look(data: bytes) -> _SeenImages:
     facts = looks.parse_facts(data)
-    return _SeenImages(partial(looks.generations, facts), partial(looks.usable, facts), dict)
+    return _SeenImages(partial(looks.generations, facts), partial(looks.usable, facts), partial(looks.copies, facts))
 
 
 class _Recent:

@@ -35,7 +35,7 @@ class ImageRewriter:
     """Where rewritten images go, and by which policy.
 
     stage: conforming local images are put beside them, as the dataset will be read elsewhere. copy: gs:// ones are too, on the
-    server. uri_prefix: where a local dataset will be uploaded to, if anywhere.
+    server. keep: so are those of other people's servers. uri_prefix: where a local dataset will be uploaded to, if anywhere.
     """
 
     receipt_store: ReceiptStore
@@ -43,6 +43,7 @@ class ImageRewriter:
     image_folder: str
     stage: bool
     copy: bool = False
+    keep: bool = False
     uri_prefix: str = ""
 
     @property
@@ -54,13 +55,18 @@ class ImageRewriter:
         if facts.respelled:
             return None
         fit = self.inspector.must_fit(facts)
-        there = abilities(facts.uri).readable_by_service
-        staged = self.copy or facts.encoding == "gzip" if there else self.stage
-        if facts.reason or not (fit or staged):
+        if facts.reason or not (fit or self._is_staged(facts)):
             return None
         digest = blake2b(f"{facts.uri}\n{facts.generation}\n".encode(), digest_size=16, person=b"tuneset fit")
         digest.update(self.policy.digest_text().encode() if fit else b"stage")
         return FitOrder(digest.hexdigest(), facts, stage=not fit)
+
+    def _is_staged(self, facts: ImageFacts) -> bool:
+        """Whether a conforming image has still to be put beside the dataset."""
+        where = abilities(facts.uri)
+        if where.foreign:
+            return (self.keep or facts.encoding == "gzip") and not facts.copied
+        return self.copy or facts.encoding == "gzip" if where.readable_by_service else self.stage
 
     def image_uri(self, key: str, image_type: str) -> str:
         return f"{self.image_folder}/{key[:2]}/{key}{_SUFFIX.get(image_type, '.' + image_type)}"

@@ -18,6 +18,7 @@ from transforms.dataset.receipts import ReceiptStore
 from transforms.examples.tally import close_ledger
 from transforms.images.orders import ImageRewriter, fit_image
 from transforms.images.sources import drop_after_inspection
+from transforms.images.staging import Stager
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.lines import read_block
 from transforms.storage import patiently, persistently, read_existing, store_for
@@ -29,11 +30,15 @@ Orders = dict[str, FitOrder]  # by source
 
 
 class Writer(Protocol):
-    """The four places of the trunk that write."""
+    """The places of the trunk that write."""
 
     @property
     def access(self) -> Access:
         """How its steps reach storage."""
+
+    @property
+    def copier(self) -> Stager | None:
+        """Puts images that are named by URL beside the dataset as they are looked at."""
 
     def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
         """The rows of a block; images that stand in them are staged."""
@@ -66,6 +71,10 @@ class StorageWriter:
     @property
     def access(self) -> Access:
         return self.rewriter.receipt_store.access
+
+    @property
+    def copier(self) -> Stager | None:
+        return Stager(self.rewriter.image_folder) if self.rewriter.keep else None
 
     def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
         return patiently(read_block, block, key, tables)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from transforms.core import jsonl
-from transforms.core.media_types import IMAGE_TYPES
+from transforms.core.media_types import type_by_name
 from transforms.core.records import Example, Record
 from transforms.examples.gemini_rules import parse_example
 from transforms.inputs.formats.row_rules import RowRules
@@ -14,8 +14,7 @@ from transforms.inputs.formats.row_rules import RowRules
 
 def image_part(uri: str) -> dict[str, Any]:
     """An image as Gemini's part; its type is told by its name until it is looked at."""
-    ending = uri[uri.rfind(".") + 1 :].lower()
-    return {"fileData": {"mimeType": f"image/{IMAGE_TYPES.get(ending, 'jpeg')}", "fileUri": uri}}
+    return {"fileData": {"mimeType": f"image/{type_by_name(uri)}", "fileUri": uri}}
 
 
 def add_turn(contents: list[dict[str, Any]], role: str, parts: list[dict[str, Any]]) -> None:
