@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from beam_jobs.settings import Settings
+from transforms.arrivals.previous import PreviousStream
 from transforms.core import VERSION, jsonl
 from transforms.core.finding_codes import ALL, AUTO, NONE
 from transforms.core.records import Input
@@ -27,6 +28,7 @@ from transforms.images.fit.policy import FitPolicy
 from transforms.images.identity import ADDRESS, CHECKSUM, HEAD_AND_TAIL, IDENTITIES
 from transforms.images.inspection import Inspector
 from transforms.images.orders import ImageRewriter
+from transforms.images.sources import KnownImages
 from transforms.images.staging import Stager
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
@@ -57,12 +59,19 @@ class Job:
 
     @cached_property
     def earlier(self) -> PreviousDataset | None:
+        """The night that receipts are taken from."""
         s = self.settings
-        if not s.previous:
+        if not s.previous or s.windows:
             return None
         return PreviousDataset(
             self.receipt_store, ReceiptStore(s.previous, 0, "", self.access), s.trust_uris, s.threads
         )
+
+    @property
+    def known_images(self) -> KnownImages | None:
+        """What --previous, a night or a stream, found of images."""
+        s = self.settings
+        return PreviousStream(s.windows, s.trust_uris, s.threads) if s.windows else self.earlier
 
     @cached_property
     def keys(self) -> BlockKeys:

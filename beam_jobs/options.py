@@ -240,8 +240,8 @@ class Options:
     per_host: int = option(_RUN, 8,
         "transfers of images named by URL that a process has under way at once with one server", "N", check=within(1, 256))
     previous: str = option(_RUN, "",
-        "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from it; or "
-        "the folder that the nights lie in: the newest that can be used", "FOLDER")
+        "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from it; or the folder that "
+        "the nights lie in: the newest that can be used; or a stream: what its windows found of images", "FOLDER")
     require_previous: bool = option(_RUN, False,
         "do nothing (exit status 2) if --previous cannot be used, instead of a full run")
     trust_uris: bool = option(_RUN, False,

@@ -88,7 +88,7 @@ _TABLE = (
     ("corrupt_parquet", "read", "yours", "The Parquet file is damaged, or none: what came before is used; copy it again."),
     ("missing_column", "read", "yours", "The file has not a column that an option names. Counted once for the whole file."),
     ("transform_failed", "read", "yours", "The function of --transform raised an exception, or returned what is no row."),
-    ("bad_sidecar", "read", "yours", "The .txt or .json file beside an image of a folder cannot be read."),
+    ("bad_sidecar", "read", "yours", "The .txt or .json beside an image of a folder, or its metadata, cannot be read."),
     # the rules of an example
     ("other_format", "rules", "yours", "The row is in another format (messages, input_text, ...), not Gemini's contents."),
     ("missing_contents", "rules", "yours", "The row has no `contents` list, or an empty one."),

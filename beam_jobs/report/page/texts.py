@@ -12,7 +12,7 @@ def cut(text: str, most: int = 1200) -> str:
       most: bytes that it may take on a page, where letters such as < take several.
 
     >>> cut("short", 5), cut("a < b", 6)
-    ('short', 'a  ... (5 characters)')
+    ('short', 'a < ... (5 characters)')
     """
     end = most
     while (size := bytes_on_page(text[:end])) > most:
