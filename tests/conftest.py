@@ -47,6 +47,12 @@ def remembered_signatures() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_state_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The secret that marks folders is no business of the person who runs the tests."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(scope="session", autouse=True)
 def no_reports() -> None:
     leave_reports_out()
 
