@@ -123,6 +123,9 @@ def test_whole_answers_are_taken_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) 
         reasons = list(read_together(both_ends, [server.url + path for path in files], 8))
         assert reasons[:-1] == [(bytes(100), bytes(50))] * 5 and reasons[-1] == "too_large"
         assert [server.paths().count(path) for path in files] == [1, 1, 2, 2, 2, 2]
+        server.asked.clear()
+        assert read(f"{server.url}/2000")[0] == bytes(2000) and why(f"{server.url}/2001").startswith("too_large: ")
+        assert server.paths() == ["/2000", "/2001"]
 
 
 # What is not read
