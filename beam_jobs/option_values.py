@@ -153,9 +153,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def duration(text: str) -> int:
-    """Seconds, written as Google's templates take them: 30s, 5m, 1h; 0 for none."""
+    """Seconds, written as Google's templates take them: 30s, 5m, 1h; -1 for none."""
     if not text:
-        return 0
+        return -1
     match = _DURATION.fullmatch(word(text))
     if not match:
         raise ArgumentTypeError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,9 @@ from typing import Any
 
 import flink
 import pytest
-from flink import group_lives, kill_group, need, until
+from flink import group_lives, kill_group, need
 from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_lines, write_rows
+from waiting import until
 from web_server import web_server
 
 pytestmark = pytest.mark.engines
@@ -201,3 +203,33 @@ def test_what_was_not_sealed_is_said_in_one_paragraph_and_goes_on(flags: list[st
     assert mended.returncode == 0, mended.stderr
     counters = json.loads((output / "manifest.json").read_bytes())["dataset"]["counters"]
     assert counters["examples_written"] == 120 and "examples_rejected" not in counters
+
+
+BY_IMAGE = ("--split_by", "image")
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory, place: Path) -> tuple[Path, tuple[str, ...], Folder]:
+    """Rows that have grown by an example which joins two others, what a night of them is given, and what a full run makes of them."""
+    folder, draw = tmp_path_factory.mktemp("grown"), random.Random(3)
+    images = [put(folder / f"raw/images/{i}.jpg", jpeg(seed=i)) for i in range(50)]
+    images += [put(folder / "raw/images/again.jpg", jpeg(seed=4)), put(folder / "raw/images/fit.bmp", bmp(seed=60))]
+    for name in ("a", "b"):
+        write_lines(
+            folder / f"raw/{name}.jsonl", [row(f"{name} {i}", draw.sample(images, 1 + i % 2)) for i in range(30)]
+        )
+    options = (*BY_IMAGE, "--image_folder", str(folder / "images"))
+    one = tuneset(folder / "raw", folder / "one", *OPTIONS, *options, "--keep_blocks", "--runner=FnApiRunner")
+    assert one.returncode == 0, one.stdout + one.stderr
+    write_lines(folder / "raw/c.jsonl", [row("joins", [images[7], images[31]])])
+    full = dataset_of(folder / "raw", place, *options, "--runner=FnApiRunner")
+    assert len(full["train.jsonl"].splitlines()) > 15 < 60 - len(full["train.jsonl"].splitlines())
+    return folder / "raw", (*options, "--previous", str(folder / "one")), full
+
+
+@OTHERS
+def test_splits_by_image_are_the_same_on_a_night_that_joins_groups(
+    flags: list[str], grown: tuple[Path, tuple[str, ...], Folder], place: Path
+) -> None:
+    source, options, full = grown
+    assert_equal_folders(dataset_of(source, place, *options, *flags), full)
