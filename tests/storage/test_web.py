@@ -213,6 +213,16 @@ def test_a_server_that_is_not_there_is_no_outage() -> None:
     assert why("http://nowhere.invalid/a").startswith("image_timeout: ")
 
 
+def test_a_url_is_asked_for_in_its_one_spelling() -> None:
+    """Also one that nobody resolved, as of a row that was refused on the night before."""
+    with web_server({"/a/x": FILE, "/b": FILE}) as server:
+        allow(f"{server.url}/a")
+        assert read(f"{server.url}/a/../a/x#y")[0] == FILE and why(f"{server.url}/a/..%2fb").startswith(
+            "image_forbidden: "
+        )
+        assert why(f"{server.url}/a/../b").startswith("not_allowed: ") and server.paths() == ["/a/x"]
+
+
 # Where redirects lead
 
 
