@@ -105,9 +105,4 @@ def write_label_studio() -> None:
 
 
 if __name__ == "__main__":
-    {
-        "datasets": write_datasets,
-        "webdataset": write_webdataset,
-        "supervision": write_supervision,
-        "label": write_label_studio,
-    }[sys.argv[1]]()
+    globals()[f"write_{sys.argv[1]}"]()
