@@ -23,6 +23,7 @@ import apache_beam as beam
 
 from beam_jobs.job import Job
 from transforms.core.records import Block, FitOrder, OpenBlock, Receipt
+from transforms.dataset.shared_images.hashes import looked_at
 from transforms.examples.image_groups import BY_IMAGE
 from transforms.steps.clean_up import SweepBlocks
 from transforms.steps.compare import CompareNights
@@ -42,7 +43,7 @@ def build(pipeline: beam.Pipeline, plan: Job) -> beam.PCollection[str]:
     """Lay out the batch job -> the manifest's URI, once the dataset is sealed."""
     p = plan
     blocks, tallies = pipeline | "List" >> front(p)
-    steps = trunk_steps(p, StorageWriter(p.rewriter, p.caps))
+    steps = trunk_steps(p, StorageWriter(p.rewriter, p.caps, p.notes))
     earlier, damaged_looks, take_looks = p.earlier, [], None
     if p.settings.split_by == BY_IMAGE:
         blocks, damage = blocks | "Look ahead" >> LookAhead(p, steps)
@@ -78,21 +79,24 @@ class LookAhead(beam.PTransform):
 
     def expand(self, blocks: beam.PCollection[Block]) -> tuple[beam.PCollection[Block], beam.PCollection[str]]:
         p, steps = self._plan, self._steps
-        looks = p.receipt_store.looks
-        earlier = p.earlier.looks if p.earlier else None
+        store, earlier = p.receipt_store.looks, p.earlier.looks if p.earlier else None
         done, todo, damaged = blocks | "Skip what was looked at" >> SkipCommitted(
-            receipt_store=looks, key=p.keys, earlier=earlier
+            receipt_store=store, key=p.keys, earlier=earlier
         )
         looked = (
             todo
             | "Read" >> steps.read
             | "Build" >> steps.build
-            | "Inspect" >> replace(steps.inspect, earlier=earlier)
-            | "Keep" >> KeepLooks(inspector=p.inspector, looks=looks)
+            | "Inspect" >> replace(steps.inspect, known=earlier)
+            | "Keep" >> KeepLooks(inspector=p.inspector, looks=store)
         )
-        receipts = (done, looked) | "All looks" >> beam.Flatten()
-        grouping = GroupByImages(key=p.keys, folder=p.settings.output, joining=p.joining, access=p.access)
-        return (blocks, receipts) | "Group" >> grouping, damaged
+        looks = (done, looked) | "All looks" >> beam.Flatten() | "What was seen" >> beam.Map(looked_at)
+        by_key = blocks | "Blocks by key" >> beam.Map(lambda block: (p.keys(block), block))
+        grouped = (by_key, looks) | "Group" >> GroupByImages(
+            folder=p.settings.output, joining=p.joining, access=p.access
+        )
+        with_groups = beam.MapTuple(lambda block, groups: replace(block, groups=groups)).with_output_types(Block)
+        return grouped | "With groups" >> with_groups, damaged
 
 
 def front(plan: Job) -> ListBlocks:
@@ -145,7 +149,9 @@ def trunk_steps(plan: Job, writer: Writer) -> TrunkSteps:
             part_resolution=s.profile.part_resolution,
             function=s.row_function,
         ),
-        inspect=InspectImages(inspector=p.inspector, earlier=p.earlier, access=p.access),
+        inspect=InspectImages(
+            inspector=replace(p.inspector, copier=writer.copier), known=p.known_images, access=p.access
+        ),
         hold=HoldForFitting(writer=writer),
         fit=FitImages(writer=writer, at_once=at_once, min_ram=min_ram),
         recall=TakeFitted(rewriter=p.rewriter),
@@ -231,4 +237,5 @@ def seal(plan: Job) -> SealDataset:
         run=p.run,
         by_class=p.by_class,
         uploads=p.uploads,
+        findings=p.findings,
     )

@@ -8,10 +8,14 @@ from functools import cached_property
 from typing import Any
 
 from beam_jobs.settings import Settings
+from transforms.arrivals.previous import PreviousStream
 from transforms.core import VERSION, jsonl
+from transforms.core.finding_codes import ALL, AUTO, NONE
 from transforms.core.records import Input
 from transforms.dataset.block_files import Caps
 from transforms.dataset.claim import Claim
+from transforms.dataset.findings.sealed import FindingsSealer
+from transforms.dataset.findings.written import Notes
 from transforms.dataset.previous import PreviousDataset
 from transforms.dataset.receipts import BlockKeys, ReceiptStore
 from transforms.dataset.segments import SegmentWriter
@@ -24,6 +28,7 @@ from transforms.images.fit.policy import FitPolicy
 from transforms.images.identity import ADDRESS, CHECKSUM, HEAD_AND_TAIL, IDENTITIES
 from transforms.images.inspection import Inspector
 from transforms.images.orders import ImageRewriter
+from transforms.images.sources import KnownImages
 from transforms.images.staging import Stager
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
@@ -46,7 +51,7 @@ class Job:
 
     @property
     def access(self) -> Access:
-        return Access(self.settings.user_project)
+        return self.settings.access
 
     @cached_property
     def receipt_store(self) -> ReceiptStore:
@@ -54,12 +59,19 @@ class Job:
 
     @cached_property
     def earlier(self) -> PreviousDataset | None:
+        """The night that receipts are taken from."""
         s = self.settings
-        if not s.previous:
+        if not s.previous or s.windows:
             return None
         return PreviousDataset(
             self.receipt_store, ReceiptStore(s.previous, 0, "", self.access), s.trust_uris, s.threads
         )
+
+    @property
+    def known_images(self) -> KnownImages | None:
+        """What --previous, a night or a stream, found of images."""
+        s = self.settings
+        return PreviousStream(s.windows, s.trust_uris, s.threads) if s.windows else self.earlier
 
     @cached_property
     def keys(self) -> BlockKeys:
@@ -150,21 +162,24 @@ class Job:
     @property
     def _identity(self) -> str:
         """By what images are told from others: one kind a run. Only Cloud Storage tells checksums."""
-        if self.settings.split_by != BY_IMAGE or self.settings.verify == "none":
+        s = self.settings
+        if s.verify == "none" or not (s.split_by == BY_IMAGE or s.findings in (ALL, AUTO)):
             return ""
         objects = all(abilities(one.pattern).has_buckets for one in self.inputs)
         return CHECKSUM if objects else HEAD_AND_TAIL
 
     @cached_property
     def rewriter(self) -> ImageRewriter:
-        travels = abilities(self.settings.output).readable_by_service or self.settings.uri_prefix != ""
+        s = self.settings
+        looks, travels = s.verify != "none", abilities(s.output).readable_by_service or s.uri_prefix != ""
         return ImageRewriter(
             receipt_store=self.receipt_store,
             inspector=self.inspector,
             image_folder=self.image_folder,
-            stage=travels and self.settings.verify != "none",
-            copy=self.settings.stage == "copy",
-            uri_prefix=self.settings.uri_prefix,
+            stage=travels and looks and s.stage != "none",
+            copy=s.stage == "copy",
+            keep=looks and s.stage != "none",
+            uri_prefix=s.uri_prefix,
         )
 
     @cached_property
@@ -177,6 +192,17 @@ class Job:
         if not s.uri_prefix:
             return None
         return UploadLister(writer=self.writer, image_folder=self.image_folder, uri_prefix=s.uri_prefix)
+
+    @property
+    def notes(self) -> Notes:
+        return Notes(self.settings.findings, self.settings.profile.max_tokens)
+
+    @property
+    def findings(self) -> FindingsSealer | None:
+        s = self.settings
+        if s.findings == NONE:
+            return None
+        return FindingsSealer(s.findings, s.profile, s.output, IDENTITIES[self.inspector.identify or ADDRESS])
 
     @property
     def dataset(self) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from transforms.storage import abilities
-from transforms.storage.uris import CLOUD, bucket_of, is_object, lacks_bucket
+from transforms.storage.uris import CLOUD, bucket_of, is_object, is_web, lacks_bucket, lacks_host
+from transforms.storage.web.urls import normal_prefix
 
 CRLF = "the script it comes from has Windows line ends (CRLF): convert it, as with dos2unix"
 # A variable that no shell or scheduler filled in, or what a reader of docs was to fill in.
@@ -134,8 +135,16 @@ def local_folder(text: str) -> str:
 
 
 def prefix(text: str) -> str:
-    """A folder that images may be read from, or all of Cloud Storage."""
+    """A folder that images may be read from, or all of Cloud Storage; of the web a server or a folder of it, or all of it."""
     value = filled(text)
+    if is_web(value):
+        check_filled(value)
+        try:
+            return normal_prefix(value)
+        except ValueError as error:
+            raise ArgumentTypeError(f"{value}: {error}") from None
+    if lacks_host(value):
+        raise ArgumentTypeError(f"{value}: expected https://HOST/FOLDER")
     return value if value == CLOUD else readable_place(value)
 
 
@@ -144,9 +153,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def duration(text: str) -> int:
-    """Seconds, written as Google's templates take them: 30s, 5m, 1h; 0 for none."""
+    """Seconds, written as Google's templates take them: 30s, 5m, 1h; -1 for none."""
     if not text:
-        return 0
+        return -1
     match = _DURATION.fullmatch(word(text))
     if not match:
         raise ArgumentTypeError(

@@ -24,6 +24,7 @@ from beam_jobs.option_checks import (
 )
 from beam_jobs.option_values import LISTS, shown
 from beam_jobs.row_functions import check_transform
+from transforms.core.finding_codes import LEVELS
 from transforms.core.limits import LINE_BYTES, PROFILES, profiles_in_words
 from transforms.core.reasons import WrongRequest
 from transforms.examples.image_cells import check_image_column
@@ -135,7 +136,11 @@ class Options:
         "N", shapes=True, check=at_least(1024))
     allow_prefix: tuple[str, ...] = option(_IN, "",
         "folders and gs:// prefixes that images may be read from, separated by commas; replaces the default (any "
-        "gs:// object, and local files under the input's own folders)", "PREFIXES", shapes=True, check=check_prefix)
+        "gs:// object, and local files under the input's own folders). https:// and http:// prefixes add to what may be read",
+        "PREFIXES", shapes=True, check=check_prefix)
+    allow_private_hosts: bool = option(_IN, False,
+        "let servers that https:// and http:// prefixes allow have addresses of the private network, as in an intranet",
+        shapes=True)
 
     output: str = option(_OUT, None,
         "folder that the dataset is written to; local or gs:// (required)", "FOLDER", common=True)
@@ -145,13 +150,18 @@ class Options:
         "gs:// folder that a local dataset will be uploaded to: fileUri names the images there",
         "URI", shapes=True, check=check_uri_prefix)
     stage: str = option(_OUT, "local",
-        "conforming images that are copied beside a gs:// dataset; local: files of this machine, copy: objects too,"
-        " on the server", "WHICH", ("local", "copy"), shapes=True)
+        "conforming images that are copied beside the dataset; local: those named by URL and, of a gs:// dataset, files of "
+        "this machine; copy: objects too, on the server; none: none, so URLs stay",
+        "WHICH", ("local", "copy", "none"), shapes=True)
     report: str = option(_OUT, "",
         "page about the dataset, made once it is sealed by the command that waited for it; its numbers stand beside it as .json; "
         "none: no page (default OUTPUT/report.html)", "FILE.html|none", check=check_report)
     report_pictures: str = option(_OUT, "yes",
         "whether the page holds small pictures of the images", "WHETHER", ("yes", "no"))
+    findings: str = option(_OUT, "auto",
+        "what the manifest tells of what `tuneset check` would find in the dataset; rows: of lines by themselves, all: lines and "
+        "images are also compared with those of other lines, auto: all of up to 20 million references to images, else rows",
+        "WHICH", LEVELS, shapes=True)
     overwrite: bool = option(_OUT, False,
         "remove the dataset that the output folder holds, then write anew", common=True)
 
@@ -226,10 +236,12 @@ class Options:
         "FRACTION", check=within(0, 1))
     block_bytes: int = option(_RUN, 262_144, "bytes of rows a worker takes at a time", "N", check=at_least(1024))
     threads: int = option(_RUN, 256,
-        "reads of images that a process has under way at once (gs:// only)", "N", check=within(1, 256))
+        "reads of images that a process has under way at once (gs:// and URLs)", "N", check=within(1, 256))
+    per_host: int = option(_RUN, 8,
+        "transfers of images named by URL that a process has under way at once with one server", "N", check=within(1, 256))
     previous: str = option(_RUN, "",
-        "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from it; or "
-        "the folder that the nights lie in: the newest that can be used", "FOLDER")
+        "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from it; or the folder that "
+        "the nights lie in: the newest that can be used; or a stream: what its windows found of images", "FOLDER")
     require_previous: bool = option(_RUN, False,
         "do nothing (exit status 2) if --previous cannot be used, instead of a full run")
     trust_uris: bool = option(_RUN, False,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from beam_jobs.beam_words import beam_words
 from beam_jobs.command_parser import prepare_parser
-from beam_jobs.options import OPTIONS, OptionError, Options
+from beam_jobs.options import OPTIONS, Option, OptionError, Options
 from beam_jobs.row_functions import row_function_of
 from transforms.core.limits import PROFILES, Profile
 from transforms.core.records import Input
@@ -23,6 +23,7 @@ from transforms.inputs.cells.csv_dialect import Wanted
 from transforms.inputs.options import InputOptions
 from transforms.inputs.row_function import FunctionError, RowFunction
 from transforms.storage import abilities
+from transforms.storage.api import Access, WebAccess
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Settings(Options):
     left_out: tuple[str, ...] = field(default=())  # folders that were found below inputs, and are none
     notices: tuple[Notice, ...] = field(default=())  # what looking at the inputs found
     inputs: tuple[Input, ...] = field(default=())  # what `input` names, once it was looked at
+    windows: tuple[str, ...] = field(default=())  # sealed ones of the stream that `previous` names, oldest first
     names_of_splits: SplitNames = NO_NAMES  # that decide, once inputs were looked at
     asked: Mapping[str, Any] = field(default_factory=dict)  # `as_asked()` of the settings that were given
 
@@ -69,6 +71,12 @@ class Settings(Options):
         return InputOptions(**{one.name: getattr(self, one.name) for one in fields(InputOptions)})
 
     @property
+    def access(self) -> Access:
+        """How a job reaches storage."""
+        web = WebAccess(self.of_inputs.web_prefixes, self.allow_private_hosts, self.per_host)
+        return Access(self.user_project, web)
+
+    @property
     def recipe(self) -> Recipe | None:
         """How rows of other formats than Gemini's become examples; None without --prompt."""
         return self.of_inputs.recipe
@@ -101,14 +109,20 @@ class Settings(Options):
     def as_flags(self) -> list[str]:
         """The command line that says the same, defaults left out."""
         usual = parse(["--input", "-", "--output", "-", "--model", self.model])
-        flags = []
-        for option in OPTIONS:
-            value = getattr(self, option.name)
-            if value is True:
-                flags.append(f"--{option.name}")
-            elif value != (option.default if option.name == "model" else getattr(usual, option.name)):
-                flags += [f"--{option.name}", ",".join(value) if isinstance(value, tuple) else str(value)]
-        return [*flags, *self.beam]
+        return [*flags_of(OPTIONS, partial(getattr, self), partial(getattr, usual)), *self.beam]
+
+
+def flags_of(options: Iterable[Option], value_of: Callable[[str], Any], usual: Callable[[str], Any]) -> list[str]:
+    """Options as a person would type them, but for those that have their usual values; each is asked for by its name."""
+    flags = []
+    for option in options:
+        value = value_of(option.name)
+        if value is True:
+            flags.append(f"--{option.name}")
+        elif value != (option.default if option.name == "model" else usual(option.name)):
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            flags += [f"--{option.name}", f"{text}s" if option.metavar == "DURATION" else text]
+    return flags
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -203,6 +217,11 @@ def _check_looking(settings: Settings) -> None:
     if settings.stage == "copy" and settings.verify == "none":
         raise OptionError(
             "--verify none looks at no image, so --stage copy cannot tell which conform: use another level"
+        )
+    if settings.stage == "none" and settings.uri_prefix:
+        raise OptionError(
+            "--uri_prefix names images as they will be uploaded, from beside the dataset, where --stage none puts none: leave "
+            "one of them out"
         )
     looks = {
         "--uri_prefix": settings.uri_prefix != "",

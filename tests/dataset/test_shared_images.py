@@ -10,18 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.core.finding_codes import COMMON_EXAMPLES
-from transforms.dataset.block_files import unpack
+from transforms.core.records import Receipt
+from transforms.dataset.block_files import Caps, packed_ids_of, unpack
+from transforms.dataset.seal_plan import Cuts
+from transforms.dataset.segment_lines import groups_of
 from transforms.dataset.shared_images.components import compact, roots_of
 from transforms.dataset.shared_images.edges import Joining, SharedImages, find_shared
 from transforms.dataset.shared_images.hashes import RANGES, LookedAt, pack_hashes, read_range, read_whole
 from transforms.dataset.shared_images.labels import first_numbers, join_examples, labels_of_block
 from transforms.examples.image_groups import NO_IMAGE, group_number, image_hash, unpack_labels
 from transforms.examples.splits import parse_splits
+from transforms.steps.seal import ids_of, lines_of_validation
 
 Images = Sequence[Sequence[int]]  # of each example, by hash
 
@@ -187,3 +192,24 @@ def read_records(examples: Images) -> Any:
     from transforms.dataset.shared_images.hashes import _records
 
     return _records(pack_hashes([set(images) for images in examples])[0])
+
+
+def test_a_sample_chooses_by_id_and_a_cap_of_validation_by_group() -> None:
+    lines = [(7, 1 << 32, 10), (7, 5, 10), (3, 9, 10)]  # (number, id, bytes); ranks are ids with their halves swapped
+    cuts = Cuts(sample=9 << 32)
+    for by_share, sampled in ((False, [[7, 7]]), (True, [[(7, 10), (7, 10)]])):
+        packed = packed_ids_of([1 << 32, 5, 9], lines, False, Caps(validation=1, sample=2, by_share=by_share))
+        receipt = Receipt("k", (0, b"", 0), 1, False, (), (), (), (), tuple(packed.items()))
+        assert list(ids_of(receipt, "sample", Cuts())) == [[1, 5 << 32, 9 << 32]]
+        assert list(lines_of_validation(receipt, cuts) if by_share else ids_of(receipt, "validation", cuts)) == sampled
+
+
+def test_a_table_of_examples_is_cut_by_group() -> None:
+    rows = pa.table(
+        {
+            "split": [1, 1, 1, 0],
+            "id": pa.array([9, 1, 2, 3], pa.uint64()),
+            "number": pa.array([5, 5, 8, 9], pa.uint64()),
+        }
+    )
+    assert groups_of(rows, Cuts(validation=8)).tolist() == [1, 1, 3, 0]

@@ -104,6 +104,8 @@ _TABLE = (
     ("images_staged", "references", "copied, or linked where that can be, as they are beside the dataset"),
     ("images_local", "references", "named by a local path, which the tuning service cannot read"),
     ("bytes_seen", "bytes", "of the images looked at, per reference"),
+    ("images_fetched", "references", "named by URL, and given by their server"),
+    ("bytes_fetched", "bytes", "of the images that were given so, per reference"),
     ("bytes_rewritten", "bytes", "of the rewritten images, per reference"),
 )
 COUNTERS: dict[str, Counter] = {row[0]: Counter(*row) for row in _TABLE}

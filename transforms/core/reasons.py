@@ -10,6 +10,7 @@ All exceptions of the product are one tree, too. The text of each is for a perso
     │   └── ImageError                     an image of it cannot be used
     ├── StorageError                       storage could not do it; `reason` says what that makes of an image
     │   ├── NotFound, Forbidden, Refused, NotAFile, Changed
+    │   ├── Disallowed, TooLarge, NoAnswer  of a server of other people
     │   ├── Unavailable                    no answer: the call is made again, then the job fails
     │   └── DamagedMark                    nobody knows whose images these are
     ├── NoAccess                           storage can be asked nothing at all
@@ -87,7 +88,7 @@ _TABLE = (
     ("corrupt_parquet", "read", "yours", "The Parquet file is damaged, or none: what came before is used; copy it again."),
     ("missing_column", "read", "yours", "The file has not a column that an option names. Counted once for the whole file."),
     ("transform_failed", "read", "yours", "The function of --transform raised an exception, or returned what is no row."),
-    ("bad_sidecar", "read", "yours", "The .txt or .json file beside an image of a folder cannot be read."),
+    ("bad_sidecar", "read", "yours", "The .txt or .json beside an image of a folder, or its metadata, cannot be read."),
     # the rules of an example
     ("other_format", "rules", "yours", "The row is in another format (messages, input_text, ...), not Gemini's contents."),
     ("missing_contents", "rules", "yours", "The row has no `contents` list, or an empty one."),
@@ -117,12 +118,13 @@ _TABLE = (
     ("unknown_split", "assign", "yours", "--split_column holds a word that names no split."),
     # images: where they are
     ("bad_uri", "inspect", "yours", "fileUri is not a path or URI that can be read."),
-    ("unsupported_scheme", "inspect", "yours", "Only gs:// objects and local files are read: copy the image there."),
-    ("not_allowed", "inspect", "yours", "The image lies outside what may be read: name its folder with --allow_prefix."),
+    ("unsupported_scheme", "inspect", "yours", "Only gs:// objects, local files and, where --allow_prefix names them, URLs are read."),
+    ("not_allowed", "inspect", "yours", "The image lies outside what may be read: name its folder or server with --allow_prefix."),
     ("not_a_file", "inspect", "yours", "The path is a folder, a device or a pipe, or a link that leads out of what may be read."),
     ("image_not_found", "inspect", "missing", "There is no such object or file."),
-    ("image_forbidden", "inspect", "missing", "The credentials may not read it: grant read access."),
-    ("image_timeout", "inspect", "missing", "Storage did not answer in time, after retries."),
+    ("image_forbidden", "inspect", "missing", "The credentials may not read it, or a server gives it not to everybody: grant "
+     "read access."),
+    ("image_timeout", "inspect", "missing", "Storage, or the server of a URL, did not answer in time, after retries."),
     ("image_changed", "inspect", "missing", "It was overwritten while the job worked on it: run again when nothing writes there."),
     # images: what they are
     ("empty_image", "inspect", "yours", "The file has no bytes."),

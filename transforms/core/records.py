@@ -200,6 +200,7 @@ class ImageFacts:
     encoding: str = ""  # "gzip": stored compressed by Content-Encoding; the other facts are of what it unpacks to
     respelled: str = ""  # the source that has this name in another spelling and is taken instead; the facts are its own
     unsought: bool = False  # it was not found, and other spellings of it were not looked for
+    copied: str = ""  # where its bytes lie beside the dataset, if they were put there as it was looked at
     identity: str = ""  # equal for equal bytes, and for hardly any others; "" unless it was asked for
 
 
@@ -228,6 +229,7 @@ class Fitted:
     flat: bool = False  # nearly one colour, and the source was not
     reason: str = ""
     detail: str = ""
+    identity: str = ""  # of a rewritten image: equal for equal pictures, whatever their sources are called
 
 
 @dataclass(slots=True)

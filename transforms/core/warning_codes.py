@@ -107,7 +107,7 @@ _TABLE = (
     # nights
     ("previous_unusable", "", "nothing can be taken from --previous", "Everything is made anew."),
     ("blocks_made_anew", "block", "of the night before had to be made anew, because of what is missing or damaged there", ""),
-    ("night_passed_over", "", "a night that came later than the one taken cannot be used", ""),
+    ("night_passed_over", "", "a later night, or windows of the stream, cannot be used", ""),
     # buckets
     ("bucket_bills", "", "what is written costs more than usual", ""),
     # names that were listed and not read

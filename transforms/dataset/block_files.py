@@ -62,6 +62,7 @@ IMAGES = pa.schema(
         ("renamed_from", pa.list_(pa.string())),  # names in rows that are not there, for which this one was taken
     ]
 )
+BLOCK_IMAGES = pa.schema([*IMAGES, ("identity", pa.string())])  # as a block holds them, for a later night's facts
 
 # One row per line of the dataset, in the order of its lines.
 _WORDS = pa.dictionary(pa.int32(), pa.string())  # on the way to the file: readers see strings
@@ -116,7 +117,7 @@ def parts(opened: OpenBlock) -> Iterator[tuple[str, bytes, int]]:
     if rows:
         yield "examples", stream(_batch(rows, EXAMPLES)), len(rows)
     if sources := _image_rows(opened):
-        yield "images", stream(_batch(sources, IMAGES)), len(sources)
+        yield "images", stream(_batch(sources, BLOCK_IMAGES)), len(sources)
     opened.rejections.sort(key=lambda r: (extents.get(r.row.source, 0), r.row.offset))
     yield "rejected", b"".join(rejected_line(r, opened.block.format) for r in opened.rejections), len(opened.rejections)
 
@@ -163,6 +164,7 @@ def _image_rows(opened: OpenBlock) -> list[tuple[Any, ...]]:
                     *stored,
                     *output,
                     sorted(names[uri]),
+                    facts.identity,
                 )
             )
     return rows

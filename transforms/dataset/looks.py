@@ -47,6 +47,11 @@ def usable(facts: Mapping[str, ImageFacts]) -> dict[str, ImageFacts]:
     return {source: fact for source, fact in facts.items() if not (fact.reason or fact.respelled)}
 
 
+def copies(facts: Mapping[str, ImageFacts]) -> dict[str, int]:
+    """Copies beside the dataset of images that are named by URL, with their bytes."""
+    return {fact.copied: fact.size for fact in facts.values() if fact.copied}
+
+
 def generations(facts: Mapping[str, ImageFacts], block: Block) -> dict[str, str]:
     """The images that must still be what they were, as image_rows.generations tells them of a table."""
     own = {(extent.uri, extent.generation) for extent in block.extents}

@@ -13,6 +13,7 @@ from transforms.core.file_kinds import LOOK
 from transforms.core.listing_tally import ListingTally
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, Fault, Input
+from transforms.examples.prompt_templates import asks_for
 from transforms.inputs.cells.csv_dialect import HEAD, Wanted, dialect_of, first_records, with_newlines
 from transforms.inputs.cells.csv_record_ends import RecordEnds, cut_records
 from transforms.inputs.cells.csv_table import TableReader
@@ -51,9 +52,7 @@ class Cutter:
 
     @property
     def _sidecars(self) -> bool:
-        return self.wanted.every or any(
-            name == "sidecar" or name.startswith("sidecar.") for name in self.wanted.columns
-        )
+        return self.wanted.every or asks_for(self.wanted.columns, "sidecar")
 
     def suffixes(self, row_format: str, json: bool = False) -> tuple[str, ...]:
         """Endings of the files that are listed for a format; `json`: as patterns.is_dataset takes it."""

@@ -12,6 +12,7 @@ from functools import partial
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Fault, OpenBlock, Rejection, Row
 from transforms.core.warning_codes import WARNINGS
+from transforms.examples.prompt_templates import asks_for
 from transforms.inputs.cells.csv_dialect import HEAD
 from transforms.inputs.cells.csv_table import TableReader, leave_out, reject_extent
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE, UTF16
@@ -39,7 +40,7 @@ def read_block(block: Block, key: Callable[[Block], str], tables: TableReader) -
     if meaning.file_columns:
         return read_file_rows(block, key, meaning.file_columns, tables.max_line_bytes)
     if meaning.of_files:
-        return read_folder(block, key, tables.max_line_bytes)
+        return read_folder(block, key, tables.max_line_bytes, asks_for(tables.wanted.columns, "metadata"))
     return tables.read(block, key)
 
 

@@ -90,12 +90,25 @@ class InputOptions:
 
     @cached_property
     def readable(self) -> tuple[str, ...]:
-        """Where images may be read: by default any gs:// object, and local files under the inputs' own folders and --image_root."""
-        if self.allow_prefix:
-            return tuple(p if p == CLOUD else absolute(p).rstrip("/") or "/" for p in self.allow_prefix)
+        """Where images may be read: by default any gs:// object, and local files under the inputs' own folders and --image_root.
+
+        Prefixes of the web add to that; others replace it.
+        """
+        if own := self.own_prefixes:
+            return tuple(p if p == CLOUD else absolute(p).rstrip("/") or "/" for p in own) + self.web_prefixes
         named = (*map(static_folder, self.input), *filter(None, (self.image_root,)))
         folders = {folder.rstrip("/") or "/" for folder in named if abilities(folder).has_paths}
-        return (CLOUD, *sorted(folders))
+        return (CLOUD, *sorted(folders), *self.web_prefixes)
+
+    @cached_property
+    def own_prefixes(self) -> tuple[str, ...]:
+        """Folders and gs:// prefixes that replace the default."""
+        return tuple(prefix for prefix in self.allow_prefix if not abilities(prefix).foreign)
+
+    @cached_property
+    def web_prefixes(self) -> tuple[str, ...]:
+        """What URLs may begin with whose images are read."""
+        return tuple(prefix for prefix in self.allow_prefix if abilities(prefix).foreign)
 
     @cached_property
     def links(self) -> Links:

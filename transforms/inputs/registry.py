@@ -268,7 +268,8 @@ TABLE = Meaning(
 )  # fmt: skip
 IMAGES = Meaning(
     "folder", (_FOLDER,), "images", "images, one a row", "images", "*.jpg, *.png and other images", by_name=True, by_templates=True,
-    example=_by_recipe, columns=("image", "sidecar"), have="an image of a folder has path, sidecar and",
+    example=_by_recipe, columns=("image", "sidecar", "metadata"),
+    have="an image of a folder has path, sidecar and",
     answers=("the names of their folders (--answer '{path.parent}')",) * 2,
     row=Columns("image", answer="{path.parent}", verbatim=True, sidecars=SIDECAR_NAMES),
 )  # fmt: skip

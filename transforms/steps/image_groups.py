@@ -1,4 +1,4 @@
-"""Find out which examples hang together by the images that they share: Blocks, and looks at them -> Blocks with their groups.
+"""Find out which examples hang together by the images that they share: looks at all blocks -> each block's groups.
 
     looks -> ranges of hashes, compared side by side -> edges -> one worker with union-find -> labels, by block
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -19,15 +19,14 @@ import numpy as np
 from apache_beam.pvalue import AsList
 
 from transforms.core.output_names import FAILURE, WORK
-from transforms.core.records import Block, ImageGroups, Receipt
-from transforms.dataset.receipts import BlockKeys, from_parts
+from transforms.core.records import ImageGroups
+from transforms.dataset.receipts import from_parts
 from transforms.dataset.segments import Unsealed
 from transforms.dataset.shared_images.edges import Joining, find_shared
 from transforms.dataset.shared_images.hashes import (
     RANGES,
     RECORD_BYTES,
     LookedAt,
-    looked_at,
     no_records,
     read_range,
     read_whole,
@@ -61,23 +60,22 @@ class JoinedBlock(NamedTuple):
 
 @dataclass(kw_only=True)
 class GroupByImages(beam.PTransform):
-    """(Blocks, receipts of looks at them) -> the Blocks with their groups.
+    """(whatever the looks are of, by their keys; the looks) -> (each of these, its ImageGroups).
 
     Args:
-      key: names blocks as they were looked at.
       folder: of the output.
       joining: what joins examples.
     """
 
-    key: BlockKeys
     folder: str
     joining: Joining
     access: Access
 
-    def expand(self, inputs: tuple[beam.PCollection[Block], beam.PCollection[Receipt]]) -> beam.PCollection[Block]:
-        blocks, receipts = inputs
-        looks = receipts | "What was seen" >> beam.Map(looked_at).with_output_types(LookedAt)
-        root = blocks.pipeline | "Once more" >> beam.Create([None], reshuffle=False)
+    def expand(
+        self, inputs: tuple[beam.PCollection[tuple[str, Any]], beam.PCollection[LookedAt]]
+    ) -> beam.PCollection[tuple[Any, ImageGroups]]:
+        owners, looks = inputs
+        root = looks.pipeline | "Once more" >> beam.Create([None], reshuffle=False)
         shared = (
             root
             | "Ranges" >> beam.FlatMap(lambda _, looks: ranges_of(looks), AsList(looks))
@@ -88,12 +86,12 @@ class GroupByImages(beam.PTransform):
             billed(self.access, self._join), AsList(looks), AsList(shared)
         ).with_outputs("large", main="labels")
         of_blocks = {
-            "block": blocks | "Blocks by key" >> beam.Map(lambda block: (self.key(block), block)),
+            "owner": owners,
             "look": looks | "Looks by key" >> beam.Map(lambda look: (look.key, look)),
             "joined": joined.labels,
         }
         label = beam.FlatMap(billed(self.access, self._label), AsList(shared), AsList(joined.large))
-        return of_blocks | "All of a block" >> beam.CoGroupByKey() | "Label" >> label.with_output_types(Block)
+        return of_blocks | "All of a block" >> beam.CoGroupByKey() | "Label" >> label
 
     def _compare(self, ranges: tuple[int, int], looks: Sequence[LookedAt]) -> StoredShared:
         blocks = in_order(looks)
@@ -145,17 +143,17 @@ class GroupByImages(beam.PTransform):
 
     def _label(
         self, grouped: tuple[str, dict[str, Iterable[Any]]], shared: Sequence[StoredShared], large: Sequence[int]
-    ) -> Iterator[Block]:
+    ) -> Iterator[tuple[Any, ImageGroups]]:
         _, of_block = grouped
-        blocks, looks, joined = (list(of_block[name]) for name in ("block", "look", "joined"))
-        for block in blocks:
+        owners, looks, joined = (list(of_block[name]) for name in ("owner", "look", "joined"))
+        for owner in owners:
             common = sorted(image for one in shared for image in one.common)
             too_large = {label for one in shared for label in one.large}.union(large)
-            yield replace_groups(block, looks[0], common, too_large, joined[0].labels if joined else b"")
+            yield owner, groups_of(looks[0], common, too_large, joined[0].labels if joined else b"")
 
 
-def replace_groups(block: Block, look: LookedAt, common: Sequence[int], large: set[int], joined: bytes) -> Block:
-    """A block with its groups.
+def groups_of(look: LookedAt, common: Sequence[int], large: set[int], joined: bytes) -> ImageGroups:
+    """The groups of a block's examples.
 
     Args:
       common: hashes of images that are everywhere. large: labels of groups that no split can hold. joined: as JoinedBlock has them.
@@ -165,7 +163,7 @@ def replace_groups(block: Block, look: LookedAt, common: Sequence[int], large: s
     held = np.isin(np.array(common, np.uint64), records.hashes)
     own_common = tuple(image for image, is_held in zip(common, held.tolist()) if is_held)
     own_large = tuple(sorted(large.intersection(unpack_labels(labels)))) if large else ()
-    return replace(block, groups=ImageGroups(labels, own_common, own_large, look.facts))
+    return ImageGroups(labels, own_common, own_large, look.facts)
 
 
 def in_order(looks: Sequence[LookedAt]) -> list[LookedAt]:

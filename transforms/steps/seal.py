@@ -22,6 +22,7 @@ from transforms.core.output_names import FAILURE, MANIFEST, WORK
 from transforms.core.records import Receipt, SortKey
 from transforms.dataset import block_files, seal_plan
 from transforms.dataset.block_files import Caps
+from transforms.dataset.findings.sealed import FindingsSealer, Gathered
 from transforms.dataset.join import Joined, join_chunks
 from transforms.dataset.manifest import file_entry, file_names, manifest
 from transforms.dataset.receipts import from_parts
@@ -49,6 +50,7 @@ class SealDataset(beam.PTransform):
       run: what it says of this run.
       by_class: whether rows stand in the order of their classes.
       uploads: lists the images that have to be uploaded, if the dataset is to be.
+      findings: tells what a check would find in the dataset, if it is to be told.
     """
 
     writer: SegmentWriter
@@ -62,6 +64,7 @@ class SealDataset(beam.PTransform):
     run: dict[str, Any] = field(default_factory=dict)
     by_class: bool = False
     uploads: UploadLister | None = None
+    findings: FindingsSealer | None = None
 
     def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection[str]:
         """Args: inputs: receipts, tallies of the names listed, and if there is an earlier night what CompareNights tells."""
@@ -101,6 +104,11 @@ class SealDataset(beam.PTransform):
                 billed(access, lambda *given: patiently(lister.write, *given)), AsList(files), AsSingleton(plan)
             )
             more["uploads"] = AsSingleton(root | "List uploads" >> write_list)
+        if sealer := self.findings:
+            gathered = segments | "Gather findings" >> beam.Map(
+                billed(access, lambda *given: from_parts(sealer.gather, *given)), AsSingleton(cuts)
+            )
+            more["gathered"] = AsList(gathered)
         return root | "Write manifest" >> beam.Map(
             billed(access, lambda *given, **more: patiently(partial(self._manifest, **more), *given)),
             AsList(files),
@@ -173,7 +181,13 @@ class SealDataset(beam.PTransform):
         return plan
 
     def _manifest(
-        self, _: None, files: list[Joined], plan: SealPlan, night: Any = None, uploads: Joined | None = None
+        self,
+        _: None,
+        files: list[Joined],
+        plan: SealPlan,
+        night: Any = None,
+        uploads: Joined | None = None,
+        gathered: Sequence[Gathered] = (),
     ) -> str:
         self.writer.check_claim()
         folder = self.writer.folder
@@ -182,6 +196,8 @@ class SealDataset(beam.PTransform):
             store.replace(f"{folder}/{WORK}/{FAILURE}", json.dumps({"unsealed": plan.fault}).encode(), "")
             raise Unsealed(plan.fault)
         more = {"upload_list": file_entry(uploads)} if uploads else {}
+        if self.findings:
+            more["findings"] = self.findings.tell(gathered, files)
         return self.put_manifest(files, plan, more, {"night": night} if night else {})
 
     def put_manifest(self, files: list[Joined], plan: SealPlan, dataset: dict[str, Any], run: dict[str, Any]) -> str:

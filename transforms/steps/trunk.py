@@ -12,10 +12,9 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.core.records import Block, OpenBlock
-from transforms.dataset.previous import PreviousDataset
 from transforms.examples.recipe import Recipe
 from transforms.images.inspection import Inspector
-from transforms.images.sources import begin_inspection, inspect_images
+from transforms.images.sources import KnownImages, begin_inspection, inspect_images
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.row_function import RowFunction
 from transforms.inputs.rows import build_examples
@@ -102,11 +101,11 @@ class InspectImages(beam.PTransform):
 
     Args:
       inspector: how closely.
-      earlier: the night before, whose facts hold for images that have not changed.
+      known: what a night before, or a stream, found of images: it holds for those that have not changed.
     """
 
     inspector: Inspector
-    earlier: PreviousDataset | None = None
+    known: KnownImages | None = None
     access: Access = USUAL
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
@@ -114,7 +113,7 @@ class InspectImages(beam.PTransform):
 
     @property
     def call(self) -> Callable[[OpenBlock], OpenBlock]:
-        return partial(inspect_images, inspector=self.inspector, earlier=self.earlier)
+        return partial(inspect_images, inspector=self.inspector, known=self.known)
 
 
 class _Inspect(StorageDoFn):
@@ -125,7 +124,7 @@ class _Inspect(StorageDoFn):
 
     def __init__(self, options: InspectImages) -> None:
         super().__init__(options.access)
-        self._inspector, self._earlier = options.inspector, options.earlier
+        self._inspector, self._known = options.inspector, options.known
 
     def start_bundle(self) -> None:
         self._held: list[WindowedValue] = []  # of what finishes a block
@@ -136,7 +135,7 @@ class _Inspect(StorageDoFn):
         timestamp: Timestamp = beam.DoFn.TimestampParam,
         window: BoundedWindow = beam.DoFn.WindowParam,
     ) -> Iterator[OpenBlock | WindowedValue]:
-        reading, finish = begin_inspection(opened, self._inspector, self._earlier)
+        reading, finish = begin_inspection(opened, self._inspector, self._known)
         yield from self._finish()
         if reading:
             self._held.append(WindowedValue(finish, timestamp, (window,)))

@@ -1,6 +1,7 @@
 """What a store is asked, what it can do, and how it fails: one contract for local paths, gs:// and what Beam can read.
 
     stat, list, folders, read   what is there; a read can name the generation it expects
+    metadata                    what its uploader said of an object
     verify                      a file's bytes against a size and a CRC32C
     create                      only if absent: the one primitive the commit protocol stands on
     replace                     only if the generation is still the one that was seen
@@ -46,6 +47,22 @@ class Refused(StorageError):
 
 class NotAFile(StorageError):
     reason = "not_a_file"
+
+
+class Disallowed(StorageError):
+    """It lies on a server, or leads to one, that may not be asked."""
+
+    reason = "not_allowed"
+
+
+class TooLarge(StorageError):
+    """A server sends it only whole, and it has more bytes than are taken so."""
+
+    reason = "too_large"
+
+
+class NoAnswer(StorageError):
+    """A server of other people gave no answer that can be used: no reason to stop the job; a later run asks again."""
 
 
 class Unavailable(StorageError):
@@ -96,6 +113,7 @@ class Abilities:
     composes: files are joined, and copied, where they lie, and no byte passes through this process.
     holds_images: images that rows name are read from there.
     readable_by_service: so does the tuning service of Gemini.
+    foreign: it is other people's: what lies there may change or be gone tomorrow, so a dataset holds copies of it.
     """
 
     has_paths: bool = False
@@ -106,6 +124,21 @@ class Abilities:
     composes: bool = False
     holds_images: bool = False
     readable_by_service: bool = False
+    foreign: bool = False
+
+
+@dataclass(frozen=True)
+class WebAccess:
+    """What may be read of the web, and how.
+
+    prefixes: normal ones (web/urls.py), that URLs may begin with.
+    private_hosts: their servers may have addresses of this network.
+    per_host: transfers under way to one of them, of a process.
+    """
+
+    prefixes: tuple[str, ...] = ()
+    private_hosts: bool = False
+    per_host: int = 8
 
 
 @dataclass(frozen=True)
@@ -116,6 +149,7 @@ class Access:
     """
 
     user_project: str = ""
+    web: WebAccess = WebAccess()
 
 
 USUAL = Access()
@@ -127,11 +161,10 @@ def access() -> Access:
     return _access
 
 
-def set_billing_project(user_project: str) -> None:
-    """Set the project that requester-pays buckets bill for the requests of this process; "": none."""
+def set_access(new: Access) -> None:
+    """Set how this process reaches storage from now on."""
     global _access
-    if user_project != _access.user_project:
-        _access = Access(user_project)
+    _access = new
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +206,13 @@ class Store(Protocol):
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         """Bytes [start, end), fewer at the end of the object, and the object's stat, in one request."""
+
+    def metadata(self, uri: str, generation: str) -> dict[str, str]:
+        """The custom metadata of an object, which its uploader gave it; nothing where a store has none.
+
+        Raises:
+          Changed: it is another generation by now.
+        """
 
     def verify(self, uri: str, size: int, crc32c: int) -> Stat:
         """The stat of a file that has these bytes.

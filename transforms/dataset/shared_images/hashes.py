@@ -5,7 +5,7 @@ A run is sorted by hash, so that one range of it holds what begins with the same
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,10 +68,13 @@ def pack_hashes(images: Sequence[Collection[int]]) -> tuple[bytes, dict[str, byt
 def looked_at(receipt: Receipt) -> LookedAt:
     """What the receipt of a look tells."""
     parts = {part.kind: part.name for part in receipt.parts}
-    numbers = {name: tuple(unpack(packed)) for name, packed in receipt.ids}
-    (examples,) = numbers[_EXAMPLES]
-    hashes, facts = parts.get(HASHES, ""), parts.get(FACTS, "")
-    return LookedAt(receipt.order, receipt.key, examples, hashes, facts, numbers[_BOUNDS])
+    return look_of(receipt.order, receipt.key, dict(receipt.ids), parts.get(HASHES, ""), parts.get(FACTS, ""))
+
+
+def look_of(order: SortKey, key: str, numbers: Mapping[str, bytes], hashes: str, facts: str = "") -> LookedAt:
+    """What a look came to, by the numbers that pack_hashes tells of it and the URIs of its parts."""
+    (examples,) = unpack(numbers[_EXAMPLES])
+    return LookedAt(order, key, examples, hashes, facts, tuple(unpack(numbers[_BOUNDS])))
 
 
 def read_range(blocks: Sequence[LookedAt], first: int, end: int) -> Iterator[tuple[int, Records]]:

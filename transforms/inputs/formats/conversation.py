@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from transforms.core import jsonl
-from transforms.core.media_types import IMAGE_TYPES
+from transforms.core.media_types import type_by_name
 from transforms.core.records import Example, Record
 from transforms.examples.gemini_rules import parse_example
 from transforms.examples.recipe import STAGED
@@ -26,8 +26,7 @@ def named_image(value: Any) -> tuple[str, str]:
 
 def image_part(uri: str, content: str = "") -> dict[str, Any]:
     """An image as Gemini's part; its type is told by its name until it is looked at. content: as named_image tells it."""
-    ending = uri[uri.rfind(".") + 1 :].lower()
-    data = {"mimeType": f"image/{IMAGE_TYPES.get(ending, 'jpeg')}", "fileUri": uri}
+    data = {"mimeType": f"image/{type_by_name(uri)}", "fileUri": uri}
     return {"fileData": data | {STAGED: content} if content else data}
 
 
