@@ -6,6 +6,7 @@ datasets 5.2, webdataset 1.0, supervision 0.31, label-studio-converter 0.0.59; t
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -63,6 +64,8 @@ def write_supervision() -> None:
     dataset = supervision.DetectionDataset(NAMES, paths, found)
     dataset.as_yolo(str(HERE / "yolo/train/images"), str(HERE / "yolo/train/labels"), str(HERE / "yolo/data.yaml"))
     dataset.as_coco(None, str(HERE / "coco.json"))
+    told = HERE / "coco.json"
+    told.write_text(re.sub(r'"url": "[^"]*"', '"url": ""', told.read_text()))  # of a licence
     dataset.as_pascal_voc(None, str(HERE / "voc"))
 
 
