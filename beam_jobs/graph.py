@@ -87,7 +87,7 @@ class LookAhead(beam.PTransform):
             todo
             | "Read" >> steps.read
             | "Build" >> steps.build
-            | "Inspect" >> replace(steps.inspect, earlier=earlier)
+            | "Inspect" >> replace(steps.inspect, known=earlier)
             | "Keep" >> KeepLooks(inspector=p.inspector, looks=store)
         )
         looks = (done, looked) | "All looks" >> beam.Flatten() | "What was seen" >> beam.Map(looked_at)
@@ -147,8 +147,11 @@ def trunk_steps(plan: Job, writer: Writer) -> TrunkSteps:
             sample_below=p.sample_below,
             recipe=s.recipe,
             part_resolution=s.profile.part_resolution,
+            function=s.row_function,
         ),
-        inspect=InspectImages(inspector=replace(p.inspector, copier=writer.copier), earlier=p.earlier, access=p.access),
+        inspect=InspectImages(
+            inspector=replace(p.inspector, copier=writer.copier), known=p.known_images, access=p.access
+        ),
         hold=HoldForFitting(writer=writer),
         fit=FitImages(writer=writer, at_once=at_once, min_ram=min_ram),
         recall=TakeFitted(rewriter=p.rewriter),

@@ -77,7 +77,7 @@ def inspector_of(check: Check) -> Inspector:
 
 
 def run_check(check: Check) -> Mapping[str, Any]:
-    """-> {"findings": [...], "summary": ...}, as steps/check.py makes them."""
+    """-> {"findings": [...], "summary": ..., "leaks": [...]}, as steps/check.py makes them."""
     job, settings, inspector = check.job, check.job.settings, inspector_of(check)
     expected = Expectations(
         profile=settings.profile,

@@ -44,8 +44,8 @@ def check_streams(runner: str, options: PipelineOptions, subscription: str) -> N
     """Raises OptionError or NoEngine where an engine cannot be streamed on from here."""
     if runner not in ENGINES:
         raise OptionError(
-            f"--runner {runner}: a stream works in this process, on Prism (--runner PrismRunner --prism_location FILE), or "
-            "on a job server (--runner PortableRunner --job_endpoint HOST:PORT --environment_type LOOPBACK)"
+            f"--runner {runner}: a stream works in this process, on Prism (--runner PrismRunner --prism_location FILE), "
+            "on a job server (--runner PortableRunner --job_endpoint HOST:PORT --environment_type LOOPBACK), or on Dataflow"
         )
     if subscription:
         raise OptionError(f"--runner {runner}: --subscription works in this process alone: leave --runner out")
@@ -64,7 +64,8 @@ def run_on_engine(stream: StreamJob, since: int, stop: threading.Event, panes: N
       tally: is told what they took.
     """
     watch.drain.clear()
-    ends_by = time.monotonic() + (stream.own.stop_after or float("inf"))
+    after = stream.own.stop_after
+    ends_by = time.monotonic() + (after if after >= 0 else float("inf"))
     with engine_options(stream) as options:
         pipeline = beam.Pipeline(options=options)
         build_stream(pipeline, stream, since)
@@ -102,7 +103,8 @@ def build_stream(pipeline: beam.Pipeline, stream: StreamJob, since: int) -> beam
     return pipeline | "Watch" >> front | "Stream" >> windows_of(stream, None)
 
 
-def _streaming(settings: Settings) -> PipelineOptions:
+def streaming_options(settings: Settings) -> PipelineOptions:
+    """Beam's options of a job whose input has no end."""
     options = beam_options(settings)
     options.view_as(StandardOptions).streaming = True
     options.view_as(TypeOptions).pipeline_type_check = False
@@ -114,7 +116,7 @@ def engine_options(stream: StreamJob) -> Iterator[PipelineOptions]:
     """Beam's options for the job; Prism runs as long as the context lasts."""
     settings = stream.job.settings
     if runner_of(settings) != "PrismRunner":
-        yield _streaming(settings)
+        yield streaming_options(settings)
         return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -129,7 +131,7 @@ def engine_options(stream: StreamJob) -> Iterator[PipelineOptions]:
     )
     try:
         flags = ("--runner=PortableRunner", f"--job_endpoint=localhost:{port}", "--environment_type=LOOPBACK")
-        options = _streaming(replace(settings, beam=(*settings.beam, *flags)))
+        options = streaming_options(replace(settings, beam=(*settings.beam, *flags)))
         check_engine("PortableRunner", options)
         yield options
     finally:

@@ -470,6 +470,29 @@ def test_a_dataset_in_a_bucket(check: Check, cloud: Cloud) -> None:
     assert cloud.generations("") == before
 
 
+def test_a_page_shows_what_was_found(check: Check, tmp_path: Path) -> None:
+    """Leaks side by side, and every text of the dataset escaped."""
+    hostile = '"><img src=x onerror=alert(1)>'
+    images = [put(tmp_path / f"img/{name}.png", png(80, 80, 1)) for name in ("a", hostile.replace("/", ""))]
+    write_lines(tmp_path / "train.jsonl", [question(f"{n}?") for n in range(9)] + [question("<script>", images[0])])
+    write_lines(tmp_path / "validation.jsonl", [question("?", images[1]), {"<script>": 1}])
+    page = tmp_path / "page.html"
+    checked = check("--input", tmp_path, "--report", page)
+    text, numbers = page.read_text(), json.loads((tmp_path / "page.json").read_bytes())
+    assert numbers["tuneset"] == "check_report/1"
+    assert {one["code"]: one["count"] for one in numbers["dataset"]["codes"]} == checked.summary["counts"]
+    (leak,) = numbers["dataset"]["leaks"]
+    places = [(leak[side]["split"], leak[side]["line"], leak[side]["image"]) for side in ("here", "there")]
+    assert places == [("validation", 1, images[1]), ("train", 10, images[0])]
+    assert text.count("data:image/jpeg") == 2 and "<script" not in text and "<img src=x" not in text
+    assert "missing_contents" in text and "image_in_two_splits" in text and "default-src 'none'" in text
+
+
+def test_a_page_that_cannot_be_written_hides_no_finding(check: Check, tmp_path: Path) -> None:
+    rows = write_lines(tmp_path / "train.jsonl", [question("?")])
+    assert check("--train", rows, "--report", f"{rows}/page.html").codes == {"too_few_examples": 1}
+
+
 def test_a_person_is_told_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_raw(tmp_path / "train.jsonl", [b"{\x1b"] * 7 + [question("1")])
     assert main(["check", "--input", str(tmp_path)]) == 1

@@ -17,9 +17,13 @@ from fault_proxy import Fault, Proxy, Request
 from folders import bmp, jpeg, png, put, read_folder, row, write_lines
 
 from beam_jobs.__main__ import main
+from beam_jobs.nights import choose_night
+from beam_jobs.report.page import writing
+from beam_jobs.settings import parse
 from beam_jobs.stream import rounds
 from transforms.arrivals import watching
 from transforms.arrivals.windows import start_of_name
+from transforms.images import sources
 from transforms.storage.api import Unavailable
 
 PROMPT = "--prompt=What is it?"
@@ -195,11 +199,53 @@ def test_files_of_several_formats_arrive_and_are_merged(tmp_path: Path) -> None:
     assert answers == ["first", "second", "third", "yes"]
 
 
+def test_a_night_takes_what_windows_found_of_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw, out, shared = tmp_path / "raw", tmp_path / "out", f"--image_folder={tmp_path}/images"
+    for number in range(3):
+        put(raw / f"{number}.jpg", jpeg(seed=number))
+    put(raw / "a.bmp", bmp(seed=9))
+    assert stream(raw, out, PROMPT, shared) == 0
+    put(raw / "1.jpg", jpeg(seed=20))  # overwritten
+    put(raw / "new.jpg", jpeg(seed=21))
+    looked, look_at = set[str](), sources.look_at
+
+    def noting(some: list[str], inspector: Any) -> Any:
+        looked.update(Path(source).name for source in some)
+        return look_at(some, inspector)
+
+    monkeypatch.setattr(sources, "look_at", noting)
+    words = ["--input", str(raw), PROMPT, shared]
+    night = ["--output", str(tmp_path / "night"), "--previous", str(out)]
+    capsys.readouterr()
+    assert main(["prepare", *words, *night]) == 0
+    assert f"of {out} saw, and that have not changed, are not looked at again" in capsys.readouterr().out
+    assert looked == {"1.jpg", "new.jpg"}
+    assert main(["prepare", *words, "--output", str(tmp_path / "full")]) == 0
+    assert looked == {"0.jpg", "1.jpg", "2.jpg", "a.bmp", "new.jpg"}
+    found, full = laws.sealed(tmp_path / "night"), laws.sealed(tmp_path / "full")
+    assert Counter(all_lines(found)) == Counter(all_lines(full)) and laws.counters(found) == laws.counters(full)
+
+    # Nothing holds that was found by looking less closely, or in a stream that has sealed nothing.
+    settings, [line] = choose_night(parse([*words, *night, "--verify=decode"]))
+    assert settings.windows == () and "can be used: --verify was structure and is decode" in line
+    put(tmp_path / "begun/stream.json", b"{}")
+    settings, [line] = choose_night(parse([*words, *night[:2], "--previous", str(tmp_path / "begun")]))
+    assert settings.previous == "" and "it has sealed no window yet" in line
+
+
 @pytest.mark.parametrize(
     "words, complaint",
     [
         (["--window=0s"], "--window 0s: expected at least 1s"),
+        (["--stop_after=0"], "expected a whole number of seconds, minutes or hours"),
+        (["--sidecar_wait="], "--sidecar_wait s: expected at least 0s"),
+        (["--watch=nowhere/"], "there is nothing named"),
+        (["--watch=nowhere/*.jpg"], "there is nothing named"),
+        (["--watch=out/windows"], "lies inside --output"),
         (["--window=5"], "expected a whole number of seconds, minutes or hours"),
+        (["--report=all.html"], "each window has its own report.html"),
         (["--sample=10"], "which a stream never has"),
         (["--answer=x"], "--prompt is missing"),
         (["--runner=PrismRunner"], "name Prism's program with --prism_location"),
@@ -212,10 +258,15 @@ def test_files_of_several_formats_arrive_and_are_merged(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_options_are_told(
-    words: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    complaint: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "raw").mkdir()
-    watch = [] if "--watch=gs://shop/" in words else ["--watch", str(tmp_path / "raw")]
+    monkeypatch.chdir(tmp_path)
+    watch = [] if words[-1].startswith("--watch") else ["--watch", str(tmp_path / "raw")]
     assert main(["stream", *watch, "--output", str(tmp_path / "out"), *words]) == 2
     assert complaint in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -306,6 +357,27 @@ def once(fault: Fault, wanted: Callable[[Request], bool]) -> Callable[[Request],
         return fault if wanted(request) and met[key] == 1 else None
 
     return harm
+
+
+def test_a_bucket_that_is_not_there_is_told(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stream("gs://no-such-bucket/in/", f"{cloud.uri}/out", PROMPT) == 2
+    assert "--watch gs://no-such-bucket/in/: there is no such bucket" in capsys.readouterr().err
+    assert main(["stream", "--watch", f"{cloud.uri}/in", "--output", f"{cloud.uri}/out"]) == 2
+    assert "a gs:// folder is named with a / at its end" in capsys.readouterr().err
+    assert cloud.blobs() == {}
+
+
+def test_what_is_there_is_taken_at_once_and_its_window_has_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "default_page", lambda output: f"{output}/report.html")
+    put(tmp_path / "raw/a.jpg", jpeg(seed=1))
+    words = ["--output", str(tmp_path / "out"), "--stop_after=0s", PROMPT]
+    assert main(["stream", "--watch", str(tmp_path / "raw/*.jpg"), *words]) == 0
+    [window] = (tmp_path / "out/windows").iterdir()
+    assert json.loads((window / "arrivals.jsonl").read_bytes())["uri"] == str(tmp_path / "raw/a.jpg")
+    assert json.loads((window / "report.json").read_bytes())["dataset"]["counters"]["examples_used"] == 1
+    assert (window / "report.html").exists()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +18,11 @@ from folders import bmp, jpeg, row
 from pubsub import BUCKET, Uploads, uploads
 
 from beam_jobs.__main__ import main
+from beam_jobs.stream import rounds
 from transforms import storage
+from transforms.images import inspection
+from transforms.images.helper import pool as helper_pool
+from transforms.images.helper.pool import DecoderPool
 
 pytestmark = pytest.mark.engines
 OUT = f"gs://{BUCKET}/stream"
@@ -134,6 +139,74 @@ def test_uploads_are_sealed_once_though_the_stream_is_killed(arriving: Uploads, 
     assert batch - merged == Counter()
 
 
+# A helper that a picture kills, as a bug in a decoder would.
+POISONED = """
+import ctypes
+from transforms.images.helper import process as helper
+real = helper.fit.fit
+helper.fit.fit = lambda data, *rest, **options: ctypes.string_at(0) if b"POISON" in data else real(data, *rest, **options)
+helper.main()
+"""
+
+
+@pytest.mark.timeout(300)
+def test_each_good_arrival_is_sealed_whatever_comes_with_it(arriving: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = DecoderPool(workers=1, command=[sys.executable, "-c", POISONED])
+    monkeypatch.setattr(inspection, "shared_pool", lambda **options: pool)
+    monkeypatch.setattr(rounds, "SLACK_S", {True: 1, False: 1})
+    subscription, bucket = arriving.subscribe("words"), arriving.bucket
+
+    def put(name: str, data: bytes, **metadata: str) -> None:
+        blob = bucket.blob(f"in/{name}")
+        blob.metadata = metadata
+        blob.upload_from_string(data)
+
+    for number in range(20):
+        put(f"p/{number}.txt", b"words before")
+        put(f"p/{number}.jpg", jpeg(seed=number), ask=f"{number}?")
+    put("p/poison.bmp", bmp(seed=30) + b"POISON")
+    put("p/poison.txt", b"words of a poison")
+    put("p/0.jpg", jpeg(seed=40), ask="again?")  # overwritten
+    put("p/after.jpg", jpeg(seed=41))
+    put("p/silent.jpg", jpeg(seed=42))  # no words ever: rejected
+    put("rows/a.jsonl", (text_of(row("of a file")) + "\n{}\n").encode())
+    put("p/gone.txt", b"words of nothing")
+    bucket.blob("in/p/gone.txt").delete()
+    update = {
+        "eventType": "OBJECT_METADATA_UPDATE",
+        "bucketId": BUCKET,
+        "objectId": "in/p/1.jpg",
+        "objectGeneration": "1",
+    }
+    for attributes in (update, {"eventType": "OBJECT_FINALIZE"}):  # neither brings anything
+        arriving.publisher.publish(arriving.topic, b"\xff", **attributes).result()
+    feeder = threading.Timer(10, put, ("p/after.txt", b"words after"))
+    feeder.start()
+    words = ["--prompt", "{metadata.ask} What?", "--answer", "{sidecar}"]
+    places = ["--subscription", subscription, "--watch", f"gs://{BUCKET}/in/", "--output", OUT]
+    stream = ["stream", *places, "--window=2s", "--sidecar_wait=2s", "--stop_after=16s", *words]
+    assert main(stream) == 0
+    feeder.join()
+    pool.close()
+
+    arrived = taken(arriving)
+    # What was overwritten before it was looked at came once, what got its words after its wait came again.
+    assert {uri: n for uri, n in arrived.items() if n > 1} == {f"gs://{BUCKET}/in/p/after.jpg": 2}
+    names = [*(f"p/{n}.jpg" for n in range(20)), "p/poison.bmp", "p/after.jpg", "p/silent.jpg", "rows/a.jsonl"]
+    assert set(arrived) == {f"gs://{BUCKET}/in/{name}" for name in names}
+    assert main(["merge", OUT, "--output", f"gs://{BUCKET}/merged"]) == 0
+    whole = ["--input", f"gs://{BUCKET}/in/", "--input_format=folder", "--output", f"gs://{BUCKET}/batch"]
+    monkeypatch.setattr(inspection, "shared_pool", helper_pool.shared_pool)
+    bucket.blob("in/p/poison.bmp").delete()  # whose decoder lives without that helper
+    assert main(["prepare", *whole, *words]) == 0
+    merged, batch = lines(arriving, "merged"), lines(arriving, "batch")
+    assert [text for _, text in (merged - batch).elements()] == [text_of(row("of a file"))]
+    assert batch - merged == Counter() and batch.total() == 21
+    reasons = {name: json.loads(bucket.blob(f"{name}/manifest.json").download_as_bytes())["dataset"]["reasons"]
+               for name in ("merged", "batch")}  # fmt: skip
+    assert reasons["merged"] == {**reasons["batch"], "decoder_crashed": 1, "missing_contents": 1}
+
+
 def taken(arriving: Uploads) -> Counter[str]:
     """URIs of what sealed windows took."""
     names = [blob.name for blob in arriving.bucket.list_blobs(prefix="stream/windows/")]
@@ -157,3 +230,57 @@ def lines(arriving: Uploads, folder: str) -> Counter[tuple[str, str]]:
 
 def text_of(line: object) -> str:
     return json.dumps(line, sort_keys=True)
+
+
+# Beam's own source runs here on the DirectRunner, which is not told to anybody: it acknowledges what is in no window yet.
+NATIVE = """
+import sys, threading, time, os
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from beam_jobs.job import Job
+from beam_jobs.stream.graph import StreamJob
+from beam_jobs.stream.native import build_native
+from beam_jobs.stream.options import parse_stream
+from transforms.dataset.claim import take_claim
+given = parse_stream(sys.argv[1:])
+job = Job(given.of_job, take_claim(given.of_job.output, "run", take_over=False), remote=True)
+options = PipelineOptions(["--runner=DirectRunner", "--streaming", "--no_save_main_session"])
+pipeline = beam.Pipeline(options=options)
+build_native(pipeline, StreamJob(job, given.of_stream), 0)
+pipeline.run().wait_until_finish()
+"""
+
+
+@pytest.mark.timeout(200)
+def test_beams_own_source_seals_the_same_windows(arriving: Uploads, tmp_path: Path) -> None:
+    subscription, screen, bucket = arriving.subscribe("native"), tmp_path / "screen", arriving.bucket
+    for number in range(12):
+        bucket.blob(f"in/c/{number}.jpg").upload_from_string(jpeg(seed=number))
+    bucket.blob("in/c/a.bmp").upload_from_string(bmp(seed=20))
+    words = [
+        "--subscription",
+        subscription,
+        "--watch",
+        f"gs://{BUCKET}/in/",
+        "--output",
+        OUT,
+        "--window=4s",
+        "--prompt=What?",
+    ]
+    with open(screen, "ab") as said:
+        job = subprocess.Popen([sys.executable, "-c", NATIVE, *words], stdout=said, stderr=said, start_new_session=True)
+    BEGUN.append(job)
+    text = json.dumps(row("by itself")).encode()
+    arriving.publisher.publish(arriving.topic, text, tuneset="row").result()
+    arriving.publisher.publish(arriving.topic, b"garbage").result()
+    wanted = {f"gs://{BUCKET}/in/c/{number}.jpg" for number in range(12)} | {f"gs://{BUCKET}/in/c/a.bmp"}
+    deadline, number = time.monotonic() + 150, 12
+    while not wanted <= set(taken(arriving)):
+        assert job.poll() is None and time.monotonic() < deadline, (wanted - set(taken(arriving)), screen.read_text())
+        # An idle pull holds the watermark up on this runner: something has to come.
+        bucket.blob(f"in/c/{number}.jpg").upload_from_string(jpeg(seed=number))
+        number += 1
+        time.sleep(2)
+    arrived = taken(arriving)
+    assert max(arrived.values()) == 1
+    assert sum(uri.startswith(subscription) for uri in arrived) == 1

@@ -65,7 +65,7 @@ def test_every_url_has_one_spelling(written: str, normal: str) -> None:
         "https://",
         "https:///a.jpg",
         f"{HTTPS}a..b/a.jpg",
-        "https://x.%61mple.example/a.jpg",
+        f"{HTTPS}x.%61mple.example/a.jpg",
         "https://cdn.example.com:0/a.jpg",
         "https://cdn.example.com:65536/a.jpg",
         "https://cdn.example.com:x/a.jpg",
@@ -170,7 +170,7 @@ def test_how_servers_are_asked_is_for_options_to_say() -> None:
 
 
 @pytest.mark.parametrize(
-    "prefix", [f"{CDN}/?a", f"{CDN}/#a", "https://*.example.com/", "https://me@x/", f"{HTTP}127.1/"]
+    "prefix", [f"{CDN}/?a", f"{CDN}/#a", "https://*.example.com/", f"{HTTPS}me@x/", f"{HTTP}127.1/"]
 )
 def test_what_cannot_begin_a_url_is_no_prefix(prefix: str) -> None:
     with pytest.raises(ValueError):

@@ -5,6 +5,7 @@ A reason of `prepare` (core/reasons.py) keeps its name, and is an error. What st
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from transforms.core.limits import IMAGES_PAGE, LIMITS_PAGE
@@ -99,6 +100,12 @@ def finding_code(name: str) -> FindingCode:
     if name in FINDINGS:
         return FINDINGS[name]
     return FindingCode(name, ERROR, REASONS[name].help, "")
+
+
+def by_severity(codes: Iterable[str]) -> list[str]:
+    """Codes in the order in which they are told: the worst first, and then as tables have them."""
+    names = [*REASONS, *FINDINGS]
+    return sorted(codes, key=lambda code: (SEVERITIES.index(finding_code(code).severity), names.index(code)))
 
 
 def is_at_least(severity: str, least: str) -> bool:

@@ -64,6 +64,8 @@ _TABLE = (
      "Leave out what joins them, or name a column with --split_by."),
     ("test_without_answers", "file", "named test without the column of the answer, and left out",
      "To use it, name it as an --input of its own with an --answer that it has."),
+    ("annotations_unread", "", "a folder of images holds annotations, and they are not read",
+     "--input names their file, --input_format the one that is meant of several, --image_root the folder of the images."),
     ("json_without_rows", "file", "called .json without a row (settings, a list of classes, ...), and left out", ""),
     ("images_warn_type", "reference", "to WebP, HEIC or HEIF, which not all tuning pages name", "--types jpeg,png converts them."),
     ("images_rotated_tag", "reference", "to images with an EXIF rotation tag", "--upright rewrites them upright."),
@@ -105,7 +107,7 @@ _TABLE = (
     # nights
     ("previous_unusable", "", "nothing can be taken from --previous", "Everything is made anew."),
     ("blocks_made_anew", "block", "of the night before had to be made anew, because of what is missing or damaged there", ""),
-    ("night_passed_over", "", "a night that came later than the one taken cannot be used", ""),
+    ("night_passed_over", "", "a later night, or windows of the stream, cannot be used", ""),
     # buckets
     ("bucket_bills", "", "what is written costs more than usual", ""),
     # names that were listed and not read

@@ -38,6 +38,9 @@ _COLUMNS = {"uri": "source", "size": "bytes"} | {
 }
 
 
+TELLING = [*_COLUMNS.values(), "reason"]  # columns that facts are told by
+
+
 def facts(images: pa.Table) -> dict[str, ImageFacts]:
     """Facts of the images that could be used, as far as their rows tell them: an image that was read whole is looked at again,
     for its row does not tell whether its end was missing."""

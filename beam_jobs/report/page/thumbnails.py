@@ -34,12 +34,12 @@ class ThumbnailMaker:
 
     Args:
       inspector: of the run: where images may be read from, and the pool of helpers.
-      image_folder: of the run's own images, which may be read too.
+      image_folder: of the run's own images, which may be read too; "" if it has none.
       uploaded: (folder here, folder there) of images that lines call as they will be once they are uploaded.
     """
 
     def __init__(self, inspector: Inspector, image_folder: str, uploaded: tuple[str, str] | None) -> None:
-        places = replace(inspector.places, folders=(*inspector.places.folders, image_folder))
+        places = replace(inspector.places, folders=(*inspector.places.folders, *filter(None, [image_folder])))
         self._inspector = replace(inspector, places=places, verify="header")
         self._uploaded = uploaded
         self._reads, self._bytes = MOST_READS, MOST_BYTES

@@ -12,6 +12,7 @@ each connection (curl_loop.Get.fault_of), after names were looked up and of each
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from transforms.core.places import inside
 from transforms.storage.api import WebAccess
@@ -106,6 +107,7 @@ def kind_of(address: Address) -> str:
     return PUBLIC if address.is_global else PRIVATE
 
 
+@lru_cache(maxsize=4096)
 def _literal(host: str) -> Address | None:
     """The address that a host is written as; None: it is a name."""
     try:

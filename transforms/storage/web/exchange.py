@@ -102,7 +102,8 @@ class _WebExchange:
     def _send(self) -> None:
         judge = partial(fault_of_address, host=host_of(self._url), web=self._web)
         route = self._routes.to(self._url)
-        self._loop.begin(Get(self._url, self._headers, self._ask.most, route, self._came, judge))
+        seconds = curl_loop.CONNECT_S + 2 * curl_loop.PATIENCE + self._ask.most / curl_loop.SLOWEST
+        self._loop.begin(Get(self._url, self._headers, self._ask.most, route, self._came, seconds, judge))
 
     def _came(self, outcome: Answer | Failure) -> None:
         if isinstance(outcome, Failure):

@@ -44,6 +44,9 @@ class WebStore:
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         return answered(self._asker, _Image(uri).read(start, end, generation))
 
+    def metadata(self, uri: str, generation: str) -> dict[str, str]:
+        return {}
+
     def verify(self, uri: str, size: int, crc32c: int) -> Stat:
         return verified(self.read(uri), size, crc32c)
 
