@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from transforms.core.finding_codes import COMMON_EXAMPLES
 from transforms.core.records import Receipt
-from transforms.dataset.block_files import Caps, packed_ids_of, unpack
+from transforms.dataset.block_files import Caps, packed_ids_of
 from transforms.dataset.seal_plan import Cuts
 from transforms.dataset.segment_lines import groups_of
 from transforms.dataset.shared_images.components import compact, roots_of
 from transforms.dataset.shared_images.edges import Joining, SharedImages, find_shared
-from transforms.dataset.shared_images.hashes import RANGES, LookedAt, pack_hashes, read_range, read_whole
+from transforms.dataset.shared_images.hashes import RANGES, look_of, pack_hashes, read_range, read_whole
 from transforms.dataset.shared_images.labels import first_numbers, join_examples, labels_of_block
 from transforms.examples.image_groups import NO_IMAGE, group_number, image_hash, unpack_labels
 from transforms.examples.splits import parse_splits
@@ -67,9 +67,7 @@ class World:
             run, told = pack_hashes([set(images) for images in some])
             path = folder / f"{at}.hashes"
             path.write_bytes(run)
-            bounds = tuple(unpack(told["bounds"]))
-            assert list(unpack(told["examples"])) == [len(some)]
-            self.blocks.append(LookedAt((0, b"", at), str(at), len(some), str(path), "", bounds))
+            self.blocks.append(look_of((0, b"", at), str(at), told, str(path)))
         firsts = first_numbers(self.blocks)
         ends = [RANGES * number // passes for number in range(passes + 1)]
         self.found = [
