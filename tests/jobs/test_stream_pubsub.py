@@ -80,7 +80,7 @@ def wait_for(screen: Path, text: bytes, job: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("engine", ["rounds", "prism", "flink"])
+@pytest.mark.parametrize("engine", ["rounds", "prism"])
 def test_uploads_are_sealed_once_though_the_stream_is_killed(engine: str, arriving: Uploads, tmp_path: Path) -> None:
     with engine_flags(engine, tmp_path) as flags:
         uploads_are_sealed_once(arriving, tmp_path, flags)
@@ -213,6 +213,26 @@ def test_each_good_arrival_is_sealed_whatever_comes_with_it(arriving: Uploads, m
     reasons = {name: json.loads(bucket.blob(f"{name}/manifest.json").download_as_bytes())["dataset"]["reasons"]
                for name in ("merged", "batch")}  # fmt: skip
     assert reasons["merged"] == {**reasons["batch"], "decoder_crashed": 1, "missing_contents": 1}
+
+
+@pytest.mark.timeout(300)
+def test_a_job_server_is_given_what_is_announced(arriving: Uploads, tmp_path: Path) -> None:
+    subscription, screen = arriving.subscribe("photos"), tmp_path / "screen"
+    uris = {f"gs://{BUCKET}/in/{number}.jpg" for number in range(20)}
+    with engine_flags("flink", tmp_path) as flags:
+        job = begin(subscription, screen, *flags, "--poll_interval=1s")
+        wait_for(screen, b"Watching", job)
+        for number in range(20):
+            arriving.bucket.blob(f"in/{number}.jpg").upload_from_string(jpeg(seed=number))
+        deadline = time.monotonic() + 200
+        while set(taken(arriving)) != uris:
+            assert job.poll() is None and time.monotonic() < deadline, screen.read_text()
+            time.sleep(1)
+        os.kill(job.pid, signal.SIGINT)
+        assert job.wait(120) == 0, screen.read_text()
+    assert taken(arriving) == Counter(uris)
+    time.sleep(12)  # longer than the subscription's own deadline
+    assert arriving.left(subscription) == []
 
 
 def taken(arriving: Uploads) -> Counter[str]:
