@@ -1,7 +1,7 @@
 # make demo          set up and run the batch job on the embedded sample
 # make demo-stream   images of the sample arrive in a folder, and are sealed window by window; under a minute
 # make test          set up and pass every test that Python alone can run
-# make test-engines  the tests that need Prism, Flink, Go, Java, gcloud or chromium, or an installation of their own; some five minutes
+# make test-engines  the tests that need Prism, Flink, Go, Java, gcloud or chromium, an installation of their own, and the benchmarks in small; a quarter of an hour
 # make test-pythons  the tests on each supported Python that is installed
 # make bench         the comparisons of benchmarks/, some minutes
 # make lint package  what CI checks beside the tests

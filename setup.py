@@ -35,7 +35,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=("beam_jobs*", "transforms*")),
-    package_data={"beam_jobs": ["py.typed", "report/page/page.html"], "transforms": ["py.typed"]},
+    package_data={"beam_jobs": ["py.typed", "report/page/*.html", "report/page/style.css"], "transforms": ["py.typed"]},
     install_requires=[
         "apache-beam[gcp]==2.77.0",
         "Pillow>=11.1",

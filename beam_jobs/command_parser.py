@@ -177,7 +177,7 @@ _EPILOG = (
 def _add(group: Any, option: Option, hidden: bool) -> None:
     """Add one option to a group of the parser."""
     if option.default is False:
-        text = argparse.SUPPRESS if hidden else option.help
+        text = argparse.SUPPRESS if hidden else option.help.replace("%", "%%")
         group.add_argument(f"--{option.name}", action="store_true", help=text)
         return
     default = "" if option.default in (None, "") or option.default in (0, -1) else f" (default {option.default})"

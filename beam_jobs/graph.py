@@ -6,6 +6,9 @@
                                                                        +-> fit ----+-> recall -> finish
     seal     all receipts -> dataset -> sweep
 
+Under --split_by image all blocks are looked at ahead of that (front -> read -> build -> inspect -> looks -> groups): the trunk then
+has each block with the groups of its examples, and takes what the look found in the place of inspection.
+
 finish = split -> assign -> publish -> commit. Only descriptors, orders and receipts cross a shuffle; rows and images never do.
 `--dry_run` runs front and trunk with a writer that writes nothing, `--preview` calls the same steps for one block after another.
 """
@@ -13,18 +16,22 @@ finish = split -> assign -> publish -> commit. Only descriptors, orders and rece
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import apache_beam as beam
 
 from beam_jobs.job import Job
 from transforms.core.records import Block, FitOrder, OpenBlock, Receipt
+from transforms.dataset.shared_images.hashes import looked_at
+from transforms.examples.image_groups import BY_IMAGE
 from transforms.steps.clean_up import SweepBlocks
 from transforms.steps.compare import CompareNights
 from transforms.steps.finish import AssignSplits, CommitBlocks, PublishImages, SplitExamples
 from transforms.steps.fit import FitImages, HoldForFitting, TakeFitted, wait_for_images
+from transforms.steps.image_groups import GroupByImages
 from transforms.steps.listing import ListBlocks
+from transforms.steps.looks import KeepLooks, TakeLooks
 from transforms.steps.running_counts import CountingWriter
 from transforms.steps.seal import SealDataset
 from transforms.steps.skip import SkipCommitted
@@ -36,13 +43,22 @@ def build(pipeline: beam.Pipeline, plan: Job) -> beam.PCollection[str]:
     """Lay out the batch job -> the manifest's URI, once the dataset is sealed."""
     p = plan
     blocks, tallies = pipeline | "List" >> front(p)
+    steps = trunk_steps(p, StorageWriter(p.rewriter, p.caps, p.notes))
+    earlier, damaged_looks, take_looks = p.earlier, [], None
+    if p.settings.split_by == BY_IMAGE:
+        blocks, damage = blocks | "Look ahead" >> LookAhead(p, steps)
+        damaged_looks.append(damage)
+        earlier = replace(p.earlier, looked=True) if p.earlier else None
+        take_looks = TakeLooks(inspector=p.inspector, access=p.access)
     done, todo, damaged = blocks | "Skip what is committed" >> SkipCommitted(
-        receipt_store=p.receipt_store, key=p.keys, earlier=p.earlier, counts=p.counts
+        receipt_store=p.receipt_store, key=p.keys, earlier=earlier, counts=p.counts
     )
-    worked = trunk(todo, trunk_steps(p, StorageWriter(p.rewriter, p.caps)))
+    worked = trunk(todo, steps, take_looks)
     receipts = (done, *worked.receipts) | "All receipts" >> beam.Flatten()
     inputs = [receipts, tallies]
     if p.earlier:
+        if damaged_looks:
+            damaged = (damaged, *damaged_looks) | "All damage" >> beam.Flatten()
         inputs.append(
             (blocks, receipts, damaged) | "Compare nights" >> CompareNights(night=p.earlier.night, key=p.keys)
         )
@@ -52,6 +68,35 @@ def build(pipeline: beam.Pipeline, plan: Job) -> beam.PCollection[str]:
     )
     _ = sealed | "Clean up" >> sweep
     return sealed
+
+
+class LookAhead(beam.PTransform):
+    """Blocks -> (the Blocks with their groups, damaged parts of an earlier night's looks), once all have been looked at."""
+
+    def __init__(self, plan: Job, steps: TrunkSteps) -> None:
+        super().__init__()
+        self._plan, self._steps = plan, steps
+
+    def expand(self, blocks: beam.PCollection[Block]) -> tuple[beam.PCollection[Block], beam.PCollection[str]]:
+        p, steps = self._plan, self._steps
+        store, earlier = p.receipt_store.looks, p.earlier.looks if p.earlier else None
+        done, todo, damaged = blocks | "Skip what was looked at" >> SkipCommitted(
+            receipt_store=store, key=p.keys, earlier=earlier
+        )
+        looked = (
+            todo
+            | "Read" >> steps.read
+            | "Build" >> steps.build
+            | "Inspect" >> replace(steps.inspect, known=earlier)
+            | "Keep" >> KeepLooks(inspector=p.inspector, looks=store)
+        )
+        looks = (done, looked) | "All looks" >> beam.Flatten() | "What was seen" >> beam.Map(looked_at)
+        by_key = blocks | "Blocks by key" >> beam.Map(lambda block: (p.keys(block), block))
+        grouped = (by_key, looks) | "Group" >> GroupByImages(
+            folder=p.settings.output, joining=p.joining, access=p.access
+        )
+        with_groups = beam.MapTuple(lambda block, groups: replace(block, groups=groups)).with_output_types(Block)
+        return grouped | "With groups" >> with_groups, damaged
 
 
 def front(plan: Job) -> ListBlocks:
@@ -102,8 +147,11 @@ def trunk_steps(plan: Job, writer: Writer) -> TrunkSteps:
             sample_below=p.sample_below,
             recipe=s.recipe,
             part_resolution=s.profile.part_resolution,
+            function=s.row_function,
         ),
-        inspect=InspectImages(inspector=p.inspector, known=p.known_images, access=p.access),
+        inspect=InspectImages(
+            inspector=replace(p.inspector, copier=writer.copier), known=p.known_images, access=p.access
+        ),
         hold=HoldForFitting(writer=writer),
         fit=FitImages(writer=writer, at_once=at_once, min_ram=min_ram),
         recall=TakeFitted(rewriter=p.rewriter),
@@ -135,9 +183,13 @@ class Worked(NamedTuple):
     fitted: beam.PCollection[FitOrder]
 
 
-def trunk(blocks: beam.PCollection[Block], steps: TrunkSteps) -> Worked:
-    """Work blocks up to their receipts, in whatever windows they are: none waits for another's."""
-    opened = blocks | "Read" >> steps.read | "Build" >> steps.build | "Inspect" >> steps.inspect
+def trunk(blocks: beam.PCollection[Block], steps: TrunkSteps, take_looks: TakeLooks | None = None) -> Worked:
+    """Work blocks up to their receipts, in whatever windows they are: none waits for another's.
+
+    Args:
+      take_looks: in the place of inspection, where blocks were looked at ahead.
+    """
+    opened = blocks | "Read" >> steps.read | "Build" >> steps.build | "Inspect" >> (take_looks or steps.inspect)
     ready, waiting, orders = opened | "Hold" >> steps.hold
     fitted = orders | "Fit" >> steps.fit
     all_fitted = fitted | "All images fitted" >> beam.FlatMap(lambda order: ()).with_output_types(tuple[str, Block])
@@ -185,4 +237,5 @@ def seal(plan: Job) -> SealDataset:
         run=p.run,
         by_class=p.by_class,
         uploads=p.uploads,
+        findings=p.findings,
     )

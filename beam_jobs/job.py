@@ -10,16 +10,22 @@ from typing import Any
 from beam_jobs.settings import Settings
 from transforms.arrivals.previous import PreviousStream
 from transforms.core import VERSION, jsonl
+from transforms.core.finding_codes import ALL, AUTO, NONE
 from transforms.core.records import Input
 from transforms.dataset.block_files import Caps
 from transforms.dataset.claim import Claim
+from transforms.dataset.findings.sealed import FindingsSealer
+from transforms.dataset.findings.written import Notes
 from transforms.dataset.previous import PreviousDataset
 from transforms.dataset.receipts import BlockKeys, ReceiptStore
 from transforms.dataset.segments import SegmentWriter
+from transforms.dataset.shared_images.edges import Joining
 from transforms.dataset.upload_list import UploadLister
+from transforms.examples.image_groups import BY_IMAGE
 from transforms.examples.splits import sample_bound
 from transforms.images.fit.encode import CODEC_VERSIONS
 from transforms.images.fit.policy import FitPolicy
+from transforms.images.identity import ADDRESS, CHECKSUM, HEAD_AND_TAIL, IDENTITIES
 from transforms.images.inspection import Inspector
 from transforms.images.orders import ImageRewriter
 from transforms.images.sources import KnownImages
@@ -45,7 +51,7 @@ class Job:
 
     @property
     def access(self) -> Access:
-        return Access(self.settings.user_project)
+        return self.settings.access
 
     @cached_property
     def receipt_store(self) -> ReceiptStore:
@@ -76,7 +82,16 @@ class Job:
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
         }
+        if function := self.settings.row_function:
+            shaping["transform_module"] = function.digest
+        if self.inspector.identify:  # by which images are told from others depends on all inputs
+            shaping["identity"] = self.inspector.identify
         return BlockKeys(jsonl.canonical(shaping).decode(), self.settings.names_of_splits)
+
+    @property
+    def joining(self) -> Joining:
+        """What joins examples under --split_by image."""
+        return Joining(self.settings.fractions.smallest, self.settings.join_common)
 
     @property
     def seed(self) -> bytes:
@@ -118,7 +133,7 @@ class Job:
     @property
     def _unanswered(self) -> Unanswered:
         s = self.settings
-        return Unanswered(s.recipe.answers if s.recipe else (), s.names_of_splits)
+        return Unanswered(s.recipe.answers if s.recipe and not s.row_function else (), s.names_of_splits)
 
     @cached_property
     def inspector(self) -> Inspector:
@@ -141,18 +156,30 @@ class Job:
             threads=s.threads,
             upright=s.upright,
             decode_bytes=s.decode_memory * 1_000_000,
+            identify=self._identity,
         )
+
+    @property
+    def _identity(self) -> str:
+        """By what images are told from others: one kind a run. Only Cloud Storage tells checksums."""
+        s = self.settings
+        if s.verify == "none" or not (s.split_by == BY_IMAGE or s.findings in (ALL, AUTO)):
+            return ""
+        objects = all(abilities(one.pattern).has_buckets for one in self.inputs)
+        return CHECKSUM if objects else HEAD_AND_TAIL
 
     @cached_property
     def rewriter(self) -> ImageRewriter:
-        travels = abilities(self.settings.output).readable_by_service or self.settings.uri_prefix != ""
+        s = self.settings
+        looks, travels = s.verify != "none", abilities(s.output).readable_by_service or s.uri_prefix != ""
         return ImageRewriter(
             receipt_store=self.receipt_store,
             inspector=self.inspector,
             image_folder=self.image_folder,
-            stage=travels and self.settings.verify != "none",
-            copy=self.settings.stage == "copy",
-            uri_prefix=self.settings.uri_prefix,
+            stage=travels and looks and s.stage != "none",
+            copy=s.stage == "copy",
+            keep=looks and s.stage != "none",
+            uri_prefix=s.uri_prefix,
         )
 
     @cached_property
@@ -167,12 +194,27 @@ class Job:
         return UploadLister(writer=self.writer, image_folder=self.image_folder, uri_prefix=s.uri_prefix)
 
     @property
+    def notes(self) -> Notes:
+        return Notes(self.settings.findings, self.settings.profile.max_tokens)
+
+    @property
+    def findings(self) -> FindingsSealer | None:
+        s = self.settings
+        if s.findings == NONE:
+            return None
+        return FindingsSealer(s.findings, s.profile, s.output, IDENTITIES[self.inspector.identify or ADDRESS])
+
+    @property
     def dataset(self) -> dict[str, Any]:
         """What the manifest says of the dataset beside its files and counts: a function of inputs and options."""
         s = self.settings
         more: dict[str, Any] = {"upload": self.uploads.mapping} if self.uploads else {}
+        if s.row_function:
+            more["transform_module"] = s.row_function.digest
         if s.names_of_splits:
             more["split_names"] = asdict(s.names_of_splits)
+        if s.split_by == BY_IMAGE:
+            more["image_identity"] = IDENTITIES[self._identity or ADDRESS]
         if s.profile.status:
             more["model_status"] = asdict(s.profile.status) | {"models": list(s.profile.models)}
         return more | {
@@ -181,7 +223,7 @@ class Job:
             "inputs": list(s.input),
             "formats": [one_input.format for one_input in self.inputs],
             "output": s.output,
-            "options": s.shaping() | {"shuffle_seed": s.shuffle_seed, "split_names": s.split_names},
+            "options": s.shaping() | s.not_shaping(),
             "verified": s.verify != "none",
             "limits": s.profile.source,
         }

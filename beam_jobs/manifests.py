@@ -57,13 +57,20 @@ def _options(described: Mapping[str, Any]) -> Mapping[str, Any]:
 def _changed(label: str, before: Mapping[str, Any], now: Mapping[str, Any], name: str) -> list[str]:
     if name not in now or before.get(name) == now[name]:
         return []
+    if name not in before and _is_nothing(now[name]):  # it was made before there was such an option
+        return []
     return [f"{label} was {_shown(before.get(name))} and is {_shown(now[name])}"]
 
 
+def _is_nothing(value: Any) -> bool:
+    """Whether an option holds what it holds when nobody gave it; a number says something."""
+    return value is None or value is False or value == "" or value == []
+
+
 def _shown(value: Any) -> str:
-    if value is None or value == "" or value == []:
+    if _is_nothing(value):
         return "not given"
-    if isinstance(value, bool):
-        return "given" if value else "not given"
+    if value is True:
+        return "given"
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

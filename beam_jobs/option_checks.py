@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from transforms.inputs.cells.csv_dialect import DELIMITERS
 from transforms.storage import abilities
+from transforms.storage.web.addresses import fault_of_prefix
 
 _IMAGE_TYPES = ("png", "jpeg", "webp", "heic", "heif")
 _MOST_SEED_BYTES = 64  # of the key that BLAKE2b takes
@@ -45,7 +46,9 @@ def within(least: int, most: int) -> Callable[[float], None]:
 def check_prefix(prefix: str) -> None:
     """A folder or prefix that images may be read from."""
     if not abilities(prefix.removeprefix("file://")).holds_images:
-        raise ValueError("expected folders and gs:// prefixes; nothing else is ever read")
+        raise ValueError("expected folders and gs://, https:// or http:// prefixes; nothing else is ever read")
+    if abilities(prefix).foreign and (fault := fault_of_prefix(prefix)):
+        raise ValueError(fault)
 
 
 def check_uri_prefix(uri: str) -> None:
@@ -76,9 +79,9 @@ def check_seed(seed: str) -> None:
 
 
 def check_split_by(column: str) -> None:
-    """The column by which examples are kept together."""
-    if column in ("image", "images"):
-        raise ValueError("needs a view of all examples at once, which is not there yet: name a column")
+    """The column by which examples are kept together, or `image`."""
+    if column == "images":
+        raise ValueError("expected image, or another column")
 
 
 def check_sample(text: str) -> None:

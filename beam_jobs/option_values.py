@@ -16,7 +16,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from transforms.storage import abilities
-from transforms.storage.uris import CLOUD, bucket_of, is_object, lacks_bucket
+from transforms.storage.uris import CLOUD, bucket_of, is_object, is_web, lacks_bucket, lacks_host
+from transforms.storage.web.urls import normal_prefix
 
 CRLF = "the script it comes from has Windows line ends (CRLF): convert it, as with dos2unix"
 # A variable that no shell or scheduler filled in, or what a reader of docs was to fill in.
@@ -134,8 +135,16 @@ def local_folder(text: str) -> str:
 
 
 def prefix(text: str) -> str:
-    """A folder that images may be read from, or all of Cloud Storage."""
+    """A folder that images may be read from, or all of Cloud Storage; of the web a server or a folder of it, or all of it."""
     value = filled(text)
+    if is_web(value):
+        check_filled(value)
+        try:
+            return normal_prefix(value)
+        except ValueError as error:
+            raise ArgumentTypeError(f"{value}: {error}") from None
+    if lacks_host(value):
+        raise ArgumentTypeError(f"{value}: expected https://HOST/FOLDER")
     return value if value == CLOUD else readable_place(value)
 
 

@@ -23,7 +23,9 @@ from beam_jobs.option_checks import (
     within,
 )
 from beam_jobs.option_values import LISTS, shown
-from transforms.core.limits import PROFILES, profiles_in_words
+from beam_jobs.row_functions import check_transform
+from transforms.core.finding_codes import LEVELS
+from transforms.core.limits import LINE_BYTES, PROFILES, profiles_in_words
 from transforms.core.reasons import WrongRequest
 from transforms.examples.image_cells import check_image_column
 from transforms.examples.prompt_templates import parse_template
@@ -115,6 +117,9 @@ class Options:
     empty_boxes: str = option(_IN, "keep",
         "what becomes of an image without a box, of object detection; keep: its answer is []",
         "POLICY", ("keep", "reject"), shapes=True)
+    transform: str = option(_IN, "",
+        "function of yours, from a row (a dict) to a row, a list of rows or None; its file travels to the workers",
+        "MODULE:FUNCTION", shapes=True, check=check_transform)
     delimiter: str = option(_IN, "auto",
         "what parts the cells of CSV: a character, or comma, tab, semicolon, pipe",
         "CHARACTER", shapes=True, check=check_delimiter)
@@ -125,12 +130,17 @@ class Options:
         "of CSV files; auto: UTF-8, and an error if the first rows are not", "NAME", ("auto", *ENCODINGS), shapes=True)
     keep_blanks: bool = option(_IN, False,
         "keep the blanks around the cells of CSV, which are dropped otherwise", shapes=True)
-    max_line_bytes: int = option(_IN, 16_000_000,
-        "bytes a line may have; a longer one is rejected without being read whole",
+    max_line_bytes: int = option(_IN, LINE_BYTES,
+        "bytes a line may have, 64,000,000 by default where images may stand in it (openai, llava); a longer one is rejected "
+        "without being read whole",
         "N", shapes=True, check=at_least(1024))
     allow_prefix: tuple[str, ...] = option(_IN, "",
         "folders and gs:// prefixes that images may be read from, separated by commas; replaces the default (any "
-        "gs:// object, and local files under the input's own folders)", "PREFIXES", shapes=True, check=check_prefix)
+        "gs:// object, and local files under the input's own folders). https:// and http:// prefixes add to what may be read",
+        "PREFIXES", shapes=True, check=check_prefix)
+    allow_private_hosts: bool = option(_IN, False,
+        "let servers that https:// and http:// prefixes allow have addresses of the private network, as in an intranet",
+        shapes=True)
 
     output: str = option(_OUT, None,
         "folder that the dataset is written to; local or gs:// (required)", "FOLDER", common=True)
@@ -140,13 +150,18 @@ class Options:
         "gs:// folder that a local dataset will be uploaded to: fileUri names the images there",
         "URI", shapes=True, check=check_uri_prefix)
     stage: str = option(_OUT, "local",
-        "conforming images that are copied beside a gs:// dataset; local: files of this machine, copy: objects too,"
-        " on the server", "WHICH", ("local", "copy"), shapes=True)
+        "conforming images that are copied beside the dataset; local: those named by URL and, of a gs:// dataset, files of "
+        "this machine; copy: objects too, on the server; none: none, so URLs stay",
+        "WHICH", ("local", "copy", "none"), shapes=True)
     report: str = option(_OUT, "",
         "page about the dataset, made once it is sealed by the command that waited for it; its numbers stand beside it as .json; "
         "none: no page (default OUTPUT/report.html)", "FILE.html|none", check=check_report)
     report_pictures: str = option(_OUT, "yes",
         "whether the page holds small pictures of the images", "WHETHER", ("yes", "no"))
+    findings: str = option(_OUT, "auto",
+        "what the manifest tells of what `tuneset check` would find in the dataset; rows: of lines by themselves, all: lines and "
+        "images are also compared with those of other lines, auto: all of up to 20 million references to images, else rows",
+        "WHICH", LEVELS, shapes=True)
     overwrite: bool = option(_OUT, False,
         "remove the dataset that the output folder holds, then write anew", common=True)
 
@@ -196,8 +211,11 @@ class Options:
     splits: str = option(_SPLIT, "train=0.9,validation=0.1",
         "fractions that sum to 1; test may be named too", "SPEC", common=True, shapes=True, check=parse_splits)
     split_by: str = option(_SPLIT, "",
-        "column whose value decides the split, so that equal values stay together",
+        "column whose value decides the split, so that equal values stay together; image: examples that share one stay together, and "
+        "all that hang together so",
         "COLUMN", common=True, shapes=True, check=check_split_by)
+    join_common: bool = option(_SPLIT, False,
+        "with --split_by image: an image in over 1 % of the examples, such as a logo, keeps them together too")
     split_column: str = option(_SPLIT, "",
         "column that names each row's split (train, validation, test)", "COLUMN", shapes=True)
     split_names: str = option(_SPLIT, "heed",
@@ -218,7 +236,9 @@ class Options:
         "FRACTION", check=within(0, 1))
     block_bytes: int = option(_RUN, 262_144, "bytes of rows a worker takes at a time", "N", check=at_least(1024))
     threads: int = option(_RUN, 256,
-        "reads of images that a process has under way at once (gs:// only)", "N", check=within(1, 256))
+        "reads of images that a process has under way at once (gs:// and URLs)", "N", check=within(1, 256))
+    per_host: int = option(_RUN, 8,
+        "transfers of images named by URL that a process has under way at once with one server", "N", check=within(1, 256))
     previous: str = option(_RUN, "",
         "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from it; or the folder that "
         "the nights lie in: the newest that can be used; or a stream: what its windows found of images", "FOLDER")

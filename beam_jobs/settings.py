@@ -11,15 +11,19 @@ from typing import Any
 from beam_jobs.beam_words import beam_words
 from beam_jobs.command_parser import prepare_parser
 from beam_jobs.options import OPTIONS, Option, OptionError, Options
+from beam_jobs.row_functions import row_function_of
 from transforms.core.limits import PROFILES, Profile
 from transforms.core.records import Input
 from transforms.core.warning_codes import Notice
+from transforms.examples.image_groups import BY_IMAGE
 from transforms.examples.recipe import Recipe
 from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits, parse_splits
 from transforms.inputs.cells.csv_dialect import Wanted
 from transforms.inputs.options import InputOptions
+from transforms.inputs.row_function import FunctionError, RowFunction
 from transforms.storage import abilities
+from transforms.storage.api import Access, WebAccess
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,20 @@ class Settings(Options):
         return float(self.sample) if self.sample and "." in self.sample else None
 
     @cached_property
+    def row_function(self) -> RowFunction | None:
+        """The function that --transform names, with its module as it is now."""
+        return row_function_of(self.transform) if self.transform else None
+
+    @cached_property
     def of_inputs(self) -> InputOptions:
         """Those of them that say something of the inputs."""
         return InputOptions(**{one.name: getattr(self, one.name) for one in fields(InputOptions)})
+
+    @property
+    def access(self) -> Access:
+        """How a job reaches storage."""
+        web = WebAccess(self.of_inputs.web_prefixes, self.allow_private_hosts, self.per_host)
+        return Access(self.user_project, web)
 
     @property
     def recipe(self) -> Recipe | None:
@@ -75,6 +90,10 @@ class Settings(Options):
         """The options that can change a byte of a block, as JSON."""
         return {o.name: getattr(self, o.name) for o in OPTIONS if o.shapes}
 
+    def not_shaping(self) -> dict[str, Any]:
+        """The others that decide what stands in the dataset: in which order, and in which split."""
+        return {name: getattr(self, name) for name in ("shuffle_seed", "split_names", "join_common")}
+
     def as_asked(self) -> dict[str, Any]:
         """What a person asked for, as far as it decides the dataset: before inputs were looked at, which fills options in."""
         asked = {
@@ -82,7 +101,7 @@ class Settings(Options):
             "inputs": [pattern.rstrip("/") if abilities(pattern).has_paths else pattern for pattern in self.input],
             "input_format": self.input_format,
             "output": self.output,
-            "options": self.shaping() | {"shuffle_seed": self.shuffle_seed, "split_names": self.split_names},
+            "options": self.shaping() | self.not_shaping(),
         }
         as_json: dict[str, Any] = json.loads(json.dumps(asked))
         return as_json
@@ -150,6 +169,10 @@ def check(settings: Settings) -> None:
     """
     for option in OPTIONS:
         option.judge(getattr(settings, option.name))
+    try:
+        _ = settings.row_function
+    except FunctionError as error:
+        raise OptionError(str(error)) from None
     for check_some in (_check_places, _check_running, _check_images, _check_looking, _check_splits):
         check_some(settings)
 
@@ -195,6 +218,11 @@ def _check_looking(settings: Settings) -> None:
         raise OptionError(
             "--verify none looks at no image, so --stage copy cannot tell which conform: use another level"
         )
+    if settings.stage == "none" and settings.uri_prefix:
+        raise OptionError(
+            "--uri_prefix names images as they will be uploaded, from beside the dataset, where --stage none puts none: leave "
+            "one of them out"
+        )
     looks = {
         "--uri_prefix": settings.uri_prefix != "",
         "--image_root": settings.image_root != "",
@@ -210,5 +238,12 @@ def _check_looking(settings: Settings) -> None:
 
 def _check_splits(settings: Settings) -> None:
     """Which split an example belongs to."""
+    if settings.join_common and settings.split_by != BY_IMAGE:
+        raise OptionError("--join_common says which images keep examples together: it needs --split_by image")
+    if settings.split_by == BY_IMAGE and settings.split_column:
+        raise OptionError(
+            "--split_by image and --split_column: the column would put examples that share an image into different splits. Give "
+            "one of them; `tuneset check` tells which images a column leaves in two splits (image_in_two_splits)"
+        )
     if settings.split_by and settings.split_column:
         raise OptionError("--split_by and --split_column decide the same thing: give one of them")

@@ -37,6 +37,7 @@ from stand_in import Running, standing_in
 
 from beam_jobs.options import OPTIONS
 
+NO_REPORT = ("--report", "none")  # it reads 48 images more, however many there are
 THREADS = next(option.default for option in OPTIONS if option.name == "threads")
 
 
@@ -48,6 +49,10 @@ def serving(late: int, scheme: str, folder: Path) -> Iterator[Running]:
         yield server
 
 
+def inspect(rows: Path, output: Path, *options: str) -> Run:
+    return prepare(rows, output, *NO_REPORT, *options)
+
+
 def measure(
     kind: str, late: int, scheme: str, report: Report, folder: Path, images: int, downloads: int, repeat: int
 ) -> None:
@@ -57,15 +62,15 @@ def measure(
     )
     with serving(late, scheme, folder) as server:
         print(f"\n{kind} images over {scheme}, answers {late} ms late", flush=True)
-        start = start_up(repeat, folder)
-        part = fastest(repeat, lambda out: prepare(few, out), folder / "part")
+        start = start_up(repeat, folder, *NO_REPORT)
+        part = fastest(repeat, lambda out: inspect(few, out), folder / "part")
         server.counts()
-        one = fastest(repeat, lambda out: prepare(rows, out), folder / "one")
+        one = fastest(repeat, lambda out: inspect(rows, out), folder / "one")
         counts = server.counts()
         ours = report.run(f"tuneset, {THREADS} at once: {images:,} images", one, start)
         print(f"  the stand-in's share of the processors: {share(counts, one, repeat):.0%}", flush=True)
-        start = start_up(repeat, folder, *TWO_PROCESSES)
-        run = fastest(repeat, lambda out: prepare(rows, out, *TWO_PROCESSES), folder / "two")
+        start = start_up(repeat, folder, *NO_REPORT, *TWO_PROCESSES)
+        run = fastest(repeat, lambda out: inspect(rows, out, *TWO_PROCESSES), folder / "two")
         two = report.run("tuneset, two processes", run, start)
         bare_part, bare_run = (bare(folder, some, repeat) for some in (few, rows))
         loop = report.run(f"bare loop, {THREADS} at once", bare_run, bare(folder, first_row(folder), repeat))
@@ -114,9 +119,9 @@ def sweep(scheme: str, folder: Path, lates: list[int], swept: list[str], images:
     print(f"{'images a second':46}  " + "  ".join(f"{n:>6}" for n in swept) + "  threads")
     for late in lates:
         with serving(late, scheme, folder):
-            start, found = start_up(2, folder), []
+            start, found = start_up(2, folder, *NO_REPORT), []
             for threads in swept:
-                run = prepare(rows, folder / "swept", "--threads", threads)
+                run = inspect(rows, folder / "swept", "--threads", threads)
                 shutil.rmtree(folder / "swept")
                 found.append(images / max(run.wall - start.wall, 1e-3))
             print(f"{f'  answers {late} ms late':46}  " + "  ".join(f"{rate:6.0f}" for rate in found), flush=True)
@@ -134,7 +139,8 @@ def main() -> int:
     images, downloads = max(options.images // 4, 1) * 4, max(options.downloads // 4, 1) * 4
     with workdir(options.workdir) as folder:
         report.head(f"{images:,} references to gs:// images, --verify structure")
-        sweep(options.scheme, folder, lates, options.swept.split(","), images // 2)
+        if options.swept:
+            sweep(options.scheme, folder, lates, options.swept.split(","), images // 2)
         for late in lates:
             for kind in options.kinds.split(","):
                 measure(kind, late, options.scheme, report, folder, images, min(downloads, images), options.repeat)

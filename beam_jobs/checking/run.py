@@ -55,7 +55,7 @@ def check_of(settings: Settings, chosen: Chosen, across: bool) -> Check:
     Args:
       settings: of a `prepare` that would write to a scratch folder.
     """
-    if chosen.readable and not settings.allow_prefix:
+    if chosen.readable and not settings.of_inputs.own_prefixes:
         own = settings.of_inputs.readable
         settings = replace(settings, allow_prefix=(*own, *(folder for folder in chosen.readable if folder not in own)))
     inputs = tuple(Input(file.uri, DEFAULT.name) for file in chosen.files)
@@ -77,7 +77,7 @@ def inspector_of(check: Check) -> Inspector:
 
 
 def run_check(check: Check) -> Mapping[str, Any]:
-    """-> {"findings": [...], "summary": ...}, as steps/check.py makes them."""
+    """-> {"findings": [...], "summary": ..., "leaks": [...]}, as steps/check.py makes them."""
     job, settings, inspector = check.job, check.job.settings, inspector_of(check)
     expected = Expectations(
         profile=settings.profile,

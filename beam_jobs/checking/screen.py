@@ -22,14 +22,18 @@ def as_json(findings: Sequence[Told], summary: Told) -> Iterator[str]:
     yield json.dumps(summary)
 
 
-def as_text(findings: Sequence[Told], summary: Told) -> Iterator[str]:
-    """A paragraph for each code, the worst first; then what was looked at."""
+def as_text(findings: Sequence[Told], summary: Told, page: str = "") -> Iterator[str]:
+    """A paragraph for each code, the worst first; then what was looked at.
+
+    Args:
+      page: where the report was written, if it was.
+    """
     counts = summary["counts"]
     for code, group in groupby(findings, key=lambda finding: finding["code"]):
         known = finding_code(code)
         yield f"{known.severity}  {code}  {counts[code]:,} x  {known.meaning} {known.advice}".rstrip()
         places = list(group)
-        yield from (shown(f"  {_place(finding)}") for finding in places[:_PLACES])
+        yield from (shown(f"  {place_of(finding)}") for finding in places[:_PLACES])
         if counts[code] > _PLACES:
             all_or_some = "all" if counts[code] == len(places) else "some"
             yield f"  and {counts[code] - _PLACES:,} more; --format json tells {all_or_some} of them"
@@ -39,10 +43,12 @@ def as_text(findings: Sequence[Told], summary: Told) -> Iterator[str]:
             f"{name:<10}  {count(split['examples'], 'example')}, {count(split['images'], 'image')}, "
             f"{bytes_of(split['bytes'])} in {count(len(split['files']), 'file')}"
         )
-    yield _verdict(counts, summary["identity"])
+    written = f"To look at it: {shown(page)}" if page else "Nothing was written."
+    yield f"{_verdict(counts, summary['identity'])} {written}"
 
 
-def _place(finding: Told) -> str:
+def place_of(finding: Told) -> str:
+    """Where a finding is, and what was found there, in a line."""
     where = finding["file"] or finding["split"] or ""
     if finding["line"] is not None:
         where += f", line {finding['line']:,}"
@@ -55,4 +61,4 @@ def _verdict(counts: Mapping[str, int], identity: str) -> str:
     for code, number in counts.items():
         numbers[finding_code(code).severity] += number
     said = ", ".join(count(number, severity) for severity, number in numbers.items())
-    return f"{said}. Images were told apart by: {identity}. Nothing was written."
+    return f"{said}. Images were told apart by: {identity}."

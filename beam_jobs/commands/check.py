@@ -1,8 +1,9 @@
-"""`tuneset check`: what the tuning service, or whoever trains, would object to in a dataset. Nothing of it is written."""
+"""`tuneset check`: what the tuning service, or whoever trains, would object to in a dataset. Nothing is written but a report."""
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from beam_jobs import console
+from beam_jobs.checking.page import write_page
 from beam_jobs.checking.row_files import Chosen, choose_files
 from beam_jobs.checking.run import check_of, run_check, scratch_folder
 from beam_jobs.checking.screen import as_json, as_text
@@ -17,10 +19,12 @@ from beam_jobs.command_parser import Parser, add_options
 from beam_jobs.commands.prepare import set_up_log
 from beam_jobs.engines import check_engine
 from beam_jobs.exit_status import DONE, FAILED, WRONG
+from beam_jobs.option_checks import check_report
 from beam_jobs.option_values import reader_of, shown
 from beam_jobs.options import OptionError
 from beam_jobs.preflight import beam_options, check_beam_options, is_remote, runner_of
 from beam_jobs.report import screen
+from beam_jobs.report.page.writing import NONE
 from beam_jobs.report.shortages import allow_files
 from beam_jobs.settings import Settings, parse
 from transforms.core.finding_codes import ERROR, WARNING, finding_code, is_at_least
@@ -29,7 +33,7 @@ from transforms.core.reasons import TunesetError
 from transforms.examples.splits import NAMES
 from transforms.inputs.patterns import absolute
 from transforms.storage import abilities
-from transforms.storage.api import set_billing_project
+from transforms.storage.api import StorageError, set_access
 
 _NEVER = "never"
 # Of `prepare`, which mean the same here.
@@ -39,6 +43,7 @@ _OPTIONS = (
     "allow_prefix",
     "max_line_bytes",
     "max_pixels",
+    "report_pictures",
     "block_bytes",
     "threads",
     "user_project",
@@ -81,8 +86,23 @@ def parser() -> Parser:
         choices=("rows", "all"),
         help="all: examples and images are compared with those of other lines; rows: they are not (default all)",
     )
+    made.add_argument(
+        "--report",
+        default=NONE,
+        type=_report_file,
+        metavar="FILE.html|none",
+        help="page of what was found; its numbers stand beside it as .json (default none)",
+    )
     add_options(made, _OPTIONS)
     return made
+
+
+def _report_file(value: str) -> str:
+    try:
+        check_report(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{shown(value)}: {error}") from None
+    return NONE if value == NONE else absolute(value)
 
 
 def check(argv: Sequence[str]) -> int:
@@ -104,8 +124,11 @@ def check(argv: Sequence[str]) -> int:
         return WRONG
 
     status = _status(result["summary"]["counts"], options.fail_on)
-    tell = as_json if options.format == "json" else as_text
-    for line in tell(result["findings"], {**result["summary"], "exit": status}):
+    summary = {**result["summary"], "exit": status}
+    as_lines = as_json(result["findings"], summary)
+    if options.format == "text":
+        as_lines = as_text(result["findings"], summary, "" if options.report == NONE else options.report)
+    for line in as_lines:
         if not console.say(line):
             break
     return status if console.printed(DONE) == DONE else WRONG
@@ -125,7 +148,7 @@ def _checked(options: argparse.Namespace, beam: Sequence[str]) -> Mapping[str, A
     settings = _settings(options, beam)
     set_up_log(settings.verbose)
     check_beam_options(settings)
-    set_billing_project(settings.user_project)
+    set_access(settings.access)
     FileSystems.set_options(beam_options(settings))
     patterns = {name: absolute(value) for name in ("input", *NAMES) if (value := getattr(options, name))}
     _check_patterns(patterns, is_remote(settings))
@@ -137,7 +160,15 @@ def _checked(options: argparse.Namespace, beam: Sequence[str]) -> Mapping[str, A
     console.note("\n".join(_said_before(chosen, settings)))
     with scratch_folder(settings) as folder:
         settings = replace(settings, input=tuple(file.uri for file in chosen.files), output=folder)
-        return run_check(check_of(settings, chosen, across=options.findings == "all"))
+        began, job = time.monotonic(), check_of(settings, chosen, across=options.findings == "all")
+        found = run_check(job)
+    if options.report != NONE:
+        try:
+            write_page(options.report, job, found, time.monotonic() - began)
+        except StorageError as error:  # what was found is known all the same
+            console.complain(f"the report could not be written: {shown(str(error))}")
+            options.report = NONE
+    return found
 
 
 def _settings(options: argparse.Namespace, beam: Sequence[str]) -> Settings:

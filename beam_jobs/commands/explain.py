@@ -20,7 +20,7 @@ from transforms.dataset.tuning.explained_lines import check_lines, explain_lines
 from transforms.dataset.tuning.job_stats import DamagedJob, JobStats, read_job
 from transforms.inputs.patterns import absolute
 from transforms.storage import store_for
-from transforms.storage.api import NoAccess, NotFound, StorageError, set_billing_project
+from transforms.storage.api import Access, NoAccess, NotFound, StorageError, set_access
 
 
 def parser() -> Parser:
@@ -64,7 +64,7 @@ def explain(argv: Sequence[str]) -> int:
             raise OptionError("give --lines, or --job FILE: one of them says which lines are meant")
         if options.split and options.file:
             raise OptionError("--split and --file name the same thing: give one of them")
-        set_billing_project(options.user_project)
+        set_access(Access(options.user_project))
         for text in _explained(options):
             console.say(text)
     except (WrongRequest, NotFound) as error:

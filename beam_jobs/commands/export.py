@@ -19,7 +19,7 @@ from transforms.examples.splits import NAMES as SPLITS
 from transforms.inputs.patterns import absolute
 from transforms.inputs.registry import MEANINGS
 from transforms.storage import exists, store_for
-from transforms.storage.api import NoAccess, NotFound, Piece, StorageError, set_billing_project
+from transforms.storage.api import Access, NoAccess, NotFound, Piece, StorageError, set_access
 
 _FORMATS = {meaning.name: meaning for meaning in MEANINGS.values() if meaning.row_of_line}
 _CHUNK = 4 << 20  # bytes read at a time
@@ -45,7 +45,7 @@ def export(argv: Sequence[str]) -> int:
     """-> exit status. What was written goes to standard output."""
     try:
         options = parser().parse_args(list(argv))
-        set_billing_project(options.user_project)
+        set_access(Access(options.user_project))
         folder, output = (absolute(path).rstrip("/") or "/" for path in (options.dataset, options.output))
         files = _files_of(folder)
         for split in files:

@@ -31,14 +31,17 @@ from transforms.core.places import inside
 from transforms.core.warning_codes import as_lines
 from transforms.dataset.claim import Claimed, release_claim
 from transforms.dataset.heartbeat import Heartbeat
+from transforms.dataset.resplit import Resplitter
 from transforms.dataset.sweep import remove_dataset
+from transforms.examples.image_groups import BY_IMAGE
+from transforms.images.identity import ADDRESS, IDENTITIES
 from transforms.steps.clean_up import SweepBlocks
-from transforms.steps.merge import ReadWindows
-from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable, set_billing_project
+from transforms.steps.merge import ReadWindows, SplitByImages
+from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable, set_access
 
 _OF_PREPARE = (
     "output", "model", "max_validation", "sample", "shuffle_seed", "max_rejected_fraction", "report", "report_pictures",
-    "overwrite", "take_over", "user_project", "verbose",
+    "overwrite", "take_over", "user_project", "verbose", "split_by", "join_common",
 )  # fmt: skip
 _TABLE = tuple(replace(one, default="", common=True) if one.name == "model" else replace(one, common=True) for one in OPTIONS
                if one.name in _OF_PREPARE)  # fmt: skip
@@ -108,6 +111,8 @@ def parse_merge(argv: Sequence[str]) -> Merge:
         raise OptionError("--from and --to: no window begins from the one on and before the other")
     rest = {one.name: () if one.is_list else one.default for one in OPTIONS if one.name not in values}
     rest |= {"input": (folder,), "model": model or rest["model"]}
+    if values["split_by"] not in ("", BY_IMAGE):
+        raise OptionError("--split_by: `tuneset merge` takes image alone; a column is given to `tuneset stream`")
     return Merge(on_this_machine(settings_of(rest | values, beam_words)), some, newest, model)
 
 
@@ -123,7 +128,7 @@ def merge(argv: Sequence[str]) -> int:
     try:
         asked = parse_merge(argv)
         set_up_log(asked.settings.verbose)
-        set_billing_project(asked.settings.user_project)
+        set_access(asked.settings.access)
         output = asked.settings.output
         if inside(output, f"{asked.folder.rstrip('/')}/windows") or output == asked.folder.rstrip("/"):
             raise OptionError(f"--output {output} lies where the stream's own windows are: choose another")
@@ -160,12 +165,17 @@ def settled(asked: Merge, found: Found) -> Settings:
             f"--model {model} takes {PROFILES[model].max_images} images an example, and the windows were made for "
             f"{options['max_images']}: stream with --max_images {PROFILES[model].max_images}"
         )
+    if settings.split_by and options["split_column"]:
+        raise OptionError(
+            f"--split_by image would undo what the windows' --split_column {options['split_column']} decides: leave it out"
+        )
     given = settings.max_validation != settings.profile.max_validation
     return replace(
         settings,
         model=model,
         max_validation=settings.max_validation if given else PROFILES[model].max_validation,
         splits=options["splits"],
+        seed=options["seed"],
         image_folder=options["image_folder"] or f"{asked.folder.rstrip('/')}/images",
         uri_prefix=options["uri_prefix"],
         verify=options["verify"],
@@ -175,17 +185,25 @@ def settled(asked: Merge, found: Found) -> Settings:
 def _described(settings: Settings, found: Found) -> dict[str, Any]:
     """What the manifest says of the dataset beside its files and counts."""
     own = {
-        name: getattr(settings, name) for name in ("model", "max_validation", "sample", "shuffle_seed", "image_folder")
+        name: getattr(settings, name)
+        for name in ("model", "max_validation", "sample", "shuffle_seed", "image_folder", "join_common")
     }
-    return found.shared | {
-        "tool": VERSION,
-        "inputs": list(settings.input),
-        "output": settings.output,
-        "options": found.described["options"] | own,
-        "limits": settings.profile.source,
-        "windows": [window.name for window in found.windows],
-        "doubles": found.doubles,
-    }
+    identity = {}
+    if settings.split_by == BY_IMAGE:
+        own["split_by"], identity["image_identity"] = BY_IMAGE, IDENTITIES[ADDRESS]
+    return (
+        found.shared
+        | identity
+        | {
+            "tool": VERSION,
+            "inputs": list(settings.input),
+            "output": settings.output,
+            "options": found.described["options"] | own,
+            "limits": settings.profile.source,
+            "windows": [window.name for window in found.windows],
+            "doubles": found.doubles,
+        }
+    )
 
 
 def _sealed_before(settings: Settings, found: Found) -> dict[str, Any] | None:
@@ -272,6 +290,11 @@ def build_merge(pipeline: beam.Pipeline, plan: Job, found: Found) -> None:
     settings = plan.settings
     reader = ReadWindows(reader=WindowReader(settings.output, plan.caps), access=plan.access)
     receipts = pipeline | "Windows" >> beam.Create(list(found.windows), reshuffle=False) | "Receipts" >> reader
+    if settings.split_by == BY_IMAGE:
+        resplitter = Resplitter(folder=settings.output, splits=settings.fractions, seed=plan.seed, caps=plan.caps)
+        receipts = receipts | "Split by images" >> SplitByImages(
+            resplitter=resplitter, joining=plan.joining, access=plan.access
+        )
     no_listing = pipeline | "No listing" >> beam.Create([], reshuffle=False)
     sealing = replace(seal(plan), dataset=_described(settings, found), by_class=found.by_class)
     sealed = (receipts, no_listing) | "Seal" >> sealing

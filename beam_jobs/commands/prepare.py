@@ -59,7 +59,7 @@ from transforms.dataset.claim import (
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.sweep import owned_files, remove_dataset, sweep_folder
 from transforms.storage import exists, store_for
-from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable, set_billing_project
+from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable, set_access
 
 
 def prepare(argv: Sequence[str]) -> int:
@@ -69,7 +69,7 @@ def prepare(argv: Sequence[str]) -> int:
         settings = on_this_machine(parse(argv))
         set_up_log(settings.verbose)
         check_beam_options(settings)
-        set_billing_project(settings.user_project)
+        set_access(settings.access)
         FileSystems.set_options(beam_options(settings))  # of schemes that Beam reads
         remote = is_remote(settings)
         check_folders(settings, remote)

@@ -21,6 +21,7 @@ from transforms.core.reasons import REASONS
 from transforms.core.records import Block, Example, ImageFacts, OpenBlock, Rejection
 from transforms.core.warning_codes import WARNINGS, Notice
 from transforms.dataset.block_files import SPLITS
+from transforms.examples.image_groups import BY_IMAGE
 from transforms.steps.listing import listed_blocks
 from transforms.steps.trial import (
     READS,
@@ -37,6 +38,10 @@ from transforms.steps.trial import (
 )
 
 _NAMESPACE = "tuneset.dry_run"
+_BY_IMAGE = (
+    "A trial holds no example beside another, so each is shown in the split of its own images; the job puts all that share one "
+    "into one split.\n"
+)
 _LONGEST = 1000  # characters of a text that are shown
 _PARTS = 50  # of an example that are shown
 
@@ -44,6 +49,8 @@ _PARTS = 50  # of an example that are shown
 def run_trial(plan: Job) -> int:
     """-> exit status: 0, or 1 if storage or a worker failed, or a person had enough."""
     plan = replace(plan, settings=replace(plan.settings, previous=""))  # a trial works every block
+    if plan.settings.split_by == BY_IMAGE:
+        console.say(_BY_IMAGE)
     try:
         if plan.settings.preview:
             for text in preview(plan):
@@ -207,9 +214,8 @@ def told(tally: Counter[str], plan: Job) -> list[str]:
     lines += ["", *(Notice(code, warnings[code]).line for code in WARNINGS if code in warnings)]
     for split in SPLITS:
         if tally[SPLIT + split]:
-            lines.append(
-                f"  {split}.jsonl  {tally[SPLIT + split]:,} lines, {screen.bytes_of(tally[SPLIT_BYTES + split])}"
-            )
+            size = screen.bytes_of(tally[SPLIT_BYTES + split])
+            lines.append(f"  {split}.jsonl  {screen.count(tally[SPLIT + split], 'line')}, {size}")
     lines += [
         f"  images/  {tally[REWRITE]:,} to rewrite, of {screen.bytes_of(tally[REWRITE_BYTES])} now; {tally[STAGE]:,} to stage",
         f"  requests  some {tally[READS]:,} reads and {tally[WRITES]:,} writes",

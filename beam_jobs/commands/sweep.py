@@ -32,7 +32,7 @@ from transforms.dataset.sharing import (
 from transforms.dataset.sweep import UsedImages
 from transforms.inputs.patterns import absolute
 from transforms.storage import abilities, store_for
-from transforms.storage.api import NoAccess, NotFound, Stat, StorageError, Unavailable, set_billing_project
+from transforms.storage.api import Access, NoAccess, NotFound, Stat, StorageError, Unavailable, set_access
 from transforms.storage.parallel import overlapped
 
 _AT_ONCE = 32  # datasets asked after
@@ -78,7 +78,7 @@ def sweep(argv: Sequence[str]) -> int:
     except OptionError as error:
         console.complain(str(error))
         return WRONG
-    set_billing_project(options.user_project)
+    set_access(Access(options.user_project))
     run = uuid.uuid4().hex[:12]
     try:
         if not is_shared(folder):

@@ -12,10 +12,16 @@ from beam_jobs.report.second_thoughts import second_thoughts
 from beam_jobs.report.shortages import shortage
 from beam_jobs.settings import Settings
 from transforms.core.counters import COUNTERS
+from transforms.core.finding_codes import AUTO, NONE, ROWS, WARNING, finding_code, is_at_least
 from transforms.core.reasons import REASONS
 from transforms.core.warning_codes import Notice, as_lines
 from transforms.steps.compare import KINDS
 
+# Findings that a warning tells, or what is said of the next step.
+_TOLD_ELSEWHERE = (
+    *("over_tokens", "no_training_examples", "validation_too_many", "validation_too_large"),
+    *("model_retired", "model_unknown", "local_path"),
+)
 _PARTS = 3  # damaged ones that are shown
 
 
@@ -33,7 +39,9 @@ def sealed(manifest: dict[str, Any], settings: Settings) -> str:
         *night(run),
         "",
     ]
-    return "\n".join([*lines, *warnings(dataset), *second_thoughts(settings), *next_steps(dataset, settings)])
+    return "\n".join(
+        [*lines, *warnings(dataset), *findings(dataset), *second_thoughts(settings), *next_steps(dataset, settings)]
+    )
 
 
 def sealed_before(manifest: dict[str, Any], settings: Settings) -> str:
@@ -134,6 +142,19 @@ def warnings(dataset: dict[str, Any]) -> list[str]:
     """A line for each warning of a dataset; one that an older version sealed tells none."""
     told = dataset.get("warnings", ())
     return as_lines(Notice(one["code"], one["count"], one["example"], one.get("detail", "")) for one in told)
+
+
+def findings(dataset: dict[str, Any]) -> list[str]:
+    """A line for each finding of the dataset that a person should know of, unless it is told as a warning."""
+    told = dataset.get("findings", {"counts": {}, "level": NONE})
+    lines = []
+    for code, number in told["counts"].items():
+        known = finding_code(code)
+        if code not in _TOLD_ELSEWHERE and is_at_least(known.severity, WARNING):
+            lines.append(f"! {code}: {number:,} x {known.meaning} {known.advice}")
+    if told["level"] == ROWS and dataset["options"]["findings"] == AUTO:
+        lines.append("Lines were not compared with each other, since they name so many images: --findings all does.")
+    return lines
 
 
 def count(number: int, noun: str) -> str:

@@ -34,7 +34,7 @@ from transforms.inputs.options import InputError
 from transforms.inputs.patterns import is_folder, is_glob, static_folder
 from transforms.inputs.survey.left_out import find_left_out, notices_of_left_out
 from transforms.storage import abilities, exists, read_existing, store_for
-from transforms.storage.api import NotFound, set_billing_project
+from transforms.storage.api import NotFound, set_access
 
 
 def checked(given: StreamSettings) -> tuple[StreamSettings, list[str]]:
@@ -45,7 +45,7 @@ def checked(given: StreamSettings) -> tuple[StreamSettings, list[str]]:
     """
     settings = on_this_machine(given.of_job)
     check_beam_options(settings)
-    set_billing_project(settings.user_project)
+    set_access(settings.access)
     FileSystems.set_options(beam_options(settings))  # of schemes that Beam reads
     native = is_native(settings)
     if native:

@@ -8,14 +8,15 @@ from typing import Any
 
 from beam_jobs.command_parser import Parser, options_parser
 from beam_jobs.options import OPTIONS, Option, OptionError, option
-from beam_jobs.report.page.writing import NONE
 from beam_jobs.settings import Settings, flags_of, settings_of
+from transforms.core.finding_codes import NONE
+from transforms.examples.image_groups import BY_IMAGE
 
 _STREAM = "stream"
 # Of prepare: what looks at an input that is all there, chooses among all lines, or ends a run without a dataset.
 _NOT_OF_STREAMS = {
-    "input", "max_validation", "overwrite", "shuffle_seed", "split_names", "previous", "require_previous", "trust_uris", "preview",
-    "dry_run", "keep_blocks", "no_wait",
+    "input", "join_common", "max_validation", "overwrite", "shuffle_seed", "split_names", "previous", "require_previous", "trust_uris",
+    "preview", "dry_run", "keep_blocks", "no_wait", "findings",
 }  # fmt: skip
 
 
@@ -103,7 +104,12 @@ def parse_stream(argv: Sequence[str]) -> StreamSettings:
     check_stream(own)
     rest = {one.name: () if one.is_list else one.default for one in OPTIONS if one.name in _NOT_OF_STREAMS}
     watched = (own.watch,) if own.watch else ()
-    settings = settings_of(values | rest | {"input": watched, "split_names": "ignore"}, beam)
+    settings = settings_of(values | rest | {"input": watched, "split_names": "ignore", "findings": NONE}, beam)
+    if settings.split_by == BY_IMAGE:
+        raise OptionError(
+            "--split_by image looks at all examples before it splits them, which a stream never has: leave it out, and give it to "
+            "`tuneset merge`, over all windows"
+        )
     if settings.sample_count is not None:
         raise OptionError(
             f"--sample {settings.sample} chooses among all examples, which a stream never has: give a fraction such as 0.01, "

@@ -571,7 +571,7 @@ OTHER_VALUES = {
     "alpha": "flatten", "animation": "reject", "effort": "best", "upright": None, "on_too_many_images": "reject",
     "on_too_many_tokens": "reject",
     "splits": "train=1", "split_by": "label", "split_column": "label", "seed": "other", "max_validation": "7",
-    "sample": "10", "image_root": "/", "empty_boxes": "reject",
+    "sample": "10", "findings": "rows", "image_root": "/", "empty_boxes": "reject",
 }  # fmt: skip
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+# Minutes in all, and no one who mends a job waits for them
+pytestmark = pytest.mark.engines
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -65,7 +68,6 @@ def test_a_seal_is_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(900)  # a job on a cluster whose workers are processes takes a minute, mostly their start
-@pytest.mark.engines
 @pytest.mark.parametrize(
     "script, sizes, told",
     [

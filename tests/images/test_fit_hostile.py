@@ -8,6 +8,7 @@ from typing import Any
 
 import pillow_heif
 import pytest
+from fit_pictures import BOTH, KINDS, opened
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -143,3 +144,30 @@ def test_gps_is_not_carried_into_a_rewritten_file(orientation: int) -> None:
             policy = FitPolicy(max_bytes=10**6, types=types)
             fitted = fit(data, policy, source="s", header_type=header.type).data
             assert b"2026:01:02" not in fitted and b"Exif" not in fitted
+
+
+SEEDS = [(kind[1], kind[2]) for kind in KINDS]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about damaged EXIF
+@settings(max_examples=120)
+@given(st.data())
+def test_any_bytes_are_a_picture_or_an_image_error(data: st.DataObject) -> None:
+    seed, header_type = data.draw(st.sampled_from(SEEDS))
+    damaged = bytearray(seed)
+    for at, value in data.draw(st.lists(st.tuples(st.integers(0, len(seed) - 1), st.integers(0, 255)), max_size=6)):
+        damaged[at] = value
+    candidates = (
+        bytes(damaged[: data.draw(st.integers(0, len(seed)))]),
+        bytes(damaged),
+        data.draw(st.binary(max_size=80)),
+    )
+    policy = FitPolicy(max_bytes=20_000, types=BOTH, max_pixels=100_000)
+    for candidate in candidates:
+        try:
+            fitted = fit(candidate, policy, source="s", header_type=header_type)
+        except ImageError as error:
+            assert error.reason in ("undecodable", "truncated_image", "too_many_pixels")
+        else:
+            assert len(fitted.data) <= 20_000
+            assert opened(fitted).width * fitted.height <= 100_000

@@ -15,6 +15,7 @@ from typing import Any
 import laws
 import pytest
 from folders import put, row, write_lines
+from image_bytes import saved
 from laws import counters, rejections
 from PIL import Image, ImageChops
 from usual_options import with_usual
@@ -27,12 +28,6 @@ from transforms.images.orders import ImageRewriter
 
 LIMIT = 60_000
 Fit = Callable[..., dict[str, Any]]
-
-
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
 
 
 def photo(width: int = 640, height: int = 480) -> Image.Image:
@@ -86,9 +81,9 @@ def opened(found: dict[str, Any]) -> Image.Image:
     return image
 
 
-LARGE = encoded(photo(), "JPEG", quality=98, subsampling=0)
+LARGE = saved(photo(), "JPEG", quality=98, subsampling=0)
 NOISE = Image.frombytes("L", (640, 480), random.Random(3).randbytes(640 * 480))
-HARD = encoded(NOISE.point(lambda v: 128 + v // 4), "JPEG", quality=98)  # no quality from 85 on fits
+HARD = saved(NOISE.point(lambda v: 128 + v // 4), "JPEG", quality=98)  # no quality from 85 on fits
 
 
 def test_auto_keeps_all_pixels_or_takes_as_few_as_it_must(fit: Fit) -> None:
@@ -109,14 +104,14 @@ def test_recompress_never_changes_dimensions(fit: Fit) -> None:
 def test_resize_goes_to_max_side_first(fit: Fit) -> None:
     assert opened(fit(LARGE, "--oversize", "resize", "--max_side", "320")).size == (320, 240)
     assert opened(fit(LARGE, "--oversize", "resize")).size == (640, 480)  # below what the model scales down to
-    small = encoded(photo(), "JPEG", quality=50)
+    small = saved(photo(), "JPEG", quality=50)
     assert fit(small, "--oversize", "resize", "--max_side", "320")["fate"] == "untouched"
 
 
 def test_reject_names_the_reason_and_spares_what_fits(fit: Fit) -> None:
     rejected = fit(LARGE, "--oversize", "reject")
     assert (rejected["reason"], rejected["class"], rejected["stage"]) == ("too_large", "yours", "inspect")
-    icon = encoded(photo(60, 40), "BMP")
+    icon = saved(photo(60, 40), "BMP")
     assert fit(icon, "--oversize", "reject")["fate"] == "converted"
 
 
@@ -127,24 +122,24 @@ def test_min_quality_decides_when_pixels_are_given_up(fit: Fit) -> None:
 
 @pytest.mark.parametrize(("most", "reason"), [(60 * 40 - 1, "too_many_pixels"), (60 * 40, ""), (60 * 40 + 1, "")])
 def test_max_pixels_is_inclusive(fit: Fit, most: int, reason: str) -> None:
-    found = fit(encoded(photo(60, 40), "BMP"), "--max_pixels", str(most))
+    found = fit(saved(photo(60, 40), "BMP"), "--max_pixels", str(most))
     assert found.get("reason", "") == reason
 
 
 def test_of_many_frames_the_first_alone_counts(fit: Fit) -> None:
     frames = [photo(60, 40).rotate(angle) for angle in (0, 90, 180)]
-    film = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    film = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert fit(film, "--max_pixels", str(60 * 40))["fate"] == "converted"
     assert fit(film, "--max_pixels", str(60 * 40 - 1))["reason"] == "too_many_pixels"
 
 
 def test_dropped_frames_and_flat_pictures_are_counted(fit: Fit) -> None:
     frames = [photo(60, 40).rotate(angle) for angle in (0, 90, 180)]
-    film = fit(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    film = fit(saved(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     deep = Image.new("I;16", (60, 40))
     deep.frombytes(b"\x40\x9c\x80\x9d" * 1200)  # 40,000 and 40,320
-    flat = fit(encoded(deep, "TIFF"))
-    plain = fit(encoded(photo(60, 40), "BMP"))
+    flat = fit(saved(deep, "TIFF"))
+    plain = fit(saved(photo(60, 40), "BMP"))
     names = ("images_frames_dropped", "images_flat", "images_converted")
     assert [[one["counters"][name] for name in names] for one in (film, flat, plain)] == [
         [2, 0, 1],
@@ -154,7 +149,7 @@ def test_dropped_frames_and_flat_pictures_are_counted(fit: Fit) -> None:
 
 
 def test_a_jpeg_without_its_end_is_rewritten_whole(fit: Fit) -> None:
-    whole = encoded(photo(60, 40), "JPEG", quality=90)
+    whole = saved(photo(60, 40), "JPEG", quality=90)
     mended = fit(whole[:-2])
     assert (mended["fate"], mended["escalated"], opened(mended).size) == ("recompressed", True, (60, 40))
     assert mended["file"].endswith(b"\xff\xd9") and whole[:-2] not in mended["file"]
@@ -162,7 +157,7 @@ def test_a_jpeg_without_its_end_is_rewritten_whole(fit: Fit) -> None:
 
 
 def test_alpha_is_kept_or_laid_on_white(fit: Fit) -> None:
-    data = encoded(see_through(), "WEBP", lossless=True, quality=0)
+    data = saved(see_through(), "WEBP", lossless=True, quality=0)
     few = ("--types", "png,jpeg", "--max_image_bytes", "20000")
     kept = fit(data, *few)
     assert (opened(kept).mode, opened(kept).format, kept["fate"]) == ("RGBA", "PNG", "resized")
@@ -177,11 +172,11 @@ def test_alpha_is_kept_or_laid_on_white(fit: Fit) -> None:
 def test_an_animation_gives_its_first_frame_or_is_rejected(fit: Fit) -> None:
     frames = [photo(60, 40).rotate(angle) for angle in (0, 90)]
     for kind, fate in (("GIF", "converted"), ("PNG", "untouched"), ("TIFF", "converted")):
-        film = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+        film = saved(frames[0], kind, save_all=True, append_images=frames[1:])
         assert fit(film)["fate"] == fate
         rejected = fit(film, "--animation", "reject")
         assert (rejected["reason"], rejected["class"]) == ("animated", "yours")
-        assert not fit(encoded(frames[0], kind), "--animation", "reject")["reason"]
+        assert not fit(saved(frames[0], kind), "--animation", "reject")["reason"]
 
 
 def test_effort_best_is_progressive_and_of_higher_quality(fit: Fit) -> None:
@@ -224,7 +219,7 @@ def test_one_image_in_fifty_examples_on_two_workers_is_encoded_once(tmp_path: Pa
     """Counted in every process of the job, by what Python itself imports at its start."""
     log = str(tmp_path / "encodes")
     put(tmp_path / "hook/sitecustomize.py", COUNTING.format(log=log).encode())
-    large = encoded(
+    large = saved(
         photo(1600, 1200), "JPEG", quality=98, subsampling=0
     )  # not its own sample: encodes of tiles are not counted
     image = put(tmp_path / "in/a.jpg", large)
@@ -251,7 +246,7 @@ def test_decode_memory_is_shared_by_what_is_decoded_at_once(tmp_path: Path, monk
         return real(workers=workers, budget_bytes=budget_bytes)
 
     monkeypatch.setattr(inspection, "shared_pool", watched)
-    source = write_lines(tmp_path / "rows.jsonl", [row("x", [put(tmp_path / "a.bmp", encoded(photo(60, 40), "BMP"))])])
+    source = write_lines(tmp_path / "rows.jsonl", [row("x", [put(tmp_path / "a.bmp", saved(photo(60, 40), "BMP"))])])
     for memory, expected in (("700", 700_000_000), ("0", None)):
         options = ("--decode_memory", memory, "--splits", "train=1")
         assert prepare(["--input", source, "--output", str(tmp_path / f"out{memory}"), *options]) == 0
@@ -269,7 +264,7 @@ def test_a_process_fits_several_images_side_by_side(tmp_path: Path, monkeypatch:
         return real(order, rewriter)
 
     monkeypatch.setattr(orders, "_outcome", together)
-    images = [put(tmp_path / f"{n}.bmp", encoded(photo(60, 40 + n), "BMP")) for n in range(4)]
+    images = [put(tmp_path / f"{n}.bmp", saved(photo(60, 40 + n), "BMP")) for n in range(4)]
     source = write_lines(tmp_path / "rows.jsonl", [row("x", images)])
     assert prepare(["--input", source, "--output", str(tmp_path / "out"), "--splits", "train=1"]) == 0
     assert len(list((tmp_path / "out/images").rglob("*.png"))) == 4

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from image_bytes import saved
 from PIL import Image, ImageChops, ImageDraw
 
 from transforms.core.reasons import ImageError
@@ -49,18 +50,12 @@ def red_text(width: int = 1600, height: int = 1200) -> Image.Image:
     return image
 
 
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.copy().save(out, kind, **options)
-    return out.getvalue()
-
-
 def run(
     image: Image.Image, limit: int, kind: str = "BMP", types: tuple[str, ...] = ("jpeg",), **policy: Any
 ) -> FittedImage:
     header_type = kind.lower()
     return fit(
-        encoded(image, kind), FitPolicy(max_bytes=limit, types=types, **policy), source="s", header_type=header_type
+        saved(image, kind), FitPolicy(max_bytes=limit, types=types, **policy), source="s", header_type=header_type
     )
 
 
@@ -104,7 +99,7 @@ def test_between_two_whole_qualities_the_limit_is_used() -> None:
     picture = noise(500, 380).resize((2000, 1520), Image.Resampling.BICUBIC)
     low, high = (len(encode_jpeg(picture, Setting("4:2:0", quality * STEPS, False))) for quality in (90, 91))
     limit = (low + 2 * high) // 3
-    data = encoded(picture, "JPEG", quality=99, subsampling="4:2:0")
+    data = saved(picture, "JPEG", quality=99, subsampling="4:2:0")
     fitted = fit(data, FitPolicy(max_bytes=limit, types=("jpeg",)), source="s", header_type="jpeg")
     assert low < len(fitted.data) <= limit and len(fitted.data) > 0.975 * limit
     assert fitted.encodes == 1
@@ -114,7 +109,7 @@ def test_whole_steps_are_libjpegs_own_tables_and_others_lie_between() -> None:
     picture = noise(64, 64)
     for quality in (1, 25, 49, 50, 85, 90, 99, 100):
         ours = encode_jpeg(picture, Setting("4:2:2", quality * STEPS, False))
-        assert ours == encoded(picture, "JPEG", quality=quality, subsampling="4:2:2")
+        assert ours == saved(picture, "JPEG", quality=quality, subsampling="4:2:2")
     for step in range(85 * STEPS, 95 * STEPS):
         assert all(a >= b for one, two in zip(tables(step), tables(step + 1)) for a, b in zip(one, two))
 
@@ -174,7 +169,7 @@ def test_what_fits_at_once_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> N
     picture.paste(noise(750, 600), (0, 0))
     exif = Image.Exif()
     exif[0x0112] = 6
-    data = encoded(picture, "JPEG", quality=98, subsampling=0, exif=exif)
+    data = saved(picture, "JPEG", quality=98, subsampling=0, exif=exif)
     limit = len(encode_jpeg(picture, Setting("4:2:0", 90 * STEPS, False)))
     fitted = fit(data, FitPolicy(max_bytes=limit, types=("jpeg",)), source="s", header_type="jpeg")
     assert sizes == [(2000, 1500)] and fitted.encodes == 1 and 0.975 * limit < len(fitted.data) <= limit
@@ -218,7 +213,7 @@ def test_room_that_the_tiles_did_not_see_is_used() -> None:
 def test_a_source_tells_what_its_tiles_are_wrong_by() -> None:
     """Its size at one setting is known. A trailer, or a long header, says nothing of its picture."""
     picture = apart(1.3)
-    data = encoded(picture, "JPEG", quality=97, subsampling=0)
+    data = saved(picture, "JPEG", quality=97, subsampling=0)
     exif = b"\xff\xe1" + (60_002).to_bytes(2, "big") + bytes(60_000)
     for source in (data, data + bytes(len(data)), data[:2] + exif + data[2:]):
         assert abs(scan_bytes(source) - len(data)) < 700
@@ -239,7 +234,7 @@ def test_a_source_tells_what_its_tiles_are_wrong_by() -> None:
 def test_half_of_the_colour_is_not_coded_as_all_of_it() -> None:
     picture = red_text(400, 300)
     for subsampling, chosen in (("4:2:0", {"4:2:0", "4:2:2"}), ("4:4:4", {"4:4:4"})):
-        data = encoded(picture, "JPEG", quality=95, subsampling=subsampling)
+        data = saved(picture, "JPEG", quality=95, subsampling=subsampling)
         fitted = fit(data, FitPolicy(max_bytes=10**6, types=("jpeg",)), source="s", header_type="jpeg")
         assert fitted.sampling in chosen
 
@@ -252,7 +247,7 @@ def test_the_scale_is_sought_at_the_quality_that_is_allowed(least: int) -> None:
 
 
 def test_reject_takes_no_pixels_of_what_only_its_new_type_makes_too_large() -> None:
-    data = encoded(noise(200, 150), "WEBP", quality=50)
+    data = saved(noise(200, 150), "WEBP", quality=50)
     policy = FitPolicy(max_bytes=len(data), types=("jpeg",), oversize="reject")
     with pytest.raises(ImageError, match="--oversize reject takes none away") as caught:
         fit(data, policy, source="s", header_type="webp")
@@ -269,7 +264,7 @@ def test_a_source_is_not_decoded_larger_than_its_result_needs(monkeypatch: pytes
 
     monkeypatch.setattr(decode, "plain", watched)
     picture = noise(400, 300).resize((1600, 1200), Image.Resampling.BICUBIC)
-    data = encoded(picture, "JPEG", quality=97)
+    data = saved(picture, "JPEG", quality=97)
     for side, expected in (
         (1300, (1600, 1200)),  # between its sides
         (801, (1600, 1200)),
@@ -339,7 +334,7 @@ def test_max_side_is_met_exactly() -> None:
 
 def test_a_low_least_quality_keeps_all_pixels_however_small_the_limit() -> None:
     """A JPEG of many times the limit is decoded smaller, but not for good."""
-    data = encoded(noise(400, 300).resize((1600, 1200), Image.Resampling.BICUBIC), "JPEG", quality=85)
+    data = saved(noise(400, 300).resize((1600, 1200), Image.Resampling.BICUBIC), "JPEG", quality=85)
     policy = FitPolicy(max_bytes=len(data) // 10, types=("jpeg",), min_quality=1)
     assert fit(data, policy, source="s", header_type="jpeg").scale == 1.0
     assert fit(data, replace(policy, min_quality=85), source="s", header_type="jpeg").scale < 0.5
@@ -347,7 +342,7 @@ def test_a_low_least_quality_keeps_all_pixels_however_small_the_limit() -> None:
 
 def test_a_jpeg_decoded_smaller_than_it_need_be_is_decoded_again() -> None:
     """Noise falls faster than foretold: at half of its sides a third of the limit is left."""
-    data = encoded(
+    data = saved(
         noise(800, 600).point([64 + value // 2 for value in range(256)] * 3), "JPEG", quality=85, subsampling=0
     )
     fitted = fit(data, FitPolicy(max_bytes=len(data) // 8 - 1000, types=("jpeg",)), source="s", header_type="jpeg")
@@ -355,7 +350,7 @@ def test_a_jpeg_decoded_smaller_than_it_need_be_is_decoded_again() -> None:
 
 
 def test_a_flat_jpeg_is_decoded_smaller_too() -> None:
-    data = encoded(noise(6000, 1), "JPEG", quality=95)
+    data = saved(noise(6000, 1), "JPEG", quality=95)
     few, narrow = FitPolicy(max_bytes=3_000, types=("jpeg",)), FitPolicy(max_bytes=9_000, types=("jpeg",), max_side=900)
     for policy in (few, replace(narrow, oversize="resize")):
         fitted = fit(data, policy, source="s", header_type="jpeg")
@@ -368,14 +363,14 @@ def test_a_png_that_is_within_the_limit_stays_without_loss() -> None:
     for x in range(0, 3000, 300):
         for y in range(0, 2400, 300):
             picture.paste(noise(300, 300), (x, y))
-    data = encoded(picture, "PNG", optimize=True)
+    data = saved(picture, "PNG", optimize=True)
     fitted = fit(data, FitPolicy(max_bytes=2 * len(data), types=("png", "jpeg")), source="s", header_type="png")
     assert (fitted.type, fitted.scale) == ("png", 1.0)
 
 
 def test_what_is_exactly_at_the_limit_is_not_over_it() -> None:
     """It is rewritten for its type alone: neither rejected nor shrunk."""
-    data = encoded(noise(60, 40), "BMP")
+    data = saved(noise(60, 40), "BMP")
     for more, reason, width in ((-1, "too_large", 30), (0, "", 60), (1, "", 60)):
         policy = FitPolicy(max_bytes=len(data) + more, types=("jpeg", "png"), oversize="reject")
         try:
@@ -389,7 +384,7 @@ def test_what_is_exactly_at_the_limit_is_not_over_it() -> None:
 
 def test_a_jpeg_need_not_have_a_table_0() -> None:
     """Whose tables have other numbers is decoded as any."""
-    data = bytearray(encoded(noise(400, 300), "JPEG", quality=98))
+    data = bytearray(saved(noise(400, 300), "JPEG", quality=98))
     table, frame = data.index(b"\xff\xdb"), data.index(b"\xff\xc0")
     assert data[table + 4] == 0 and data[frame + 12] == 0
     data[table + 4] = data[frame + 12] = 2
@@ -400,4 +395,4 @@ def test_a_jpeg_need_not_have_a_table_0() -> None:
 def test_a_side_that_no_jpeg_has_is_named() -> None:
     policy = FitPolicy(max_bytes=10**6, types=("jpeg",), oversize="recompress")
     with pytest.raises(ImageError, match="a JPEG has at most 65500 pixels a side"):
-        fit(encoded(Image.new("L", (70_000, 2)), "PNG"), policy, source="s", header_type="png")
+        fit(saved(Image.new("L", (70_000, 2)), "PNG"), policy, source="s", header_type="png")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pillow_heif
 import pytest
+from image_bytes import saved
 from PIL import Image, ImageChops, ImageOps
 
 from transforms.images.fit.fit import fit
@@ -62,13 +63,6 @@ def with_alpha(image: Image.Image) -> Image.Image:
     return image
 
 
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """Of a copy: Pillow leaves settings of one format on the picture, where another trips over them."""
-    out = io.BytesIO()
-    image.copy().save(out, kind, **options)
-    return out.getvalue()
-
-
 def deep(light: Image.Image) -> Image.Image:
     image = Image.new("I;16", light.size)
     image.frombytes(bytes(two for value in light.tobytes() for two in (value, value)))
@@ -108,7 +102,7 @@ def deep_colour() -> bytes:
 
 
 def dds() -> bytes:
-    return encoded(with_alpha(COLOUR), "DDS")
+    return saved(with_alpha(COLOUR), "DDS")
 
 
 @dataclass(frozen=True)
@@ -189,7 +183,7 @@ def kinds() -> list[Kind]:
     made = []
     for name, picture, image_format, options, roomy, snug, pixels, *tolerance in rows:
         remake = (picture, image_format) if image_format in ("JPEG", "PNG", "WEBP", "TIFF", "HEIF") else None
-        data = encoded(picture, image_format, **options)
+        data = saved(picture, image_format, **options)
         made.append(Kind(name, data, roomy, snug, pixels, *(tolerance or [3]), options=options, remake=remake))
     made.append(Kind("png interlaced", interlaced(), ("png", "RGB"), jpeg, FIELDS))
     made.append(Kind("png 16 bit RGB", deep_colour(), ("png", "RGB"), jpeg, FIELDS))
@@ -213,7 +207,7 @@ def large_kinds() -> list[Kind]:
     made = []
     for name, picture, image_format, options, turns, roomy, snug, pixels, *more in rows:
         assert mosaic(picture.crop, LARGE).size != LARGE
-        data = encoded(picture, image_format, **options)
+        data = saved(picture, image_format, **options)
         made.append(Kind(f"large {name}", data, roomy, snug, pixels, *(more or [3]), options=options,
                          remake=(picture, image_format), size=LARGE, orientations=turns))  # fmt: skip
     return made
@@ -281,7 +275,7 @@ def test_format_mode_orientation_size(kind: Kind) -> None:
         if orientation > 1 and kind.remake:
             exif = Image.Exif()
             exif[0x0112] = orientation
-            data = encoded(*kind.remake, exif=exif.tobytes(), **kind.options)
+            data = saved(*kind.remake, exif=exif.tobytes(), **kind.options)
         size = (width, height) if orientation < 5 else (height, width)
         pixels = [kind.pixels[at] for at in TURNED[orientation]]
         for limit, (type_, mode) in ((roomy, kind.roomy), (snug, kind.snug), (tiny, kind.snug)):

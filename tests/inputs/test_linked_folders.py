@@ -178,3 +178,14 @@ def test_metadata_behind_a_link_speaks_where_the_link_is_followed(run: Run, tmp_
     for more, named in (((), ["cat/1.jpg"]), (("--allow_prefix", f"{ours},{store}"), ["cat/1.jpg", "dog/1.jpg"])):
         found = run(ours, *ask, *more, output=f"out{len(more)}")
         assert [uri.removeprefix(f"{ours}/") for line in laws.lines(found) for uri in uris(line)] == named
+
+
+def test_a_look_before_the_work_is_not_used_up_by_links(tmp_path: Path, capfd: Told) -> None:
+    """A link to the folder itself, and one out of it, hide no class from it and are not walked."""
+    for name in ("cat/1.jpg", "cat/2.jpg", "dog/3.jpg"):
+        put(tmp_path / "in" / name, jpeg(seed=len(name)))
+    tree(tmp_path, "", {"in/again": "in", "in/cat/up": "in", "in/out": ".."})
+    argv = ["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--prompt", "Which?", "--dry_run"]
+    assert prepare(argv) == 0
+    said = "".join(capfd.readouterr())
+    assert "answers_equal" not in said and "split_names_cut_short" not in said

@@ -173,7 +173,7 @@ def test_rows_are_found_sealed_and_tried_again(run: Run, tmp_path: Path, capfd: 
     lost = rejections(found)
     assert [(r["reason"], r["format"], r["row"]) for r in lost] == [
         ("image_not_found", "openai", rows[1]),
-        ("unsupported_scheme", "openai", rows[2]),
+        ("not_allowed", "openai", rows[2]),
     ]
 
     put(tmp_path / "pics/late.jpg", jpeg(seed=2))
@@ -182,9 +182,7 @@ def test_rows_are_found_sealed_and_tried_again(run: Run, tmp_path: Path, capfd: 
     )
     named = run(source, "--splits", "train=1", "--input_format", "openai", output="named")
     assert lines(again) == lines(named)[1:]
-    assert [(r["reason"], r["format"], r["row"]) for r in rejections(again)] == [
-        ("unsupported_scheme", "openai", rows[2])
-    ]
+    assert [(r["reason"], r["format"], r["row"]) for r in rejections(again)] == [("not_allowed", "openai", rows[2])]
 
 
 def test_templates_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

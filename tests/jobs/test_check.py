@@ -142,7 +142,8 @@ def planted(folder: Path) -> Iterator[tuple[str, bytes | RowDict]]:
     yield "bad_system_instruction", question("system") | {"systemInstruction": {"parts": [file_data("img/0.png")]}}
     yield "too_many_images", question("many", *["img/train0.png"] * 17)
     yield "bad_uri", question("dots", "gs://bucket/a/../b.png")
-    yield "unsupported_scheme", question("web", "https://example.com/a.png")
+    yield "unsupported_scheme", question("web", "ftp://example.com/a.png")
+    yield "not_allowed", question("web", "https://example.com/a.png")
     yield "not_allowed", question("passwords", "/etc/passwd.png")
     yield "not_a_file", question("folder", "img/folder.png")
     yield "image_not_found", question("missing", "img/missing.png")
@@ -347,6 +348,26 @@ def test_our_own_dataset_is_read_by_its_manifest(check: Check, tmp_path: Path) -
     assert main(["check", "--input", str(tmp_path / "out")]) == 2
 
 
+def test_prepare_tells_of_its_dataset_what_a_check_finds_in_it(
+    check: Check, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the order of lines, the cuts of blocks, and what caps leave out."""
+    images = [put(tmp_path / f"in/{seed}.png", png(80, 80, seed)) for seed in range(20)]
+    images += [put(tmp_path / "in/copy.png", png(80, 80, 3)), put(tmp_path / "in/turned.jpg", turned())]
+    images += [put(tmp_path / "in/small.png", png(20, 300, 902)), put(tmp_path / "in/made.bmp", bmp(80, 80, 907))]
+    rows = [question(f"{n}?", images[n % len(images)]) for n in range(120)]
+    rows += [question("many?", *images[:18])] + [question("twice?", images[0], answer=x) for x in "aab"]
+    source = write_lines(tmp_path / "in/rows.jsonl", rows)
+    command = ["prepare", "--input", source, "--output", str(tmp_path / "out"), "--block_bytes", "2048"]
+    assert main([*command, "--shuffle_seed", "x", "--max_validation", "9"]) == 0
+    told = json.loads((tmp_path / "out/manifest.json").read_bytes())["dataset"]["findings"]
+    screen = capsys.readouterr().out
+    assert told["counts"] == check("--input", tmp_path / "out").summary["counts"]
+    assert told["counts"]["image_in_two_splits"] >= 5 and told["counts"]["duplicate_example"] == 1
+    assert f"! image_in_two_splits: {told['counts']['image_in_two_splits']} x " in screen and "local_path" not in screen
+    assert told["level"] == "all" and len(told["leaks"]) == 6
+
+
 def test_a_dataset_is_looked_at_before_it_is_uploaded(check: Check, tmp_path: Path) -> None:
     """Under the addresses that its images will have; what is not among them is missing, and no name leads out of their folder."""
     for number in range(30):
@@ -447,6 +468,29 @@ def test_a_dataset_in_a_bucket(check: Check, cloud: Cloud) -> None:
     assert [one["image"] for one in checked.findings if one["code"] == "bucket_unreadable"] == [gone]
     assert checked.summary["identity"] == "CRC32C and size, as storage tells them"
     assert cloud.generations("") == before
+
+
+def test_a_page_shows_what_was_found(check: Check, tmp_path: Path) -> None:
+    """Leaks side by side, and every text of the dataset escaped."""
+    hostile = '"><img src=x onerror=alert(1)>'
+    images = [put(tmp_path / f"img/{name}.png", png(80, 80, 1)) for name in ("a", hostile.replace("/", ""))]
+    write_lines(tmp_path / "train.jsonl", [question(f"{n}?") for n in range(9)] + [question("<script>", images[0])])
+    write_lines(tmp_path / "validation.jsonl", [question("?", images[1]), {"<script>": 1}])
+    page = tmp_path / "page.html"
+    checked = check("--input", tmp_path, "--report", page)
+    text, numbers = page.read_text(), json.loads((tmp_path / "page.json").read_bytes())
+    assert numbers["tuneset"] == "check_report/1"
+    assert {one["code"]: one["count"] for one in numbers["dataset"]["codes"]} == checked.summary["counts"]
+    (leak,) = numbers["dataset"]["leaks"]
+    places = [(leak[side]["split"], leak[side]["line"], leak[side]["image"]) for side in ("here", "there")]
+    assert places == [("validation", 1, images[1]), ("train", 10, images[0])]
+    assert text.count("data:image/jpeg") == 2 and "<script" not in text and "<img src=x" not in text
+    assert "missing_contents" in text and "image_in_two_splits" in text and "default-src 'none'" in text
+
+
+def test_a_page_that_cannot_be_written_hides_no_finding(check: Check, tmp_path: Path) -> None:
+    rows = write_lines(tmp_path / "train.jsonl", [question("?")])
+    assert check("--train", rows, "--report", f"{rows}/page.html").codes == {"too_few_examples": 1}
 
 
 def test_a_person_is_told_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -270,6 +270,10 @@ def test_a_folder_that_another_command_sealed_says_what_differs(world: Path, cap
     assert "that another command made (--max_images was 16 and is 3; --upright was not given and is given)" in said(
         "--max_images", "3", "--upright"
     )
+    # An option that the dataset's Tuneset did not have yet, and that is not given, makes no difference.
+    change(world / "sets/two/manifest.json", lambda told: told["run"]["asked"]["options"].pop("join_common"))
+    change(world / "sets/two/manifest.json", lambda told: told["dataset"]["options"].pop("join_common"))
+    assert run(world, "sets/two") == 0
     (world / "sets/two").rename(world / "sets/moved")
     assert f"(it was made as {world}/sets/two, and has been moved to {world}/sets/moved)" in said(output="sets/moved")
     change(world / "sets/moved/manifest.json", lambda told: told["dataset"].update(tool="0.0.1", inputs=["/a", "/b"]))

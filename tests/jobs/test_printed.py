@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud import Cloud
-from conftest import Emulator
+from cloud import Cloud, Emulator
 from folders import bmp, jpeg, png, put, row, write_lines
 from laws import uris
 

@@ -18,6 +18,8 @@ from beam_jobs.report.page import lines, tables, thumbnails, writing
 from beam_jobs.report.page.histograms import Histogram, of_bytes
 from beam_jobs.report.page.lines import shares
 from beam_jobs.report.page.render import ribbons
+from beam_jobs.report.page.texts import cut
+from beam_jobs.report.page.thumbnails import Thumbnail
 from transforms.examples.splits import rank
 
 HOSTILE = '"><img onerror=alert(1) src=http://planted.example/x.png>'
@@ -120,6 +122,26 @@ def test_everything_from_data_is_escaped(tmp_path: Path, reported: Any) -> None:
     text = Elements(page).text
     assert f"{SCRIPT} 0" in text and HOSTILE in text
     assert [a["alt"] for tag, a in Elements(page).found if tag == "img"] == [picture] * 8
+
+
+def test_no_dataset_makes_a_page_too_large(tmp_path: Path, reported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts that are five times as long once they are escaped, in the most examples and answers that a page shows."""
+    folder = tmp_path / "in" / ("&" * 200)
+    images = [put(folder / f"{'<' * 100}{i}.png", png(300, 300, i)) for i in range(48)]
+    texts = [{"text": "<" * 2000}] * 40
+    rows = [row(f"{i}?", [images[i % 48]], f"{i % 30:02}{'&' * 500}") for i in range(90)]
+    for one in rows:
+        one["contents"][0]["parts"] += texts
+    numbers, page = reported(rows)
+    assert_asks_for_nothing(page)
+    assert len(numbers["dataset"]["examples"]) == 48 and page.count("data:image") >= 48
+    target = tmp_path / "some.html"
+    for most, pictures in ((len(page.encode()), True), (len(page.encode()) - 1, False)):
+        monkeypatch.setattr(writing, "MOST_PAGE", most)
+        shown = {"a.png": Thumbnail("data:image/png;base64,")}
+        writing.put_report(str(target), numbers, shown, lambda _, some: page if some else "")
+        assert bool(target.read_bytes()) is pictures
+        assert json.loads(target.with_suffix(".json").read_bytes()) == numbers
 
 
 def test_the_same_dataset_gives_the_same_page_but_for_its_run(tmp_path: Path, reported: Any) -> None:
@@ -253,7 +275,8 @@ def test_reads_of_pictures_are_bounded(
 ) -> None:
     data = png()
     monkeypatch.setattr(thumbnails, most, 2 * len(data) - 1 if bound == "size" else bound)
-    _, page = reported([row(f"{i}?", [put(tmp_path / f"in/{i}.png", data)]) for i in range(4)])
+    rows = [row(f"{i}?", [put(tmp_path / f"in/{i}.png", data)]) for i in range(4)]
+    _, page = reported(rows, "--findings", "none")
     assert page.count("data:image/jpeg") == pictures
     assert Elements(page).text.count("not shown: the report has read enough") == 4 - pictures
 
@@ -262,6 +285,26 @@ def test_images_that_will_be_uploaded_are_found_where_they_are_now(tmp_path: Pat
     rows = [row("What?", [put(tmp_path / "in/a.png", png())]), row("And?", [put(tmp_path / "in/b.bmp", bmp())])]
     _, page = reported(rows, "--uri_prefix", "gs://bucket/data")
     assert page.count("data:image/jpeg") == 2 + 2 and "gs://bucket/data/images/" in page
+
+
+# Texts
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "expected"),
+    [
+        ("abc", 3, "abc"),
+        ("abcd", 3, "abc ... (4 characters)"),
+        ("é" * 3, 6, "ééé"),
+        ("é" * 3, 5, "éé ... (3 characters)"),
+        ("<b>", 9, "<b>"),
+        ("<b>", 8, "<b ... (3 characters)"),
+        ("<" * 1000, 8, "<< ... (1,000 characters)"),
+        ("", 0, ""),
+    ],
+)
+def test_a_text_is_cut_by_what_it_takes_on_a_page(text: str, most: int, expected: str) -> None:
+    assert cut(text, most) == expected
 
 
 # Drawings

@@ -105,8 +105,20 @@ def test_help_fits_a_terminal(command: str, monkeypatch: pytest.MonkeyPatch, cap
         ("prepare --input rows.jsonl --output gs://", "--output gs://: expected gs://BUCKET/FOLDER or a local path"),
         ("prepare --input rows.jsonl --output gs:/b/x", "--output gs:/b/x: expected gs://BUCKET/FOLDER"),
         (
-            "prepare --input rows.jsonl --output out --allow_prefix http://x",
-            "--allow_prefix http://x: expected folders and",
+            "prepare --input rows.jsonl --output out --allow_prefix https:/host.example/a",
+            "--allow_prefix https:/host.example/a: expected https://HOST/FOLDER",
+        ),
+        (
+            "prepare --input rows.jsonl --output out --allow_prefix ftp://x",
+            "--allow_prefix ftp://x: expected folders and",
+        ),
+        (
+            "prepare --input rows.jsonl --output out --allow_prefix http:" + "//metadata.google.internal/a",
+            "metadata.google.internal is a metadata service, which is never asked",
+        ),
+        (
+            "prepare --input rows.jsonl --output out --allow_prefix https://me@host.example/",
+            "a name or password stands before its host",
         ),
         ("prepare --input rows.jsonl --output out --max_validation -2", "--max_validation -2: expected at least 0"),
         ("prepare --input rows.jsonl --output rows.jsonl", "rows.jsonl cannot be a folder: rows.jsonl is a file"),

@@ -21,7 +21,8 @@ from launcher import Launcher
 
 from beam_jobs.commands.prepare import prepare
 from transforms.dataset.claim import take_claim
-from transforms.storage.gcs import client, curl_loop
+from transforms.storage import curl_loop
+from transforms.storage.gcs import client
 from transforms.storage.gcs.bucket_check import look_at_bucket
 from transforms.storage.gcs.store import GcsStore
 

@@ -25,9 +25,10 @@ from one_object import certificate_of, serving
 
 from transforms import storage
 from transforms.images.inspection import look_at
+from transforms.storage import curl_loop
 from transforms.storage.api import Stat, StorageError, Unavailable
-from transforms.storage.gcs import client, curl_loop
-from transforms.storage.gcs.curl_loop import CurlLoop
+from transforms.storage.curl_loop import CurlLoop
+from transforms.storage.gcs import client
 from transforms.storage.gcs.store import GcsStore
 from transforms.storage.parallel import read_together, stat_each
 from transforms.storage.reads import ASIDE, Pause, Range, Reads
@@ -228,14 +229,14 @@ def test_of_many_objects_each_is_right_or_has_a_reason(impatient: None, monkeypa
     """With 1 % of each fault: and memory and descriptors are as before."""
     monkeypatch.setattr(curl_loop, "PATIENCE", 0.5)
     monkeypatch.setattr(curl_loop, "_IDLE_S", 0.1)
-    monkeypatch.setattr(curl_loop, "_loop", CurlLoop())
+    monkeypatch.setitem(curl_loop._loops, "", CurlLoop())
     with flaky_server(1.0) as server:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
         monkeypatch.delitem(storage._stores, "gs", raising=False)
         names = ["gone", "shut", *["n"] * 198]
         uris = [f"gs://bucket/{names[number % len(names)]}{number}" for number in range(OBJECTS)]
         assert list(read_together(both_ends, uris[:200], 64)) == list(map(expected, uris[:200]))
-        wait_for(lambda: curl_loop._loop._thread is None)
+        wait_for(lambda: curl_loop._loops[""]._thread is None)
         descriptors = open_descriptors()
         tracemalloc.start()
         try:
@@ -247,7 +248,7 @@ def test_of_many_objects_each_is_right_or_has_a_reason(impatient: None, monkeypa
         finally:
             tracemalloc.stop()
         assert set(server.done) == {"", *FAULTS}
-        wait_for(lambda: curl_loop._loop._thread is None)
+        wait_for(lambda: curl_loop._loops[""]._thread is None)
         wait_for(lambda: open_descriptors() <= descriptors)
     storage._stores.pop("gs", None)
 
@@ -339,8 +340,8 @@ def test_a_process_ends_while_it_reads(tmp_path: Path) -> None:
 
 def test_the_thread_ends_when_there_is_nothing_to_do(cloud_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(curl_loop, "_IDLE_S", 0.05)
-    monkeypatch.setattr(curl_loop, "_loop", CurlLoop())
+    monkeypatch.setitem(curl_loop._loops, "", CurlLoop())
     for _ in range(3):
         assert list(read_together(both_ends, uris_of("n", 3), 2)) == list(map(expected, uris_of("n", 3)))
-        assert curl_loop._loop._thread is not None
-        wait_for(lambda: curl_loop._loop._thread is None)
+        assert curl_loop._loops[""]._thread is not None
+        wait_for(lambda: curl_loop._loops[""]._thread is None)

@@ -1,14 +1,32 @@
-"""A bucket of the tests' storage server, and what lies in it."""
+"""The tests' storage server, and a bucket of it with what lies in it."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from folders import put, read_folder
 from google.cloud import storage as gcs_client
+
+
+@dataclass
+class Emulator:
+    """The server, and a client of it that is not the code under test."""
+
+    url: str
+    client: gcs_client.Client
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def new_bucket(self) -> str:
+        """The URI of a fresh bucket: gs://NAME."""
+        name = f"tuneset-test-{next(self._numbers)}"
+        self.client.create_bucket(name)
+        return f"gs://{name}"
 
 
 class Cloud:

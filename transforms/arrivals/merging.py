@@ -226,6 +226,7 @@ def _as_block(examples: pa.Table, sources: list[str]) -> list[pa.RecordBatch]:
     columns = {
         "split": pa.array([SPLITS.index(name) for name in examples["split"].to_pylist()], pa.int8()),
         "id": pa.array(_ids_of(examples)),
+        "number": pa.array(_ids_of(examples)),
         "extent": pa.array([at[source] for source in examples["source"].to_pylist()], pa.int32()),
         "row_offset": examples["source_offset"],
         "row_line": examples["source_line"].cast(pa.int32()),
@@ -246,7 +247,8 @@ def _ids(examples: pa.Table, named: bool, caps: Caps) -> dict[str, bytes]:
     """
     first = examples.filter(pa.array(examples["piece"].to_numpy() == 1))
     validation = examples.filter(pa.array(rows_of(examples, "split", ["validation"])))
-    lines = list(zip(_ids_of(validation).tolist(), validation["bytes"].to_pylist()))
+    ids = _ids_of(validation).tolist()
+    lines = list(zip(ids, ids, validation["bytes"].to_pylist()))
     return packed_ids_of(_ids_of(first).tolist(), lines, named and bool(lines), caps)
 
 

@@ -54,6 +54,8 @@ _TABLE = (
     ("left_out_no_ending", "files", "left out: a name without an ending"),
     ("left_out_ending", "files", "left out: another ending"),
     ("examples_read", "examples", "rows: lines that are not blank, records of tables, images of folders"),
+    ("examples_dropped", "examples", "of them, those that the function of --transform made no row of"),
+    ("examples_added", "examples", "rows that the function of --transform made of one, beside the first"),
     ("examples_used", "examples", "of them, those that became output lines, or would have but for a cap"),
     ("examples_rejected", "examples", "of them, those written to rejected.jsonl"),
     ("examples_split", "examples", "used examples with more images than one example may hold"),
@@ -63,7 +65,11 @@ _TABLE = (
     ("examples_sampled_out", "examples", "lines left out by --sample"),
     ("validation_unused", "examples", "lines beyond --max_validation, in validation-unused.jsonl"),
     ("examples_written", "examples", "lines of train, validation and test"),
-    ("split_group_missing", "examples", "examples without the --split_by column, split by their own id"),
+    (
+        "split_group_missing",
+        "examples",
+        "examples without the --split_by column, or without an image under --split_by image: split by their own id",
+    ),
     ("split_named", "examples", "examples whose split a name of a folder or file decides (--split_names)"),
     (
         "images_seen",
@@ -98,6 +104,8 @@ _TABLE = (
     ("images_staged", "references", "copied, or linked where that can be, as they are beside the dataset"),
     ("images_local", "references", "named by a local path, which the tuning service cannot read"),
     ("bytes_seen", "bytes", "of the images looked at, per reference"),
+    ("images_fetched", "references", "named by URL, and given by their server"),
+    ("bytes_fetched", "bytes", "of the images that were given so, per reference"),
     ("bytes_rewritten", "bytes", "of the rewritten images, per reference"),
 )
 COUNTERS: dict[str, Counter] = {row[0]: Counter(*row) for row in _TABLE}
@@ -111,9 +119,9 @@ def broken_laws(counters: Mapping[str, int]) -> list[str]:
 
     laws = (
         (
-            "examples_read = examples_used + examples_rejected",
+            "examples_read = examples_used + examples_rejected + examples_dropped - examples_added",
             c("examples_read"),
-            c("examples_used") + c("examples_rejected"),
+            c("examples_used") + c("examples_rejected") + c("examples_dropped") - c("examples_added"),
         ),
         ("images_seen = sum of the fates", c("images_seen"), sum(c(f"images_{fate}") for fate in FATES)),
         (

@@ -5,12 +5,16 @@ A reason of `prepare` (core/reasons.py) keeps its name, and is an error. What st
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from transforms.core.limits import IMAGES_PAGE, LIMITS_PAGE
 from transforms.core.reasons import REASONS
 
 ERROR, WARNING, NOTE = SEVERITIES = ("error", "warning", "note")  # from the worst on
+
+# What `prepare` tells of the findings of its dataset: nothing, what lines say by themselves, or also what they are compared by.
+LEVELS = AUTO, NONE, ROWS, ALL = "auto", "none", "rows", "all"
 
 FEW_EXAMPLES = 100  # of training, with which the service's page says to start
 SAME_ANSWERS = 20  # examples from which on it is no chance that all answers are equal
@@ -55,7 +59,7 @@ _TABLE = (
      "Look at the bucket's name, and grant read access to who checks and to the tuning service's agent.", IMAGES_PAGE),
     # what makes a worse model, or a job that may be refused
     ("image_in_two_splits", WARNING, "The same image is in another split too: what is measured there was trained on.",
-     "Keep its examples in one split, as with `tuneset prepare --split_by`.", ""),
+     "Keep its examples in one split, as with `tuneset prepare --split_by image`.", ""),
     ("duplicate_example", WARNING, "The same images, question and answer stand in an earlier line.",
      "Take one out, unless it is to count twice.", ""),
     ("conflicting_answers", WARNING, "The same images and question have another answer in an earlier line.",
@@ -98,6 +102,12 @@ def finding_code(name: str) -> FindingCode:
     return FindingCode(name, ERROR, REASONS[name].help, "")
 
 
+def by_severity(codes: Iterable[str]) -> list[str]:
+    """Codes in the order in which they are told: the worst first, and then as tables have them."""
+    names = [*REASONS, *FINDINGS]
+    return sorted(codes, key=lambda code: (SEVERITIES.index(finding_code(code).severity), names.index(code)))
+
+
 def is_at_least(severity: str, least: str) -> bool:
     """Whether a severity is at or above another.
 
@@ -105,3 +115,15 @@ def is_at_least(severity: str, least: str) -> bool:
     (True, False)
     """
     return SEVERITIES.index(severity) <= SEVERITIES.index(least)
+
+
+def is_small(width: int, height: int) -> bool:
+    return min(width, height) < SMALL_SIDE
+
+
+def is_extreme(width: int, height: int) -> bool:
+    """
+    >>> is_extreme(1000, 100), is_extreme(100, 1001)
+    (False, True)
+    """
+    return max(width, height) > LONGEST_SHAPE * min(width, height)

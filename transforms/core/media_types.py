@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 IMAGE_TYPES = {
     "jpg": "jpeg", "jpeg": "jpeg", "jpe": "jpeg", "jfif": "jpeg", "png": "png", "webp": "webp", "heic": "heic",
@@ -11,6 +12,29 @@ IMAGE_TYPES = {
 }  # fmt: skip
 
 _ENDING = re.compile(rf".+\.(?:{'|'.join(IMAGE_TYPES)})", re.IGNORECASE)
+
+
+_WEB = re.compile(r"https?://[^/?#]*/?(?P<path>[^?#]*)", re.IGNORECASE)
+
+
+def named_by(uri: str) -> str:
+    """What names an image and tells its type: of a URL its path, unescaped, since a query may be anything; of others all of it.
+
+    >>> named_by("https://example.com/cats/my%20cat.jpg?w=200"), named_by("gs://b/a.jpg"), named_by("a.jpg?w=1")
+    ('cats/my cat.jpg', 'gs://b/a.jpg', 'a.jpg?w=1')
+    """
+    match = _WEB.match(uri)
+    return unquote(match["path"]) if match else uri
+
+
+def type_by_name(uri: str) -> str:
+    """The type that the ending of an image's name tells; most without one are JPEG.
+
+    >>> type_by_name("https://example.com/a.PNG?format=webp"), type_by_name("gs://b/a")
+    ('png', 'jpeg')
+    """
+    name = named_by(uri)
+    return IMAGE_TYPES.get(name[name.rfind(".") + 1 :].lower(), "jpeg")
 
 
 def has_image_ending(name: str) -> bool:

@@ -10,6 +10,7 @@ All exceptions of the product are one tree, too. The text of each is for a perso
     │   └── ImageError                     an image of it cannot be used
     ├── StorageError                       storage could not do it; `reason` says what that makes of an image
     │   ├── NotFound, Forbidden, Refused, NotAFile, Changed
+    │   ├── Disallowed, TooLarge, NoAnswer  of a server of other people
     │   ├── Unavailable                    no answer: the call is made again, then the job fails
     │   └── DamagedMark                    nobody knows whose images these are
     ├── NoAccess                           storage can be asked nothing at all
@@ -19,6 +20,7 @@ All exceptions of the product are one tree, too. The text of each is for a perso
     │   ├── OptionError                    of the command line
     │   ├── InputError                     of files that an option names
     │   ├── TemplateError                  of a template that an option gives
+    │   ├── FunctionError                  of the function that --transform names
     │   ├── DamagedJob                     what was given as a tuning job is none
     │   └── Unexplained                    a dataset does not tell of a line
     └── JobStopped                         a job may not go on, or may not seal: exit status 1
@@ -85,6 +87,7 @@ _TABLE = (
     ("bad_record", "read", "yours", "A CSV record has more or fewer cells than its header or an open quote; a Parquet cell no value."),
     ("corrupt_parquet", "read", "yours", "The Parquet file is damaged, or none: what came before is used; copy it again."),
     ("missing_column", "read", "yours", "The file has not a column that an option names. Counted once for the whole file."),
+    ("transform_failed", "read", "yours", "The function of --transform raised an exception, or returned what is no row."),
     ("bad_sidecar", "read", "yours", "The .txt or .json beside an image of a folder, or its metadata, cannot be read."),
     # the rules of an example
     ("other_format", "rules", "yours", "The row is in another format (messages, input_text, ...), not Gemini's contents."),
@@ -95,7 +98,8 @@ _TABLE = (
     ("bad_part", "rules", "yours", "A part is not an object with exactly one of text, fileData."),
     ("empty_text", "rules", "yours", "A text part is empty or only white space."),
     ("unsupported_part", "rules", "yours", "A part holds a function call or another kind image tuning does not take."),
-    ("inline_data", "rules", "yours", "A part holds the image itself (inlineData): the service takes only references."),
+    ("inline_data", "rules", "yours", "A part holds the image itself (inlineData), which the service does not take, "
+     "or a data: URI that cannot be decoded."),
     ("bad_file_data", "rules", "yours", "fileData needs the strings `mimeType` and `fileUri`."),
     ("unsupported_media", "rules", "yours", "The part is a PDF, audio or video, or a type that must be converted while "
      "`--verify none` looks at no file."),
@@ -114,12 +118,13 @@ _TABLE = (
     ("unknown_split", "assign", "yours", "--split_column holds a word that names no split."),
     # images: where they are
     ("bad_uri", "inspect", "yours", "fileUri is not a path or URI that can be read."),
-    ("unsupported_scheme", "inspect", "yours", "Only gs:// objects and local files are read: copy the image there."),
-    ("not_allowed", "inspect", "yours", "The image lies outside what may be read: name its folder with --allow_prefix."),
+    ("unsupported_scheme", "inspect", "yours", "Only gs:// objects, local files and, where --allow_prefix names them, URLs are read."),
+    ("not_allowed", "inspect", "yours", "The image lies outside what may be read: name its folder or server with --allow_prefix."),
     ("not_a_file", "inspect", "yours", "The path is a folder, a device or a pipe, or a link that leads out of what may be read."),
     ("image_not_found", "inspect", "missing", "There is no such object or file."),
-    ("image_forbidden", "inspect", "missing", "The credentials may not read it: grant read access."),
-    ("image_timeout", "inspect", "missing", "Storage did not answer in time, after retries."),
+    ("image_forbidden", "inspect", "missing", "The credentials may not read it, or a server gives it not to everybody: grant "
+     "read access."),
+    ("image_timeout", "inspect", "missing", "Storage, or the server of a URL, did not answer in time, after retries."),
     ("image_changed", "inspect", "missing", "It was overwritten while the job worked on it: run again when nothing writes there."),
     # images: what they are
     ("empty_image", "inspect", "yours", "The file has no bytes."),

@@ -92,6 +92,21 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageGroups:
+    """What a block's examples have to do with those of others, by the images that they share (--split_by image).
+
+    labels: of each example that was built, in order: packed 64-bit numbers, of which equal ones stay in one split.
+    common: hashes of its images that are everywhere, and join nothing. large: labels of its groups that no split can hold.
+    facts: URI of the part that holds the facts of its images; "" if nobody looked at them.
+    """
+
+    labels: bytes
+    common: tuple[int, ...] = ()
+    large: tuple[int, ...] = ()
+    facts: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """The unit that flows: one range of a file, or several small whole files; some 256 KB of rows."""
 
@@ -106,6 +121,7 @@ class Block:
     folder: str = ""  # below which its parts and its receipt are put; "": the job's output folder
     nearer: tuple[str, ...] = ()  # as its input's
     told: str = ""  # a digest of `raw`, where other files than that of its extents told it
+    groups: ImageGroups | None = None  # under --split_by image, once all blocks were looked at
 
 
 @dataclass(slots=True)
@@ -116,6 +132,7 @@ class Row:
     offset: int  # of its first byte in that file (in the decompressed text, if it is compressed)
     line: int  # 1-based, counted from the start of the block's extent
     raw: bytes  # without the line end
+    transformed: bool = field(default=False, kw_only=True)  # --transform made it
 
 
 @dataclass(slots=True)
@@ -146,6 +163,7 @@ class Example:
     base: str = ""  # folder that relative image paths are resolved against
     split: str = ""  # before it is assigned: that of a replayed row
     split_named: bool = False  # the data names its split; no hash chose it
+    group: int | None = None  # the number of its group (image_groups.py), which chooses its split in place of the id
     pieces: Sequence[list[dict[str, Any]]] = ()  # contents of each piece, one if it was not split
 
 
@@ -182,6 +200,7 @@ class ImageFacts:
     encoding: str = ""  # "gzip": stored compressed by Content-Encoding; the other facts are of what it unpacks to
     respelled: str = ""  # the source that has this name in another spelling and is taken instead; the facts are its own
     unsought: bool = False  # it was not found, and other spellings of it were not looked for
+    copied: str = ""  # where its bytes lie beside the dataset, if they were put there as it was looked at
     identity: str = ""  # equal for equal bytes, and for hardly any others; "" unless it was asked for
 
 
@@ -210,6 +229,7 @@ class Fitted:
     flat: bool = False  # nearly one colour, and the source was not
     reason: str = ""
     detail: str = ""
+    identity: str = ""  # of a rewritten image: equal for equal pictures, whatever their sources are called
 
 
 @dataclass(slots=True)

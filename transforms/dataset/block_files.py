@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from transforms.core.arrow_stream import stream
 from transforms.core.places import BUCKET, LONGEST, keep_buckets
-from transforms.core.records import OpenBlock
+from transforms.core.records import Example, OpenBlock
 from transforms.examples.gemini_rules import output_line
 from transforms.examples.rejected_rows import rejected_line
 from transforms.examples.splits import rank
@@ -28,6 +28,7 @@ EXAMPLES = pa.schema(
     [
         ("split", pa.int8()),  # index into SPLITS
         ("id", pa.uint64()),
+        ("number", pa.uint64()),  # that its split was chosen by, and caps choose by: the id, or that of its group
         ("extent", pa.int32()),  # index into the receipt's lines: the source
         ("row_offset", pa.int64()),
         ("row_line", pa.int32()),  # within the block's extent
@@ -61,6 +62,7 @@ IMAGES = pa.schema(
         ("renamed_from", pa.list_(pa.string())),  # names in rows that are not there, for which this one was taken
     ]
 )
+BLOCK_IMAGES = pa.schema([*IMAGES, ("identity", pa.string())])  # as a block holds them, for a later night's facts
 
 # One row per line of the dataset, in the order of its lines.
 _WORDS = pa.dictionary(pa.int32(), pa.string())  # on the way to the file: readers see strings
@@ -103,7 +105,7 @@ def parts(opened: OpenBlock) -> Iterator[tuple[str, bytes, int]]:
     extents = {source: index for index, (source, _) in enumerate(opened.lines)}
     for example in opened.examples:
         row, pieces, name = example.row, example.pieces, example.split
-        place = (SPLITS.index(name), example.id, extents[row.source], row.offset, row.line)
+        place = (SPLITS.index(name), example.id, number_of(example), extents[row.source], row.offset, row.line)
         for number, contents in enumerate(pieces):
             line = output_line(example, contents)
             texts[name].append(line)
@@ -115,13 +117,18 @@ def parts(opened: OpenBlock) -> Iterator[tuple[str, bytes, int]]:
     if rows:
         yield "examples", stream(_batch(rows, EXAMPLES)), len(rows)
     if sources := _image_rows(opened):
-        yield "images", stream(_batch(sources, IMAGES)), len(sources)
+        yield "images", stream(_batch(sources, BLOCK_IMAGES)), len(sources)
     opened.rejections.sort(key=lambda r: (extents.get(r.row.source, 0), r.row.offset))
     yield "rejected", b"".join(rejected_line(r, opened.block.format) for r in opened.rejections), len(opened.rejections)
 
 
 def _batch(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch([pa.array(column, field.type) for column, field in zip(zip(*rows), schema)], schema=schema)
+
+
+def number_of(example: Example) -> int:
+    """The number that chose an example's split, and by which a cap chooses: whole groups, or single examples."""
+    return example.id if example.group is None else example.group
 
 
 def count_images(contents: list[dict]) -> int:
@@ -157,6 +164,7 @@ def _image_rows(opened: OpenBlock) -> list[tuple[Any, ...]]:
                     *stored,
                     *output,
                     sorted(names[uri]),
+                    facts.identity,
                 )
             )
     return rows
@@ -186,41 +194,43 @@ def buckets(opened: OpenBlock) -> list[str]:
 def packed_ids(opened: OpenBlock, caps: Caps) -> dict[str, bytes]:
     """The ids that global caps choose from: no more of a block than the cap could keep."""
     chosen = [example for example in opened.examples if example.split == "validation"]
-    lines = [(e.id, len(output_line(e, contents)) if caps.by_share else 0) for e in chosen for contents in e.pieces]
+    lines = [
+        (number_of(e), e.id, len(output_line(e, contents)) if caps.by_share else 0)
+        for e in chosen
+        for contents in e.pieces
+    ]
     named = any(example.split_named for example in chosen)
     return packed_ids_of([example.id for example in opened.examples], lines, named, caps)
 
 
-def packed_ids_of(rows: list[int], lines: list[tuple[int, int]], named: bool, caps: Caps) -> dict[str, bytes]:
+def packed_ids_of(rows: list[int], lines: list[tuple[int, int, int]], named: bool, caps: Caps) -> dict[str, bytes]:
     """As `packed_ids`.
 
     Args:
-      rows: ids of all rows. lines: (id, bytes) of the lines of validation. named: whether the data names one of these.
+      rows: ids of all rows. lines: (number, id, bytes) of the lines of validation, whose smallest numbers a cap keeps. named: whether
+        the data names one of these.
     """
-    found: dict[str, bytes] = {}
+    packed: dict[str, bytes] = {}
     if caps.sample is not None:
-        found["sample"] = _pack(nsmallest(caps.sample + 1, rows, key=rank))
-    if caps.by_share:
-        found |= _share_of_validation(sorted(lines), named, caps)
-    elif caps.validation is not None:
-        ids = [example_id for example_id, _ in lines]
+        packed["sample"] = pack(nsmallest(caps.sample + 1, rows, key=rank))
+    if caps.by_share or caps.validation is not None:
+        lines = sorted(lines) if caps.by_share else lines
         # Under a sample the smallest may be left out, so none can be spared here.
-        found["validation"] = _pack(ids if caps.sample is not None else nsmallest(caps.validation + 1, ids))
-    return {cap: packed for cap, packed in found.items() if packed}
+        if caps.validation is not None and caps.sample is None:
+            lines = nsmallest(caps.validation + 1, lines)
+        numbers, ids = [number for number, _, _ in lines], [example_id for _, example_id, _ in lines]
+        packed["validation"] = pack(numbers)
+        if ids != numbers and caps.sample is not None:
+            packed["validation_ids"] = pack(ids)
+    if caps.by_share:
+        packed |= {
+            "validation_bytes": pack([size for _, _, size in lines]),
+            "validation_named": pack([1] * named),
+        }
+    return {cap: some for cap, some in packed.items() if some}
 
 
-def _share_of_validation(lines: list[tuple[int, int]], named: bool, caps: Caps) -> dict[str, bytes]:
-    """Ids and bytes of a block's lines of validation, in the order of their ids; and whether the data names one of them."""
-    if caps.validation is not None and caps.sample is None:
-        lines = lines[: caps.validation + 1]
-    return {
-        "validation": _pack([example_id for example_id, _ in lines]),
-        "validation_bytes": _pack([size for _, size in lines]),
-        "validation_named": _pack([1] * named),
-    }
-
-
-def _pack(ids: list[int]) -> bytes:
+def pack(ids: list[int]) -> bytes:
     packed = array("Q", ids)
     packed.byteswap()  # big-endian, on the little-endian machines this runs on
     return packed.tobytes()

@@ -7,8 +7,9 @@ import pyarrow.compute as pc
 
 from transforms.core import reasons
 from transforms.core.records import Block, ImageFacts
+from transforms.storage import abilities
 
-_SETTLED = ("bad_uri", "unsupported_scheme", "not_allowed")  # say something about the text of a URI, whatever is stored
+SETTLED = ("bad_uri", "unsupported_scheme", "not_allowed")  # say something about the text of a URI, whatever is stored
 
 
 def generations(images: pa.Table, block: Block) -> dict[str, str]:
@@ -19,7 +20,7 @@ def generations(images: pa.Table, block: Block) -> dict[str, str]:
     return missing | {
         source: generation
         for source, generation, reason in zip(*columns)
-        if reason not in _SETTLED and (source, generation) not in own
+        if reason not in SETTLED and (source, generation) not in own
     }
 
 
@@ -32,7 +33,8 @@ def outputs(images: pa.Table) -> dict[str, int]:
 
 # Fields of ImageFacts by the columns that tell them.
 _COLUMNS = {"uri": "source", "size": "bytes"} | {
-    name: name for name in ("generation", "type", "width", "height", "orientation", "frames", "escalated", "encoding")
+    name: name
+    for name in ("generation", "type", "width", "height", "orientation", "frames", "escalated", "encoding", "identity")
 }
 
 
@@ -43,8 +45,14 @@ def facts(images: pa.Table) -> dict[str, ImageFacts]:
     """Facts of the images that could be used, as far as their rows tell them: an image that was read whole is looked at again,
     for its row does not tell whether its end was missing."""
     rows = zip(*(images[column].to_pylist() for column in _COLUMNS.values()))
+    told = (images[name].to_pylist() for name in ("reason", "escalated", "fate", "output"))
     return {
-        row[0]: ImageFacts(**dict(zip(_COLUMNS, row)))
-        for row, reason, escalated in zip(rows, images["reason"].to_pylist(), images["escalated"].to_pylist())
+        row[0]: ImageFacts(**dict(zip(_COLUMNS, row)), copied=_copy(row[0], fate, output))
+        for row, reason, escalated, fate, output in zip(rows, *told)
         if not escalated and (not reason or reasons.REASONS[reason].stage == "fit")
     }
+
+
+def _copy(source: str, fate: str, output: str) -> str:
+    """Where an image that is named by URL lies as it is beside the dataset, if it does."""
+    return output if fate == "untouched" and abilities(source).foreign else ""

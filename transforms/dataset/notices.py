@@ -15,7 +15,11 @@ _FOUND = (
     "train_files_in_order",
     "classes_in_order",
     "empty_split",
-    "validation_large",
+    "validation_bytes",
+    "validation_examples",
+    "validation_over_model",
+    "model_retired",
+    "model_unknown",
     "not_verified",
 )
 OF_THE_WHOLE = frozenset((*_FOUND, *_COUNTED))  # which `_of_whole` finds; the others are counted block by block

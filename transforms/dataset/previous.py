@@ -11,7 +11,8 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -19,8 +20,9 @@ import pyarrow as pa
 
 from transforms.core.arrow_stream import table
 from transforms.core.records import Block, ImageFacts, Receipt
-from transforms.dataset import image_rows
+from transforms.dataset import image_rows, looks
 from transforms.dataset.receipts import ReceiptStore, digest_of, receipt_body
+from transforms.dataset.shared_images.hashes import FACTS
 from transforms.storage import Result, abilities, store_for
 from transforms.storage.api import Changed, NotFound, Stat, StorageError, Unavailable
 from transforms.storage.parallel import overlapped, stat_each
@@ -47,12 +49,19 @@ class PreviousDataset:
     """An earlier night that was sealed with --keep_blocks.
 
     receipt_store: tonight's. night: its own. threads: requests of one block under way at once.
+    looked: images were compared when looks were taken over, and a block's key tells what was found of them.
     """
 
     receipt_store: ReceiptStore
     night: ReceiptStore
     trust_uris: bool
     threads: int
+    looked: bool = False
+
+    @property
+    def looks(self) -> PreviousDataset:
+        """Its looks, which are taken over as receipts are."""
+        return replace(self, receipt_store=self.receipt_store.looks, night=self.night.looks)
 
     def find(self, block: Block, key: str) -> Receipt | None:
         """The receipt of an unchanged block, in tonight's folder by now; None: it has to be worked.
@@ -63,10 +72,10 @@ class PreviousDataset:
         body = self._body(key)
         if body is None or body["heals"]:
             return None
-        if not self.trust_uris and (images := self._images(body, key)) is not None:
-            wanted = image_rows.generations(images, block)
+        if not self.trust_uris and (seen := self._seen(body, key)) is not None:
+            wanted = {} if self.looked else seen.generations(block)
             known = dict(zip(wanted, generations_of(wanted, self.threads)))
-            outputs = image_rows.outputs(images)
+            outputs = seen.outputs()
             if known != wanted or dict(zip(outputs, self._sizes(outputs))) != outputs:
                 _recent.put(key, known)
                 return None
@@ -77,17 +86,22 @@ class PreviousDataset:
         """What the earlier night found of the images of a block that is worked again, as far as it still holds."""
         try:
             body = self._body(key)
-            images = self._images(body, key) if body else None
+            seen = self._seen(body, key) if body else None
         except Damaged:  # `find` has told of it
             return {}
-        if images is None:
+        if seen is None:
             return {}
-        facts = image_rows.facts(images)
+        facts = seen.facts()
+        copies = [fact.copied for fact in facts.values() if fact.copied]
+        sizes = dict(zip(copies, self._sizes(copies)))
+        for fact in facts.values():
+            if fact.copied and sizes[fact.copied] != fact.size:
+                fact.copied = ""  # it is gone, and is made anew
         return facts if self.trust_uris else unchanged(facts, block, self.threads, _recent.take(key))
 
     def _body(self, key: str) -> dict[str, Any] | None:
         """The block's receipt of that night; None: there is none. Raises Damaged."""
-        path = self.night.path(key, "receipt")
+        path = self.night.path(key, self.night.suffix)
         try:
             data, _ = self._whole(store_for(path).read, path)
         except NotFound:
@@ -97,18 +111,18 @@ class PreviousDataset:
             raise Damaged(path)
         return body
 
-    def _images(self, body: dict[str, Any], key: str) -> pa.Table | None:
-        """The block's table of images; None if no image was looked at. Raises Damaged: it is not what was written."""
+    def _seen(self, body: dict[str, Any], key: str) -> _SeenImages | None:
+        """What was found of the block's images; None if none was looked at. Raises Damaged: it is not what was written."""
         for kind, digest, *_ in body["parts"]:
-            if kind == "images":
-                path = self.night.path(key, f"{digest}.images")
+            if kind in ("images", FACTS):
+                path = self.night.path(key, f"{digest}.{kind}")
                 try:
                     data, _ = self._whole(store_for(path).read, path)
                 except NotFound:
                     raise Damaged(path) from None
                 if digest_of(data) != digest:
                     raise Damaged(path)
-                return table(data)
+                return _of_look(data) if kind == FACTS else _of_table(table(data))
         return None
 
     def _whole(self, call: Callable[..., Result], path: str, *args: Any) -> Result:
@@ -158,9 +172,39 @@ class PreviousDataset:
             list(overlapped(copy, parts, self.threads))
 
 
-def generations_of(uris: Iterable[str], threads: int) -> Iterator[str]:
-    """The generation of each image now; "" if it cannot be told."""
-    stats = stat_each(list(uris), threads)
+@dataclass(frozen=True)
+class _SeenImages:
+    """What a receipt tells of a block's images.
+
+    generations: of those that must still be what they were. facts: of those that could be used, as far as they are told.
+    outputs: images beside the dataset that were made of them, with their bytes.
+    """
+
+    generations: Callable[[Block], dict[str, str]]
+    facts: Callable[[], dict[str, ImageFacts]]
+    outputs: Callable[[], dict[str, int]]
+
+
+def _of_table(images: pa.Table) -> _SeenImages:
+    return _SeenImages(
+        partial(image_rows.generations, images), partial(image_rows.facts, images), partial(image_rows.outputs, images)
+    )
+
+
+def _of_look(data: bytes) -> _SeenImages:
+    facts = looks.parse_facts(data)
+    return _SeenImages(partial(looks.generations, facts), partial(looks.usable, facts), partial(looks.copies, facts))
+
+
+def generations_of(then: Mapping[str, str], threads: int) -> Iterator[str]:
+    """The generation of each image now; "" if it cannot be told.
+
+    Args:
+      then: what they were: servers of other people are asked only whether that has changed.
+      threads: requests under way at once.
+    """
+    known = {uri: generation for uri, generation in then.items() if abilities(uri).foreign}
+    stats = stat_each(list(then), threads, known)
     return (found.generation if isinstance(found, Stat) else "" for found in stats)
 
 
@@ -175,7 +219,7 @@ def unchanged(
       asked: generations that others were found to have a moment ago.
     """
     now = {extent.uri: extent.generation for extent in block.extents} | dict(asked)
-    unknown = [uri for uri in facts if uri not in now]
+    unknown = {uri: fact.generation for uri, fact in facts.items() if uri not in now}
     now |= dict(zip(unknown, generations_of(unknown, threads)))
     return {uri: fact for uri, fact in facts.items() if now[uri] == fact.generation}
 

@@ -3,6 +3,7 @@
     block key   digest of input version, range, every option that can change a byte, and versions
     parts       _tuneset/<2 hex>/<key>.<digest of its bytes>.<kind>, never overwritten
     receipt     _tuneset/<2 hex>/<key>.receipt, created only if absent; whoever loses reads the winner's
+    look        _tuneset/<2 hex>/<key>.look, under --split_by image: as a receipt, of what inspection found
 
 Every execution emits the receipt that is in storage. A receipt that may heal (an image was not found, forbidden or timed out)
 counts only within the epoch that wrote it: a later run replaces it, and a dead run's late work never replaces a later one's.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -54,6 +55,9 @@ class BlockKeys:
             digest.update(f"\ntold {block.told}".encode())
         if block.dialect and not block.dialect.quoted:  # decided by the whole file
             digest.update(b"\nunquoted")
+        if groups := block.groups:  # which other blocks decide
+            digest.update(f"\ngroups {groups.facts.rpartition('/')[2]} {groups.common} {groups.large} ".encode())
+            digest.update(groups.labels)
         return digest.hexdigest()
 
 
@@ -65,6 +69,12 @@ class ReceiptStore:
     epoch: int
     run: str
     access: Access = USUAL  # for the steps that read and write receipts
+    suffix: str = "receipt"
+
+    @property
+    def looks(self) -> ReceiptStore:
+        """Where the receipts of looks live: what --split_by image compares before blocks have a key with their groups."""
+        return replace(self, suffix="look")
 
     def path(self, key: str, rest: str, folder: str = "") -> str:
         """The path of what a block leaves. folder: the block's, if it has one of its own."""
@@ -72,7 +82,7 @@ class ReceiptStore:
 
     def find(self, block: Block, key: str) -> Receipt | None:
         """The receipt that counts for a block, if there is one."""
-        path = self.path(key, "receipt", block.folder)
+        path = self.path(key, self.suffix, block.folder)
         try:
             data, _ = store_for(path).read(path)
         except NotFound:
@@ -121,7 +131,7 @@ class ReceiptStore:
         return self._put(body | {"run": self.run, "epoch": self.epoch, "reused": True}, block, key)
 
     def _put(self, body: dict[str, Any], block: Block, key: str) -> Receipt:
-        path, data = self.path(key, "receipt", block.folder), jsonl.dumps(body)
+        path, data = self.path(key, self.suffix, block.folder), jsonl.dumps(body)
         store = store_for(path)
         for _ in range(_TRIES):
             if store.create(path, data):

@@ -31,7 +31,7 @@ EVERYTHING = 1 << 64
 
 @dataclass(frozen=True)
 class Cuts:
-    """What caps leave: lines with rank(id) < sample; of them, in validation, those with id < validation."""
+    """What caps leave: lines with rank(id) < sample; of them, in validation, those with number < validation."""
 
     sample: int = EVERYTHING
     validation: int = EVERYTHING

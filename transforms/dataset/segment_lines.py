@@ -30,7 +30,7 @@ def groups_of(rows: pa.Table, cuts: Cuts) -> np.ndarray:
     if cuts.active:
         ids = rows["id"].to_numpy()
         if cuts.validation < 1 << 64:
-            group[(group == 1) & (ids >= np.uint64(cuts.validation))] = 3
+            group[(group == 1) & (rows["number"].to_numpy() >= np.uint64(cuts.validation))] = 3
         if cuts.sample < 1 << 64:
             rank = (ids << np.uint64(32)) | (ids >> np.uint64(32))
             group[rank >= np.uint64(cuts.sample)] = -1

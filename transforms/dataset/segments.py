@@ -21,7 +21,7 @@ from transforms.core.places import keep_buckets
 from transforms.core.reasons import JobStopped
 from transforms.core.records import Part, Receipt
 from transforms.dataset import seal_plan
-from transforms.dataset.block_files import EXAMPLES_FILE, words
+from transforms.dataset.block_files import EXAMPLES_FILE, IMAGES, words
 from transforms.dataset.claim import still_ours
 from transforms.dataset.seal_plan import GROUPS, Cuts, SealPlan, Summary
 from transforms.dataset.segment_lines import Lines, groups_of, lines_of, sizes_of, whole_sizes
@@ -227,7 +227,7 @@ class SegmentWriter:
         target = seal_plan.file_name("images", ".parquet", number, count)
         held: list[pa.Table] = []
         for at, data in enumerate(read_each([part.name for part in parts]), 1):
-            held.append(table(data))
+            held.append(table(data).select(IMAGES.names))
             if at == len(parts) or sum(map(len, held)) >= _ROW_GROUP:
                 yield target, self._put(pa.concat_tables(held), (segment, at), target)
                 held = []

@@ -17,6 +17,7 @@ import pyarrow as pa
 from transforms.core.arrow_stream import stream, table
 from transforms.core.records import Part, Receipt
 from transforms.dataset.block_files import EXAMPLES, SPLITS
+from transforms.dataset.findings.written import KIND
 from transforms.dataset.seal_plan import Summary, first_lines, source_carries
 from transforms.dataset.segments import SegmentWriter
 from transforms.storage import store_for
@@ -28,7 +29,7 @@ _SCATTERED = pa.schema([*EXAMPLES, ("source", pa.string()), ("rank", pa.uint64()
 
 
 def without_lines(receipt: Receipt) -> Receipt:
-    parts = tuple(part for part in receipt.parts if part.kind in ("images", "rejected"))
+    parts = tuple(part for part in receipt.parts if part.kind in ("images", "rejected", KIND))
     return replace(receipt, parts=parts)
 
 

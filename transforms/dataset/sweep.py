@@ -26,7 +26,9 @@ OWNED = re.compile(
 )
 OWNED_IMAGE = re.compile(r"[0-9a-f]{2}/([0-9a-f]{32}\.\w+|\.tmp-\d+-.*)")  # in an image folder
 _NAME = re.compile(rb"[0-9a-f]{2}/[0-9a-f]{32}\.\w+")
-_BLOCKS = re.compile(r".*/[0-9a-f]{32}(\.[0-9a-f]{20})?\.(train|validation|test|examples|images|rejected|receipt)")
+_BLOCKS = re.compile(
+    r".*/[0-9a-f]{32}(\.[0-9a-f]{20})?\.(train|validation|test|examples|images|rejected|findings|receipt|facts|hashes|look)"
+)
 
 
 def sweep_folder(folder: str, run: str, keep_blocks: bool) -> None:

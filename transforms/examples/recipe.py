@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from transforms.core import jsonl
-from transforms.core.media_types import IMAGE_TYPES
+from transforms.core.media_types import named_by, type_by_name
 from transforms.core.places import inside
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Record
@@ -130,7 +130,7 @@ class Recipe:
         images = []
         parts: list[dict[str, Any]] = []
         for uri, content in found:
-            kind = IMAGE_TYPES.get(uri[uri.rfind(".") + 1 :].lower(), "jpeg")
+            kind = type_by_name(uri)
             if check_types is not None and kind not in check_types:
                 raise RowError("unsupported_media", f"image/{kind} cannot be used as it is", uri)
             image = {"mimeType": f"image/{kind}", "fileUri": content or uri}
@@ -242,7 +242,7 @@ def _told_from(folder: str, name: Any) -> Any:
 
 
 def _below(uri: str, base: str) -> str:
-    """A path relative to a folder if it lies in it, else as it is."""
+    """A path relative to a folder if it lies in it, else as it is; of a URL its path."""
     if base and inside(uri, base):
         return uri[len(base) :].lstrip("/")
-    return uri
+    return named_by(uri)

@@ -10,6 +10,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from transforms.core import jsonl
@@ -29,6 +30,12 @@ class Splits:
     validation: int
     test: int
     names: tuple[str, ...] = NAMES[:2]  # the splits that were asked for, in the order of NAMES
+
+    @property
+    def smallest(self) -> float:
+        """The smallest fraction of a split that has one."""
+        ends = (0, self.validation, self.test, IDS)
+        return min(end - begin for begin, end in pairwise(ends) if end > begin) / IDS
 
     def assign(self, example_id: int) -> str:
         """The split of an example id, or of a group's hash.

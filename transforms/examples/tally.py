@@ -5,13 +5,14 @@ How an example is cut is decided in pieces.py, its split in splits.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from transforms.core import jsonl
 from transforms.core.limits import Profile, takes_more
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, OpenBlock, Rejection
 from transforms.examples.gemini_rules import drop_images
+from transforms.examples.image_groups import BY_IMAGE, NO_IMAGE, group_number, hash_of_source, image_hashes
 from transforms.examples.pieces import split_contents
 from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits, group_hash, split_word
@@ -137,7 +138,9 @@ def assign_splits(
     kept = []
     for example in opened.examples:
         number = example.id
-        if split_by:
+        if split_by == BY_IMAGE:
+            number = _number_by_images(opened, example, seed)
+        elif split_by:
             if example.columns.get(split_by) is None:
                 opened.counters["split_group_missing"] += 1
             else:
@@ -156,6 +159,27 @@ def assign_splits(
         kept.append(example)
     opened.examples = kept
     return opened
+
+
+def _number_by_images(opened: OpenBlock, example: Example, seed: bytes) -> int:
+    """The number of an example's group; in a trial, which joins nothing, that of its own images. Its id if it has none."""
+    groups = opened.block.groups
+    if groups is None:
+        hashes = image_hashes(example, opened.facts, rejects=False)
+        example.group = group_number(min(hashes, default=NO_IMAGE), seed)
+    elif groups.common:
+        _warn_of_common(opened, example, groups.common)
+    if example.group is None:
+        opened.counters["split_group_missing"] += 1
+        return example.id
+    return example.group
+
+
+def _warn_of_common(opened: OpenBlock, example: Example, common: Collection[int]) -> None:
+    """Count an example that holds an image which is everywhere, and name the image."""
+    held = [source for source in example.sources if hash_of_source(source, opened.facts) in common]
+    if held:
+        opened.warnings.add("image_common", min(held))
 
 
 def _split_by_names(opened: OpenBlock, example: Example, names: SplitNames, by_hash: str) -> str:

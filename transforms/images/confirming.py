@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from typing import Any
 
 from transforms.core.reasons import ImageError
 from transforms.core.records import Block, ImageFacts, OpenBlock
 from transforms.dataset.findings.report import LineNumbers
 from transforms.dataset.findings.tally import Finding, FindingTally, Place, first_findings
+from transforms.examples.splits import NAMES
 from transforms.images.inspection import Inspector
 from transforms.images.orders import read_image
 from transforms.images.sources import resolve_images
@@ -38,6 +40,7 @@ _PAIRED = {
 MOST_BLOCKS = 500  # of rows that are read again
 MOST_IMAGES, MOST_BYTES = 1000, 200_000_000  # that are read whole
 _AT_ONCE = 32  # of them
+MOST_LEAKS = 6  # that are told with both of their images
 
 _Line = tuple[str, int, int]  # file, start of the extent, line in it
 
@@ -91,8 +94,12 @@ def _digest(source: str, readable: tuple[str, ...]) -> tuple[bytes, int]:
     return blake2b(data, digest_size=16).digest(), len(data)
 
 
-def confirm(tally: FindingTally, inspector: Inspector, max_line_bytes: int) -> None:
-    """Give findings across rows their images and details, and take out those whose images are not the same after all."""
+def confirm(tally: FindingTally, inspector: Inspector, max_line_bytes: int) -> list[dict[str, Any]]:
+    """Give findings across rows their images and details, and take out those whose images are not the same after all.
+
+    Returns:
+      Some of the leaks that are left, each of another image: {"here", "there"}, as `_leaked_image` has them.
+    """
     for code in (_COMMON, *_PAIRED):
         if code in tally.findings:
             tally.findings[code] = first_findings(tally.findings[code])
@@ -122,6 +129,25 @@ def confirm(tally: FindingTally, inspector: Inspector, max_line_bytes: int) -> N
     for at, finding in enumerate(common):
         if line := named.get(_line_of(finding.place)):
             common[at] = finding._replace(image=line.written[finding.place.number])
+    return _some_leaks(tally.findings.get(_LEAK, ()), named, numbers)
+
+
+def _some_leaks(leaks: Iterable[Finding], named: Mapping[_Line, _Named], numbers: LineNumbers) -> list[dict[str, Any]]:
+    told: dict[Place, dict[str, Any]] = {}  # by where each image is first
+    for leak in leaks:
+        places = {"here": leak.place, "there": leak.other or leak.place}
+        if len(told) < MOST_LEAKS and all(_line_of(place) in named for place in places.values()):
+            pair = {side: _leaked_image(place, named, numbers) for side, place in places.items()}
+            told.setdefault(places["there"], pair)
+    return list(told.values())
+
+
+def _leaked_image(place: Place, named: Mapping[_Line, _Named], numbers: LineNumbers) -> dict[str, Any]:
+    """Where an image is named, as it is written and as it is resolved."""
+    line = named[_line_of(place)]
+    written, source = line.written[place.number], line.sources[place.number]
+    file, split = place.file, NAMES[place.split]
+    return {"split": split, "file": file, "line": numbers.of(place), "image": written, "source": source}
 
 
 def _pairs(code: str, finding: Finding, named: Mapping[_Line, _Named]) -> list[tuple[str, str]] | None:

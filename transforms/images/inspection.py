@@ -24,6 +24,7 @@ from transforms.images.headers.parse import NeedMore, parse
 from transforms.images.headers.structure import ends_well, walk
 from transforms.images.helper.pool import DecoderPool, shared_pool
 from transforms.images.identity import identity_of
+from transforms.images.staging import Stager
 from transforms.storage import abilities, persistent, store_for
 from transforms.storage.allowed_files import open_allowed, opened_folder
 from transforms.storage.api import Changed, Stat, StorageError, Unavailable
@@ -38,6 +39,8 @@ from transforms.storage.reads import ASIDE, Range, Reads, follow
 # request. Of a local file much less is read first, since a second read costs nothing.
 HEAD = 80 << 10
 _LOCAL_HEAD = 16 << 10
+_USUAL_IMAGE = 1 << 20  # bytes of the first read of one that will be copied
+_COPIED = 8 << 20  # bytes of an image that is copied as it is looked at
 TAIL = 4 << 10  # bytes in which an end marker is looked for: padding may follow it
 _USUAL_HEADER, _LONGEST_HEADER = 1 << 20, 8 << 20  # bytes; no real header is longer
 _LARGEST = 1 << 30  # bytes of a file that is read to be rewritten: a helper has memory for no larger one and its pixels
@@ -56,6 +59,7 @@ class Inspector:
     decode_bytes: of decoded images at once on a machine; 0: memory_slots.default_budget().
     second_looks: an image that is not found is looked for in other spellings of its name.
     identify: how facts tell equal images (identity.py); "": they do not.
+    copier: puts conforming images of other people's servers beside the dataset as they are looked at; None: nothing is written.
     """
 
     places: Places
@@ -67,6 +71,7 @@ class Inspector:
     decode_bytes: int = 0
     second_looks: bool = True
     identify: str = ""
+    copier: Stager | None = None
 
     @property
     def pool(self) -> DecoderPool:
@@ -162,11 +167,36 @@ def _look_remote(source: str, inspector: Inspector) -> Reads[ImageFacts]:
 
 
 def _look_once(source: str, inspector: Inspector) -> Reads[ImageFacts]:
+    if inspector.copier and abilities(source).foreign:
+        return (yield from _look_and_copy(source, inspector, inspector.copier))
     head, found = yield Range(0, HEAD)
     if found.encoding == "gzip":
         yield ASIDE
         return (yield from _look_packed(found, inspector))
     return (yield from _inspect(source, inspector, HEAD, (head, found)))
+
+
+def _look_and_copy(source: str, inspector: Inspector, copier: Stager) -> Reads[ImageFacts]:
+    """Look at an image of other people's server, and copy it if it conforms: asked for once, as nobody knows what it is tomorrow.
+
+    One that is large, or has to be rewritten, is read again when its turn has come (orders.py).
+    """
+    data, found = yield Range(0, _USUAL_IMAGE)
+    if found.encoding == "gzip":
+        yield ASIDE
+        return (yield from _look_packed(found, inspector))
+    if len(data) < found.size <= _COPIED:
+        data += (yield Range(len(data), found.size, found.generation))[0]
+    if len(data) < found.size:
+        return (yield from _inspect(source, inspector, HEAD, (data, found)))
+    yield ASIDE
+    facts = _look_in_memory(data, found, inspector, len(data) or 1)
+    if not facts.reason and not inspector.must_fit(facts):
+        try:
+            facts.copied, _ = copier(data)
+        except StorageError as error:  # of our own: it says nothing about the image
+            raise Unavailable(str(error)) from error
+    return facts
 
 
 def _look_packed(found: Stat, inspector: Inspector) -> Reads[ImageFacts]:
@@ -245,12 +275,12 @@ def _facts(source: str, inspector: Inspector, head: bytes, found: Stat, longest:
                     raise
                 head += (yield Range(len(head), max(more.need, 2 * len(head)), generation))[0]
         facts = ImageFacts(source, generation, size, h.type, h.width, h.height, h.orientation, h.frames)
-        facts.identity = identity_of(found, head, b"", inspector.identify)
         must_fit = inspector.judge(facts)
         if h.least_bytes > size:
             detail = f"{size} bytes: no {h.type} holds {h.width} x {h.height} pixels in less than {h.least_bytes}"
             raise ImageError("truncated_image", detail)
         if must_fit or inspector.verify == "header":
+            facts.identity = identity_of(found, head, b"", inspector.identify)
             return facts  # what must be rewritten will be decoded whole
         whole = inspector.verify == "decode"
         if not whole:
@@ -262,6 +292,7 @@ def _facts(source: str, inspector: Inspector, head: bytes, found: Stat, longest:
         yield ASIDE
         with _WHOLE:
             data, _ = yield Range(0, size, generation)
+            facts.identity = identity_of(found, head, data, inspector.identify)
             if facts.type == "jpeg" and not jpeg_ends(data):
                 facts = replace(facts, end_missing=True)
             else:

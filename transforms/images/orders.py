@@ -18,6 +18,7 @@ from transforms.core.records import FitOrder, Fitted, ImageFacts
 from transforms.dataset.receipts import ReceiptStore
 from transforms.images.fit.embedded_facts import read_facts
 from transforms.images.fit.policy import FitPolicy, FittedImage
+from transforms.images.identity import REWRITTEN_HEAD, identity_of_rewritten
 from transforms.images.inspection import Inspector, unpack
 from transforms.images.staging import content_name
 from transforms.storage import abilities, store_for
@@ -27,7 +28,6 @@ from transforms.storage.local import read_open
 from transforms.storage.local_walk import translate
 
 _SUFFIX = {"jpeg": ".jpg"}
-_HEAD = 64 << 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class ImageRewriter:
     """Where rewritten images go, and by which policy.
 
     stage: conforming local images are put beside them, as the dataset will be read elsewhere. copy: gs:// ones are too, on the
-    server. uri_prefix: where a local dataset will be uploaded to, if anywhere.
+    server. keep: so are those of other people's servers. uri_prefix: where a local dataset will be uploaded to, if anywhere.
     """
 
     receipt_store: ReceiptStore
@@ -43,6 +43,7 @@ class ImageRewriter:
     image_folder: str
     stage: bool
     copy: bool = False
+    keep: bool = False
     uri_prefix: str = ""
 
     @property
@@ -54,13 +55,18 @@ class ImageRewriter:
         if facts.respelled:
             return None
         fit = self.inspector.must_fit(facts)
-        there = abilities(facts.uri).readable_by_service
-        staged = self.copy or facts.encoding == "gzip" if there else self.stage
-        if facts.reason or not (fit or staged):
+        if facts.reason or not (fit or self._is_staged(facts)):
             return None
         digest = blake2b(f"{facts.uri}\n{facts.generation}\n".encode(), digest_size=16, person=b"tuneset fit")
         digest.update(self.policy.digest_text().encode() if fit else b"stage")
         return FitOrder(digest.hexdigest(), facts, stage=not fit)
+
+    def _is_staged(self, facts: ImageFacts) -> bool:
+        """Whether a conforming image has still to be put beside the dataset."""
+        where = abilities(facts.uri)
+        if where.foreign:
+            return (self.keep or facts.encoding == "gzip") and not facts.copied
+        return self.copy or facts.encoding == "gzip" if where.readable_by_service else self.stage
 
     def image_uri(self, key: str, image_type: str) -> str:
         return f"{self.image_folder}/{key[:2]}/{key}{_SUFFIX.get(image_type, '.' + image_type)}"
@@ -124,7 +130,10 @@ def _outcome(order: FitOrder, rewriter: ImageRewriter) -> Fitted:
         if store.stat(uri).size != size:
             store.replace(uri, image.data, "")
     dropped, flat = image.frames_dropped, image.flat
-    return Fitted(uri, image.type, size, *shape, image.fate, image.quality, image.scale, dropped, flat)
+    identity = "" if order.stage else identity_of_rewritten(image.data, size)
+    return Fitted(
+        uri, image.type, size, *shape, image.fate, image.quality, image.scale, dropped, flat, identity=identity
+    )
 
 
 def _linked(facts: ImageFacts, uri: str, name: str) -> bool:
@@ -158,7 +167,7 @@ def _made_before(order: FitOrder, rewriter: ImageRewriter) -> Fitted | None:
     for image_type in ("jpeg", "png"):
         uri = rewriter.image_uri(order.key, image_type)
         try:
-            head, found = store_for(uri).read(uri, 0, _HEAD)
+            head, found = store_for(uri).read(uri, 0, REWRITTEN_HEAD)
         except NotFound:
             continue
         told = read_facts(head)
@@ -175,6 +184,7 @@ def _made_before(order: FitOrder, rewriter: ImageRewriter) -> Fitted | None:
                 float(told["scale"]),
                 int(told.get("frames_dropped", 0)),
                 bool(told.get("flat", 0)),
+                identity=identity_of_rewritten(head, found.size),
             )
     return None
 

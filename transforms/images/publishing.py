@@ -6,6 +6,7 @@ from transforms.core.records import Fitted, OpenBlock
 from transforms.examples.tally import note_fate
 from transforms.images.headers.rare import RARE
 from transforms.images.orders import ImageRewriter
+from transforms.storage import abilities
 
 
 def publish_images(opened: OpenBlock, rewriter: ImageRewriter, warn_types: tuple[str, ...]) -> OpenBlock:
@@ -13,6 +14,7 @@ def publish_images(opened: OpenBlock, rewriter: ImageRewriter, warn_types: tuple
     counters, facts_of = opened.counters, opened.facts
     if rewriter.inspector.verify == "none":
         return _unverified(opened)
+    _take_copies(opened)
     for example in opened.examples:
         for image, source in zip(example.images, example.sources):
             facts, fitted = facts_of[source], opened.fitted.get(source)
@@ -34,11 +36,28 @@ def publish_images(opened: OpenBlock, rewriter: ImageRewriter, warn_types: tuple
             if uri[0] == "/":
                 counters["images_local"] += 1
             image["mimeType"], image["fileUri"] = f"image/{kind}", uri
-    for source, fates in opened.fates.items():
-        references = sum(fates.values())
-        counters["bytes_seen"] += references * facts_of[source].size
-        counters["images_escalated"] += references * facts_of[source].escalated
+    _count_looks(opened)
     return opened
+
+
+def _count_looks(opened: OpenBlock) -> None:
+    """Count what was read, per reference."""
+    counters = opened.counters
+    for source, fates in opened.fates.items():
+        references, facts = sum(fates.values()), opened.facts[source]
+        counters["bytes_seen"] += references * facts.size
+        counters["images_escalated"] += references * facts.escalated
+        if facts.generation and abilities(source).foreign:
+            counters["images_fetched"] += references
+            counters["bytes_fetched"] += references * facts.size
+
+
+def _take_copies(opened: OpenBlock) -> None:
+    """Let images that were copied as they were looked at be what was made of them."""
+    for source, facts in opened.facts.items():
+        if facts.copied and source not in opened.fitted:
+            shape = (facts.width, facts.height)
+            opened.fitted[source] = Fitted(facts.copied, facts.type, facts.size, *shape, "untouched")
 
 
 def _count_rewritten(opened: OpenBlock, source: str, fitted: Fitted) -> None:

@@ -14,6 +14,7 @@ from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts, OpenBlock
 from transforms.images.image_root import IN_ROOT, is_in_root, look_in_root
 from transforms.images.inspection import Inspector, look_at
+from transforms.storage import abilities
 from transforms.storage.spellings import other_spellings
 
 RENAMED, ENDED = "images_renamed", "second_looks_ended"  # warnings; the first is a counter, too
@@ -80,7 +81,8 @@ def _spellings_of_missing(opened: OpenBlock, inspector: Inspector) -> dict[str, 
     spellings: dict[str, list[str]] = {}
     for example in opened.examples:
         for image, source in zip(example.images, example.sources):
-            if opened.facts[source].reason == _MISSING and source not in spellings:
+            # A server is asked for what its URL says, and not for what else it might have.
+            if opened.facts[source].reason == _MISSING and source not in spellings and not abilities(source).foreign:
                 resolved = dict.fromkeys(_resolved(other_spellings(image["fileUri"]), example.base, inspector))
                 resolved.pop(source, None)
                 spellings[source] = list(resolved)

@@ -39,5 +39,14 @@ class Stager:
     def __call__(self, data: bytes) -> tuple[str, str]:
         """-> (where the image is now, the name of its content)."""
         uri, name, image_type = staged_uri(self.folder, data)
-        store_for(uri).create(uri, data, "" if image_type == "bin" else f"image/{image_type}")
+        put_by_content(uri, data, image_type)
         return uri, name
+
+
+def put_by_content(uri: str, data: bytes, image_type: str) -> None:
+    """See to it that an image lies under the name of its content, whole."""
+    store = store_for(uri)
+    created = store.create(uri, data, "" if image_type == "bin" else f"image/{image_type}")
+    # What a machine without power left of it, or somebody put there.
+    if not created and store.stat(uri).size != len(data):
+        store.replace(uri, data, "")

@@ -52,7 +52,7 @@ class Cutter:
 
     @property
     def _sidecars(self) -> bool:
-        return asks_for(self.wanted.columns, "sidecar")
+        return self.wanted.every or asks_for(self.wanted.columns, "sidecar")
 
     def suffixes(self, row_format: str, json: bool = False) -> tuple[str, ...]:
         """Endings of the files that are listed for a format; `json`: as patterns.is_dataset takes it."""
@@ -77,7 +77,7 @@ class Cutter:
         elif meaning.only_lines and (fault := self._fault_of_json(block, meaning)):
             yield replace(block, raw=b"", fault=fault)
         elif meaning.only_lines:
-            yield from cut_blocks(block, self.block_bytes, self.max_line_bytes)
+            yield from cut_blocks(block, self.block_bytes, meaning.longest_line(self.max_line_bytes))
         elif len(block.extents) > 1 or block.dialect or meaning.file_columns:
             yield block
         else:
@@ -104,7 +104,8 @@ class Cutter:
             check_bytes(extent.uri, head, is_packed(extent))
             if container_of(extent.uri, head).is_columnar:
                 limits = self.block_bytes, self.max_line_bytes
-                yield from parquet_blocks(block, *limits, self.wanted.columns, self.images)
+                columns = None if self.wanted.every else self.wanted.columns
+                yield from parquet_blocks(block, *limits, columns, self.images)
                 return
             dialect = dialect_of(extent.uri, head, self.wanted, block.format)
         except RowError as error:

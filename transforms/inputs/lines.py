@@ -33,8 +33,9 @@ def read_block(block: Block, key: Callable[[Block], str], tables: TableReader) -
     """The rows of a block, by whoever reads its format."""
     meaning = MEANINGS[block.format]
     if meaning.only_lines or (block.dialect and CONTAINERS[block.dialect.kind].is_lines):
-        opened = read_rows(block, key, tables.max_line_bytes, partial(tables.code_of_left_out, meaning))
-        stage = CONTAINERS[block.dialect.kind].stage if block.dialect else None
+        longest = meaning.longest_line(tables.max_line_bytes)
+        opened = read_rows(block, key, longest, partial(tables.code_of_left_out, meaning))
+        stage = CONTAINERS[block.dialect.kind].stage if block.dialect else meaning.stage
         return stage(opened, tables.stage) if stage else opened
     if meaning.file_columns:
         return read_file_rows(block, key, meaning.file_columns, tables.max_line_bytes)

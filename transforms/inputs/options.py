@@ -9,12 +9,14 @@ from transforms.core.reasons import WrongRequest
 from transforms.core.records import Input, Links
 from transforms.core.warning_codes import Notice
 from transforms.examples.image_cells import columns_of_images
+from transforms.examples.image_groups import BY_IMAGE
 from transforms.examples.prompt_templates import parse_template
 from transforms.examples.recipe import Recipe
 from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.inputs.cells.csv_dialect import DELIMITERS, Wanted
 from transforms.inputs.linked_folders import links_of
 from transforms.inputs.patterns import absolute, is_folder, is_glob, static_folder
+from transforms.inputs.row_function import RowFunction
 from transforms.storage import abilities
 from transforms.storage.uris import CLOUD
 
@@ -48,6 +50,7 @@ class InputOptions:
     split_column: str
     split_names: str
     upright: bool
+    row_function: RowFunction | None = None  # makes rows of rows (--transform)
     notices: tuple[Notice, ...] = ()  # what looking at the inputs found
     left_out: tuple[str, ...] = ()  # folders below an input that Tuneset wrote
     inputs: tuple[Input, ...] = ()  # what `input` names, once it was looked at
@@ -59,22 +62,53 @@ class InputOptions:
         prompt, answer, system = (
             parse_template(text) if text else None for text in (self.prompt, self.answer, self.system)
         )
-        splits = tuple(name for name in (self.split_by, self.split_column) if name)
+        splits = tuple(getattr(self, name) for name in self.columns_of_splits)
         return Recipe(prompt, answer, system, self.image_column, splits, self.empty_boxes == "keep") if prompt else None
 
     @property
+    def by_image(self) -> bool:
+        """Whether images decide splits, and no column."""
+        return self.split_by == BY_IMAGE
+
+    @property
+    def only_by_image(self) -> bool:
+        """Whether they do, whatever the data names."""
+        return self.by_image and self.split_names == "ignore"
+
+    @property
+    def columns_of_splits(self) -> tuple[str, ...]:
+        """The options that name a column which decides splits."""
+        by_column = "split_by" if self.split_by and not self.by_image else ""
+        return tuple(filter(None, (by_column, "split_column" if self.split_column else "")))
+
+    @property
     def asked_columns(self) -> tuple[str, ...]:
-        """Columns that templates and options name."""
+        """Columns of a file that templates and options name; none where a function makes them."""
+        if self.row_function:
+            return ()
         return self.recipe.columns if self.recipe else columns_of_images(self.image_column)
 
     @cached_property
     def readable(self) -> tuple[str, ...]:
-        """Where images may be read: by default any gs:// object, and local files under the inputs' own folders and --image_root."""
-        if self.allow_prefix:
-            return tuple(p if p == CLOUD else absolute(p).rstrip("/") or "/" for p in self.allow_prefix)
+        """Where images may be read: by default any gs:// object, and local files under the inputs' own folders and --image_root.
+
+        Prefixes of the web add to that; others replace it.
+        """
+        if own := self.own_prefixes:
+            return tuple(p if p == CLOUD else absolute(p).rstrip("/") or "/" for p in own) + self.web_prefixes
         named = (*map(static_folder, self.input), *filter(None, (self.image_root,)))
         folders = {folder.rstrip("/") or "/" for folder in named if abilities(folder).has_paths}
-        return (CLOUD, *sorted(folders))
+        return (CLOUD, *sorted(folders), *self.web_prefixes)
+
+    @cached_property
+    def own_prefixes(self) -> tuple[str, ...]:
+        """Folders and gs:// prefixes that replace the default."""
+        return tuple(prefix for prefix in self.allow_prefix if not abilities(prefix).foreign)
+
+    @cached_property
+    def web_prefixes(self) -> tuple[str, ...]:
+        """What URLs may begin with whose images are read."""
+        return tuple(prefix for prefix in self.allow_prefix if abilities(prefix).foreign)
 
     @cached_property
     def links(self) -> Links:
@@ -87,4 +121,5 @@ class InputOptions:
         """What is said of the files of tables."""
         delimiter = "" if self.delimiter == "auto" else DELIMITERS.get(self.delimiter, self.delimiter)
         encoding = "utf-8" if self.encoding == "auto" else self.encoding
-        return Wanted(delimiter, self.header, encoding, self.recipe.columns if self.recipe else (), self.keep_blanks)
+        columns = self.recipe.columns if self.recipe and not self.row_function else ()
+        return Wanted(delimiter, self.header, encoding, columns, self.keep_blanks, self.row_function is not None)

@@ -1,4 +1,4 @@
-"""Steps that ask storage say which project is billed: each for itself, in whatever process a runner puts it.
+"""Steps that ask storage say how they reach it, and which project is billed: each for itself, in whatever process a runner puts it.
 
 A worker's process is not the launcher's, and which steps share one is the runner's choice. So whatever asks storage in a worker is a
 `StorageDoFn`, or a call that is `billed`.
@@ -12,17 +12,17 @@ from typing import Any, TypeVar
 
 import apache_beam as beam
 
-from transforms.storage.api import Access, set_billing_project
+from transforms.storage.api import Access, set_access
 
 Result = TypeVar("Result")
 
 
 def billed(access: Access, call: Callable[..., Result]) -> Callable[..., Result]:
-    """The same call for `beam.Map` and `beam.FlatMap`; the project is set before each."""
+    """The same call for `beam.Map` and `beam.FlatMap`; it is set before each how storage is reached."""
 
     @wraps(call)
     def with_project(*args: Any, **kwargs: Any) -> Result:
-        set_billing_project(access.user_project)
+        set_access(access)
         return call(*args, **kwargs)
 
     return with_project
@@ -36,4 +36,4 @@ class StorageDoFn(beam.DoFn):
         self._access = access
 
     def setup(self) -> None:
-        set_billing_project(self._access.user_project)
+        set_access(self._access)

@@ -53,14 +53,15 @@ class Judge:
     max_line_bytes: int
 
     def __call__(self, tally: FindingTally) -> dict[str, Any]:
-        """Findings and their summary, as JSON."""
-        confirm(tally, self.inspector, self.max_line_bytes)
+        """Findings and their summary, and some leaks with their images, as JSON."""
+        leaks = confirm(tally, self.inspector, self.max_line_bytes)
         for code, finding in whole_findings(tally, self.files, self.expected.profile):
             tally.add(code, finding)
         for code, finding in unreadable_buckets(tally):
             tally.add(code, finding)
         identity = IDENTITIES[self.inspector.identify or ADDRESS]
-        return {"findings": told_findings(tally), "summary": summary(tally, self.files, identity)}
+        found = {"findings": told_findings(tally), "summary": summary(tally, self.files, identity)}
+        return {**found, "leaks": leaks}
 
 
 def unreadable_buckets(tally: FindingTally) -> Iterator[tuple[str, Finding]]:

@@ -10,7 +10,11 @@ import apache_beam as beam
 from transforms.arrivals.merging import SealedWindow, WindowReader
 from transforms.core.records import Receipt
 from transforms.dataset.receipts import from_parts
+from transforms.dataset.resplit import Resplitter
+from transforms.dataset.shared_images.edges import Joining
+from transforms.dataset.shared_images.hashes import LookedAt
 from transforms.steps.billing import billed
+from transforms.steps.image_groups import GroupByImages
 from transforms.storage.api import Access
 
 
@@ -30,3 +34,33 @@ class ReadWindows(beam.PTransform):
 
     def _receipts(self, window: SealedWindow) -> Iterable[Receipt]:
         return from_parts(lambda: list(self.reader.receipts(window)))
+
+
+@dataclass(kw_only=True)
+class SplitByImages(beam.PTransform):
+    """Receipts of windows -> the same with other splits, so that lines of any windows which share an image stand in one.
+
+    Args:
+      resplitter: looks at lines, and writes them anew.
+      joining: what joins examples.
+    """
+
+    resplitter: Resplitter
+    joining: Joining
+    access: Access
+
+    def expand(self, receipts: beam.PCollection[Receipt]) -> beam.PCollection[Receipt]:
+        look, resplit = self.resplitter.look, self.resplitter.resplit
+        looks = receipts | "Look at lines" >> beam.Map(
+            billed(self.access, lambda receipt: from_parts(look, receipt))
+        ).with_output_types(LookedAt)
+        keyed = receipts | "Windows by key" >> beam.Map(lambda receipt: (receipt.key, receipt))
+        grouping = GroupByImages(folder=self.resplitter.folder, joining=self.joining, access=self.access)
+        return (
+            (keyed, looks)
+            | "Group" >> grouping
+            | "Split anew"
+            >> beam.MapTuple(
+                billed(self.access, lambda receipt, groups: from_parts(resplit, receipt, groups))
+            ).with_output_types(Receipt)
+        )

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from transforms.core.records import Block, FitOrder, OpenBlock, Receipt
+from transforms.images.staging import Stager
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.steps.writer import Orders, Writer
 from transforms.storage.api import Access
@@ -136,6 +137,10 @@ class CountingWriter:
     @property
     def access(self) -> Access:
         return self.writer.access
+
+    @property
+    def copier(self) -> Stager | None:
+        return self.writer.copier
 
     def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
         self.counts.add(blocks_begun=1)

@@ -22,6 +22,7 @@ from transforms.core.output_names import FAILURE, MANIFEST, WORK
 from transforms.core.records import Receipt, SortKey
 from transforms.dataset import block_files, seal_plan
 from transforms.dataset.block_files import Caps
+from transforms.dataset.findings.sealed import FindingsSealer, Gathered
 from transforms.dataset.join import Joined, join_chunks
 from transforms.dataset.manifest import file_entry, file_names, manifest
 from transforms.dataset.receipts import from_parts
@@ -49,6 +50,7 @@ class SealDataset(beam.PTransform):
       run: what it says of this run.
       by_class: whether rows stand in the order of their classes.
       uploads: lists the images that have to be uploaded, if the dataset is to be.
+      findings: tells what a check would find in the dataset, if it is to be told.
     """
 
     writer: SegmentWriter
@@ -62,6 +64,7 @@ class SealDataset(beam.PTransform):
     run: dict[str, Any] = field(default_factory=dict)
     by_class: bool = False
     uploads: UploadLister | None = None
+    findings: FindingsSealer | None = None
 
     def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection[str]:
         """Args: inputs: receipts, tallies of the names listed, and if there is an earlier night what CompareNights tells."""
@@ -101,6 +104,11 @@ class SealDataset(beam.PTransform):
                 billed(access, lambda *given: patiently(lister.write, *given)), AsList(files), AsSingleton(plan)
             )
             more["uploads"] = AsSingleton(root | "List uploads" >> write_list)
+        if sealer := self.findings:
+            gathered = segments | "Gather findings" >> beam.Map(
+                billed(access, lambda *given: from_parts(sealer.gather, *given)), AsSingleton(cuts)
+            )
+            more["gathered"] = AsList(gathered)
         return root | "Write manifest" >> beam.Map(
             billed(access, lambda *given, **more: patiently(partial(self._manifest, **more), *given)),
             AsList(files),
@@ -173,7 +181,13 @@ class SealDataset(beam.PTransform):
         return plan
 
     def _manifest(
-        self, _: None, files: list[Joined], plan: SealPlan, night: Any = None, uploads: Joined | None = None
+        self,
+        _: None,
+        files: list[Joined],
+        plan: SealPlan,
+        night: Any = None,
+        uploads: Joined | None = None,
+        gathered: Sequence[Gathered] = (),
     ) -> str:
         self.writer.check_claim()
         folder = self.writer.folder
@@ -182,6 +196,8 @@ class SealDataset(beam.PTransform):
             store.replace(f"{folder}/{WORK}/{FAILURE}", json.dumps({"unsealed": plan.fault}).encode(), "")
             raise Unsealed(plan.fault)
         more = {"upload_list": file_entry(uploads)} if uploads else {}
+        if self.findings:
+            more["findings"] = self.findings.tell(gathered, files)
         return self.put_manifest(files, plan, more, {"night": night} if night else {})
 
     def put_manifest(self, files: list[Joined], plan: SealPlan, dataset: dict[str, Any], run: dict[str, Any]) -> str:
@@ -248,10 +264,19 @@ class Smallest(beam.CombineFn):
 
 def ids_of(receipt: Receipt, cap: str, cuts: Cuts) -> Iterator[list[int]]:
     """What a block offers to a cap: ranks for the sample, ids of sampled lines for validation."""
-    for name, packed in receipt.ids:
-        if name == cap:
-            ids = block_files.unpack(packed)
-            yield [rank(i) for i in ids] if cap == "sample" else [i for i in ids if rank(i) < cuts.sample]
+    packed = dict(receipt.ids)
+    if cap not in packed:
+        return
+    if cap == "sample":
+        yield [rank(one) for one in block_files.unpack(packed[cap])]
+    else:
+        yield [number for number, one in _validation_of(packed) if rank(one) < cuts.sample]
+
+
+def _validation_of(packed: dict[str, bytes]) -> Iterator[tuple[int, int]]:
+    """(number, id) of a block's lines of validation: one and the same, unless groups of examples are kept together."""
+    numbers = packed["validation"]
+    return zip(block_files.unpack(numbers), block_files.unpack(packed.get("validation_ids", numbers)))
 
 
 def cut(cuts: Cuts, cap: str, keep: int, smallest: Iterable[list[int]]) -> Cuts:
@@ -260,11 +285,11 @@ def cut(cuts: Cuts, cap: str, keep: int, smallest: Iterable[list[int]]) -> Cuts:
 
 
 def lines_of_validation(receipt: Receipt, cuts: Cuts) -> Iterator[list[tuple[int, int]]]:
-    """(id, bytes) of a block's sampled lines of validation."""
+    """(number, bytes) of a block's sampled lines of validation."""
     packed = dict(receipt.ids)
     if "validation" in packed:
-        lines = zip(block_files.unpack(packed["validation"]), block_files.unpack(packed["validation_bytes"]))
-        yield [(example_id, size) for example_id, size in lines if rank(example_id) < cuts.sample]
+        lines = zip(_validation_of(packed), block_files.unpack(packed["validation_bytes"]))
+        yield [(number, size) for (number, one), size in lines if rank(one) < cuts.sample]
 
 
 def named_validation(receipt: Receipt) -> Iterator[bool]:

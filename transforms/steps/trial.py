@@ -54,6 +54,10 @@ class TrialWriter:
     def access(self) -> Access:
         return self.rewriter.receipt_store.access
 
+    @property
+    def copier(self) -> None:
+        return None
+
     def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
         looking = _Looking(self.rewriter.image_folder, self.rewriter.inspector)
         opened = patiently(read_block, block, key, replace(tables, stage=looking))

@@ -16,6 +16,7 @@ from transforms.examples.recipe import Recipe
 from transforms.images.inspection import Inspector
 from transforms.images.sources import KnownImages, begin_inspection, inspect_images
 from transforms.inputs.cells.csv_table import TableReader
+from transforms.inputs.row_function import RowFunction
 from transforms.inputs.rows import build_examples
 from transforms.steps.billing import StorageDoFn
 from transforms.steps.open_block_coder import quiet_collector
@@ -68,6 +69,7 @@ class BuildExamples(beam.PTransform):
       sample_below: examples of a higher rank are left out before their images are looked at (--sample FRACTION).
       recipe: makes examples of rows that are not Gemini's; None if there are none.
       part_resolution: whether the model takes a media resolution for each image.
+      function: makes rows of rows before they become examples (--transform).
     """
 
     seed: bytes
@@ -75,6 +77,7 @@ class BuildExamples(beam.PTransform):
     sample_below: int
     recipe: Recipe | None = None
     part_resolution: bool = False
+    function: RowFunction | None = None
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
         return blocks | "Build" >> beam.Map(self.call).with_output_types(OpenBlock)
@@ -88,6 +91,7 @@ class BuildExamples(beam.PTransform):
             sample_below=self.sample_below,
             recipe=self.recipe,
             part_resolution=self.part_resolution,
+            function=self.function,
         )
 
 

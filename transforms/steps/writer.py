@@ -5,18 +5,20 @@ The steps do not know which of them they have, so a trial runs every other line 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol
 
 from transforms.core.records import Block, FitOrder, ImageFacts, OpenBlock, Receipt
 from transforms.dataset import block_files
+from transforms.dataset.findings.written import NO_NOTES, Notes
+from transforms.dataset.looks import dump_facts, parse_facts
 from transforms.dataset.receipts import ReceiptStore
 from transforms.examples.tally import close_ledger
 from transforms.images.orders import ImageRewriter, fit_image
 from transforms.images.sources import drop_after_inspection
+from transforms.images.staging import Stager
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.lines import read_block
 from transforms.storage import patiently, persistently, read_existing, store_for
@@ -28,11 +30,15 @@ Orders = dict[str, FitOrder]  # by source
 
 
 class Writer(Protocol):
-    """The four places of the trunk that write."""
+    """The places of the trunk that write."""
 
     @property
     def access(self) -> Access:
         """How its steps reach storage."""
+
+    @property
+    def copier(self) -> Stager | None:
+        """Puts images that are named by URL beside the dataset as they are looked at."""
 
     def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
         """The rows of a block; images that stand in them are staged."""
@@ -55,14 +61,20 @@ class StorageWriter:
     """Writes into storage; what storage then says is what counts.
 
     rewriter: policy and places of images, and where receipts are. caps: what ids a receipt must carry (block_files.packed_ids).
+    notes: what blocks note for the findings that the seal tells.
     """
 
     rewriter: ImageRewriter
     caps: block_files.Caps
+    notes: Notes = NO_NOTES
 
     @property
     def access(self) -> Access:
         return self.rewriter.receipt_store.access
+
+    @property
+    def copier(self) -> Stager | None:
+        return Stager(self.rewriter.image_folder) if self.rewriter.keep else None
 
     def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
         return patiently(read_block, block, key, tables)
@@ -79,7 +91,7 @@ class StorageWriter:
         persistently(fit_image, order, self.rewriter)
 
     def commit(self, opened: OpenBlock) -> Receipt:
-        return commit_block(opened, self.rewriter.receipt_store, self.caps)
+        return commit_block(opened, self.rewriter.receipt_store, self.caps, self.notes)
 
 
 def used_orders(opened: OpenBlock, rewriter: ImageRewriter) -> Orders:
@@ -99,19 +111,21 @@ def _facts_path(opened: OpenBlock, receipt_store: ReceiptStore) -> str:
 def store_facts(opened: OpenBlock, receipt_store: ReceiptStore) -> dict[str, ImageFacts]:
     """Store what inspection found, unless another execution did -> what is stored."""
     path = _facts_path(opened, receipt_store)
-    if store_for(path).create(path, json.dumps([asdict(facts) for facts in opened.facts.values()]).encode()):
+    if store_for(path).create(path, dump_facts(opened.facts.values())):
         return opened.facts
     return load_facts(opened, receipt_store)
 
 
 def load_facts(opened: OpenBlock, receipt_store: ReceiptStore) -> dict[str, ImageFacts]:
     data, _ = read_existing(_facts_path(opened, receipt_store))
-    return {facts["uri"]: ImageFacts(**facts) for facts in json.loads(data)}
+    return parse_facts(data)
 
 
-def commit_block(opened: OpenBlock, receipt_store: ReceiptStore, caps: block_files.Caps) -> Receipt:
+def commit_block(
+    opened: OpenBlock, receipt_store: ReceiptStore, caps: block_files.Caps, notes: Notes = NO_NOTES
+) -> Receipt:
     close_ledger(opened)
-    parts = list(block_files.parts(opened))
+    parts = [*block_files.parts(opened), *notes.part(opened)]
     receipt = patiently(receipt_store.commit, opened, parts, block_files.packed_ids(opened, caps))
     first, lines = opened.block.extents[0], sum(part.lines for part in receipt.parts if part.kind in block_files.SPLITS)
     _LOG.debug("%s from %d: %d lines, %d rejected", first.uri, first.start, lines, len(opened.rejections))

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from transforms.storage import throttling
 from transforms.storage.api import Abilities, NotFound, Stat, Store, Unavailable
 from transforms.storage.reads import Pause, Reads
-from transforms.storage.uris import scheme_of
+from transforms.storage.uris import WEB_SCHEMES, scheme_of
 
 Result = TypeVar("Result")
 PAUSES = (1.0, 5.0)  # seconds
@@ -30,6 +30,8 @@ _ABILITIES = {  # by scheme; of any other, as of what Beam has file systems for,
         readable_by_service=True,
     ),
 }
+_WEB = Abilities(literal_names=True, holds_images=True, foreign=True)
+_ABILITIES |= dict.fromkeys(WEB_SCHEMES, _WEB)
 _READS_ALONE = Abilities()
 
 _stores: dict[str, Store] = {}
@@ -57,6 +59,10 @@ def store_for(uri: str) -> Store:
                     from transforms.storage.local import LocalStore
 
                     store = LocalStore()
+                elif scheme in WEB_SCHEMES:
+                    from transforms.storage.web.store import WebStore
+
+                    store = WebStore()
                 else:
                     from transforms.storage.beam_files import BeamStore
 

@@ -49,6 +49,22 @@ class NotAFile(StorageError):
     reason = "not_a_file"
 
 
+class Disallowed(StorageError):
+    """It lies on a server, or leads to one, that may not be asked."""
+
+    reason = "not_allowed"
+
+
+class TooLarge(StorageError):
+    """A server sends it only whole, and it has more bytes than are taken so."""
+
+    reason = "too_large"
+
+
+class NoAnswer(StorageError):
+    """A server of other people gave no answer that can be used: no reason to stop the job; a later run asks again."""
+
+
 class Unavailable(StorageError):
     """No answer after the client's own retries: the block is tried again, and then the run."""
 
@@ -97,6 +113,7 @@ class Abilities:
     composes: files are joined, and copied, where they lie, and no byte passes through this process.
     holds_images: images that rows name are read from there.
     readable_by_service: so does the tuning service of Gemini.
+    foreign: it is other people's: what lies there may change or be gone tomorrow, so a dataset holds copies of it.
     """
 
     has_paths: bool = False
@@ -107,6 +124,21 @@ class Abilities:
     composes: bool = False
     holds_images: bool = False
     readable_by_service: bool = False
+    foreign: bool = False
+
+
+@dataclass(frozen=True)
+class WebAccess:
+    """What may be read of the web, and how.
+
+    prefixes: normal ones (web/urls.py), that URLs may begin with.
+    private_hosts: their servers may have addresses of this network.
+    per_host: transfers under way to one of them, of a process.
+    """
+
+    prefixes: tuple[str, ...] = ()
+    private_hosts: bool = False
+    per_host: int = 8
 
 
 @dataclass(frozen=True)
@@ -117,6 +149,7 @@ class Access:
     """
 
     user_project: str = ""
+    web: WebAccess = WebAccess()
 
 
 USUAL = Access()
@@ -128,11 +161,10 @@ def access() -> Access:
     return _access
 
 
-def set_billing_project(user_project: str) -> None:
-    """Set the project that requester-pays buckets bill for the requests of this process; "": none."""
+def set_access(new: Access) -> None:
+    """Set how this process reaches storage from now on."""
     global _access
-    if user_project != _access.user_project:
-        _access = Access(user_project)
+    _access = new
 
 
 @dataclass(frozen=True, slots=True)

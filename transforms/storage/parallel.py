@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Protocol, TypeVar, runtime_checkable
 
 from transforms.storage import persistent, store_for, throttling
-from transforms.storage.api import Stat, StorageError, Unavailable
+from transforms.storage.api import Stat, StorageError, Store, Unavailable
 from transforms.storage.reads import Range, Reads, follow
 from transforms.storage.uris import is_local
 
@@ -62,20 +63,34 @@ def overlapped(call: Callable[[Item], Result], items: Sequence[Item], threads: i
 
 
 def read_together(reads: Callable[[str], Reads[Result]], uris: Sequence[str], at_once: int) -> Iterator[Result]:
-    """`overlapped`, for what reads objects of Cloud Storage: without a thread for each.
+    """`overlapped`, for what reads objects: without a thread for each, where their store can do that.
 
     Args:
       reads: what an object comes to. It may not overlap others in turn.
-      at_once: objects, over all that a process reads so.
+      at_once: objects, over all of one store that a process reads so.
     """
-    if not uris:
-        return iter(())
-    from transforms.storage.gcs.store import GcsStore  # here, since it takes a second to load
+    by_store: dict[Store, list[str]] = {}
+    for uri in uris:
+        by_store.setdefault(store_for(uri), []).append(uri)
+    results = {store: _read_of_one(store, reads, some, at_once) for store, some in by_store.items()}
+    return next(iter(results.values())) if len(results) == 1 else (next(results[store_for(uri)]) for uri in uris)
 
-    store = store_for(uris[0])
-    if isinstance(store, GcsStore) and store.loops():
+
+@runtime_checkable
+class _Looping(Protocol):
+    def loops(self) -> bool: ...
+    def together(
+        self, reads: Callable[[str], Reads[Result]], uris: Sequence[str], at_once: int
+    ) -> Iterator[Result]: ...
+
+
+def _read_of_one(
+    store: Store, reads: Callable[[str], Reads[Result]], uris: Sequence[str], at_once: int
+) -> Iterator[Result]:
+    """`read_together`, of one store."""
+    if isinstance(store, _Looping) and store.loops():
         return _told(store.together(reads, uris, at_once))
-    return overlapped(lambda uri: follow(reads(uri), partial(store_for(uri).read, uri)), uris, at_once)
+    return overlapped(lambda uri: follow(reads(uri), partial(store.read, uri)), uris, at_once)
 
 
 def _told(results: Iterator[Result]) -> Iterator[Result]:
@@ -85,19 +100,25 @@ def _told(results: Iterator[Result]) -> Iterator[Result]:
         throttling.tell()
 
 
-def stat_each(uris: Sequence[str], at_once: int) -> Iterator[Stat | StorageError]:
+def stat_each(
+    uris: Sequence[str], at_once: int, known: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Stat | StorageError]:
     """The stat of each file or object, or what is wrong with it, in order. Of local ones it is asked when it is wanted.
+
+    Args:
+      known: generations by URI: one that is another by now is `Changed`.
 
     Raises:
       Unavailable: storage is away.
     """
-    remote = read_together(_stat, [uri for uri in uris if not is_local(uri)], at_once)
+    reads = partial(_stat, known=known)
+    remote = read_together(reads, [uri for uri in uris if not is_local(uri)], at_once)
     return (follow(_stat(uri), partial(_stat_here, uri)) if is_local(uri) else next(remote) for uri in uris)
 
 
-def _stat(uri: str) -> Reads[Stat | StorageError]:
+def _stat(uri: str, known: Mapping[str, str] = MappingProxyType({})) -> Reads[Stat | StorageError]:
     def ask() -> Reads[Stat]:
-        found: Stat = (yield Range(0, 0))[1]
+        found: Stat = (yield Range(0, 0, known.get(uri, "")))[1]
         return found
 
     try:

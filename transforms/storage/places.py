@@ -14,7 +14,8 @@ from urllib.parse import unquote
 
 from transforms.core.places import LONGEST, inside
 from transforms.core.reasons import ImageError
-from transforms.storage.uris import CLOUD, bucket_uri, is_object, object_of_url, split_bucket
+from transforms.storage.uris import CLOUD, bucket_uri, is_object, is_web, object_of_url, split_bucket
+from transforms.storage.web.urls import normal_url, place_of, server_of
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(//)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -25,7 +26,7 @@ _DOTS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 
 
 def normalise(uri: str, base: str = "") -> str:
-    """The one spelling of a local path or gs:// URI: absolute, without `.`, `..`, `//`, `file://localhost`.
+    """The one spelling of a local path, gs:// URI or URL: absolute, without `.`, `..`, `//`, `file://localhost`.
 
     >>> normalise("file://localhost/data/a/..//b%20c.png")
     '/data/b c.png'
@@ -45,19 +46,15 @@ def normalise(uri: str, base: str = "") -> str:
         if not bucket or not name or name.endswith("/") or _DOTS.search(name):
             raise ImageError("bad_uri", "expected gs://BUCKET/OBJECT without `.` or `..` segments", uri)
         return uri
+    if is_web(uri):
+        return normal_url(uri)
     if uri.startswith("file://"):
-        host, slash, path = uri[7:].partition("/")
-        if host not in ("", "localhost") or not slash:
-            raise ImageError("unsupported_scheme", f"a file:// URI of another host ({host!r})", uri)
-        path = unquote("/" + path)
-        if _CONTROL.search(path):
-            raise ImageError("bad_uri", "the URI holds control characters", uri)
-        return posixpath.normpath("/" + path.lstrip("/"))
+        return _path_of_file_uri(uri)
     scheme = _SCHEME.match(uri)
     if scheme and (scheme[2] or scheme[1].lower() in ("data", "http", "https", "ftp", "javascript")):
-        there = object_of_url(uri)
-        hint = f"; this address names {there}: write that" if there and not _CONTROL.search(there) else ""
-        raise ImageError("unsupported_scheme", f"{scheme[1]}: is not read; expected gs:// or a local path{hint}", uri)
+        raise ImageError(
+            "unsupported_scheme", f"{scheme[1]}: is not read; expected gs://, https:// or a local path", uri
+        )
     if uri.startswith("/"):
         return posixpath.normpath("/" + uri.lstrip("/"))
     if not base:
@@ -67,6 +64,17 @@ def normalise(uri: str, base: str = "") -> str:
         path = posixpath.normpath("/" + folder + "/" + uri).lstrip("/")
         return normalise(f"{bucket_uri(bucket)}/{path}")
     return posixpath.normpath("/" + f"{base}/{uri}".lstrip("/"))
+
+
+def _path_of_file_uri(uri: str) -> str:
+    """The path that a file:// URI names. Raises as `normalise`."""
+    host, slash, path = uri[7:].partition("/")
+    if host not in ("", "localhost") or not slash:
+        raise ImageError("unsupported_scheme", f"a file:// URI of another host ({host!r})", uri)
+    path = unquote("/" + path)
+    if _CONTROL.search(path):
+        raise ImageError("bad_uri", "the URI holds control characters", uri)
+    return posixpath.normpath("/" + path.lstrip("/"))
 
 
 def plain_objects(uris: Collection[str]) -> bool:
@@ -98,11 +106,19 @@ def _plain(text: str, lines: int, schemes: int) -> bool:
     return text.count("\n") == lines and flat.count(b"//") == schemes and b"/." not in flat and b"\0" not in flat
 
 
+def _how_to_allow(url: str) -> str:
+    """What lets an image be read that a URL names."""
+    there = object_of_url(url)
+    if there and not _CONTROL.search(there):
+        return f"this address names {there}: write that"
+    return f"URLs are read where --allow_prefix names them, as --allow_prefix {server_of(url)}/ or a folder of it"
+
+
 @dataclass(frozen=True)
 class Places:
     """What rows may name.
 
-    `folders`: what may be read, as normalised paths or gs:// prefixes; "gs://" alone allows every bucket.
+    `folders`: what may be read, as normalised paths, gs:// prefixes or those of URLs; "gs://" alone allows every bucket.
     `uploads`: folders of images that are to be uploaded, each with its URI then: until then such images are read where they lie.
     """
 
@@ -131,9 +147,12 @@ class Places:
             if inside(path, there):
                 name = posixpath.basename(path)
                 path = normalise(f"{name[:2]}/{name}", here)  # as images are laid down (images/orders.py)
+        place = place_of(path) if is_web(path) else path
         for folder in self.readable:
-            if (folder == CLOUD and is_object(path)) or inside(path, folder):
+            if (folder == CLOUD and is_object(path)) or inside(place, folder):
                 return path
+        if is_web(path):
+            raise ImageError("not_allowed", f"{path[:LONGEST]}: {_how_to_allow(path)}", uri)
         allowed = ", ".join(self.folders) or "nothing"
         raise ImageError("not_allowed", f"{path} lies outside what may be read ({allowed}); see --allow_prefix", uri)
 

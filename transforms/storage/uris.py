@@ -6,8 +6,10 @@ import re
 from urllib.parse import unquote
 
 CLOUD = "gs://"  # what URIs of Cloud Storage begin with; alone it stands for every bucket
+WEB_SCHEMES = ("http", "https")
 ANY_OBJECT = f"{CLOUD}.+"  # as a pattern of the re module
 
+_WEB_SCHEME = re.compile(r"https?://", re.IGNORECASE)
 # How addresses of the web name an object of Cloud Storage: in the path, by its bucket's own host, or as the JSON API does.
 _WEB = re.compile(
     r"https?://(?:"
@@ -34,6 +36,11 @@ def object_of_url(url: str) -> str:
         return ""
     bucket, name = (part for part in match.groups() if part)
     return f"{CLOUD}{unquote(bucket)}/{unquote(name)}"
+
+
+def is_web(text: str) -> bool:
+    """Whether a text begins as a URL of http or https does."""
+    return _WEB_SCHEME.match(text) is not None
 
 
 def scheme_of(uri: str) -> str:
@@ -78,6 +85,15 @@ def lacks_bucket(text: str) -> bool:
     [True, True, True, False, False]
     """
     return means_bucket(text) and not bucket_of(text)
+
+
+def lacks_host(text: str) -> bool:
+    """Whether a text begins as if it were a URL, and is none.
+
+    >>> [lacks_host(text) for text in ("https:/host/a", "HTTP:host", "https://host", "httpd/a")]
+    [True, True, False, False]
+    """
+    return text.lower().startswith(("http:", "https:")) and not is_web(text)
 
 
 def is_whole_bucket(uri: str) -> bool:

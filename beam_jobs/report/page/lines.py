@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from beam_jobs.report.page.texts import bytes_on_page, cut
 from transforms.core import jsonl
 from transforms.storage import store_for
 from transforms.storage.api import NotFound
 
 SHOWN = 48
 _LONGEST_LINE = 1 << 20  # bytes of a line that is shown
-_LONGEST_TEXT = 600  # characters of a text that are shown
-_PARTS = 24  # of an example that are shown
+_PARTS, _EXAMPLE_BYTES = 24, 10_000  # of an example that are shown; bytes of a page that its texts take
+_TEXT_BYTES, _ANSWER_BYTES, _REJECTED_TEXT = 1200, 240, 400  # bytes of a page that a text takes
 _ANSWERS, _ANSWERS_BYTES = 60, 16 << 20  # distinct ones that are told; bytes of a file that are read for them
 _REJECTED_BYTES = 1 << 20  # of rejected.jsonl that are read
 
@@ -47,9 +48,7 @@ def examples(folder: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]
     for row in rows:
         told = {name: row[name] for name in ("split", "file", "line", "id", "images", "tokens")}
         if row["bytes"] <= _LONGEST_LINE:
-            uri, start = f"{folder}/{row['file']}", row["byte_offset"]
-            example = jsonl.loads(store_for(uri).read(uri, start, start + row["bytes"])[0])
-            told["turns"] = _turns(example)
+            told["turns"] = _turns(_example(folder, row))
         shown.append(told)
     return shown
 
@@ -57,21 +56,58 @@ def examples(folder: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]
 def _turns(example: dict[str, Any]) -> list[dict[str, Any]]:
     system = example.get("systemInstruction")
     turns = [{"role": "system", "parts": system["parts"]}] if system else []
-    left, shown = _PARTS, []
+    left, room, shown = _PARTS, _EXAMPLE_BYTES, []
     for turn in turns + example["contents"]:
-        parts = [_part(part) for part in turn["parts"][:left]]
-        left -= len(parts)
+        parts = []
+        for part in turn["parts"][: min(left, room // _TEXT_BYTES)]:
+            parts.append(_part(part))
+            left, room = left - 1, room - bytes_on_page(next(iter(parts[-1].values())))
         if parts:
             shown.append({"role": turn.get("role", ""), "parts": parts})
     return shown
 
 
 def _part(part: dict[str, Any]) -> dict[str, str]:
-    return {"image": part["fileData"]["fileUri"]} if "fileData" in part else {"text": cut(part.get("text", ""))}
+    if "fileData" in part:
+        return {"image": part["fileData"]["fileUri"]}
+    return {"text": cut(part.get("text", ""), _TEXT_BYTES)}
 
 
-def cut(text: str, longest: int = _LONGEST_TEXT) -> str:
-    return text if len(text) <= longest else f"{text[:longest]} ... ({len(text):,} characters)"
+def leaks(folder: str, told: Sequence[Mapping[str, Any]], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leaks with their lines and images.
+
+    Args:
+      told: as `dataset.findings` names them. rows: of examples.parquet that have their ids.
+
+    Raises:
+      StorageError.
+    """
+    by_name: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for one in rows:
+        by_name.setdefault((one["split"], one["id"], one["piece"]), one)
+    pairs = []
+    for leak in told:
+        pair = {}
+        for side in ("here", "there"):
+            place = leak[side]
+            row = by_name.get((place["split"], place["id"], place["piece"]))
+            if row and row["bytes"] <= _LONGEST_LINE:
+                image = _images(_example(folder, row))[place["image"] - 1]
+                pair[side] = {name: row[name] for name in ("split", "file", "line")} | {"image": image, "source": image}
+        if len(pair) == 2:
+            pairs.append(pair)
+    return pairs
+
+
+def _images(example: Mapping[str, Any]) -> list[str]:
+    parts = (part for turn in example["contents"] for part in turn["parts"])
+    return [part["fileData"]["fileUri"] for part in parts if "fileData" in part]
+
+
+def _example(folder: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The line that a row of examples.parquet names."""
+    uri, start = f"{folder}/{row['file']}", row["byte_offset"]
+    return jsonl.loads(store_for(uri).read(uri, start, start + row["bytes"])[0])
 
 
 def answers(folder: str, files: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -86,12 +122,13 @@ def answers(folder: str, files: Sequence[dict[str, Any]]) -> dict[str, Any]:
         whole = whole and file["bytes"] <= _ANSWERS_BYTES
         for line in _first_lines(f"{folder}/{file['name']}", _ANSWERS_BYTES, file["bytes"]):
             counts[_answer(jsonl.loads(line))] += 1
-        if len(counts) > _ANSWERS:
-            return {"lines": 0, "whole": False, "answers": []}
+            if len(counts) > _ANSWERS:
+                return {"lines": 0, "whole": False, "answers": []}
     if 2 * len(counts) > sum(counts.values()):  # they are texts, and no classes
         counts.clear()
     told = [
-        {"answer": cut(answer, 120), "lines": n} for answer, n in sorted(counts.items(), key=lambda i: (-i[1], i[0]))
+        {"answer": cut(answer, _ANSWER_BYTES), "lines": n}
+        for answer, n in sorted(counts.items(), key=lambda i: (-i[1], i[0]))
     ]
     return {"lines": sum(counts.values()), "whole": whole, "answers": told}
 
@@ -106,8 +143,8 @@ def rejected(folder: str, reasons: Mapping[str, int]) -> dict[str, dict[str, Any
     if reasons:
         for line in _first_lines(f"{folder}/rejected.jsonl", _REJECTED_BYTES):
             row = json.loads(line)
-            told = {"source": cut(row["source"]), "offset": row["offset"], "detail": cut(row["detail"])}
-            found.setdefault(row["reason"], told | {"image": cut(row["image"] or "")})
+            texts = {name: cut(row[name] or "", _REJECTED_TEXT) for name in ("source", "detail", "image")}
+            found.setdefault(row["reason"], texts | {"offset": row["offset"]})
     return found
 
 

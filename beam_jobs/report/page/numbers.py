@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beam_jobs.report.page.tables import REWRITTEN
 from transforms.core.counters import FATES
+from transforms.core.finding_codes import by_severity, finding_code
 from transforms.core.limits import Profile
 from transforms.core.reasons import REASONS
 from transforms.core.warning_codes import Notice
@@ -52,7 +53,31 @@ def dataset_numbers(dataset: Mapping[str, Any], profile: Profile, rejected: Mapp
             {"code": one["code"], "text": Notice(one["code"], one["count"], one["example"], one.get("detail", "")).line}
             for one in dataset.get("warnings", ())
         ],
+        "findings": _findings(dataset.get("findings")),
         "options": {name: value for name, value in dataset["options"].items() if value not in ("", [], False, None)},
+    }
+
+
+def _findings(told: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a check finds in the dataset, the worst first; {} if that was not asked for."""
+    if not told:
+        return {}
+    return {
+        "identity": told["identity"],
+        "codes": [finding_card(code, told["counts"][code]) for code in by_severity(told["counts"])],
+    }
+
+
+def finding_card(code: str, count: int, places: Sequence[str] = ()) -> dict[str, Any]:
+    """What a page says of a code, and where it was found."""
+    known = finding_code(code)
+    return {
+        "code": code,
+        "severity": known.severity,
+        "count": count,
+        "meaning": known.meaning,
+        "advice": known.advice,
+        "places": list(places),
     }
 
 
@@ -69,11 +94,15 @@ def _examples_flow(counters: Mapping[str, int], splits: Mapping[str, int]) -> li
     ]
     whole = c("examples_used") - c("examples_split")
     levels = [
-        [_part("read", c("examples_read"), "rows read")],
+        [
+            _part("read", c("examples_read"), "rows read"),
+            _part("read", c("examples_added"), "more made of them by --transform"),
+        ],
         [
             _part("used", whole, "used whole"),
             _part("pieces", c("examples_split"), f"split, into {c('pieces_written'):,} pieces"),
             _part("rejected", c("examples_rejected"), "rejected"),
+            _part("left", c("examples_dropped"), "dropped by --transform"),
         ],
         [*lines, *unused],
     ]

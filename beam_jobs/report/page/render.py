@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from beam_jobs.report.page.texts import cut
 from beam_jobs.report.page.thumbnails import Thumbnail
 from beam_jobs.report.screen import bytes_of, count
 
@@ -20,19 +21,32 @@ def render(report: Mapping[str, Any], pictures: Mapping[str, Thumbnail]) -> str:
     """Args: report: as report.json holds it. pictures: by the URIs of images; those that are not there are placeholders."""
     data = report["dataset"]
     bars = [{"label": one["answer"], "count": one["lines"], "over_limit": False} for one in data["answers"]["answers"]]
-    return _template().render(data={**data, "answer_bars": bars}, run=report["run"], pictures=pictures, shapes=ribbons)
+    return _template("page.html").render(
+        data={**data, "answer_bars": bars}, run=report["run"], pictures=pictures, shapes=ribbons
+    )
+
+
+def render_check(report: Mapping[str, Any], pictures: Mapping[str, Thumbnail]) -> str:
+    """As `render`, of what a check found."""
+    return _template("check.html").render(data=report["dataset"], run=report["run"], pictures=pictures, shapes=ribbons)
 
 
 @cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined, select_autoescape
+def _template(name: str) -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
     )
-    environment.filters |= {"number": number, "size": lambda value: bytes_of(int(value)), "counted": count}
-    return environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+    environment.filters |= {
+        "number": number,
+        "size": lambda value: bytes_of(int(value)),
+        "counted": count,
+        "short": lambda text, most=300: cut(text, most),
+    }
+    return environment.get_template(name)
 
 
 def number(value: float) -> str:

@@ -5,7 +5,7 @@ Reads end after MOST_ROWS rows of a table, and the report says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,21 +22,31 @@ from transforms.storage.ranged_file import RangedFile
 MOST_ROWS = 20_000_000
 REWRITTEN = ("resized", "converted", "recompressed")
 _EACH = 2  # rewritten images of a fate that are shown
+_LEAKED = 1000  # rows of leaks: of a row that is there a thousand times there is no need to know all
 _CHUNK = 1 << 20  # rows
 
 
 @dataclass
 class Tables:
-    """What was taken from them. `shown`: rows of examples.parquet; `rewritten`: rows of images.parquet."""
+    """What was taken from them.
+
+    shown, leaked: rows of examples.parquet. rewritten: rows of images.parquet.
+    """
 
     histograms: list[Histogram]
     shown: list[dict[str, Any]] = field(default_factory=list)
+    leaked: list[dict[str, Any]] = field(default_factory=list)
     rewritten: list[dict[str, Any]] = field(default_factory=list)
     whole: bool = True  # no row was left out for being beyond MOST_ROWS
 
 
 def read_tables(
-    folder: str, names: Sequence[str], profile: Profile, limits: tuple[int, int], wanted: dict[str, int]
+    folder: str,
+    names: Sequence[str],
+    profile: Profile,
+    limits: tuple[int, int],
+    wanted: dict[str, int],
+    ids: Collection[str],
 ) -> Tables:
     """Read the tables of a sealed dataset.
 
@@ -44,6 +54,7 @@ def read_tables(
       names: of the dataset's files.
       limits: bytes and pixels that an image may have.
       wanted: how many examples of each split are shown.
+      ids: of the examples of leaks.
 
     Raises:
       StorageError.
@@ -54,6 +65,8 @@ def read_tables(
     best: dict[str, pa.Table] = {}
     for rows in _rows(folder, names, "examples", _OF_EXAMPLES, tables):
         tokens.add(rows["tokens"].to_numpy())
+        if ids:
+            tables.leaked += rows.filter(pc.is_in(rows["id"], pa.array(ids))).slice(0, _LEAKED).to_pylist()
         for split, number in wanted.items():
             best[split] = _smallest_ranks(rows.filter(pc.equal(rows["split"], split)), best.get(split), number)
     tables.shown = [row for split in wanted if split in best for row in best[split].to_pylist()]
@@ -73,7 +86,7 @@ def read_tables(
     return tables
 
 
-_OF_EXAMPLES = ("split", "file", "line", "byte_offset", "bytes", "id", "images", "tokens")
+_OF_EXAMPLES = ("split", "file", "line", "byte_offset", "bytes", "id", "piece", "images", "tokens")
 _OF_IMAGES = (
     *("source", "fate", "references", "bytes", "type", "width", "height", "output", "output_bytes", "quality", "scale"),
 )

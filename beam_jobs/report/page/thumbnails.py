@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from threading import Lock
 
 from transforms.core.reasons import ImageError
 from transforms.core.records import ImageFacts
-from transforms.images.fit.policy import FitPolicy
 from transforms.images.inspection import Inspector, look
 from transforms.images.orders import read_image
 from transforms.storage.api import StorageError
@@ -17,9 +17,6 @@ from transforms.storage.parallel import overlapped
 MOST_READS, MOST_BYTES = 48, 200_000_000  # whole files that are read for one report
 _SIDE, _BYTES = 224, 14_000  # of a thumbnail
 _AT_ONCE = 4
-_POLICY = FitPolicy(
-    max_bytes=_BYTES, types=("jpeg",), max_side=_SIDE, oversize="resize", min_quality=40, alpha="flatten"
-)
 
 
 @dataclass(frozen=True)
@@ -37,15 +34,16 @@ class ThumbnailMaker:
 
     Args:
       inspector: of the run: where images may be read from, and the pool of helpers.
-      image_folder: of the run's own images, which may be read too.
+      image_folder: of the run's own images, which may be read too; "" if it has none.
       uploaded: (folder here, folder there) of images that lines call as they will be once they are uploaded.
     """
 
     def __init__(self, inspector: Inspector, image_folder: str, uploaded: tuple[str, str] | None) -> None:
-        places = replace(inspector.places, folders=(*inspector.places.folders, image_folder))
+        places = replace(inspector.places, folders=(*inspector.places.folders, *filter(None, [image_folder])))
         self._inspector = replace(inspector, places=places, verify="header")
         self._uploaded = uploaded
         self._reads, self._bytes = MOST_READS, MOST_BYTES
+        self._alone = Lock()
 
     def make(self, uris: Iterable[str]) -> dict[str, Thumbnail]:
         """A thumbnail of each distinct URI. Which of them are left out follows from their order and sizes alone."""
@@ -79,16 +77,19 @@ class ThumbnailMaker:
         return True
 
     def _thumbnail(self, facts: ImageFacts) -> Thumbnail:
+        inspector = self._inspector
         try:
-            fitted = self._inspector.pool.fit(
-                lambda: read_image(facts, self._inspector.places.readable),
-                _POLICY,
-                source="",
-                header_type=facts.type,
-                pixels=facts.width * facts.height,
-                size=facts.size,
-            )
+            data = read_image(facts, inspector.places.readable)
+            with self._alone:  # to start a second helper costs more than all of the pictures
+                made = inspector.pool.thumbnail(
+                    data,
+                    header_type=facts.type,
+                    pixels=facts.width * facts.height,
+                    max_pixels=inspector.policy.max_pixels,
+                    side=_SIDE,
+                    max_bytes=_BYTES,
+                )
         except (ImageError, StorageError) as error:
             return Thumbnail(missing=error.reason)
-        data = base64.b64encode(fitted.data).decode("ascii")
-        return Thumbnail(f"data:image/{fitted.type};base64,{data}", fitted.width, fitted.height)
+        text = base64.b64encode(made.data).decode("ascii")
+        return Thumbnail(f"data:image/{made.type};base64,{text}", made.width, made.height)

@@ -24,6 +24,7 @@ _DTYPES = {
     IMAGES: np.dtype([("hash", "<u8"), ("line", "<u4"), ("number", "<u2")]),
     EXAMPLES: np.dtype([("hash", "<u8"), ("answer", "<u8"), ("line", "<u4")]),
 }
+MOST_NUMBERS = 1 << 16  # images of a line that a packed record can tell apart
 _BUCKET_BITS = 3
 BUCKETS = 1 << _BUCKET_BITS
 
@@ -50,19 +51,34 @@ class StoredRun(NamedTuple):
     bounds: tuple[int, ...]
 
 
-def packed_run(kind: str, place: Place, records: Sequence[tuple[int, int, int]]) -> Run:
+def packed_run(kind: str, place: Place, records: Any) -> Run:
     """The hashes of one extent of a block, parted by their first bits.
 
     Args:
       kind: IMAGES, of which a record is (identity's hash, line, number of the image in it); or EXAMPLES, of which it is (question's
-        hash, answer's hash, line).
+        hash, answer's hash, line). A list of them, or a tuple of three columns.
       place: the extent's.
     """
-    packed = np.sort(np.array(records, _DTYPES[kind]), order="hash", kind="stable")
+    packed = np.sort(_columns(kind, records), order="hash", kind="stable")
     firsts = np.arange(BUCKETS, dtype=np.uint64) << np.uint64(64 - _BUCKET_BITS)
     begins = np.searchsorted(packed["hash"], firsts)
     bounds = tuple(int(begin) * packed.itemsize for begin in (*begins, len(packed)))
     return Run(kind, place, packed.tobytes(), bounds)
+
+
+def record_bytes(kind: str) -> int:
+    """Bytes of a packed record."""
+    return _DTYPES[kind].itemsize
+
+
+def _columns(kind: str, records: Any) -> Any:
+    dtype = _DTYPES[kind]
+    if isinstance(records, list):
+        return np.array(records, dtype)
+    packed = np.empty(len(records[0]), dtype)
+    for name, column in zip(dtype.names or (), records, strict=True):
+        packed[name] = column
+    return packed
 
 
 def store_runs(runs: Sequence[Run], scratch: str) -> list[StoredRun]:

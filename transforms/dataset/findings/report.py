@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from transforms.core.finding_codes import FINDINGS, SEVERITIES, finding_code
-from transforms.core.reasons import REASONS
+from transforms.core.finding_codes import by_severity, finding_code
 from transforms.dataset.findings.tally import Finding, FindingTally, Place, first_findings
 from transforms.dataset.findings.whole import RowFile
 from transforms.examples.splits import NAMES
@@ -36,16 +35,10 @@ def told_findings(tally: FindingTally) -> list[dict[str, Any]]:
     """One object for each finding that is kept, the worst first; of each code in the order of places."""
     numbers = LineNumbers(tally)
     told = []
-    for code in sorted(tally.findings, key=_order):
+    for code in by_severity(tally.findings):
         for finding in first_findings(tally.findings[code]):
             told.append(_told(code, finding, numbers))
     return told
-
-
-def _order(code: str) -> tuple[int, int, str]:
-    """Of the code in what is told: by severity, and then as tables have it."""
-    names = [*REASONS, *FINDINGS]
-    return SEVERITIES.index(finding_code(code).severity), names.index(code), code
 
 
 def _told(code: str, finding: Finding, numbers: LineNumbers) -> dict[str, Any]:
@@ -80,5 +73,5 @@ def summary(tally: FindingTally, files: tuple[RowFile, ...], identity: str) -> d
                 "bytes": sum(file.size for file in of_split),
                 "files": [file.uri for file in of_split],
             }
-    counts = {code: tally.counts[code] for code in sorted(tally.counts, key=_order) if tally.counts[code]}
+    counts = {code: tally.counts[code] for code in by_severity(tally.counts) if tally.counts[code]}
     return {"tuneset": "summary/1", "counts": counts, "splits": splits, "identity": identity}

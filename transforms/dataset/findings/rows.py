@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from transforms.core import jsonl
-from transforms.core.finding_codes import ERROR, LONGEST_SHAPE, SMALL_SIDE, finding_code
+from transforms.core.finding_codes import ERROR, finding_code, is_extreme, is_small
 from transforms.core.limits import Profile
 from transforms.core.records import Example, Extent, ImageFacts, OpenBlock
-from transforms.dataset.findings.repeats import EXAMPLES, IMAGES, Run, packed_run
+from transforms.dataset.findings.hashes import answer_hash, answer_text, question_hash
+from transforms.dataset.findings.repeats import EXAMPLES, IMAGES, MOST_NUMBERS, Run, packed_run
 from transforms.dataset.findings.tally import Finding, FindingTally, Place, SplitTally
-from transforms.examples.splits import hash64
+from transforms.examples.image_groups import image_hash
 from transforms.examples.tokens import estimate_tokens
 from transforms.storage import abilities
 from transforms.storage.uris import bucket_of
 
 _UNREAD = ("image_not_found", "image_forbidden")  # reasons that may be those of a whole bucket
-_NO_SEED = b""
-_MOST_NUMBERS = 1 << 16  # images of a line that a packed record can tell apart
 _SAME_TYPES = {"heif": "heic"}  # by their first bytes, one may be called the other
 
 Facts = Mapping[str, ImageFacts]  # by source
@@ -138,11 +136,10 @@ def _of_facts(mime: str, facts: ImageFacts, profile: Profile) -> Iterator[tuple[
     if facts.orientation != 1:
         yield "rotated_image", f"EXIF orientation {facts.orientation}"
 
-    short, long = sorted((facts.width, facts.height))
     shape = f"{facts.width} x {facts.height} pixels"
-    if short < SMALL_SIDE:
+    if is_small(facts.width, facts.height):
         yield "small_image", shape
-    if long > LONGEST_SHAPE * short:
+    if is_extreme(facts.width, facts.height):
         yield "extreme_shape", shape
 
 
@@ -156,9 +153,8 @@ def _note_local(example: Example, facts: Facts, file: _File, tally: FindingTally
 
 def _note_answer(example: Example, facts: Facts, file: _File, across: bool) -> None:
     """Count an example's answer, and note by which hashes the example and its images are found again in other blocks."""
-    parts = example.contents[-1]["parts"]
-    text = parts[0]["text"] if len(parts) == 1 else "\n".join(part["text"] for part in parts)
-    answer = hash64(text.encode(), _NO_SEED)
+    text = answer_text(example.contents)
+    answer = answer_hash(text)
     file.counted.answers.add(answer, text)
     if not across:
         return
@@ -169,19 +165,5 @@ def _note_answer(example: Example, facts: Facts, file: _File, across: bool) -> N
             return  # what cannot be read cannot be compared
         identities = [fact.identity if fact else source for fact, source in zip(looked, example.sources)]
     line = example.row.line
-    file.images += [
-        (hash64(identity.encode(), _NO_SEED), line, number)
-        for number, identity in enumerate(identities[:_MOST_NUMBERS])
-    ]
-    file.examples.append((hash64(_question(example, identities), _NO_SEED), answer, line))
-
-
-def _question(example: Example, identities: Sequence[str]) -> bytes:
-    """All that a model is given before its last answer, with identities in the place of images."""
-    turns = [turn["parts"] for turn in example.contents[:-1]]
-    if identities:
-        names = iter(identities)
-        turns = [
-            [part | {"fileData": next(names)} if "fileData" in part else part for part in parts] for parts in turns
-        ]
-    return jsonl.canonical([turns, example.head.get("systemInstruction")])
+    file.images += [(image_hash(identity), line, number) for number, identity in enumerate(identities[:MOST_NUMBERS])]
+    file.examples.append((question_hash(example.contents, example.head, identities), answer, line))

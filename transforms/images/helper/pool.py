@@ -91,6 +91,23 @@ class DecoderPool:
         header, fitted = self._ask(request, read, pixels=pixels, size=size, limit=policy.max_bytes)
         return FittedImage(data=fitted, **header)
 
+    def thumbnail(
+        self,
+        data: bytes,
+        *,
+        header_type: str,
+        pixels: int,
+        max_pixels: int,
+        side: int,
+        max_bytes: int,
+    ) -> FittedImage:
+        """thumbnail.thumbnail in a helper; raises as `fit` does. pixels: what the picture's header announces."""
+        bounds = {"max_pixels": max_pixels, "side": side, "max_bytes": max_bytes}
+        request = {"task": "thumbnail", "bounds": bounds, "header_type": header_type}
+        pixels = min(pixels, max_pixels)
+        header, made = self._ask(request, lambda: data, pixels=pixels, size=len(data), limit=max_bytes)
+        return FittedImage(data=made, **header)
+
     def check(self, data: bytes, max_pixels: int, *, pixels: int) -> None:
         """decode.check_decode in a helper; raises as `fit` does."""
         request = {"task": "check", "max_pixels": max_pixels}

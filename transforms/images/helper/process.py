@@ -30,6 +30,7 @@ from PIL import Image, ImageFile, PngImagePlugin
 from transforms.core.reasons import REASONS, ImageError
 from transforms.images.fit import decode, fit
 from transforms.images.fit.policy import FitPolicy, FittedImage
+from transforms.images.fit.thumbnail import thumbnail
 
 MAX_HEADER = 1 << 20
 _FRAME = struct.Struct(">IQ")  # bytes of the JSON header, bytes of the body
@@ -201,10 +202,14 @@ def _answer(request: dict[str, Any], held: list[bytes]) -> tuple[dict[str, Any],
             Image.MAX_IMAGE_PIXELS = request["max_pixels"]
             decode.check_decode(held.pop(), request["max_pixels"])
             return {}, b""
-        policy = FitPolicy(**{**request["policy"], "types": tuple(request["policy"]["types"])})
-        # Pillow's own check stays on beside the fitter's: only it sees a picture inside a picture (ICO).
-        Image.MAX_IMAGE_PIXELS = policy.max_pixels
-        fitted = fit.fit(held.pop(), policy, source=request["source"], header_type=request["header_type"])
+        if request["task"] == "thumbnail":
+            Image.MAX_IMAGE_PIXELS = request["bounds"]["max_pixels"]
+            fitted = thumbnail(held.pop(), request["header_type"], **request["bounds"])
+        else:
+            policy = FitPolicy(**{**request["policy"], "types": tuple(request["policy"]["types"])})
+            # Pillow's own check stays on beside the fitter's: only it sees a picture inside a picture (ICO).
+            Image.MAX_IMAGE_PIXELS = policy.max_pixels
+            fitted = fit.fit(held.pop(), policy, source=request["source"], header_type=request["header_type"])
         header = asdict(fitted)
         return header, header.pop("data")
     except ImageError as error:

@@ -31,7 +31,7 @@ from transforms.storage.local import read_open
 from transforms.storage.packings import Damaged
 from transforms.storage.parallel import overlapped
 
-_SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 _MOST_YAML, _MOST_LIST, _MOST_LABELS = 4 << 20, 256 << 20, 16 << 20  # bytes
 _TOGETHER, _THREADS = 1024, 32  # labels that are read side by side in an object store
 _BOX, _SCORED_BOX = 5, 6  # numbers of a line
@@ -44,10 +44,10 @@ def lines_of(extent: Extent) -> Iterator[bytes]:
         Damaged: not_rows, data.yaml is none, or no image is where it says.
     """
     folder = posixpath.dirname(extent.uri)
-    told = _told(extent)
+    told = told_by(extent)
     names, points = _names(told.get("names")), "kpt_shape" in told
     total = 0
-    for key, split in _SPLITS.items():
+    for key, split in SPLITS.items():
         images = _images(told.get(key), str(told.get("path") or ""), folder)
         while some := list(islice(images, _TOGETHER)):
             total += len(some)
@@ -57,13 +57,16 @@ def lines_of(extent: Extent) -> Iterator[bytes]:
                 row = columns_of_boxes(image[len(folder) + 1 :], *_boxes(text, names, points))
                 yield jsonl.dumps(row | {"split": split}) + b"\n"
     if not total:
-        named = (
-            ", ".join(f"{key}: {str(told[key])[:80]}" for key in _SPLITS if told.get(key)) or "no train, val or test"
-        )
+        named = ", ".join(f"{key}: {str(told[key])[:80]}" for key in SPLITS if told.get(key)) or "no train, val or test"
         raise Damaged(f"no image is where it says ({named}), below {folder}", "not_rows")
 
 
-def _told(extent: Extent) -> dict[str, Any]:
+def told_by(extent: Extent) -> dict[str, Any]:
+    """What a data.yaml says.
+
+    Raises:
+        Damaged: not_rows, it is none.
+    """
     if extent.size > _MOST_YAML:
         raise Damaged(f"it has {extent.size:,} bytes, at most {_MOST_YAML:,} are read of a data.yaml", "not_rows")
     data, _ = store_for(extent.uri).read(extent.uri, 0, extent.size, extent.generation)

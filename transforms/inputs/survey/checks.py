@@ -97,7 +97,7 @@ def unused_images(sample: Sample, options: InputOptions) -> Iterator[Notice]:
     """Columns that hold names of images and that no option names."""
     if not MEANINGS[sample.input.format].own_columns:
         return
-    used = {name.split(".")[0] for name in options.wanted.columns}
+    used = {name.split(".")[0] for name in (options.recipe.columns if options.recipe else ())}
     for column in dict.fromkeys(name for row in sample.rows for name in row.columns if name not in used):
         values = [value for row in sample.rows if (value := row.columns.get(column)) not in (None, "", [])]
         if values and sum(map(_holds_image, values)) * 2 > len(values):

@@ -76,7 +76,12 @@ class Thinker:
         self.left = _REQUESTS * (_LOCAL if self.local else 1)
 
     def is_found(self, named: Named) -> bool:
-        """Whether an image is there, by its name, another spelling of it or in the root; True if no request is left to tell."""
+        """Whether an image is there, by its name, another spelling of it or in the root; True if no request is left to tell.
+
+        So is every image of a server of other people: none is asked for before the work.
+        """
+        if abilities(named.written).foreign:
+            return True
         places = Places(self.readable)
         names = [(name, named.base) for name in (named.written, *other_spellings(named.written))]
         if self.root:

@@ -7,28 +7,30 @@ first rows of the first file.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Extent, Input, OpenBlock, Record
+from transforms.core.records import Block, Extent, Input, OpenBlock, Record, Row
 from transforms.examples.image_cells import image_value
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.folder import image_record
 from transforms.inputs.lines import read_block
+from transforms.inputs.linked_folders import FollowedLinks
 from transforms.inputs.name_kinds import ROWS as OF_ROWS
 from transforms.inputs.name_kinds import kind_of_unread, unread_place
 from transforms.inputs.options import InputOptions
 from transforms.inputs.parquet.files import footer_of
 from transforms.inputs.patterns import is_dataset, is_folder, list_pattern
 from transforms.inputs.registry import IMAGES, MEANINGS, container_of
+from transforms.inputs.row_function import transformed
 from transforms.inputs.rows import build_examples
 from transforms.inputs.survey.near_paths import THOUGHTS, Named, column_of
-from transforms.storage import store_for
+from transforms.storage import abilities, store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
 
 ROWS = 1000  # of an input
@@ -86,7 +88,7 @@ def _scattered_names(one_input: Input, options: InputOptions) -> Iterator[Stat]:
     if not is_folder(one_input.pattern):
         yield from list_pattern(one_input.pattern, without, one_input.links)
         return
-    folders = [folder for folder in _deep_folders(one_input.base) if folder not in without]
+    folders = _deep_folders(one_input, without)
     apart = folders[:: -(-len(folders) // _FOLDERS)] if folders else []
     each = _NAMES // (len(apart) + 1)
     on_top = (
@@ -99,14 +101,20 @@ def _scattered_names(one_input: Input, options: InputOptions) -> Iterator[Stat]:
         yield from islice(list_pattern(f"{folder}/", without), each)
 
 
-def _deep_folders(base: str) -> list[str]:
-    """Folders below one, the deepest that a few requests tell."""
+def _deep_folders(one_input: Input, without: Sequence[str]) -> list[str]:
+    """Folders below an input's, the deepest that a few requests tell, as the job enters them."""
+    base = one_input.base
+    links = FollowedLinks(one_input.links, base, without) if abilities(base).has_paths else None
     level, deepest, listings = [base], list[str](), _LISTINGS
     while level and listings > 0:
         below: list[str] = []
         for folder in level[:listings]:
             names, _ = next(store_for(folder).folders(folder), ((), False))
-            children = [name for name in names if not _is_unread(f"{name}/", base)]
+            children = [
+                name
+                for name in names
+                if name not in without and not _is_unread(f"{name}/", base) and (links is None or links.reaches(name))
+            ]
             below += children
             if not children and folder != base:
                 deepest.append(folder)
@@ -148,7 +156,10 @@ def _add_rows(sample: Sample, options: InputOptions) -> None:
         return
     below = posixpath.dirname(file.uri)[len(one_input.base) :].strip("/") if one_input.base else ""
     opened = read_block(block, _no_key, TableReader(tables, _LINE_BYTES, (), _no_image))
-    for row in islice(opened.rows, ROWS):
+    folders_tell = MEANINGS[one_input.format].own_columns
+    made = transformed(opened, options.row_function, _pass_over, folders_tell=folders_tell)
+    opened.rows = list(islice(made, ROWS))
+    for row in opened.rows:
         try:
             values = row.columns if isinstance(row, Record) else jsonl.loads(row.raw)
         except RowError:
@@ -170,7 +181,11 @@ def _first_images(opened: OpenBlock, options: InputOptions) -> list[Named]:
 
 
 def _no_image(data: bytes) -> tuple[str, str]:
-    raise AssertionError("no column of images is read")
+    return "", ""  # it is not looked at here
+
+
+def _pass_over(opened: OpenBlock, row: Row, error: RowError) -> None:
+    """The job rejects it."""
 
 
 def _no_key(block: Block) -> str:

@@ -14,6 +14,7 @@ from itertools import islice
 from transforms.core.places import inside
 from transforms.core.warning_codes import Notice
 from transforms.examples.split_names import NO_NAMES, Level, SplitNames, split_of_name, splits_of_names
+from transforms.inputs.linked_folders import FollowedLinks
 from transforms.inputs.name_ranges import sampled_names
 from transforms.inputs.options import InputOptions
 from transforms.inputs.patterns import is_dataset, is_folder, is_glob, static_folder
@@ -25,7 +26,7 @@ from transforms.storage.globs import compiled
 _NAMES, _REQUESTS = 1000, 20  # that are looked at of an input
 _PAGE = 100  # names of files that a request tells in Cloud Storage
 _SHOWN = 6  # names of a split that are told
-_OVERRIDE = "(--split_names ignore: by the hash)"
+OVERRIDE = "(--split_names ignore: by the hash)"
 
 
 @dataclass
@@ -51,7 +52,7 @@ def survey_splits(options: InputOptions, rows: bool, json: bool = False) -> tupl
       rows: whether an input holds files of rows, whose names count; those of pictures never do.
       json: whether .json files are among them.
     """
-    if options.split_by or options.split_column or options.split_names == "ignore":
+    if options.columns_of_splits or options.split_names == "ignore":
         return NO_NAMES, [], []
     roots = [static_folder(pattern).rstrip("/") or "/" for pattern in options.input]
     if (level := _level_of_inputs(roots)) is not None:
@@ -71,7 +72,7 @@ def survey_splits(options: InputOptions, rows: bool, json: bool = False) -> tupl
 
     lines = [_folders_decide(level, names) for level, names in levels.items()]
     lines += [
-        f"{folder}: files decide the split: {_in_words(names)} {_OVERRIDE}"
+        f"{folder}: files decide the split: {_in_words(names)} {OVERRIDE}"
         for folder, names in deciding.items()
         if not any(level.folder_of(f"{folder}/") for level in levels)
     ]
@@ -119,6 +120,7 @@ def _look(pattern: str, root: str, options: InputOptions, rows: bool, json: bool
     if single and rows:
         found.files[root].append(posixpath.basename(pattern))
     gives = _matcher(pattern, root)
+    links = FollowedLinks(options.links, root, without) if abilities(root).has_paths else None
     requests, names, level = _REQUESTS, _NAMES, [root]
     for _ in range(2 if single else _REQUESTS):
         below: list[str] = []
@@ -128,7 +130,7 @@ def _look(pattern: str, root: str, options: InputOptions, rows: bool, json: bool
                 break
             folders, pages = _children(folder, requests // 2 or 1, without)
             requests -= pages
-            folders = [one for one in folders if gives(one, True)]
+            folders = [one for one in folders if gives(one, True) and (links is None or links.reaches(one))]
             found.whole &= len(folders) <= names
             below += folders[:names]
             names -= len(folders)
@@ -203,7 +205,7 @@ def _is_settled(look: _Names) -> bool:
 
 def _folders_decide(level: Level, names: Iterable[str]) -> str:
     where = level.root if level.depth == 1 else f"{level.root}, {level.depth} levels down"
-    return f"{where}: folders decide the split: {_in_words(names)} {_OVERRIDE}"
+    return f"{where}: folders decide the split: {_in_words(names)} {OVERRIDE}"
 
 
 def _in_words(names: Iterable[str]) -> str:

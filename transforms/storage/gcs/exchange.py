@@ -8,12 +8,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 
 import pycurl
 import requests
@@ -21,33 +18,16 @@ from google.api_core import exceptions
 from google.api_core.retry import exponential_sleep_generator
 from google.auth.exceptions import GoogleAuthError
 
-from transforms.storage import throttling
+from transforms.storage import curl_loop, throttling
+from transforms.storage.answers import check_range, retry_after
 from transforms.storage.api import NoAccess, Refused, crc32c
+from transforms.storage.curl_loop import Answer, CurlLoop, Failure, Get
 from transforms.storage.gcs import client
 from transforms.storage.gcs.client import ANSWERS, Connection
-from transforms.storage.gcs.curl_loop import Answer, CurlLoop, Failure, Get
 from transforms.storage.gcs.unreached import untrusted
+from transforms.storage.transfers import Ask, Then, waited
 
 _RENEWALS = 2  # of a token that is refused
-_BYTES = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(?:\d{1,18}|\*)", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A GET that is to be answered.
-
-    url: with a query.
-    headers: without whom it is asked as.
-    uri: what a person calls it.
-    most: bytes of a body that are taken.
-    check: raises requests.ConnectionError for an answer that cannot be true: then it is asked again.
-    """
-
-    url: str
-    headers: dict[str, str]
-    uri: str
-    most: int
-    check: Callable[[Answer], None] = lambda answer: None
 
 
 class Exchange:
@@ -61,7 +41,7 @@ class Exchange:
         loop: CurlLoop,
         connection: Connection,
         ask: Ask,
-        then: Callable[[Answer | None, BaseException | None], None],
+        then: Then,
     ) -> None:
         self._loop, self._connection, self._ask, self._then = loop, connection, ask, then
         self._retry = client.RETRY
@@ -109,7 +89,7 @@ class Exchange:
             self._renewals += 1
             self._renew(self._token)
         elif outcome.status not in ANSWERS:
-            self._again(_refusal(outcome, self._ask.url), _retry_after(outcome))
+            self._again(_refusal(outcome, self._ask.url), retry_after(outcome))
         else:
             try:
                 self._ask.check(outcome)
@@ -138,6 +118,31 @@ class Exchange:
         self._loop.later(pause, self.begin)
 
 
+@dataclass(frozen=True)
+class CloudAsker:
+    """Asks Cloud Storage by the connection of this process: through the loop, or where libcurl cannot go its way, by a session."""
+
+    connection: Connection
+
+    def loop(self) -> CurlLoop:
+        return curl_loop.loop()
+
+    def begin(self, loop: CurlLoop, ask: Ask, then: Then) -> None:
+        Exchange(loop, self.connection, ask, then).begin()
+
+    def answer(self, ask: Ask) -> Answer:
+        if self.connection.curls:
+            return waited(self, ask)
+
+        def get() -> Answer:
+            answer = self.connection.get(ask.url, ask.headers, ask.uri, ask.most)
+            ask.check(answer)
+            return answer
+
+        answer: Answer = client.RETRY(get)()
+        return answer
+
+
 def _error_of(failure: Failure, uri: str) -> Exception:
     if failure.too_long:
         return Refused(f"{uri}: {failure.text}")
@@ -157,31 +162,11 @@ def _refusal(answer: Answer, url: str) -> exceptions.GoogleAPICallError:
     return exceptions.from_http_status(answer.status, f"GET {url}: {said}")
 
 
-def _retry_after(answer: Answer) -> float:
-    """Seconds that the server wants to be left alone; 0 if it says nothing that can be understood."""
-    said = answer.headers.get("retry-after", "")
-    if re.fullmatch(r"\d{1,9}", said, re.ASCII):
-        return float(said)
-    try:
-        at = parsedate_to_datetime(said)
-    except ValueError:
-        return 0.0
-    return max(0.0, (at.replace(tzinfo=at.tzinfo or timezone.utc) - datetime.now(timezone.utc)).total_seconds())
-
-
 def check_part(answer: Answer, start: int, end: int | None) -> None:
     """Hold a body against the range that it says it is, and that against what was asked for; a whole one against its CRC32C."""
     if answer.status == 200:
         check_whole(answer)
-    said = _BYTES.fullmatch(answer.headers.get("content-range", ""))
-    if answer.status != 206 or not said:
-        return
-    first, last = int(said[1]), int(said[2])
-    if first != start or last - first + 1 != len(answer.data) or (end is not None and last >= end):
-        wanted = f"{start}-{'' if end is None else end - 1}"
-        raise requests.ConnectionError(
-            f"asked for bytes {wanted}, {len(answer.data):,} came that are said to be {first}-{last}"
-        )
+    check_range(answer, start, end)
 
 
 def told_crc32c(headers: Mapping[str, str]) -> str:

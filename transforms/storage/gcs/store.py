@@ -31,9 +31,9 @@ from transforms.storage.api import Changed, NotFound, Piece, Stat, StorageError,
 from transforms.storage.gcs import client, compose
 from transforms.storage.gcs.client import TIMEOUT, Connection, billed, split_object, split_uri, translated
 from transforms.storage.gcs.compose import Source
-from transforms.storage.gcs.exchange import Ask, check_part, told_crc32c
-from transforms.storage.gcs.transfers import Asks, Together, answered
-from transforms.storage.reads import Range, Reads
+from transforms.storage.gcs.exchange import CloudAsker, check_part, told_crc32c
+from transforms.storage.reads import Reads
+from transforms.storage.transfers import Ask, Asks, Together, answered, given
 
 Result = TypeVar("Result")
 
@@ -73,6 +73,7 @@ class GcsStore:
 
     def __init__(self) -> None:
         self._connection = Connection()
+        self._asker = CloudAsker(self._connection)
 
     def __reduce__(self) -> tuple[type[GcsStore], tuple[()]]:
         return GcsStore, ()
@@ -95,7 +96,7 @@ class GcsStore:
         return bucket
 
     def stat(self, uri: str) -> Stat:
-        return answered(self._connection, self._stat(uri))
+        return answered(self._asker, self._stat(uri))
 
     def _stat(self, uri: str) -> Asks[Stat]:
         with translated(uri, "storage.objects.get"):
@@ -166,12 +167,12 @@ class GcsStore:
         with translated(prefix, "storage.objects.list"):
             url = f"{self._client().api_endpoint}/storage/v1/b/{split_uri(prefix)[0]}/o?"
             query = urlencode({name: value for name, value in asked.items() if value})
-            return answered(self._connection, self._told(url + query, prefix))[0]
+            return answered(self._asker, self._told(url + query, prefix))[0]
 
     def metadata(self, uri: str, generation: str) -> dict[str, str]:
         with translated(uri, "storage.objects.get"):
             url = self._url(uri, "storage/v1") + f"?fields={_FIELDS},metadata"
-            told, _ = answered(self._connection, self._told(url, uri))
+            told, _ = answered(self._asker, self._told(url, uri))
         _expect(_stat_told(uri, told), generation)
         return {str(name): str(value) for name, value in (told.get("metadata") or {}).items()}
 
@@ -179,13 +180,13 @@ class GcsStore:
         """As `Store.verify`, by what storage says of the object: no byte of it is read."""
         with translated(uri, "storage.objects.get"):
             url = self._url(uri, "storage/v1") + f"?fields={_FIELDS},crc32c"
-            told, _ = answered(self._connection, self._told(url, uri))
+            told, _ = answered(self._asker, self._told(url, uri))
         if (int(told["size"]), int.from_bytes(base64.b64decode(told["crc32c"]), "big")) != (size, crc32c):
             raise Changed(f"{uri}: its bytes are not those that were committed (size or CRC32C differs)")
         return _stat_told(uri, told)
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
-        return answered(self._connection, self._read(uri, start, end, generation))
+        return answered(self._asker, self._read(uri, start, end, generation))
 
     def _read(self, uri: str, start: int, end: int | None, generation: str) -> Asks[tuple[bytes, Stat]]:
         if end is not None and end <= start:  # HTTP has no empty range: "5-4" would bring the whole object
@@ -234,25 +235,7 @@ class GcsStore:
 
     def together(self, reads: Callable[[str], Reads[Result]], uris: Sequence[str], at_once: int) -> Iterator[Result]:
         """What a generator for each object comes to, in order, with no thread for any; they begin now."""
-        return Together(self._connection, lambda uri: self._given(uri, reads(uri)), uris, at_once).results()
-
-    def _given(self, uri: str, reads: Reads[Result]) -> Asks[Result]:
-        """Give it what it reads of an object."""
-        try:
-            step = next(reads)
-            while True:
-                try:
-                    if isinstance(step, Range):
-                        got = yield from self._read(uri, step.start, step.end, step.generation)
-                    else:
-                        got = yield step
-                except StorageError as error:
-                    step = reads.throw(error)
-                else:
-                    step = reads.send(got)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+        return Together(self._asker, lambda uri: given(reads(uri), partial(self._read, uri)), uris, at_once).results()
 
     def _upload(self, uri: str, data: bytes, content_type: str, generation: int | None) -> storage.Blob | None:
         """Write it whole if the generation is that one (0: absent, None: whatever); None: it is another."""
@@ -287,7 +270,7 @@ class GcsStore:
         """By the service's clock: an answer is dated too."""
         with translated(uri, "storage.objects.get"):
             url = self._url(uri, "storage/v1") + "?fields=generation,timeCreated"
-            told, date = answered(self._connection, self._told(url, uri))
+            told, date = answered(self._asker, self._told(url, uri))
         written = DatetimeWithNanoseconds.from_rfc3339(told["timeCreated"])
         return told["generation"], (parsedate_to_datetime(date) - written).total_seconds()
 

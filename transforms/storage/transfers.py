@@ -1,4 +1,4 @@
-"""Generators of questions to Cloud Storage, and what drives them: the calling thread, or the loop, with many of them at once."""
+"""Generators of questions to servers, and what drives them: the calling thread, or the loop, with many of them at once."""
 
 from __future__ import annotations
 
@@ -7,28 +7,61 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from transforms.storage.gcs import client, curl_loop
-from transforms.storage.gcs.client import Connection
-from transforms.storage.gcs.curl_loop import Answer, CurlLoop
-from transforms.storage.gcs.exchange import Ask, Exchange
-from transforms.storage.reads import Aside, Pause
+from transforms.storage.api import Stat, StorageError
+from transforms.storage.curl_loop import Answer, CurlLoop
+from transforms.storage.reads import Aside, Pause, Range, Reads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A GET that is to be answered.
+
+    url: with a query.
+    headers: without whom it is asked as.
+    uri: what a person calls it.
+    most: bytes of a body that are taken.
+    check: raises requests.ConnectionError for an answer that cannot be true: then it is asked again.
+    """
+
+    url: str
+    headers: dict[str, str]
+    uri: str
+    most: int
+    check: Callable[[Answer], None] = lambda answer: None
+
+
 Asks = Generator[Ask | Pause | Aside, Any, Result]
+Then = Callable[[Answer | None, BaseException | None], None]
 
 
-def answered(connection: Connection, asks: Asks[Result]) -> Result:
+class Asker(Protocol):
+    """How a store asks its servers, and asks again."""
+
+    def loop(self) -> CurlLoop:
+        """The loop whose transfers they are."""
+
+    def begin(self, loop: CurlLoop, ask: Ask, then: Then) -> None:
+        """Ask, in the loop's thread; `then` gets the answer, or an error that asking again does not mend."""
+
+    def answer(self, ask: Ask) -> Answer:
+        """The answer, for which this thread waits."""
+
+
+def answered(asker: Asker, asks: Asks[Result]) -> Result:
     """Answer what it asks, one thing after another; this thread waits meanwhile."""
     try:
         step = next(asks)
         while True:
             if isinstance(step, Ask):
                 try:
-                    answer = _answer(connection, step)
+                    answer = asker.answer(step)
                 except Exception as error:  # each is for the asking code to handle, or to end by
                     step = asks.throw(error)
                 else:
@@ -42,32 +75,41 @@ def answered(connection: Connection, asks: Asks[Result]) -> Result:
         return result
 
 
-def _answer(connection: Connection, ask: Ask) -> Answer:
-    if connection.curls:
-        return _Waiting(connection, ask).result()
+def given(reads: Reads[Result], read: Callable[[int, int, str], Asks[tuple[bytes, Stat]]]) -> Asks[Result]:
+    """Give what reads an object its ranges, each of which takes questions."""
+    try:
+        step = next(reads)
+        while True:
+            try:
+                if isinstance(step, Range):
+                    got = yield from read(step.start, step.end, step.generation)
+                else:
+                    got = yield step
+            except StorageError as error:
+                step = reads.throw(error)
+            else:
+                step = reads.send(got)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
 
-    def get() -> Answer:
-        answer = connection.get(ask.url, ask.headers, ask.uri, ask.most)
-        ask.check(answer)
-        return answer
 
-    answer: Answer = client.RETRY(get)()
-    return answer
+def waited(asker: Asker, ask: Ask) -> Answer:
+    """The answer to a question that goes through the loop, for which this thread waits."""
+    return _Waiting(asker, ask).result()
 
 
 class _Waiting(Future[Answer]):
     """The answer to a question that a thread waits for."""
 
-    def __init__(self, connection: Connection, ask: Ask) -> None:
+    def __init__(self, asker: Asker, ask: Ask) -> None:
         super().__init__()
-        self._loop = curl_loop.loop()
-        # Not kept here: the two would refer to each other, and so an answer would stay until the next garbage collection.
-        exchange = Exchange(self._loop, connection, ask, self._end)
-        self._loop.call(lambda: self._begin(exchange))
+        self._loop = asker.loop()
+        self._loop.call(lambda: self._begin(asker, ask))
 
-    def _begin(self, exchange: Exchange) -> None:
+    def _begin(self, asker: Asker, ask: Ask) -> None:
         self._loop.waiting.add(self.set_exception)
-        exchange.begin()
+        asker.begin(self._loop, ask, self._end)
 
     def _end(self, answer: Answer | None, error: BaseException | None) -> None:
         self._loop.waiting.discard(self.set_exception)
@@ -83,11 +125,11 @@ class _Walk(Generic[Result]):
     def __init__(
         self,
         loop: CurlLoop,
-        connection: Connection,
+        asker: Asker,
         asks: Asks[Result],
         then: Callable[[Result | None, BaseException | None], None],
     ) -> None:
-        self._loop, self._connection, self._asks, self._then = loop, connection, asks, then
+        self._loop, self._asker, self._asks, self._then = loop, asker, asks, then
 
     def go(self, answer: Answer | None = None, error: BaseException | None = None) -> None:
         """Go on to the next question, with the answer to the last."""
@@ -99,7 +141,7 @@ class _Walk(Generic[Result]):
             self._then(None, fault)
         else:
             if isinstance(step, Ask):
-                Exchange(self._loop, self._connection, step, self.go).begin()
+                self._asker.begin(self._loop, step, self.go)
             elif isinstance(step, Pause):
                 self._loop.later(step.seconds, self.go)
             else:
@@ -109,7 +151,7 @@ class _Walk(Generic[Result]):
         results = list[Result]()
 
         def rest() -> None:
-            results.append(answered(self._connection, self._asks))
+            results.append(answered(self._asker, self._asks))
 
         def end(error: BaseException | None) -> None:
             self._then(results[0] if results else None, error)
@@ -125,10 +167,8 @@ class Together(Generic[Item, Result]):
       at_once: of them under way, of all that the process asks for by this number: what came first goes first.
     """
 
-    def __init__(
-        self, connection: Connection, asks: Callable[[Item], Asks[Result]], items: Sequence[Item], at_once: int
-    ) -> None:
-        self._loop, self._connection, self._asks, self._at_once = curl_loop.loop(), connection, asks, at_once
+    def __init__(self, asker: Asker, asks: Callable[[Item], Asks[Result]], items: Sequence[Item], at_once: int) -> None:
+        self._loop, self._asker, self._asks, self._at_once = asker.loop(), asker, asks, at_once
         self._left: Iterator[tuple[int, Item]] = iter(enumerate(items))
         self._all_begun = False
         self._under_way = 0
@@ -168,7 +208,7 @@ class Together(Generic[Item, Result]):
             self._end_if_done()
             return False
         self._under_way += 1
-        _Walk(self._loop, self._connection, self._asks(item), partial(self._came, at)).go()
+        _Walk(self._loop, self._asker, self._asks(item), partial(self._came, at)).go()
         return True
 
     def _join(self) -> None:

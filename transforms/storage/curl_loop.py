@@ -10,10 +10,11 @@ import atexit
 import heapq
 import os
 import selectors
+import socket
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, count
@@ -41,10 +42,12 @@ class Route:
 
     proxy: URL of the proxy on the way; "": none.
     authorities: file or folder of the certificates that vouch for servers.
+    guarded: each address is judged by the GET before a connection to it is opened.
     """
 
     proxy: str
     authorities: str
+    guarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,13 @@ class Failure:
 
     code: libcurl's; text: what a person should know.
     too_long: the body has more bytes than are taken.
+    refused: an address was refused (Get.fault_of), and no other answered.
     """
 
     code: int
     text: str
     too_long: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class Get:
     headers: lines without their ends.
     most: bytes of a body that are taken.
     then: gets what came of it, in the loop's thread.
+    seconds: that all of it may take, names and headers included; 0: as long as bytes come.
+    fault_of: why no connection to an address may be opened, "" if one may; asked by a guarded route.
     """
 
     url: str
@@ -83,6 +90,8 @@ class Get:
     most: int
     route: Route
     then: Callable[[Answer | Failure], None]
+    seconds: float = 0.0
+    fault_of: Callable[[str], str] = lambda address: ""
 
 
 class _Handle:
@@ -109,6 +118,8 @@ class _Handle:
             pycurl.LOW_SPEED_TIME: max(1, round(PATIENCE)),
             pycurl.WRITEFUNCTION: self._take,
         }
+        if route.guarded:
+            options[pycurl.OPENSOCKETFUNCTION] = self._open
         for option, value in options.items():
             self.curl.setopt(option, value)
 
@@ -118,10 +129,23 @@ class _Handle:
         self._chunks = list[bytes]()
         self._bytes = 0
         self._refused: Failure | None = None
+        self._fault_of, self._refused_address = get.fault_of, ""
         self._slow_after = time.monotonic() + PATIENCE
+        self.curl.setopt(pycurl.TIMEOUT_MS, int(1000 * get.seconds))
         self.curl.setopt(pycurl.URL, get.url.encode())
         self.curl.setopt(pycurl.HTTPHEADER, get.headers)
         self.curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
+
+    def _open(self, purpose: int, address: Any) -> socket.socket | int:
+        """Called by libcurl: open a socket for one of a name's addresses, or refuse it; then the next is tried.
+
+        It sees what is really connected to, whatever the name came to at an earlier look.
+        """
+        family, kind, protocol, place = address
+        if fault := self._fault_of(str(place[0])):
+            self._refused_address = fault
+            return int(pycurl.SOCKET_BAD)
+        return socket.socket(family, kind, protocol)
 
     def _take(self, data: bytes) -> int | None:
         """Take bytes of a body; another number than theirs ends the transfer."""
@@ -143,6 +167,8 @@ class _Handle:
         body = b"".join(self._chunks)
         self._chunks.clear()  # it may be long until the next GET
         failure = self._refused or (Failure(code, text or self.curl.errstr()) if code else None)
+        if failure and code != pycurl.E_OK and self._refused_address and not self._lines:
+            failure = Failure(code, self._refused_address, refused=True)
         if failure and failure.too_long and not 200 <= status < 300:
             failure = None  # of an error, the beginning tells enough
         return failure or Answer(status, _headers(self._lines), body)
@@ -166,7 +192,7 @@ class CurlLoop:
     """The thread and its transfers. `call` is for any thread; all else only for what is called in the loop's own.
 
     waiting: those to be told if the loop breaks; while there are some, it goes on.
-    lanes: what its users know of each other, by how many may be under way at once.
+    lanes: what its users know of each other, by how many may be under way at once, or by a name.
     aside: threads for what waits for transfers. tokens: for what transfers wait for.
     """
 
@@ -223,7 +249,7 @@ class CurlLoop:
             thread.join(1.0)
 
     def _open(self) -> None:
-        self.lanes = dict[int, Any]()
+        self.lanes = dict[Hashable, Any]()
         self._timers = list[tuple[float, int, Callable[[], None]]]()
         self._free: defaultdict[Route, list[_Handle]] = defaultdict(list)
         self._busy = dict[_Handle, Callable[[Answer | Failure], None]]()  # who gets what comes
@@ -336,12 +362,16 @@ class CurlLoop:
         self._curl_due = time.monotonic() + milliseconds / 1000 if milliseconds >= 0 else float("inf")
 
 
-_loop = CurlLoop()
+_loops = dict[Hashable, CurlLoop]()
 
 
-def loop() -> CurlLoop:
-    """The loop of this process."""
-    return _loop
+def loop(who: Hashable = "") -> CurlLoop:
+    """The loop of this process for those who may share connections.
+
+    Args:
+      who: "" for Cloud Storage; others say by what rules they judge addresses, since an open connection is not judged again.
+    """
+    return _loops.get(who) or _loops.setdefault(who, CurlLoop())
 
 
 _inherited = list[CurlLoop]()
@@ -352,10 +382,14 @@ def _forget() -> None:
 
     To free them would end the parent's TLS connections, and walk over what another thread was just changing.
     """
-    global _loop
-    _inherited.append(_loop)
-    _loop = CurlLoop()
+    _inherited.extend(_loops.values())
+    _loops.clear()
+
+
+def _end_all() -> None:
+    for one in list(_loops.values()):
+        one.end()
 
 
 os.register_at_fork(after_in_child=_forget)
-atexit.register(lambda: _loop.end())
+atexit.register(_end_all)

@@ -1,0 +1,132 @@
+"""Whole jobs on images named by URL: what becomes of them, and what a later night asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from folders import bmp, jpeg, png, row, write_lines
+from laws import Folder, counters, lines, rejections
+from opening import tried
+from web_server import web_server
+
+from beam_jobs.job import Job
+from beam_jobs.preflight import on_this_machine
+from beam_jobs.settings import parse
+from transforms.core.records import OpenBlock
+from transforms.dataset.claim import Claim
+from transforms.images.publishing import publish_images
+from transforms.steps.trial import TrialWriter
+from transforms.storage.api import USUAL, Access, WebAccess, set_access
+
+Run = Callable[..., Folder]
+ALL = ("--splits", "train=1", "--max_rejected_fraction", "1")
+HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    yield
+    set_access(USUAL)
+
+
+def uris(found: Folder) -> list[str]:
+    return [
+        part["fileData"]["fileUri"]
+        for line in lines(found)
+        for part in line["contents"][0]["parts"]
+        if "fileData" in part
+    ]
+
+
+def test_images_named_by_url_are_copied_once_by_content(run: Run, tmp_path: Path) -> None:
+    files = {
+        "/p/1.jpg": jpeg(seed=1),
+        "/p/again.jpg": jpeg(seed=1),
+        "/p/2": png(),
+        "/p/3.bmp": bmp(),
+        "/p/page.jpg": HTML,
+        "/q/4.jpg": jpeg(),
+    }
+    with web_server(files, says={"/p/shut.jpg": lambda *_: (403, {}, b"")}) as server:
+        names = ["1.jpg", "again.jpg", "2", "3.bmp", "page.jpg", "shut.jpg", "late.jpg", "../q/4.jpg"]
+        rows = [row(name, [f"{server.url}/p/{name}"]) for name in names] + [
+            row("query", [f"{server.url}/p/1.jpg?w=1#top"])
+        ]
+        for one in rows:
+            one["contents"][0]["parts"][0]["fileData"]["mimeType"] = "image/jpeg"
+        source = write_lines(tmp_path / "in/rows.jsonl", rows)
+        found = run(source, *ALL, "--allow_prefix", f"{server.url}/p/")
+        one, again, two, three, query = uris(found)
+        assert (
+            one == again == query
+            and Path(one).read_bytes() == files["/p/1.jpg"]
+            and one.startswith(f"{tmp_path}/out/images/")
+        )
+        assert Path(two).read_bytes() == files["/p/2"] and three.endswith(".png")
+        assert [line["contents"][0]["parts"][0]["fileData"]["mimeType"] for line in lines(found)][2] == "image/png"
+        assert {told["row"]["contents"][0]["parts"][-1]["text"]: told["reason"] for told in rejections(found)} == {
+            "page.jpg": "not_an_image", "shut.jpg": "image_forbidden", "late.jpg": "image_not_found", "../q/4.jpg": "not_allowed",
+        }  # fmt: skip
+        tally = counters(found)
+        assert (tally["images_fetched"], tally["images_staged"], tally["images_converted"]) == (6, 4, 1)
+        assert tally["bytes_fetched"] == sum(len(files[f"/p/{name}"]) for name in (*names[:5], "1.jpg"))
+        # Each is asked for once; what is rewritten once more, when its turn has come.
+        assert [server.paths().count(f"/p/{name}") for name in names[:-1]] == [1, 1, 1, 2, 1, 1, 1]
+        assert "/q/4.jpg" not in server.paths()
+
+
+def published(source: str, *flags: str) -> OpenBlock:
+    """The one block of a job over one input, with images as its lines name them; nothing is written."""
+    (opened,) = tried(source, *flags)
+    settings = on_this_machine(parse(["--input", source, "--output", f"{source}-out", *flags]))
+    rewriter = Job(settings, Claim("", 0, False), False).rewriter
+    return publish_images(TrialWriter(rewriter).hold(opened)[0], rewriter, ())
+
+
+def test_urls_stay_where_nothing_is_copied_or_looked_at(tmp_path: Path) -> None:
+    with web_server({"/1.jpg": jpeg(), "/2.bmp": bmp()}, ranges=False) as server:
+        url = server.url.replace("http", "HTTP")
+        source = write_lines(tmp_path / "in/rows.jsonl", [row("one", [f"{url}/1.jpg"]), row("two", [f"{url}/2.bmp"])])
+        set_access(Access("", WebAccess((f"{server.url}/",))))
+        kept = published(source, "--allow_prefix", server.url, "--stage", "none")
+        one, two = (example.images[0]["fileUri"] for example in kept.examples)
+        assert one == f"{server.url}/1.jpg" and two.startswith(f"{source}-out/images/")
+        assert kept.counters["images_fetched"] == 2 and sorted(server.paths()) == ["/1.jpg", "/2.bmp"]
+
+        server.asked.clear()
+        unseen = published(source, "--allow_prefix", server.url, "--verify", "none")
+        assert [example.images[0]["fileUri"] for example in unseen.examples] == [f"{server.url}/1.jpg"]
+        assert (
+            unseen.counters["images_unverified"] == 1 and not unseen.counters["images_fetched"] and server.asked == []
+        )
+
+
+def test_a_night_fetches_what_has_changed_and_tries_again_what_may_heal(run: Run, tmp_path: Path) -> None:
+    with web_server({f"/{number}.jpg": jpeg(seed=number) for number in range(8)}) as server:
+        rows = [row(f"n{number}", [f"{server.url}/{number}.jpg"]) for number in range(9)]
+        for part, some in enumerate((rows[:3], rows[3:6], rows[6:])):
+            write_lines(tmp_path / f"in/{part}.jsonl", some)
+        usual = (
+            *ALL,
+            "--allow_prefix",
+            server.url,
+            "--image_folder",
+            str(tmp_path / "images"),
+            "--keep_blocks",
+            "--block_bytes",
+            "1024",
+        )
+        first = run(tmp_path / "in", *usual)
+        assert [told["reason"] for told in rejections(first)] == ["image_not_found"]
+
+        server.files |= {"/4.jpg": jpeg(seed=40), "/8.jpg": jpeg(seed=8)}
+        server.asked.clear()
+        second = run(tmp_path / "in", *usual, "--previous", str(tmp_path / "out"), output="second")
+        assert rejections(second) == [] and counters(second)["images_fetched"] == 9
+        assert [Path(uri).read_bytes() for uri in uris(second)] == [
+            server.files[f"/{number}.jpg"] for number in range(9)
+        ]
+        fetched = [path for path, headers in server.asked if "if-none-match" not in headers]
+        assert sorted(fetched) == ["/4.jpg", "/8.jpg"]

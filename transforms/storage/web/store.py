@@ -1,0 +1,240 @@
+"""Images on servers of other people as a store that reads: `http://` and `https://`, by the rules of addresses.py and hosts.py.
+
+The version of an image is what its server tells of it: the ETag, else Last-Modified with its length, else a digest of its bytes.
+Of a server that gives no ranges an image is taken whole by the first question, and what else is wanted of it is cut from that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from email.utils import parsedate_to_datetime
+from functools import partial
+from hashlib import blake2b
+from threading import BoundedSemaphore
+from typing import NoReturn, TypeVar
+
+from transforms.storage.answers import check_range
+from transforms.storage.api import Changed, NoAnswer, Piece, Stat, StorageError, TooLarge, access, verified
+from transforms.storage.curl_loop import Answer
+from transforms.storage.reads import ASIDE, Reads
+from transforms.storage.transfers import Ask, Asks, Together, answered, given
+from transforms.storage.web.exchange import WebAsker
+
+Result = TypeVar("Result")
+HELD = 8 << 20  # bytes that are taken of who was asked for fewer; more only of some at a time
+LARGEST = 1 << 30  # bytes that are taken of who gives no ranges
+_LARGE = BoundedSemaphore(2)  # such images that are read at once
+_ETAG = re.compile(r'(?:W/)?"[!#-~]{1,200}"')
+_DATED = re.compile(r"(?P<date>.+ GMT) (?P<size>\d+)")
+_SIZE = re.compile(r"bytes (?:\d{1,18}-\d{1,18}|\*)/(\d{1,18})", re.ASCII)
+_DIGEST = "blake2b:"
+
+
+class WebStore:
+    """Thread-safe; what a process may ask is told by `api.access`."""
+
+    @property
+    def _asker(self) -> WebAsker:
+        return WebAsker(access().web)
+
+    def stat(self, uri: str) -> Stat:
+        return answered(self._asker, _Image(uri).read(0, 0, ""))[1]
+
+    def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
+        return answered(self._asker, _Image(uri).read(start, end, generation))
+
+    def metadata(self, uri: str, generation: str) -> dict[str, str]:
+        return {}
+
+    def verify(self, uri: str, size: int, crc32c: int) -> Stat:
+        return verified(self.read(uri), size, crc32c)
+
+    def loops(self) -> bool:
+        """Whether `together` can be used."""
+        return True
+
+    def together(self, reads: Callable[[str], Reads[Result]], uris: Sequence[str], at_once: int) -> Iterator[Result]:
+        """What a generator for each image comes to, in order, with no thread for any; they begin now."""
+        return Together(self._asker, lambda uri: given(reads(uri), _Image(uri).read), uris, at_once).results()
+
+    def list(
+        self,
+        prefix: str,
+        *,
+        deep: bool = True,
+        start: str = "",
+        end: str = "",
+        page: int = 0,
+        without: Collection[str] = (),
+    ) -> Iterator[Stat]:
+        """Nothing: servers tell no names."""
+        return iter(())
+
+    def folders(self, folder: str) -> Iterator[tuple[Sequence[str], bool]]:
+        return iter(())
+
+    def create(self, uri: str, data: bytes, content_type: str = "") -> bool:
+        self._refuse(uri)
+
+    def replace(self, uri: str, data: bytes, generation: str) -> bool:
+        self._refuse(uri)
+
+    def renew(self, uri: str, data: bytes, generation: str) -> bool:
+        self._refuse(uri)
+
+    def age(self, uri: str) -> tuple[str, float]:
+        self._refuse(uri)
+
+    def copy(self, source: Stat, uri: str) -> bool:
+        self._refuse(uri)
+
+    def join(self, uri: str, pieces: Sequence[Piece], content_type: str = "") -> tuple[Stat, int]:
+        self._refuse(uri)
+
+    def delete(self, uris: Iterable[str]) -> None:
+        for uri in uris:
+            self._refuse(uri)
+
+    def remove_empty(self, folder: str) -> None:
+        """Nothing was written, so nothing is left."""
+
+    def _refuse(self, uri: str) -> NoReturn:
+        raise StorageError(f"{uri} can only be read: let the output be gs:// or a local folder")
+
+
+class _Image:
+    """One image while something is read of it, which may come whole at the first question."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._whole: tuple[bytes, Stat] | None = None
+
+    def read(self, start: int, end: int | None, generation: str) -> Asks[tuple[bytes, Stat]]:
+        """As `Store.read`. An empty range of a version that is known is asked for only if it has changed.
+
+        More bytes than were asked for come of a server that sends them whole, if they begin at the first.
+        """
+        if self._whole is None:
+            if end is not None and end <= start:
+                return b"", (yield from self._stat(generation))
+            part = yield from self._part(start, end)
+            if part is not None:
+                return part[0], _expected(part[1], generation)
+        assert self._whole is not None
+        data, found = self._whole
+        return data[start:] if start == 0 else data[start:end], _expected(found, generation)
+
+    def _part(self, start: int, end: int | None) -> Asks[tuple[bytes, Stat] | None]:
+        """A range with the image's stat; None: it has come whole."""
+        if start == 0 and end is None:
+            yield from self._fetch()
+            return None
+        headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+        most = HELD if end is None else max(HELD, end - start)
+        try:
+            answer = yield Ask(self._uri, headers, self._uri, most, partial(check_range, start=start, end=end))
+        except TooLarge:
+            yield from self._fetch_large()
+            return None
+        if answer.status == 200:
+            self._take_whole(answer)
+            return None
+        size, data = _told_size(answer), answer.data if answer.status == 206 else b""
+        version = "" if size < 0 else _version(answer, size)
+        if start == 0 and len(data) == size:
+            self._whole = data, Stat(self._uri, size, version or _digest(data), _encoding(answer))
+            return None
+        if not version:
+            yield from self._fetch()
+            return None
+        return data, Stat(self._uri, size, version, _encoding(answer))
+
+    def _fetch(self) -> Asks[None]:
+        """Have it whole: at once if it is no larger than most are."""
+        try:
+            answer = yield Ask(self._uri, {}, self._uri, HELD)
+        except TooLarge:
+            yield from self._fetch_large()
+        else:
+            self._take_whole(answer)
+
+    def _fetch_large(self) -> Asks[None]:
+        """Have it whole when its turn has come."""
+        yield ASIDE
+        with _LARGE:
+            answer = yield Ask(self._uri, {}, self._uri, LARGEST)
+        self._take_whole(answer)
+
+    def _take_whole(self, answer: Answer) -> None:
+        if answer.status != 200:
+            raise NoAnswer(f"{self._uri}: the server says {answer.status} to who asks for all of it")
+        data = answer.data
+        version = _version(answer, len(data)) or _digest(data)
+        self._whole = data, Stat(self._uri, len(data), version, _encoding(answer))
+
+    def _stat(self, generation: str) -> Asks[Stat]:
+        """The stat; of a version that has not changed its size need not be told (then it is 0).
+
+        Raises:
+          Changed: it is another version than that.
+        """
+        headers = {"Range": "bytes=0-0"}
+        if _ETAG.fullmatch(generation):
+            headers["If-None-Match"] = generation
+        elif dated := _DATED.fullmatch(generation):
+            headers["If-Modified-Since"] = dated["date"]
+        if generation.startswith(_DIGEST):  # only its bytes tell whether it is the same
+            yield from self._fetch()
+        else:
+            try:
+                answer = yield Ask(self._uri, headers, self._uri, HELD)
+            except TooLarge:
+                yield from self._fetch_large()
+            else:
+                if answer.status == 304:
+                    return Stat(self._uri, 0, generation)
+                size = len(answer.data) if answer.status == 200 else _told_size(answer)
+                if size >= 0 and (version := _version(answer, size)):
+                    return _expected(Stat(self._uri, size, version, _encoding(answer)), generation)
+                if answer.status == 200:
+                    self._take_whole(answer)
+                else:
+                    yield from self._fetch()
+        assert self._whole is not None
+        return _expected(self._whole[1], generation)
+
+
+def _expected(found: Stat, generation: str) -> Stat:
+    if generation and generation != found.generation:
+        raise Changed(f"{found.uri} was {generation} when it was looked at and is {found.generation} now")
+    return found
+
+
+def _version(answer: Answer, size: int) -> str:
+    """What tells a version from others; "" if the server tells nothing."""
+    etag = answer.headers.get("etag", "")
+    if _ETAG.fullmatch(etag):
+        return etag
+    dated = f"{answer.headers.get('last-modified', '')} {size}"
+    if not _DATED.fullmatch(dated):
+        return ""
+    try:
+        parsedate_to_datetime(dated.rpartition(" ")[0])
+    except ValueError:
+        return ""
+    return dated
+
+
+def _digest(data: bytes) -> str:
+    return _DIGEST + blake2b(data, digest_size=16).hexdigest()
+
+
+def _told_size(answer: Answer) -> int:
+    """Bytes of all of it, as the answer to a range tells; -1: it does not."""
+    told = _SIZE.fullmatch(answer.headers.get("content-range", ""))
+    return int(told[1]) if told else -1
+
+
+def _encoding(answer: Answer) -> str:
+    return answer.headers.get("content-encoding", "").lower().replace("identity", "")
