@@ -1,6 +1,7 @@
 """YOLO's datasets: a data.yaml, the images it names and a text of boxes for each -> a line of JSON for each image.
 
-    data.yaml     path, train, val and test (folders, or .txt lists of images), names of the classes
+    data.yaml     path, train, val and test (folders, or .txt lists of images), names of the classes; without a split, as supervision
+                  writes it, folders are looked for that are called after splits, and else all images below it are taken
     labels        images/train/1.jpg has labels/train/1.txt, else 1.txt beside it: `class x y width height`, in parts of the picture;
                   of an outline or a turned box (class x1 y1 x2 y2 ...) the box around it
 
@@ -13,7 +14,7 @@ import os
 import posixpath
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import yaml
@@ -47,8 +48,7 @@ def lines_of(extent: Extent) -> Iterator[bytes]:
     told = told_by(extent)
     names, points = _names(told.get("names")), "kpt_shape" in told
     total = 0
-    for key, split in SPLITS.items():
-        images = _images(told.get(key), str(told.get("path") or ""), folder)
+    for split, images in _splits(told, folder):
         while some := list(islice(images, _TOGETHER)):
             total += len(some)
             read = partial(_labels, folder=folder)
@@ -59,6 +59,23 @@ def lines_of(extent: Extent) -> Iterator[bytes]:
     if not total:
         named = ", ".join(f"{key}: {str(told[key])[:80]}" for key in SPLITS if told.get(key)) or "no train, val or test"
         raise Damaged(f"no image is where it says ({named}), below {folder}", "not_rows")
+
+
+def _splits(told: dict[str, Any], folder: str) -> Iterator[tuple[str, Iterator[str]]]:
+    """(the split, its images) for each that is there; "" is the split of images of which nobody says it."""
+    path = str(told.get("path") or "")
+    if any(told.get(key) for key in SPLITS):
+        yield from ((split, _images(told.get(key), path, folder)) for key, split in SPLITS.items())
+        return
+    found = False
+    for key, split in SPLITS.items():
+        images = chain.from_iterable(_images(entry, path, folder) for entry in (f"{key}/images", f"images/{key}"))
+        first = next(images, "")
+        if first:
+            found = True
+            yield split, chain([first], images)
+    if not found:
+        yield "", _images(".", path, folder)
 
 
 def told_by(extent: Extent) -> dict[str, Any]:

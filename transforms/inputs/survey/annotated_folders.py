@@ -82,7 +82,7 @@ def _yolo(root: str) -> Annotated | None:
             told = yolo.told_by(Extent(file.uri, file.generation, file.size, 0, file.size))
         except (Damaged, *_NOT_THERE):
             continue
-        if any(told.get(key) for key in yolo.SPLITS):
+        if any(told.get(key) for key in (*yolo.SPLITS, "nc")):
             return Annotated(MEANINGS[YOLO], (file.uri,), file.uri)
     return None
 
