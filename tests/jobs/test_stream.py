@@ -175,7 +175,7 @@ def test_a_night_takes_what_windows_found_of_images(
         return look_at(some, inspector)
 
     monkeypatch.setattr(sources, "look_at", noting)
-    words = ["--input", str(raw), PROMPT, shared]
+    words = ["--input", str(raw), PROMPT, shared, "--findings=rows"]
     night = ["--output", str(tmp_path / "night"), "--previous", str(out)]
     capsys.readouterr()
     assert main(["prepare", *words, *night]) == 0
@@ -190,6 +190,8 @@ def test_a_night_takes_what_windows_found_of_images(
     settings, [line] = choose_night(parse([*words, *night, "--verify=decode"]))
     assert settings.windows == () and "can be used: --verify was structure and is decode" in line
     put(tmp_path / "begun/stream.json", b"{}")
+    settings, [line] = choose_night(parse([*words[:-1], "--findings=all", *night]))
+    assert settings.windows == () and "add --findings rows" in line
     settings, [line] = choose_night(parse([*words, *night[:2], "--previous", str(tmp_path / "begun")]))
     assert settings.previous == "" and "it has sealed no window yet" in line
 

@@ -35,10 +35,6 @@ from transforms.storage.api import Unavailable
         (["--answer=x"], "--prompt is missing"),
         (["--runner=PrismRunner"], "name Prism's program with --prism_location"),
         (["--runner=DirectRunner"], "a stream works in this process, on Prism"),
-        (
-            ["--runner=PrismRunner", "--subscription=projects/shop/subscriptions/photos", "--watch=gs://shop/"],
-            "leave --runner out",
-        ),
         (["--preview=1"], "option of neither Tuneset nor Apache Beam"),
     ],
 )

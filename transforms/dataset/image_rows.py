@@ -41,9 +41,7 @@ _COLUMNS = {"uri": "source", "size": "bytes"} | {
     name: name
     for name in ("generation", "type", "width", "height", "orientation", "frames", "escalated", "encoding", "identity")
 }
-
-
-TELLING = [*_COLUMNS.values(), "reason"]  # columns that facts are told by
+TELLING = [*_COLUMNS.values(), "reason", "fate", "output"]  # columns that facts are told by
 
 
 def facts(images: pa.Table) -> dict[str, ImageFacts]:

@@ -41,6 +41,10 @@ _OTHER_ROWS = (
     ".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".feather", ".orc", ".avro", ".tfrecord", ".tfrecords", ".sqlite",
     ".sqlite3", ".db", ".mdb", ".accdb", ".h5", ".hdf5", ".npy", ".npz", ".pkl", ".pickle", ".mat", ".lmdb", ".rds", ".rec",
 )  # fmt: skip
+CAMERA_RAW = (
+    ".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".sr2", ".srf", ".raf", ".orf", ".rw2", ".rwl", ".pef", ".srw", ".x3f",
+    ".3fr", ".iiq", ".dcr", ".kdc", ".mrw", ".erf", ".mef",
+)  # fmt: skip
 LINK = "link"  # in place of the version of a local name that is a link to a folder, or to nothing
 ROWS = "table"  # the kind of files that hold rows, beside what is read
 

@@ -65,8 +65,20 @@ def _hook(edges: Any, parents: Any) -> bool:
 
 def _flatten(parents: Any) -> None:
     """Let every node name its root."""
-    while True:
-        above = parents[parents]
-        if np.array_equal(above, parents):
-            return
-        parents[:] = above
+    flat = False
+    while not flat:
+        flat = True
+        for at in range(0, len(parents), _SLICE):
+            some = parents[at : at + _SLICE]
+            above = parents[some]
+            if not np.array_equal(above, some):
+                some[:] = above
+                flat = False
+
+
+def sizes_of(roots: Any) -> Any:
+    """How many nodes name each as their root."""
+    sizes = np.zeros(len(roots), np.uint32)
+    for at in range(0, len(roots), _SLICE):
+        np.add.at(sizes, roots[at : at + _SLICE].astype(np.intp), 1)
+    return sizes
