@@ -81,14 +81,14 @@ class LookAhead(beam.PTransform):
         p, steps = self._plan, self._steps
         store, earlier = p.receipt_store.looks, p.earlier.looks if p.earlier else None
         done, todo, damaged = blocks | "Skip what was looked at" >> SkipCommitted(
-            receipt_store=store, key=p.keys, earlier=earlier
+            receipt_store=store, key=p.keys, earlier=earlier, counts=p.counts, counted_as="blocks_looked_at"
         )
         looked = (
             todo
             | "Read" >> steps.read
             | "Build" >> steps.build
-            | "Inspect" >> replace(steps.inspect, earlier=earlier)
-            | "Keep" >> KeepLooks(inspector=p.inspector, looks=store)
+            | "Inspect" >> replace(steps.inspect, known=earlier)
+            | "Keep" >> KeepLooks(inspector=p.inspector, looks=store, counts=p.counts)
         )
         looks = (done, looked) | "All looks" >> beam.Flatten() | "What was seen" >> beam.Map(looked_at)
         by_key = blocks | "Blocks by key" >> beam.Map(lambda block: (p.keys(block), block))
@@ -147,8 +147,11 @@ def trunk_steps(plan: Job, writer: Writer) -> TrunkSteps:
             sample_below=p.sample_below,
             recipe=s.recipe,
             part_resolution=s.profile.part_resolution,
+            function=s.row_function,
         ),
-        inspect=InspectImages(inspector=replace(p.inspector, copier=writer.copier), earlier=p.earlier, access=p.access),
+        inspect=InspectImages(
+            inspector=replace(p.inspector, copier=writer.copier), known=p.known_images, access=p.access
+        ),
         hold=HoldForFitting(writer=writer),
         fit=FitImages(writer=writer, at_once=at_once, min_ram=min_ram),
         recall=TakeFitted(rewriter=p.rewriter),

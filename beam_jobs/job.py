@@ -9,6 +9,7 @@ from typing import Any
 
 from beam_jobs.folder_marks import mark_of
 from beam_jobs.settings import Settings
+from transforms.arrivals.previous import PreviousStream
 from transforms.core import VERSION, jsonl
 from transforms.core.finding_codes import ALL, AUTO, NONE
 from transforms.core.records import Input
@@ -28,6 +29,7 @@ from transforms.images.fit.policy import FitPolicy
 from transforms.images.identity import ADDRESS, CHECKSUM, HEAD_AND_TAIL, IDENTITIES
 from transforms.images.inspection import Inspector
 from transforms.images.orders import ImageRewriter
+from transforms.images.sources import KnownImages
 from transforms.images.staging import Stager
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
@@ -58,12 +60,19 @@ class Job:
 
     @cached_property
     def earlier(self) -> PreviousDataset | None:
+        """The night that receipts are taken from."""
         s = self.settings
-        if not s.previous:
+        if not s.previous or s.windows:
             return None
         return PreviousDataset(
             self.receipt_store, ReceiptStore(s.previous, 0, "", self.access), s.trust_uris, s.threads
         )
+
+    @property
+    def known_images(self) -> KnownImages | None:
+        """What --previous, a night or a stream, found of images."""
+        s = self.settings
+        return PreviousStream(s.windows, s.trust_uris, s.threads) if s.windows else self.earlier
 
     @cached_property
     def keys(self) -> BlockKeys:
@@ -74,6 +83,8 @@ class Job:
             "tool": VERSION,
             "codecs": CODEC_VERSIONS,
         }
+        if function := self.settings.row_function:
+            shaping["transform_module"] = function.digest
         if self.inspector.identify:  # by which images are told from others depends on all inputs
             shaping["identity"] = self.inspector.identify
         return BlockKeys(jsonl.canonical(shaping).decode(), self.settings.names_of_splits)
@@ -123,7 +134,7 @@ class Job:
     @property
     def _unanswered(self) -> Unanswered:
         s = self.settings
-        return Unanswered(s.recipe.answers if s.recipe else (), s.names_of_splits)
+        return Unanswered(s.recipe.answers if s.recipe and not s.row_function else (), s.names_of_splits)
 
     @cached_property
     def inspector(self) -> Inspector:
@@ -199,6 +210,8 @@ class Job:
         """What the manifest says of the dataset beside its files and counts: a function of inputs and options."""
         s = self.settings
         more: dict[str, Any] = {"upload": self.uploads.mapping} if self.uploads else {}
+        if s.row_function:
+            more["transform_module"] = s.row_function.digest
         if s.names_of_splits:
             more["split_names"] = asdict(s.names_of_splits)
         if s.split_by == BY_IMAGE:

@@ -17,6 +17,7 @@ from beam_jobs.job import Job, places
 from beam_jobs.manifests import differences, read_manifest
 from beam_jobs.options import OptionError
 from beam_jobs.settings import Settings
+from beam_jobs.stream.previous import is_stream, usable_windows
 from transforms.core.output_names import MANIFEST, WORK
 from transforms.core.warning_codes import Notice, as_lines
 from transforms.dataset.claim import Claim
@@ -52,7 +53,7 @@ def choose_night(settings: Settings) -> tuple[Settings, list[str]]:
     """Settings whose `previous` is a dataset that can be used, or "" -> and lines for a person, warnings with a mark.
 
     Args:
-      settings: after the inputs were looked at; `previous` may name a dataset, or the folder that nights lie in.
+      settings: after the inputs were looked at; `previous` may name a dataset, the folder that nights lie in, or a stream.
 
     Raises:
       OptionError: none can be used, and --require_previous was given.
@@ -61,12 +62,38 @@ def choose_night(settings: Settings) -> tuple[Settings, list[str]]:
     previous = settings.previous
     if not previous:
         return settings, []
+    try:
+        if is_stream(previous):
+            return _windows_of(settings)
+    except Unavailable:
+        raise
+    except StorageError as error:
+        return _without(settings, f"{previous}: {error}")
     night = look_at_night(previous, settings)
     if night is None or (night.fault and not _has_manifest(previous)):
         return _newest_below(settings, night)
     if night.fault:
         return _without(settings, f"{previous}: {night.fault}")
     return settings, []
+
+
+def _windows_of(settings: Settings) -> tuple[Settings, list[str]]:
+    """What the windows of the stream that --previous names found of images."""
+    if Job(settings, Claim("", 0, False), remote=False).inspector.identify:
+        return _without(
+            settings,
+            f"{settings.previous}: windows of a stream do not tell equal images, which is asked for: add --findings rows",
+        )
+    windows, faults = usable_windows(settings.previous, settings)
+    if not windows:
+        why = f"nothing of its windows can be used: {faults[0]}" if faults else "it has sealed no window yet"
+        return _without(settings, f"{settings.previous}: {why}")
+    number = f"{len(windows):,} window{'s' * (len(windows) != 1)}"
+    line = f"Images that {number} of {settings.previous} saw, and that have not changed, are not looked at again."
+    passed_over = f"some windows of {settings.previous} are passed over: {'; '.join(faults[:_SHOWN])}"
+    notices = [Notice("night_passed_over", detail=passed_over)] if faults else []
+    settings = replace(settings, windows=windows, notices=(*settings.notices, *notices))
+    return settings, [line, *as_lines(notices)]
 
 
 def _has_manifest(folder: str) -> bool:

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from transforms.storage import abilities
-from transforms.storage.uris import CLOUD, bucket_of, is_object, is_web, lacks_bucket
+from transforms.storage.uris import CLOUD, bucket_of, is_object, is_web, lacks_bucket, lacks_host
 from transforms.storage.web.urls import normal_prefix
 
 CRLF = "the script it comes from has Windows line ends (CRLF): convert it, as with dos2unix"
@@ -143,6 +143,8 @@ def prefix(text: str) -> str:
             return normal_prefix(value)
         except ValueError as error:
             raise ArgumentTypeError(f"{value}: {error}") from None
+    if lacks_host(value):
+        raise ArgumentTypeError(f"{value}: expected two slashes behind the scheme")
     return value if value == CLOUD else readable_place(value)
 
 
@@ -151,9 +153,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def duration(text: str) -> int:
-    """Seconds, written as Google's templates take them: 30s, 5m, 1h; 0 for none."""
+    """Seconds, written as Google's templates take them: 30s, 5m, 1h; -1 for none."""
     if not text:
-        return 0
+        return -1
     match = _DURATION.fullmatch(word(text))
     if not match:
         raise ArgumentTypeError(

@@ -23,8 +23,9 @@ from beam_jobs.option_checks import (
     within,
 )
 from beam_jobs.option_values import LISTS, shown
+from beam_jobs.row_functions import check_transform
 from transforms.core.finding_codes import LEVELS
-from transforms.core.limits import PROFILES, profiles_in_words
+from transforms.core.limits import LINE_BYTES, PROFILES, profiles_in_words
 from transforms.core.reasons import WrongRequest
 from transforms.examples.image_cells import check_image_column
 from transforms.examples.prompt_templates import parse_template
@@ -116,6 +117,9 @@ class Options:
     empty_boxes: str = option(_IN, "keep",
         "what becomes of an image without a box, of object detection; keep: its answer is []",
         "POLICY", ("keep", "reject"), shapes=True)
+    transform: str = option(_IN, "",
+        "function of yours, from a row (a dict) to a row, a list of rows or None; its file travels to the workers",
+        "MODULE:FUNCTION", shapes=True, check=check_transform)
     delimiter: str = option(_IN, "auto",
         "what parts the cells of CSV: a character, or comma, tab, semicolon, pipe",
         "CHARACTER", shapes=True, check=check_delimiter)
@@ -126,8 +130,9 @@ class Options:
         "of CSV files; auto: UTF-8, and an error if the first rows are not", "NAME", ("auto", *ENCODINGS), shapes=True)
     keep_blanks: bool = option(_IN, False,
         "keep the blanks around the cells of CSV, which are dropped otherwise", shapes=True)
-    max_line_bytes: int = option(_IN, 16_000_000,
-        "bytes a line may have; a longer one is rejected without being read whole",
+    max_line_bytes: int = option(_IN, LINE_BYTES,
+        "bytes a line may have, 64,000,000 by default where images may stand in it (openai, llava); a longer one is rejected "
+        "without being read whole",
         "N", shapes=True, check=at_least(1024))
     allow_prefix: tuple[str, ...] = option(_IN, "",
         "folders and gs:// prefixes that images may be read from, separated by commas; replaces the default (any "
@@ -235,8 +240,8 @@ class Options:
     per_host: int = option(_RUN, 8,
         "transfers of images named by URL that a process has under way at once with one server", "N", check=within(1, 256))
     previous: str = option(_RUN, "",
-        "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from it; or "
-        "the folder that the nights lie in: the newest that can be used", "FOLDER")
+        "dataset of an earlier night, sealed with --keep_blocks: what has not changed since is taken from it; or the folder that "
+        "the nights lie in: the newest that can be used; or a stream: what its windows found of images", "FOLDER")
     require_previous: bool = option(_RUN, False,
         "do nothing (exit status 2) if --previous cannot be used, instead of a full run")
     trust_uris: bool = option(_RUN, False,

@@ -115,7 +115,16 @@ def look_at_inputs(settings: Settings) -> tuple[Settings, list[str]]:
         options = dataclasses.replace(options, notices=notices)
     except InputError as error:
         raise OptionError(str(error)) from None
-    told_by_files = ("image_column", "split_column", "upright", "left_out", "inputs", "names_of_splits", "notices")
+    told_by_files = (
+        "answer",
+        "image_column",
+        "split_column",
+        "upright",
+        "left_out",
+        "inputs",
+        "names_of_splits",
+        "notices",
+    )
     settings = dataclasses.replace(settings, **{name: getattr(options, name) for name in told_by_files})
     return settings, said + as_lines(notices)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from beam_jobs.beam_words import beam_words
 from beam_jobs.command_parser import prepare_parser
-from beam_jobs.options import OPTIONS, OptionError, Options
+from beam_jobs.options import OPTIONS, Option, OptionError, Options
+from beam_jobs.row_functions import row_function_of
 from transforms.core.limits import PROFILES, Profile
 from transforms.core.records import Input
 from transforms.core.warning_codes import Notice
@@ -20,6 +21,7 @@ from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.examples.splits import Splits, parse_splits
 from transforms.inputs.cells.csv_dialect import Wanted
 from transforms.inputs.options import InputOptions
+from transforms.inputs.row_function import FunctionError, RowFunction
 from transforms.storage import abilities
 from transforms.storage.api import Access, WebAccess
 
@@ -33,6 +35,7 @@ class Settings(Options):
     left_out: tuple[str, ...] = field(default=())  # folders that were found below inputs, and are none
     notices: tuple[Notice, ...] = field(default=())  # what looking at the inputs found
     inputs: tuple[Input, ...] = field(default=())  # what `input` names, once it was looked at
+    windows: tuple[str, ...] = field(default=())  # sealed ones of the stream that `previous` names, oldest first
     names_of_splits: SplitNames = NO_NAMES  # that decide, once inputs were looked at
     asked: Mapping[str, Any] = field(default_factory=dict)  # `as_asked()` of the settings that were given
 
@@ -56,6 +59,11 @@ class Settings(Options):
     @property
     def sample_fraction(self) -> float | None:
         return float(self.sample) if self.sample and "." in self.sample else None
+
+    @cached_property
+    def row_function(self) -> RowFunction | None:
+        """The function that --transform names, with its module as it is now."""
+        return row_function_of(self.transform) if self.transform else None
 
     @cached_property
     def of_inputs(self) -> InputOptions:
@@ -101,14 +109,20 @@ class Settings(Options):
     def as_flags(self) -> list[str]:
         """The command line that says the same, defaults left out."""
         usual = parse(["--input", "-", "--output", "-", "--model", self.model])
-        flags = []
-        for option in OPTIONS:
-            value = getattr(self, option.name)
-            if value is True:
-                flags.append(f"--{option.name}")
-            elif value != (option.default if option.name == "model" else getattr(usual, option.name)):
-                flags += [f"--{option.name}", ",".join(value) if isinstance(value, tuple) else str(value)]
-        return [*flags, *self.beam]
+        return [*flags_of(OPTIONS, partial(getattr, self), partial(getattr, usual)), *self.beam]
+
+
+def flags_of(options: Iterable[Option], value_of: Callable[[str], Any], usual: Callable[[str], Any]) -> list[str]:
+    """Options as a person would type them, but for those that have their usual values; each is asked for by its name."""
+    flags = []
+    for option in options:
+        value = value_of(option.name)
+        if value is True:
+            flags.append(f"--{option.name}")
+        elif value != (option.default if option.name == "model" else usual(option.name)):
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            flags += [f"--{option.name}", f"{text}s" if option.metavar == "DURATION" else text]
+    return flags
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -155,6 +169,10 @@ def check(settings: Settings) -> None:
     """
     for option in OPTIONS:
         option.judge(getattr(settings, option.name))
+    try:
+        _ = settings.row_function
+    except FunctionError as error:
+        raise OptionError(str(error)) from None
     for check_some in (_check_places, _check_running, _check_images, _check_looking, _check_splits):
         check_some(settings)
 

@@ -1,4 +1,5 @@
-"""What the main file of a Dataflow template calls. The launcher's argv -> `prepare`, which writes the job and never waits.
+"""What the main file of a Dataflow template calls. The launcher's argv -> `prepare` or `stream`, which
+writes the job and never waits.
 
 The launcher gives each parameter as --NAME=VALUE, a switch as --NAME=true or --NAME=false, and one that was left empty as
 --NAME=. It sets runner, project, region, job_name and template_location itself: nothing here may.
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 
 from beam_jobs import console
 from beam_jobs.commands.prepare import prepare
+from beam_jobs.commands.stream import stream
 from beam_jobs.dataflow.templates import TEMPLATES, Template
 from beam_jobs.exit_status import WRONG
 from beam_jobs.option_values import shown
@@ -23,6 +25,8 @@ def run(name: str, argv: Sequence[str]) -> int:
     except OptionError as error:
         console.complain(str(error))
         return WRONG
+    if TEMPLATES[name].streaming:
+        return stream([*words, "--verbose"])
     return prepare([*words, "--no_wait", "--verbose"])
 
 

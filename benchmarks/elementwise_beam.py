@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import apache_beam as beam
+import plain_rules
 import plain_script
 from apache_beam.coders import BytesCoder
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -27,8 +28,8 @@ class CheckRow(beam.DoFn):
 
     def process(self, raw: bytes) -> Iterator[tuple[int, str]]:
         try:
-            yield plain_script.example(raw, self._folder, (self._folder,), Counter())
-        except plain_script.Bad:
+            yield plain_rules.example(raw, self._folder, (self._folder,), Counter())
+        except plain_rules.Bad:
             beam.metrics.Metrics.counter("usual", "rejected").inc()
 
 

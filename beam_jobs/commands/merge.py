@@ -11,7 +11,7 @@ import apache_beam as beam
 
 from beam_jobs import console
 from beam_jobs.command_parser import Parser, options_parser
-from beam_jobs.commands.prepare import failed, run_that_sealed, set_up_log, take
+from beam_jobs.commands.prepare import failed, reported, run_that_sealed, set_up_log, take
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.graph import seal
 from beam_jobs.job import Job
@@ -43,8 +43,8 @@ from transforms.steps.merge import ReadWindows, SplitByImages
 from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable, set_access
 
 _OF_PREPARE = (
-    "output", "model", "max_validation", "sample", "shuffle_seed", "max_rejected_fraction", "overwrite", "take_over", "user_project",
-    "quiet", "verbose", "split_by", "join_common",
+    "output", "model", "max_validation", "sample", "shuffle_seed", "max_rejected_fraction", "report", "report_pictures",
+    "overwrite", "take_over", "user_project", "quiet", "verbose", "split_by", "join_common",
 )  # fmt: skip
 _TABLE = tuple(replace(one, default="", common=True) if one.name == "model" else replace(one, common=True) for one in OPTIONS
                if one.name in _OF_PREPARE)  # fmt: skip
@@ -270,7 +270,8 @@ def _merge(plan: Job, found: Found) -> int:
         pipeline = beam.Pipeline(options=beam_options(settings))
         build_merge(pipeline, plan, found)
         pipeline.run().wait_until_finish()
-    console.say(_closing(read_manifest(settings.output), settings, found))
+    manifest = read_manifest(settings.output)
+    console.say("\n".join(filter(None, (_closing(manifest, settings, found), reported(plan, manifest)))))
     return DONE
 
 

@@ -8,11 +8,12 @@ from contextlib import closing
 
 from beam_jobs import console
 from beam_jobs.commands.prepare import set_up_log, take
+from beam_jobs.dataflow.remote_job import job_of
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.image_folders import check_image_folder, settle_image_folder
 from beam_jobs.job import Job
 from beam_jobs.options import OptionError
-from beam_jobs.preflight import runner_of
+from beam_jobs.preflight import runner_of, template_location
 from beam_jobs.report import screen
 from beam_jobs.report.progress import stderr_alone
 from beam_jobs.report.shortages import allow_files
@@ -22,13 +23,15 @@ from beam_jobs.stream.engine import ENGINES, run_on_engine
 from beam_jobs.stream.fronts import front_of
 from beam_jobs.stream.graph import StreamJob
 from beam_jobs.stream.live import LiveLine
+from beam_jobs.stream.native import is_native, submit, submitted
 from beam_jobs.stream.options import StreamSettings, parse_stream
+from beam_jobs.stream.reports import WindowReports
 from beam_jobs.stream.rounds import Rounds
 from beam_jobs.stream.tally import NewPanes, Tally
 from transforms.arrivals.panes import remove_unfinished
 from transforms.core.output_names import CLAIM, STREAM, WORK
 from transforms.core.warning_codes import as_lines
-from transforms.dataset.claim import Claim, Claimed, release_claim, still_ours
+from transforms.dataset.claim import Claim, Claimed, hand_over_claim, release_claim, still_ours
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.sharing import is_private
 from transforms.storage import exists, store_for
@@ -42,7 +45,7 @@ def stream(argv: Sequence[str]) -> int:
         given = parse_stream(argv)
         set_up_log(given.of_job.verbose)
         options, told = checked(given)
-        check_image_folder(Job(options.of_job, Claim("", 0, False), remote=False))
+        check_image_folder(Job(options.of_job, Claim("", 0, False), remote=is_native(options.of_job)))
     except (NoAccess, Unavailable) as error:
         console.complain(str(error))
         return FAILED
@@ -57,17 +60,26 @@ def stream(argv: Sequence[str]) -> int:
 def _run_claimed(options: StreamSettings) -> int:
     """Claim the folder and stream into it -> exit status. The claim ends with the stream."""
     settings, run = options.of_job, uuid.uuid4().hex[:12]
-    output = settings.output
+    output, goes_on = settings.output, False
     try:
         claim = take(settings, run)
-        with Heartbeat(output, run):
+        with Heartbeat(output, run) as heartbeat:
             fresh = not (claim.resumed or exists(f"{output}/{STREAM}"))
             since = settle_begin(options)
-            job = Job(settings, claim, remote=False)
+            job = Job(settings, claim, remote=is_native(settings))
             settle_image_folder(job, fresh=fresh)
             if claim.resumed:
                 remove_unfinished(output, job.image_folder if is_private(job.image_folder, output) else "")
-            tally = _stream(StreamJob(job, options.of_stream), since)
+            stream = StreamJob(job, options.of_stream)
+            if is_native(settings):
+                with stderr_alone(settings.verbose):
+                    result = submit(stream, since)
+                goes_on = True
+                heartbeat.stop()
+                hand_over_claim(output, run, {} if template_location(settings) else job_of(result, settings))
+                console.say(submitted(result, settings))
+                return DONE
+            tally = _stream(stream, since)
         _leave(output, run)
     except OptionError as error:
         console.complain(str(error))
@@ -90,7 +102,8 @@ def _run_claimed(options: StreamSettings) -> int:
         )
         return FAILED
     finally:
-        release_claim(output, run)  # if it is there still
+        if not goes_on:
+            release_claim(output, run)  # if it is there still
     console.say(_closing(output, tally))
     return FAILED if tally.unsealed else DONE
 
@@ -103,7 +116,7 @@ def _stream(stream: StreamJob, since: int) -> Tally:
         "drains: open windows are sealed part-filled."
     )
     tally = Tally()
-    panes = NewPanes(stream.output, tally, console.say)
+    panes = NewPanes(stream.output, tally, console.say, WindowReports(stream.job).write)
     with stderr_alone(settings.verbose) as out, first_stop_drains() as stop, LiveLine(out, tally, stop):
         if runner_of(settings) in ENGINES:
             run_on_engine(stream, since, stop, panes, tally)
@@ -133,8 +146,10 @@ def _closing(output: str, tally: Tally) -> str:
         if tally.unsealed
         else "",
     ]
-    names = {"doubles": "announced twice", "other": "no uploads", "garbage": "that say nothing known"}
-    more += [f"{number:,} messages {names[name]}" for name, number in sorted(tally.counts.items()) if number]
+    names = {"doubles": "of what was announced before", "other": "of nothing new", "garbage": "of nothing known"}
+    more += [
+        f"{screen.count(number, 'message')} {names[name]}" for name, number in sorted(tally.counts.items()) if number
+    ]
     told = "; ".join([f"{windows} sealed", *filter(None, more)])
     left_out = as_lines(tally.left_out.warnings.notices())
     return "\n".join([f"Drained {output}: {screen.count(tally.arrivals, 'arrival')}, {told}.", *left_out])

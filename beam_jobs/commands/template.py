@@ -23,7 +23,8 @@ from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OptionError
 from beam_jobs.preflight import check_beam_options
-from beam_jobs.settings import parse
+from beam_jobs.settings import Settings, parse
+from beam_jobs.stream.options import parse_stream
 from transforms.storage import store_for
 from transforms.storage.api import NoAccess, StorageError
 
@@ -32,8 +33,8 @@ def parser() -> argparse.ArgumentParser:
     made = Parser(
         prog="tuneset template",
         description="Dataflow Flex Templates: metadata, spec and Dockerfile are made from the table of options.",
-        epilog="`launch` takes the options of `tuneset prepare` and Beam's own (--project, --region, --job_name, --labels, "
-        "--temp_location, --machine_type, --max_num_workers, --flexrs_goal, ...) beside its own.",
+        epilog="`launch` takes the options of `tuneset prepare`, or of `tuneset stream`, and Beam's own (--project, --region, "
+        "--job_name, --labels, --temp_location, --machine_type, --max_num_workers, --flexrs_goal, ...) beside its own.",
     )
     actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
     add = actions.add_parser
@@ -136,7 +137,7 @@ def build(template: Template, known: argparse.Namespace) -> int:
 
 def launch(template: Template, known: argparse.Namespace, others: Sequence[str]) -> int:
     """Launch a job, or validate or print the launch -> exit status."""
-    settings = parse(others)
+    settings, flags, appears = _asked(template, others)
     check_beam_options(settings)
     try:
         made = json.loads(store_for(known.spec).read(known.spec)[0])
@@ -144,7 +145,7 @@ def launch(template: Template, known: argparse.Namespace, others: Sequence[str])
         raise OptionError(f"{known.spec} is no template spec: write one with `tuneset template spec`") from None
     unique = time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(2)
     planned = plan_launch(
-        template, settings, known.spec, made, mix=known.image_mix, unique=unique, validate=known.validate_only
+        template, settings, flags, known.spec, made, mix=known.image_mix, unique=unique, validate=known.validate_only
     )
     console.say(f"The same with gcloud:\n\n  {as_gcloud(planned)}\n\nand with curl:\n\n  {as_curl(planned)}\n")
     if known.print_only:
@@ -153,7 +154,16 @@ def launch(template: Template, known: argparse.Namespace, others: Sequence[str])
     if known.validate_only:
         console.say("The service would accept it. Nothing was started.")
         return DONE
-    console.say(
-        f"Launched {planned.parameter['jobName']} as job {job}. {settings.output}/manifest.json appears once it is sealed."
-    )
+    console.say(f"Launched {planned.parameter['jobName']} as job {job}. {settings.output}/{appears}.")
     return DONE
+
+
+def _asked(template: Template, words: Sequence[str]) -> tuple[Settings, list[str], str]:
+    """What a launch asks for -> (settings, the template's own options as flags, what will appear below the output)."""
+    if template.streaming:
+        given = parse_stream(words)
+        settings, flags, appears = given.of_job, given.as_flags(), "windows fills window by window"
+    else:
+        settings = parse(words)
+        flags, appears = settings.as_flags(), "manifest.json appears once it is sealed"
+    return settings, flags[: len(flags) - len(settings.beam)], appears

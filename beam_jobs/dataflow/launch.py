@@ -65,6 +65,7 @@ class Launch:
 def plan_launch(
     template: Template,
     settings: Settings,
+    flags: Sequence[str],
     place: str,
     spec: Mapping[str, Any],
     *,
@@ -75,6 +76,7 @@ def plan_launch(
     """Checked options -> the launch.
 
     Args:
+      flags: the template's own options, as a person would type them.
       place: URI of the spec.
       spec: the ContainerSpec that lies there.
       mix: of beam_jobs.dataflow.workers, or "" for what the spec says.
@@ -89,7 +91,7 @@ def plan_launch(
             raise OptionError(f"--{name} is missing: a launch has to say where the job runs")
     if wrong := sorted(_NEVER & beam.keys()):
         raise OptionError(f"--{wrong[0]} is for the template's launcher alone: leave it out")
-    parameters = parameters_of(template, settings)
+    parameters = parameters_of(template, flags)
     if mix and not settings.decode_memory:
         parameters["decode_memory"] = str(MIXES[mix].decode_memory)
     check_parameters(parameters, spec, place)
@@ -119,16 +121,14 @@ def plan_launch(
     return Launch(beam["project"], beam["region"], body, beam.get("dataflow_endpoint", ""), bool(beam.get("no_auth")))
 
 
-def parameters_of(template: Template, settings: Settings) -> dict[str, str]:
+def parameters_of(template: Template, flags: Sequence[str]) -> dict[str, str]:
     """Options that differ from their defaults, as the launcher wants them: each a string.
 
     Raises:
       OptionError: one that the template does not offer.
     """
-    flags = settings.as_flags()
-    given = flags[: len(flags) - len(settings.beam)]
     switches = {option.name for option in template.options if option.default is False}
-    found, words = {}, iter(given)
+    found, words = {}, iter(flags)
     for word in words:
         name = word.removeprefix("--")
         if name in template.left_out:

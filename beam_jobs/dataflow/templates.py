@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from apache_beam.version import __version__ as BEAM
 
 from beam_jobs.dataflow.workers import MIXES, Mix
 from beam_jobs.options import OPTIONS, Option, OptionError
+from beam_jobs.stream.options import STREAM_OPTIONS
 from transforms.core import VERSION
 
 FOLDER = "dataflow_templates"
@@ -43,6 +44,8 @@ class Template:
     mix: str = "photos"
 
 
+# Without a subscription, nothing would be announced.
+_OF_STREAMS = tuple(replace(one, default=None) if one.name == "subscription" else one for one in STREAM_OPTIONS)
 TEMPLATES = {
     template.name: template
     for template in (
@@ -54,6 +57,7 @@ TEMPLATES = {
             options=OPTIONS,
             left_out={
                 "uri_prefix": "is for a local output, and a template's is not",
+                "transform": "it is a file of the machine that starts the job, which a template knows nothing of",
                 "no_wait": "a template never waits",
                 "preview": "it is for a terminal",
                 "dry_run": "it is for a terminal",
@@ -62,6 +66,30 @@ TEMPLATES = {
                 "quiet": "it is for a terminal",
                 "verbose": "the launcher's log is always whole",
             },
+        ),
+        Template(
+            name="stream",
+            title="Tuneset: uploads to sealed windows of a Gemini tuning dataset",
+            description="Takes what a Pub/Sub subscription announces, images and files of rows, and every few minutes seals a window "
+            "of the dataset: checked, with images rewritten that do not conform, split, and with a ledger that balances. "
+            "Exactly once: each message is worked once. At least once: cheaper and sooner; a message may be worked twice, and its "
+            "second time is left out by the name and generation of what it announces, so that windows are the same.",
+            options=_OF_STREAMS,
+            left_out={
+                "uri_prefix": "is for a local output, and a template's is not",
+                "allowed_lateness": "whatever comes late is taken",
+                "poll_interval": "nothing is listed again and again",
+                "sidecar_wait": "words beside images are waited for in rounds alone",
+                "stop_after": "a job is drained: gcloud dataflow jobs drain",
+                "transform": "it is a file of the machine that starts the job, which a template knows nothing of",
+                "report": "nobody waits for windows, who would make their reports",
+                "report_pictures": "there is no report",
+                "quiet": "it is for a terminal",
+                "verbose": "the launcher's log is always whole",
+            },
+            streaming=True,
+            at_least_once=True,
+            exactly_once=True,
         ),
     )
 }
@@ -81,6 +109,9 @@ _TEXT = Kind("TEXT")
 # By the option's name, else by its metavar.
 KINDS = {
     "PATTERNS": Kind("GCS_READ_FILE", (rf"^{_GCS}(/[^,]*)?( *, *{_GCS}(/[^,]*)?)*$",)),
+    "PATTERN": Kind("GCS_READ_FILE", (rf"^$|^{_GCS}(/.*)?$",)),
+    "SUBSCRIPTION": Kind("PUBSUB_SUBSCRIPTION", (r"^projects/[^/]+/subscriptions/[^/]+$",)),
+    "DURATION": Kind("TEXT", (r"^[0-9]{1,9}[smh]$",)),
     "PREFIXES": Kind("TEXT", (r"^$|^(gs|https?)://[^,]*( *, *(gs|https?)://[^,]*)*$",)),
     "FOLDER": Kind("GCS_WRITE_FOLDER", (rf"^$|^{_GCS}(/.*)?$",)),
     "previous": Kind("GCS_READ_FOLDER", (rf"^$|^{_GCS}(/.*)?$",)),
@@ -179,7 +210,9 @@ def spec(template: Template, image: str) -> dict[str, Any]:
         "image": image,
         "sdkInfo": {"language": "PYTHON"},
         "metadata": metadata(template),
-        "defaultEnvironment": {"sdkContainerImage": image} | environment(MIXES[template.mix]),
+        "defaultEnvironment": {"sdkContainerImage": image}
+        | environment(MIXES[template.mix])
+        | ({"enableStreamingEngine": True} if template.streaming else {}),
     }
 
 

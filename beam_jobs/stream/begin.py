@@ -23,6 +23,7 @@ from beam_jobs.preflight import (
     runner_of,
 )
 from beam_jobs.stream.engine import check_streams
+from beam_jobs.stream.native import check_native, is_native
 from beam_jobs.stream.options import StreamOptions, StreamSettings
 from transforms.arrivals.records import MICROS
 from transforms.core import jsonl
@@ -30,7 +31,7 @@ from transforms.core.output_names import MANIFEST, STREAM
 from transforms.core.reasons import RowError
 from transforms.core.warning_codes import as_lines
 from transforms.inputs.options import InputError
-from transforms.inputs.patterns import is_folder, is_glob
+from transforms.inputs.patterns import is_folder, is_glob, static_folder
 from transforms.inputs.survey.left_out import find_left_out, notices_of_left_out
 from transforms.storage import abilities, exists, read_existing, store_for
 from transforms.storage.api import NotFound, set_access
@@ -46,13 +47,19 @@ def checked(given: StreamSettings) -> tuple[StreamSettings, list[str]]:
     check_beam_options(settings)
     set_access(settings.access)
     FileSystems.set_options(beam_options(settings))  # of schemes that Beam reads
-    if runner_of(settings) != "FnApiRunner":
-        check_streams(runner_of(settings), beam_options(settings), given.of_stream.subscription)
+    native = is_native(settings)
+    if native:
+        check_native(StreamSettings(settings, given.of_stream))
+    elif runner_of(settings) != "FnApiRunner":
+        check_streams(runner_of(settings), beam_options(settings))
         if is_remote(settings):
             raise OptionError(
                 "--environment_type LOOPBACK is missing: a stream drains workers that are threads of this process"
             )
-    check_folders(settings, remote=False)
+    try:
+        check_folders(settings, remote=native)
+    except OptionError as error:
+        raise OptionError(str(error).replace("--input ", "--watch ")) from None
     own = replace(given.of_stream, watch=settings.input[0] if settings.input else "")
     _check_watched(own)
     if (settings.answer or settings.system or settings.image_column) and not settings.prompt:
@@ -77,12 +84,24 @@ def _check_watched(own: StreamOptions) -> None:
         raise OptionError(
             f"--watch {pattern}: a subscription announces objects of Cloud Storage alone: leave one of them out"
         )
-    if not pattern or is_folder(pattern) or is_glob(pattern):
+    if not pattern:
         return
     if not abilities(pattern).has_paths:
-        raise OptionError(f"--watch {pattern}: a gs:// folder is named with a / at its end")
-    if not os.path.lexists(pattern):
-        raise OptionError(f"--watch {pattern}: there is nothing of this name: make the folder, then start again")
+        if not (is_folder(pattern) or is_glob(pattern)):
+            raise OptionError(f"--watch {pattern}: a gs:// folder is named with a / at its end")
+        _check_bucket(pattern)
+        return
+    folder = static_folder(pattern).rstrip("/") if is_folder(pattern) or is_glob(pattern) else pattern
+    if not os.path.lexists(folder):
+        raise OptionError(f"--watch {pattern}: there is nothing named {folder}: make the folder, then start again")
+
+
+def _check_bucket(pattern: str) -> None:
+    """Raises OptionError for a bucket that is not there; an empty one is, and so is any folder in it."""
+    try:
+        next(store_for(pattern).list(static_folder(pattern).rstrip("/"), page=1), None)
+    except NotFound:
+        raise OptionError(f"--watch {pattern}: there is no such bucket: make it, then start again") from None
 
 
 def settle_begin(options: StreamSettings) -> int:

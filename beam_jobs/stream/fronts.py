@@ -82,6 +82,12 @@ def watcher_of(stream: StreamJob) -> Watcher:
     return Watcher(own.watch, settings.of_inputs, stream.job.cutter, own.sidecar_wait, without)
 
 
+def wanted_of(stream: StreamJob) -> Wanted:
+    """Which of the objects that a subscription announces are read."""
+    watcher = watcher_of(stream)
+    return Wanted(pattern=watcher.pattern, options=watcher.options, cutter=watcher.cutter, without=watcher.without)
+
+
 def front_of(stream: StreamJob, since: int) -> Front:
     """The front that a stream's options ask for.
 
@@ -95,5 +101,4 @@ def front_of(stream: StreamJob, since: int) -> Front:
     watcher, own = watcher_of(stream), stream.own
     if not own.subscription:
         return Listing(watcher)
-    wanted = Wanted(pattern=own.watch, options=watcher.options, cutter=watcher.cutter, without=watcher.without)
-    return Announcing(stream, wanted, watcher if own.watch and not since else None)
+    return Announcing(stream, wanted_of(stream), watcher if own.watch and not since else None)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import apache_beam as beam
-from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
 from beam_jobs.graph import seal, trunk, trunk_steps
@@ -75,25 +75,36 @@ def build_round(
     stamped = (
         pipeline
         | "Arrivals" >> beam.Create(arrivals, reshuffle=False)
-        | "Time of arrival" >> beam.Map(lambda one: TimestampedValue(one, Timestamp(micros=one.time)))
+        | "Time of arrival" >> beam.Map(lambda one: TimestampedValue((False, one), Timestamp(micros=one.time)))
     )
     return stamped | "Stream" >> windows_of(stream, closed_by)
 
 
-def windows_of(stream: StreamJob, closed_by: int | None) -> beam.PTransform:
-    """Stamped arrivals -> the folder of each pane, once it is done."""
-    return _Windows(stream, closed_by)
+def windows_of(stream: StreamJob, closed_by: int | None, *, slack: int = 0, late: bool = False) -> beam.PTransform:
+    """(late, Arrival), stamped -> the folder of each pane, once it is done.
+
+    Args:
+      closed_by: as SealPanes has it. slack, late: as CutPanes has them.
+    """
+    return _Windows(stream, closed_by, slack, late)
 
 
 class _Windows(beam.PTransform):
-    def __init__(self, stream: StreamJob, closed_by: int | None) -> None:
+    def __init__(self, stream: StreamJob, closed_by: int | None, slack: int, late: bool) -> None:
         super().__init__()
-        self._stream, self._closed_by = stream, closed_by
+        self._stream, self._closed_by, self._slack, self._late = stream, closed_by, slack, late
 
-    def expand(self, arrivals: beam.PCollection[Arrival]) -> beam.PCollection[str]:
+    def expand(self, arrivals: beam.PCollection[tuple[bool, Arrival]]) -> beam.PCollection[str]:
         stream, job = self._stream, self._stream.job
-        cut = CutPanes(output=stream.output, cutter=stream.cutter, access=job.access)
-        panes, blocks = arrivals | "Window" >> beam.WindowInto(FixedWindows(stream.own.window)) | "Cut" >> cut
+        cut = CutPanes(
+            output=stream.output,
+            cutter=stream.cutter,
+            access=job.access,
+            windows=stream.windows,
+            slack=self._slack,
+            late=self._late,
+        )
+        panes, blocks = arrivals | "Cut" >> cut
         worked = trunk(blocks, trunk_steps(job, StorageWriter(job.rewriter, Caps())))
         receipts = worked.receipts | "All receipts" >> beam.Flatten()
         sealing = SealPanes(sealing=stream.sealing, seconds=stream.own.window, closed_by=self._closed_by)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from beam_jobs.command_parser import Parser, options_parser
 from beam_jobs.options import OPTIONS, Option, OptionError, option
-from beam_jobs.settings import Settings, settings_of
+from beam_jobs.settings import Settings, flags_of, settings_of
 from transforms.core.finding_codes import NONE
 from transforms.examples.image_groups import BY_IMAGE
 
@@ -42,12 +43,20 @@ class StreamOptions:
         "what comes",
         "WHETHER", ("auto", "yes", "no"))
     stop_after: int = option(_STREAM, "",
-        "drain and end after so long (default: at Ctrl-C)", "DURATION", common=True)
+        "drain and end after so long; 0s: take what is there, and end (default: at Ctrl-C)", "DURATION", common=True)
 # fmt: on
 
 
 OWN: tuple[Option, ...] = tuple(replace(line.metadata["option"], name=line.name) for line in fields(StreamOptions))
-STREAM_OPTIONS: tuple[Option, ...] = (*OWN, *(one for one in OPTIONS if one.name not in _NOT_OF_STREAMS))
+# A report of each window: where it lies is no question, and pictures would take longer than the window.
+_OTHERWISE: dict[str, dict[str, Any]] = {
+    "report": {"help": "none: no report.html in the folders of windows", "metavar": "none"},
+    "report_pictures": {"default": "no"},
+}
+STREAM_OPTIONS: tuple[Option, ...] = (
+    *OWN,
+    *(replace(one, **_OTHERWISE.get(one.name, {})) for one in OPTIONS if one.name not in _NOT_OF_STREAMS),
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,16 @@ class StreamSettings:
 
     of_job: Settings
     of_stream: StreamOptions
+
+    def value(self, name: str) -> Any:
+        """Of any option of a stream."""
+        return getattr(self.of_stream if name in {own.name for own in OWN} else self.of_job, name)
+
+    def as_flags(self) -> list[str]:
+        """The command line that says the same, defaults left out."""
+        usual = parse_stream(["--watch", "-", "--output", "-", "--model", self.of_job.model])
+        without = replace(usual, of_stream=replace(usual.of_stream, watch=""))
+        return [*flags_of(STREAM_OPTIONS, self.value, without.value), *self.of_job.beam]
 
 
 def stream_parser(everything: bool = True) -> Parser:
@@ -96,6 +115,10 @@ def parse_stream(argv: Sequence[str]) -> StreamSettings:
             f"--sample {settings.sample} chooses among all examples, which a stream never has: give a fraction such as 0.01, "
             "or give it to `tuneset merge`"
         )
+    if settings.report not in ("", NONE):
+        raise OptionError(
+            f"--report {settings.report}: each window has its own report.html; expected none, for no page"
+        )
     return StreamSettings(settings, own)
 
 
@@ -103,6 +126,7 @@ def check_stream(own: StreamOptions) -> None:
     """Raises OptionError for values that no stream can have."""
     if own.existing == "yes" and not own.watch:
         raise OptionError("--existing yes: name with --watch where what is there already lies")
-    for name, value, least in (("window", own.window, 1), ("poll_interval", own.poll_interval, 1)):
+    for name, least in (("window", 1), ("poll_interval", 1), ("allowed_lateness", 0), ("sidecar_wait", 0)):
+        value = getattr(own, name)
         if value < least:
-            raise OptionError(f"--{name} {value}s: expected at least {least}s")
+            raise OptionError(f"--{name} {value if value >= 0 else ''}s: expected at least {least}s")

@@ -82,7 +82,7 @@ class Rounds:
 
     def _stopping(self) -> bool:
         after = self._stream.own.stop_after
-        return self._stop.is_set() or (after > 0 and time.monotonic() - self._began >= after)
+        return self._stop.is_set() or 0 <= after <= time.monotonic() - self._began
 
     def _look(self, draining: bool = False) -> int:
         """Take in what has arrived -> the end, in seconds, of the last window that is over."""

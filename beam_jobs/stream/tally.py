@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from transforms.arrivals.panes import UNSEALED, DonePanes, Pane, is_done, panes_of
 from transforms.core import jsonl
@@ -38,24 +39,31 @@ class NewPanes:
       output: of the stream.
       tally: counts them.
       tell: is given a line for each.
+      report: is given each that is sealed, with its manifest.
     """
 
-    def __init__(self, output: str, tally: Tally, tell: Callable[[str], object]) -> None:
-        self._output, self._tally, self._tell = output, tally, tell
+    def __init__(
+        self,
+        output: str,
+        tally: Tally,
+        tell: Callable[[str], object],
+        report: Callable[[Pane, Mapping[str, Any]], object],
+    ) -> None:
+        self._output, self._tally, self._tell, self._report = output, tally, tell, report
         self.done = DonePanes(output)
 
-    def look(self, starts: Collection[int] | None = None) -> int:
-        """Note panes that are done now -> rows and files that they took.
+    def look(self, starts: Collection[int] | None = None) -> dict[Pane, int]:
+        """Note panes that are done now -> each with the number of rows and files that it took; 0 if it is not sealed.
 
         Args:
           starts: of the windows that are looked at; None: of all.
         """
-        arrivals = 0
+        noted = dict[Pane, int]()
         for pane in panes_of(self._output):
             if (starts is None or pane.start in starts) and pane not in self.done.of(pane.start) and is_done(pane):
                 self.done.add(pane)
-                arrivals += self._note(pane)
-        return arrivals
+                noted[pane] = self._note(pane)
+        return noted
 
     def _note(self, pane: Pane) -> int:
         told, unsealed = _said_of(pane)
@@ -66,6 +74,8 @@ class NewPanes:
         self._tally.part_filled += part_filled
         what = "not sealed: too much was rejected" if unsealed else "sealed"
         self._tell(f"{pane.name}  {what}{', part-filled' if part_filled else ''}")
+        if not unsealed:
+            self._report(pane, told)
         return (
             0 if unsealed else sum(one["lines"] for one in told["dataset"]["files"] if one["name"] == "arrivals.jsonl")
         )

@@ -16,8 +16,6 @@ from dataflow_jobs import ROOT, WHERE, Bucket, execute, graph_of, options_of
 from beam_jobs.commands.prepare import prepare
 
 pytestmark = pytest.mark.usefixtures("credentials")
-
-
 MAIN = ROOT / "dataflow_templates/batch_main.py"
 NOISE = re.compile(r"traceback", re.IGNORECASE)
 

@@ -63,7 +63,8 @@ def test_an_option_of_a_new_kind_is_an_error() -> None:
 
 
 def test_no_kind_and_no_parent_is_left_over() -> None:
-    known = {option.name for option in OPTIONS} | {option.metavar for option in OPTIONS}
+    every = {option for template in TEMPLATES.values() for option in template.options}
+    known = {option.name for option in every} | {option.metavar for option in every}
     assert sorted(KINDS.keys() - known) == []
     options = {option.name: option for option in OPTIONS}
     for child, (parent, triggers) in PARENTS.items():

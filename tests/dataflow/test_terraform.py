@@ -1,4 +1,4 @@
-"""The nightly schedule's Terraform, parsed: the provider that `terraform validate` wants is not to be had everywhere."""
+"""The Terraform of the nightly schedule and of the stream, parsed."""
 
 from __future__ import annotations
 
@@ -6,47 +6,25 @@ import re
 from pathlib import Path
 from typing import Any
 
-import hcl2
 import pytest
 import yaml
+from terraform import assert_whole, parts_of
 
 from beam_jobs.dataflow.templates import TEMPLATES, metadata
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "dataflow_templates/terraform"
-TEXT = "".join(path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.tf")))
 NIGHT = yaml.safe_load((HERE / "night.yaml").read_text(encoding="utf-8"))["main"]
-
-
-def plain(value: Any) -> Any:
-    """A parsed value without the parser's marks: quotes around strings, and notes beside blocks."""
-    if isinstance(value, dict):
-        return {plain(key): plain(one) for key, one in value.items() if not key.startswith("__")}
-    if isinstance(value, list):
-        return [plain(one) for one in value]
-    return value.removeprefix('"').removesuffix('"') if isinstance(value, str) else value
 
 
 @pytest.fixture(scope="module")
 def parts() -> dict[str, dict[str, Any]]:
-    """Every resource by TYPE.NAME, every variable by var.NAME."""
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted(HERE.glob("*.tf")):
-        parsed = plain(hcl2.loads(path.read_text(encoding="utf-8")))
-        for block in parsed.get("resource", []):
-            for kind, named in block.items():
-                found |= {f"{kind}.{name}": body for name, body in named.items()}
-        for block in parsed.get("variable", []):
-            found |= {f"var.{name}": body for name, body in block.items()}
-    return found
+    return parts_of("terraform")
 
 
-def test_every_reference_leads_somewhere_and_every_variable_is_used(parts: dict[str, Any]) -> None:
-    code = re.sub(r"#.*", "", TEXT)
-    used = set(re.findall(r"\b((?:google_\w+\.[a-z]\w*)|(?:var\.\w+))", code))
-    assert sorted(used - parts.keys()) == []
-    assert sorted(name for name in parts if name.startswith("var.") and name not in used) == []
-    assert [name for name, body in parts.items() if name.startswith("var.") and not body.get("description")] == []
+@pytest.mark.parametrize("folder", ["terraform", "terraform_stream"])
+def test_every_reference_leads_somewhere_and_every_variable_is_used(folder: str) -> None:
+    assert_whole(folder)
 
 
 def test_temporary_files_are_gone_when_they_are_deleted(parts: dict[str, Any]) -> None:
@@ -97,3 +75,47 @@ def test_every_step_of_the_night_leads_to_a_step() -> None:
         steps["judge"]["switch"][0]["next"] == "sealed"
         and steps["sealed"]["call"] == "googleapis.storage.v1.objects.get"
     )
+
+
+@pytest.fixture(scope="module")
+def stream() -> dict[str, dict[str, Any]]:
+    return parts_of("terraform_stream")
+
+
+def test_the_stream_passes_what_its_template_takes(stream: dict[str, Any]) -> None:
+    job = stream["google_dataflow_flex_template_job.stream"]
+    offered = {parameter["name"] for parameter in metadata(TEMPLATES["stream"])["parameters"]}
+    passed = set(re.findall(r"(\w+)\s*[=:] ", str(job["parameters"])))
+    assert {"subscription", "watch", "output", "window"} <= passed and passed - {"sdk_container_image"} <= offered
+    assert job["on_delete"] == "drain"  # a change seals what is open
+
+
+def test_no_message_of_the_stream_is_lost_by_time_or_by_bad_luck(stream: dict[str, Any]) -> None:
+    uploads, dead = (stream[f"google_pubsub_subscription.{name}"] for name in ("uploads", "dead"))
+    assert uploads["message_retention_duration"] == "604800s" and dead["message_retention_duration"] == "2678400s"
+    assert [one["expiration_policy"] for one in (uploads, dead)] == [[{"ttl": ""}]] * 2
+    [letters] = uploads["dead_letter_policy"]
+    assert letters == {"dead_letter_topic": "${google_pubsub_topic.dead.id}", "max_delivery_attempts": 100}
+    assert stream["google_storage_notification.uploads"]["event_types"] == ["OBJECT_FINALIZE"]
+
+
+def test_the_oldest_unsealed_arrival_is_watched_in_the_job_and_before_it(stream: dict[str, Any]) -> None:
+    conditions = stream["google_monitoring_alert_policy.lagging"]["conditions"]
+    watched = [re.search(r"metric.type = \S+?([a-z./_]+)\\", str(one)) for one in conditions]
+    assert [found and found[1].rpartition("/")[2] for found in watched] == [
+        "data_watermark_age",
+        "oldest_unacked_message_age",
+    ]
+
+
+def test_each_account_of_the_stream_has_the_roles_that_the_docs_explain(stream: dict[str, Any]) -> None:
+    text = (ROOT / "docs/streaming.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", text, re.MULTILINE))
+    granted = set[tuple[str, str]]()
+    for body in stream.values():
+        if "member" in body:
+            who = next(name for name in ("worker", "bucket", "gcp-sa-pubsub") if name in body["member"])
+            each = body.get("for_each", "")
+            some = re.findall(r"roles/[\w.]+", str(each)) if "each.key" in body["role"] else [body["role"]]
+            granted |= {(who.replace("gcp-sa-pubsub", "pubsub"), role) for role in some}
+    assert told == granted

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from cloud import Cloud
 from fault_proxy import Fault, Proxy
 from folders import assert_equal_folders, png, put, read_folder, row, write_lines
 from launcher import At, Launcher
+from waiting import until
 
 from transforms import storage
 from transforms.core.output_names import CLAIM
@@ -134,21 +134,14 @@ def test_no_sign_is_given_for_what_is_anothers_or_gone(tmp_path: Path, cloud: Cl
         assert list(store_for(folder).list(folder)) == []  # it does not come back
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_a_heartbeat_ends_with_its_claim(tmp_path: Path) -> None:
     take_claim(str(tmp_path), "mine", take_over=False)
     claimed_elsewhere(tmp_path, 2 * STALE_S)
     path = tmp_path / CLAIM
     with Heartbeat(str(tmp_path), "mine", period_s=0.005) as heartbeat:
-        until(lambda: time.time() - path.stat().st_mtime < STALE_S)
+        assert until(lambda: time.time() - path.stat().st_mtime < STALE_S)
         take_claim(str(tmp_path), "theirs", take_over=True)
-        until(lambda: not heartbeat._thread.is_alive())
+        assert until(lambda: not heartbeat._thread.is_alive())
         assert json.loads(path.read_bytes())["run"] == "theirs"
 
 
@@ -162,10 +155,10 @@ def test_a_heartbeat_outlives_a_storage_that_refuses(cloud: Cloud, proxy: Proxy,
 
     proxy.fault = refuse
     with Heartbeat(cloud.uri, "mine", period_s=0.005):
-        until(lambda: len(refused) > 2)
+        assert until(lambda: len(refused) > 2)
         before = cloud.generations(CLAIM)
         proxy.fault = lambda request: None
-        until(lambda: cloud.generations(CLAIM) != before)
+        assert until(lambda: cloud.generations(CLAIM) != before)
         release_claim(cloud.uri, "mine")
     assert cloud.json(CLAIM)["ended"]
 
@@ -200,13 +193,6 @@ def test_what_is_handed_over_is_the_own_claim(tmp_path: Path) -> None:
 
 
 # Whole jobs, stopped, killed and paused
-
-
-@pytest.fixture(scope="module")
-def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
-    made = Launcher(tmp_path_factory.mktemp("launcher"))
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

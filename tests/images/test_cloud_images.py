@@ -1,25 +1,21 @@
-"""Images and rows in Cloud Storage and elsewhere: what looking at them costs, who pays, and how they are stored."""
+"""Images and rows in Cloud Storage: what looking at them costs, who pays, and how they are stored."""
 
 from __future__ import annotations
 
 import gzip
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pytest
-from apache_beam.io.filesystem import FileMetadata
-from apache_beam.io.localfilesystem import LocalFileSystem
 from cloud import Cloud
 from fault_proxy import Fault, Proxy
-from folders import bmp, jpeg, read_folder, row, write_rows
+from folders import bmp, jpeg, row, write_rows
 from google.auth.credentials import AnonymousCredentials
 
 from beam_jobs.commands.prepare import prepare
 from beam_jobs.job import Job
-from beam_jobs.preflight import beam_options
 from beam_jobs.settings import parse
 from transforms.core.records import ImageFacts
 from transforms.dataset.claim import Claim
@@ -27,8 +23,8 @@ from transforms.images import orders
 from transforms.images.fit.policy import FitPolicy
 from transforms.images.inspection import HEAD, TAIL, Inspector, look
 from transforms.images.orders import fit_image
-from transforms.storage import api, patiently, store_for, throttling
-from transforms.storage.api import Access, Changed, Forbidden, NotFound, Stat, StorageError
+from transforms.storage import api, patiently, throttling
+from transforms.storage.api import Access, Changed, Forbidden, NotFound, StorageError
 from transforms.storage.gcs.store import GcsStore
 from transforms.storage.places import Places
 
@@ -120,9 +116,6 @@ def test_an_object_overwritten_before_it_is_fitted_is_not_read_for_the_one_that_
         orders.read_image(facts, ())
 
 
-# --- stored compressed
-
-
 def put_packed(cloud: Cloud, name: str, data: bytes) -> str:
     blob = cloud.bucket.blob(name)
     blob.content_encoding = "gzip"
@@ -163,9 +156,6 @@ def test_a_bomb_behind_content_encoding_is_not_unpacked(cloud: Cloud, monkeypatc
         uri = put_packed(cloud, f"{size}.jpg", gzip.compress(plain(size)))
         found = look(uri, inspector())
         assert (found.reason, found.encoding) == (reason, "" if reason else "gzip")
-
-
-# --- --stage copy
 
 
 def test_stage_copy_puts_conforming_objects_beside_the_dataset_on_the_server(
@@ -225,9 +215,6 @@ def test_stage_copy_needs_cloud_storage_and_a_look(tmp_path: Path, capsys: pytes
         assert "--stage copy" in capsys.readouterr().err
 
 
-# --- --user_project
-
-
 def requester_pays(request: Any) -> Fault | None:
     body = b'{"error": {"message": "Bucket is a requester pays bucket but no user project provided."}}'
     return None if request.query.get("userProject") == "payer" else Fault("answer", 400, body)
@@ -255,9 +242,6 @@ def test_without_user_project_a_requester_pays_bucket_says_what_to_do(
     said = capsys.readouterr().err
     assert "requester pays" in said and "--user_project PROJECT" in said and said.count("\n") == 1
     assert api.access() == Access()
-
-
-# --- credentials
 
 
 class Tokens(AnonymousCredentials):
@@ -291,9 +275,6 @@ def test_reads_carry_a_token_and_ask_for_a_new_one(cloud: Cloud, proxy: Proxy) -
     assert tokens.number == 5  # one that is refused thrice is asked for no more
 
 
-# --- throttling
-
-
 def test_seconds_of_throttling_are_told_to_beam(cloud: Cloud, proxy: Proxy, impatient: None) -> None:
     uri = cloud.put("a", b"0123")
     for status, counts in ((429, True), (503, True), (500, False)):
@@ -313,93 +294,6 @@ def test_seconds_of_throttling_are_told_to_beam(cloud: Cloud, proxy: Proxy, impa
         beam.metrics.MetricsFilter().with_namespace("gcsio").with_name("cumulativeThrottlingSeconds")
     )
     assert [counter.committed for counter in told["counters"]] == [2] and throttling._noted == 0.75
-
-
-# --- other schemes
-
-
-class Shelf(LocalFileSystem):
-    """A file system that Beam knows and Tuneset does not: shelf://NAME is NAME in a folder of this machine."""
-
-    root = Path()
-
-    @classmethod
-    def scheme(cls) -> str:
-        return "shelf"
-
-    def _here(self, path: str) -> str:
-        return str(self.root / path.removeprefix("shelf://"))
-
-    def _list(self, dir_or_prefix: str) -> Any:
-        for found in super()._list(self._here(dir_or_prefix).rstrip("/") + "/"):
-            name = f"shelf://{Path(found.path).relative_to(self.root)}"
-            yield FileMetadata(name, found.size_in_bytes, found.last_updated_in_seconds)
-
-    def exists(self, path: str) -> bool:
-        return super().exists(self._here(path))
-
-    def split(self, path: str) -> tuple[str, str]:
-        return tuple(path.rsplit("/", 1)) if path.count("/") > 2 else (path, "")  # type: ignore[return-value]
-
-    def open(self, path: str, *how: Any, **named: Any) -> Any:
-        return super().open(self._here(path), *how, **named)
-
-    def _path_open(self, path: str, *how: Any, **named: Any) -> Any:
-        return super()._path_open(path, *how, **named)
-
-    def metadata(self, path: str) -> FileMetadata:
-        found = super().metadata(self._here(path))
-        return FileMetadata(path, found.size_in_bytes, found.last_updated_in_seconds)
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(Shelf, "root", tmp_path / "shelf")
-    return tmp_path / "shelf"
-
-
-def test_rows_of_another_scheme_are_read_through_beam(shelf: Path, tmp_path: Path) -> None:
-    local = Path(write_rows(tmp_path / "rows.jsonl", 300))
-    (shelf / "in").mkdir(parents=True)
-    (shelf / "in/rows.jsonl").write_bytes(local.read_bytes())
-    (shelf / "in/notes.md").write_text("not rows")
-    outputs = []
-    for source, name in (("shelf://in/", "a"), (str(local), "b")):
-        flags = ["--block_bytes", "4096"]
-        assert prepare(["--input", source, "--output", str(tmp_path / name), *flags]) == 0
-        outputs.append(read_folder(tmp_path / name))
-    assert outputs[0]["train.jsonl"] == outputs[1]["train.jsonl"] != b""
-    assert outputs[0]["validation.jsonl"] == outputs[1]["validation.jsonl"]
-
-
-def test_what_another_scheme_cannot_do_is_said(
-    shelf: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (shelf / "in").mkdir(parents=True)
-    (shelf / "in/a").write_bytes(b"0123456789")
-    store = store_for("shelf://in/a")
-    found = store.stat("shelf://in/a")
-    assert store.read("shelf://in/a", 2, 5, found.generation) == (b"234", found)
-    assert store.read("shelf://in/a", 8, 20) == (b"89", found) and store.read("shelf://in/a", 10, 20) == (b"", found)
-    assert list(store.list("shelf://in")) == [found]
-    with pytest.raises(NotFound):
-        store.stat("shelf://in/b")
-    with pytest.raises(api.Changed):
-        store.read("shelf://in/a", 0, 1, "9-9")
-    with monkeypatch.context() as patch, pytest.raises(api.Unavailable, match="3 bytes came of 5"):
-        patch.setattr(Shelf, "open", lambda *_, **__: io.BytesIO(b"01234"))
-        store.read("shelf://in/a", 2, 7)
-    for call in (store.create, store.replace):
-        with pytest.raises(StorageError, match="cannot create a file only if it is absent"):
-            call("shelf://in/c", b"", "")
-    with pytest.raises(StorageError, match="can only be read"):
-        store.copy(Stat("shelf://in/a", 10, ""), "shelf://in/d")
-    assert prepare(["--input", "shelf://in/", "--output", "shelf://out"]) == 2
-    assert "cannot create a file only if it is absent" in capsys.readouterr().err
-    assert beam_options(parse(["--input", "x", "--output", "y"])) is not None
-
-
-# --- who must be able to read what
 
 
 def test_the_closing_screen_names_every_bucket_and_how_to_grant(

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pillow_heif
 import pytest
-from helper_pools import POLICY, SMALL, altered, ask, bmp, gone, ico_bomb, jobs, reason, until
+from helper_pools import POLICY, SMALL, altered, ask, bmp, gone, ico_bomb, jobs, reason
 from image_bytes import png_header
 from PIL import Image
+from waiting import until
 
 from transforms.core.reasons import ImageError
 from transforms.images.fit.embedded_facts import read_facts

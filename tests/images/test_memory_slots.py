@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helper_pools import POLICY, SMALL, bmp, until
+from helper_pools import POLICY, SMALL, bmp
+from waiting import until
 
 from transforms.core.reasons import ImageError
 from transforms.images.helper import memory_slots

@@ -10,17 +10,27 @@ import json
 import lzma
 import os
 import random
+import tarfile
+from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import laws
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from folders import picture, put, read_folder, row
+from folders import jpeg, picture, put, read_folder, row
+from opening import tried
 
 from beam_jobs.commands.prepare import prepare
+from transforms.core.counters import broken_laws
+from transforms.core.reasons import REASONS, WrongRequest
+from transforms.examples.rejected_rows import rejected_line
 
+FILES = range(200 if os.environ.get("TUNESET_LONG") == "1" else 12)
 SEEDS = range(60 if os.environ.get("TUNESET_LONG") == "1" else 3)
 # What a reader may take for something else than it is.
 WORDS = (
@@ -239,3 +249,151 @@ def test_a_job_ends_in_order(
         laws.assert_ledger(read_folder(tmp_path / "out"))
     else:
         laws.sealed(tmp_path / "out")
+
+
+def of_yolo(folder: Path) -> list[str]:
+    put(folder / "images/train/2.jpg", jpeg())
+    put(folder / "labels/train/1.txt", b"0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.3 0.1 0.3 0.6\n")
+    put(folder / "data.yaml", b"path: .\ntrain: images/train\nval: [images/val]\nnames:\n  0: cat\n  1: dog\n")
+    return ["data.yaml", "labels/train/1.txt"]
+
+
+def of_coco(folder: Path) -> list[str]:
+    told = {
+        "images": [{"id": n, "file_name": f"images/train/{n}.jpg", "width": 64, "height": 48} for n in range(3)],
+        "annotations": [{"id": n, "image_id": n, "category_id": 1, "bbox": [1, 2, 3.5, 4]} for n in range(3)],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    put(folder / "coco.json", json.dumps(told).encode())
+    return ["coco.json"]
+
+
+def of_voc(folder: Path) -> list[str]:
+    box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>40</ymax></bndbox>"
+    put(
+        folder / "images/train/1.xml",
+        f"<annotation><filename>1.jpg</filename><size><width>64</width><height>48</height></size><object><name>a</name>{box}"
+        "</object></annotation>".encode(),
+    )
+    return ["images/train/1.xml"]
+
+
+def of_vqa(folder: Path) -> list[str]:
+    questions = [
+        {"question_id": n, "image_id": n, "image": "images/train/1.jpg", "question": "Is it?"} for n in range(3)
+    ]
+    answers = [{"question_id": n, "multiple_choice_answer": "yes", "answers": [{"answer": "no"}]} for n in range(3)]
+    put(folder / "v2_questions.json", json.dumps({"questions": questions}).encode())
+    put(folder / "v2_annotations.json", json.dumps({"annotations": answers}).encode())
+    return ["v2_questions.json", "v2_annotations.json"]
+
+
+def of_tar(folder: Path) -> list[str]:
+    with tarfile.open(fileobj=(made := io.BytesIO()), mode="w") as tar:
+        for name, data in (("1.jpg", jpeg()), ("1.txt", b"a cat"), ("2.png", jpeg()), ("2.json", b'{"caption": "a"}')):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    put(folder / "0.tar", made.getvalue())
+    return ["0.tar"]
+
+
+def of_arrow(folder: Path) -> list[str]:
+    table = pa.table({"image": pa.array([jpeg(seed=n) for n in range(4)]), "label": ["a", "b", None, "d"]})
+    with pa.ipc.new_stream(sink := pa.BufferOutputStream(), table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    put(folder / "0.arrow", sink.getvalue().to_pybytes())
+    return ["0.arrow"]
+
+
+def of_excel(folder: Path) -> list[str]:
+    book = openpyxl.Workbook()
+    for cells in (("image", "label"), ("images/train/1.jpg", "a"), ("images/train/1.jpg", 7)):
+        book.active.append(cells)
+    book.save(made := io.BytesIO())
+    put(folder / "0.xlsx", made.getvalue())
+    return ["0.xlsx"]
+
+
+def of_lines(*rows: dict[str, Any]) -> Callable[[Path], list[str]]:
+    def write(folder: Path) -> list[str]:
+        put(folder / "rows.jsonl", b"".join(json.dumps(one).encode() + b"\n" for one in rows))
+        return ["rows.jsonl"]
+
+    return write
+
+
+PICTURE = "images/train/1.jpg"
+TURNS = [{"from": "human", "value": "<image>What?"}, {"from": "gpt", "value": "A cat."}]
+CELLS = [{"tokens": ["<b>", "a", "</b>"]}, {"tokens": []}]
+TABLE = {
+    "structure": {"tokens": ["<tr>", "<td>", "</td>", "<td", ' colspan="2"', ">", "</td>", "</tr>"]},
+    "cells": CELLS,
+}
+BOX = {"x": 1, "y": 2, "width": 3, "height": 4, "rotation": 5, "rectanglelabels": ["a"]}
+MARKS = [
+    {"type": "choices", "from_name": "c", "to_name": "i", "value": {"choices": ["a", "b"]}},
+    {
+        "type": "rectanglelabels",
+        "from_name": "r",
+        "to_name": "i",
+        "original_width": 64,
+        "original_height": 48,
+        "value": BOX,
+    },
+]
+TASK = {"id": 1, "data": {"image": PICTURE}, "annotations": [{"result": MARKS}]}
+INLINE = {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64," + b64encode(jpeg()).decode()}}
+CHAT = [{"role": "user", "content": [INLINE]}, {"role": "assistant", "content": "a"}]
+LOCATED = {"image": PICTURE, "prefix": "detect cat", "suffix": "<loc0001><loc0002><loc0100><loc0200> cat"}
+LABELS = ("--answer", "{label}")
+# What is written, the options that it is read by beside a prompt, and whether it takes one.
+FORMATS: dict[str, tuple[Callable[[Path], list[str]], tuple[str, ...], bool]] = {
+    "yolo": (of_yolo, (), True),
+    "coco": (of_coco, (), True),
+    "voc": (of_voc, (), True),
+    "vqa": (of_vqa, (), True),
+    "webdataset": (of_tar, (), True),
+    "table in Arrow": (of_arrow, LABELS, True),
+    "table in Excel": (of_excel, LABELS, True),
+    "llava": (of_lines(*[{"image": PICTURE, "conversations": TURNS}] * 3), (), False),
+    "openai": (of_lines(*[{"messages": CHAT}] * 3), (), False),
+    "paligemma": (
+        of_lines(*[LOCATED] * 3), (), False
+    ),
+    "pubtabnet": (of_lines(*[{"filename": "1.jpg", "split": "train", "html": TABLE}] * 3), (), True),
+    "label_studio": (of_lines(*[TASK] * 3), (), True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_harmed_file_of_a_format_is_read_or_refused(name: str, tmp_path: Path) -> None:
+    write, asked, takes_prompt = FORMATS[name]
+    for picture_name in (PICTURE, "train/1.jpg"):
+        put(tmp_path / picture_name, jpeg())
+    files = write(tmp_path)
+    sound = {file: (tmp_path / file).read_bytes() for file in files}
+    flags = (
+        *("--prompt", "What?") * takes_prompt,
+        *asked,
+        "--input_format",
+        name.partition(" ")[0],
+        "--allow_prefix",
+        str(tmp_path),
+    )
+    read = [block for block in tried(str(tmp_path / files[0]), *flags) if block.examples]
+    assert read, "the sound file holds no example"
+    for seed in FILES:
+        draw = random.Random(f"{name} {seed}")
+        for file, data in sound.items():
+            put(tmp_path / file, harmed(draw, data) if draw.random() < 0.7 else data)
+        try:
+            blocks = tried(str(tmp_path / files[0]), *flags)
+        except WrongRequest as error:
+            assert str(error)
+            continue
+        counted = sum((block.counters for block in blocks), Counter[str]())
+        assert not [law for law in broken_laws(counted) if law.startswith("examples_read")]
+        for rejection in (rejection for block in blocks for rejection in block.rejections):
+            assert rejection.reason in REASONS and rejection.detail
+            json.loads(rejected_line(rejection))

@@ -60,6 +60,13 @@ def test_an_input_of_another_kind_ends_the_command(tmp_path: Path, ending: str, 
         tried(path, "--input_format", "gemini")
 
 
+@pytest.mark.parametrize("name", ["a.dng", "IMG_1.CR3", "DSC.NEF"])
+def test_a_memory_card_of_raw_files_is_told_what_to_export(tmp_path: Path, name: str) -> None:
+    put(tmp_path / f"DCIM/{name}", b"II*\0" + bytes(500))
+    with pytest.raises(OptionError, match=f"{name}: it is a camera's raw data: develop it, and export it as JPEG"):
+        tried(f"{tmp_path}/DCIM/", "--prompt", "What?")
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
 def test_what_is_packed_is_told_and_not_how(tmp_path: Path, pack: object) -> None:
     assert callable(pack)

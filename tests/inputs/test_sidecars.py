@@ -12,6 +12,8 @@ from laws import texts
 from opening import tried
 
 from transforms.core.listing_tally import ListingTally
+from transforms.core.records import Block, Extent
+from transforms.inputs.folder import read_folder
 from transforms.inputs.packing import pack_images
 from transforms.storage import store_for
 
@@ -133,3 +135,24 @@ def test_without_a_template_for_sidecars_nothing_is_looked_for(tmp_path: Path) -
     images = [file for file in store_for(str(tmp_path)).list(str(tmp_path)) if file.uri.endswith(".jpg")]
     blocks = list(pack_images(0, images, 512, str(tmp_path), tally))
     assert [len(block.extents) for block in blocks] == [1] and tally.counters == {"pictures_taken": 1}
+
+
+def test_an_object_says_of_itself_what_its_uploader_did(cloud: Cloud) -> None:
+    for name, metadata in {"a": {"label": "cat", "n": "1"}, "b": {"label": "dog"}, "c": {}}.items():
+        blob = cloud.bucket.blob(f"in/{name}.jpg")
+        blob.metadata = metadata
+        blob.upload_from_string(jpeg(seed=ord(name)))
+    blank = "the answer is blank for this row: {metadata.label} stands for nothing"
+    assert answers(f"{cloud.uri}/in/", "{metadata.label}") == {"a.jpg": "cat", "b.jpg": "dog", "c.jpg": blank}
+
+
+def test_metadata_is_that_of_the_version_that_was_listed(cloud: Cloud) -> None:
+    uris = [cloud.put(f"in/{name}.jpg", jpeg()) for name in "ab"]
+    extents = tuple(Extent(uri, "7", 1, 0, 1) for uri in uris)
+    cloud.bucket.blob("in/b.jpg").delete()
+    opened = read_folder(Block((0, b"", 0), extents, "folder"), lambda block: "key", 100, with_metadata=True)
+    assert [(one.reason, opened.facts[one.row.source].reason) for one in opened.rejections] == [
+        ("bad_sidecar", "image_changed"),
+        ("bad_sidecar", "image_not_found"),
+    ]
+    assert opened.rows == [] and opened.counters["examples_read"] == 2

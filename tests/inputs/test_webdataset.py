@@ -15,7 +15,7 @@ from folders import jpeg, png, put
 from laws import lines, rejections, texts, uris
 
 from transforms.core.records import Extent
-from transforms.inputs.formats.webdataset import lines_of
+from transforms.inputs.formats.shards.webdataset import lines_of
 from transforms.storage.packings import Damaged
 
 Run = Callable[..., laws.Folder]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -99,22 +101,34 @@ def shards(folder: Path) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("answer", ["{caption}", "{sidecar}", "{sidecar.caption}", "{label}"])
-def test_a_folder_of_img2dataset_is_told_how_to_be_read(tmp_path: Path, answer: str) -> None:
+@pytest.mark.parametrize("answer", ["{caption}", "{label}"])
+def test_columns_of_img2datasets_tables_are_told_how_to_be_read(tmp_path: Path, answer: str) -> None:
     source = shards(tmp_path / "in")
     said = refused(source, "--prompt", "What?", "--answer", answer)
     assert said == (
         f"img2dataset wrote {source}: its tables hold the addresses that images came from, and these lie in folders beside them. "
         "--input_format folder makes a row of each image, and --answer '{sidecar.caption}' takes its caption"
     )
-    flags = ("--input_format", "folder", "--prompt", "What?", "--answer", "{sidecar.caption}", "--verify", "none")
-    assert sum(len(block.examples) for block in tried(source, *flags)) == 4
 
 
-def test_shards_of_img2dataset_in_tar_are_to_be_extracted(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"url": ["u"], "caption": ["x"]}), tmp_path / "00000.parquet")
-    put(tmp_path / "00000.tar", b"")
-    assert "extract its .tar files, and name the folder that comes of it" in refused(str(tmp_path), *ASK)
+@pytest.mark.parametrize("answer", [(), ("--answer", "{sidecar.caption}"), ("--answer", "{sidecar}")])
+def test_a_folder_of_img2dataset_is_read_as_its_images(tmp_path: Path, answer: tuple[str, ...]) -> None:
+    blocks = tried(shards(tmp_path / "in"), "--prompt", "What?", *answer, "--verify", "none")
+    answers = [example.contents[1]["parts"][0]["text"] for block in blocks for example in block.examples]
+    assert [text if text == "a cat" else json.loads(text)["caption"] for text in answers] == ["a cat"] * 4
+
+
+def test_shards_of_img2dataset_in_tar_are_read(tmp_path: Path) -> None:
+    for shard in ("00000", "00001"):
+        pq.write_table(pa.table({"url": ["u"], "caption": ["x"]}), put(tmp_path / f"in/{shard}.parquet", b""))
+        with tarfile.open(tmp_path / f"in/{shard}.tar", "w") as tar:
+            for name, data in (("jpg", jpeg()), ("txt", b"a cat"), ("json", b'{"caption": "a cat"}')):
+                info = tarfile.TarInfo(f"{shard}0000.{name}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    blocks = tried(str(tmp_path / "in"), "--prompt", "What?")
+    answers = [example.contents[1]["parts"][0]["text"] for block in blocks for example in block.examples]
+    assert answers == ["a cat"] * 2 and not any(block.rejections for block in blocks)
 
 
 def test_a_numbered_table_beside_no_images_is_a_table(tmp_path: Path) -> None:

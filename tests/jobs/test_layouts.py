@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from folders import jpeg, png, put
+from opening import tried
 
 from beam_jobs.__main__ import main
 
@@ -114,6 +115,114 @@ LAYOUTS: dict[str, Layout] = {
 }  # fmt: skip
 
 
+def coco_of(*names: str) -> bytes:
+    images = [{"id": n, "license": 1, "file_name": name, "height": 48, "width": 64} for n, name in enumerate(names)]
+    boxes = [
+        {"id": n, "image_id": n, "category_id": 1, "bbox": [16, 12, 32, 24], "area": 768, "iscrowd": 0}
+        for n in range(len(names))
+    ]
+    categories = [
+        {"id": 0, "name": "animals", "supercategory": "none"},
+        {"id": 1, "name": "cat", "supercategory": "animals"},
+    ]
+    return json.dumps(
+        {"info": {}, "licenses": [], "categories": categories, "images": images, "annotations": boxes}
+    ).encode()
+
+
+def make_roboflow_coco() -> None:
+    for at, split in enumerate(("train", "valid", "test")):
+        put(f"roboflow-coco/{split}/{at}_jpg.rf.0123abc.jpg", picture(at))
+        put(f"roboflow-coco/{split}/_annotations.coco.json", coco_of(f"{at}_jpg.rf.0123abc.jpg"))
+    put("roboflow-coco/README.roboflow.txt", b"exported")
+
+
+def make_roboflow_yolo() -> None:
+    for at, split in enumerate(("train", "valid", "test")):
+        put(f"roboflow-yolo/{split}/images/{at}_jpg.rf.0123abc.jpg", picture(at))
+        put(f"roboflow-yolo/{split}/labels/{at}_jpg.rf.0123abc.txt", b"0 0.5 0.5 0.5 0.5\n")
+    told = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n\nnc: 1\nnames: ['cat']\n\nroboflow:\n  version: 1\n"
+    put("roboflow-yolo/data.yaml", told.encode())
+    put("roboflow-yolo/README.dataset.txt", b"# pets")
+
+
+def make_voc() -> None:
+    for name in ("2007_000027", "2007_000032"):
+        put(f"VOCdevkit/VOC2012/JPEGImages/{name}.jpg", picture(int(name[-2:])))
+        put(
+            f"VOCdevkit/VOC2012/Annotations/{name}.xml",
+            f"<annotation><folder>VOC2012</folder><filename>{name}.jpg</filename><size><width>64</width><height>48</height>"
+            "<depth>3</depth></size><segmented>0</segmented><object><name>cat</name><pose>Unspecified</pose><bndbox><xmax>48</xmax>"
+            "<xmin>16</xmin><ymax>36</ymax><ymin>12</ymin></bndbox><difficult>0</difficult></object></annotation>".encode(),
+        )
+    put("VOCdevkit/VOC2012/ImageSets/Main/cat_train.txt", b"2007_000027 1\n")
+    put("VOCdevkit/VOC2012/SegmentationClass/2007_000032.png", png())
+
+
+def make_llava() -> None:
+    rows = []
+    for number in range(2):
+        put(f"coco/train2017/{number:012}.jpg", picture(number))
+        turns = [{"from": "human", "value": "What is it?\n<image>"}, {"from": "gpt", "value": f"Picture {number}."}]
+        rows.append({"id": f"{number:012}", "image": f"{number:012}.jpg", "conversations": turns})
+    put("llava_instruct_150k.json", json.dumps(rows, indent=1).encode())
+
+
+def make_img2dataset() -> None:
+    for shard in ("00000", "00001"):
+        keys = [f"{shard}{number:04}" for number in range(2)]
+        table = pa.table(
+            {"url": ["https://example.com/x.jpg"] * 2, "caption": [f"picture {key}" for key in keys], "key": keys}
+        )
+        pq.write_table(table, put(f"img2dataset/{shard}.parquet", b""))
+        put(f"img2dataset/{shard}_stats.json", b'{"count": 2}')
+        for key in keys:
+            put(f"img2dataset/{shard}/{key}.jpg", picture(int(key)))
+            put(f"img2dataset/{shard}/{key}.txt", f"picture {key}".encode())
+            put(
+                f"img2dataset/{shard}/{key}.json",
+                json.dumps({"caption": f"picture {key}", "status": "success"}).encode(),
+            )
+
+
+CAT = '[{"box_2d":[250,250,750,750],"label":"cat"}]'
+EACH = ["train", "validation", "test"]
+# What is tried without writing: what makes it, and the answer and split of each example; "": by the hash.
+TRIED: dict[str, tuple[Callable[[], None], list[tuple[str, str]]]] = {
+    "Roboflow's COCO export": (make_roboflow_coco, [(CAT, split) for split in EACH]),
+    "Roboflow's YOLO export": (make_roboflow_yolo, [(CAT, split) for split in EACH]),
+    "Pascal VOC 2012, as its archive holds it": (make_voc, [(CAT, "")] * 2),
+    "LLaVA's instructions on COCO's images": (make_llava, [("Picture 0.", ""), ("Picture 1.", "")]),
+    "img2dataset's folders": (make_img2dataset, [(f"picture 0000{n}000{m}", "") for n in range(2) for m in range(2)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_a_public_layout_is_read_as_its_documentation_says(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, expected = TRIED[name]
+    monkeypatch.chdir(tmp_path)
+    make()
+    words = shlex.split(COMMANDS[name])[2:]
+    options = dict(zip(words[::2], words[1::2]))
+    source = options.pop("--input")
+    del options["--output"]
+    blocks = tried(source, *(word for pair in options.items() for word in pair))
+    assert not [rejection.detail for block in blocks for rejection in block.rejections]
+    found = [
+        (example.contents[-1]["parts"][0]["text"], example.split) for block in blocks for example in block.examples
+    ]
+    by_name = {"train": 0, "validation": 1, "test": 2}
+    if expected[0][1]:
+        assert sorted(found, key=lambda one: by_name[one[1]]) == expected
+    else:
+        assert sorted(answer for answer, _ in found) == [answer for answer, _ in expected]
+    assert all(
+        block.facts[uri].width == 64 for block in blocks for example in block.examples for uri in example.sources
+    )
+
+
 def run(name: str) -> tuple[int, str]:
     words = shlex.split(COMMANDS[name])[1:]
     return main(words), words[words.index("--output") + 1]
@@ -157,4 +266,4 @@ def test_paths_of_label_studios_server_are_said_to_lie_elsewhere(
 
 
 def test_every_layout_of_the_page_is_tried() -> None:
-    assert sorted(COMMANDS) == sorted(LAYOUTS)
+    assert sorted(COMMANDS) == sorted({**LAYOUTS, **TRIED})

@@ -105,6 +105,10 @@ def test_help_fits_a_terminal(command: str, monkeypatch: pytest.MonkeyPatch, cap
         ("prepare --input rows.jsonl --output gs://", "--output gs://: expected gs://BUCKET/FOLDER or a local path"),
         ("prepare --input rows.jsonl --output gs:/b/x", "--output gs:/b/x: expected gs://BUCKET/FOLDER"),
         (
+            "prepare --input rows.jsonl --output out --allow_prefix https:/host.example/a",
+            "--allow_prefix https:/host.example/a: expected two slashes behind the scheme",
+        ),
+        (
             "prepare --input rows.jsonl --output out --allow_prefix ftp://x",
             "--allow_prefix ftp://x: expected folders and",
         ),

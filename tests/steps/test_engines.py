@@ -5,22 +5,27 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import flink
 import pytest
-from flink import group_lives, kill_group, need, until
+from flink import group_lives, kill_group, need
 from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_lines, write_rows
+from waiting import until
+from web_server import web_server
 
 pytestmark = pytest.mark.engines
 
 PRISM = flink.PARTS / "prism"
 OPTIONS = ["--block_bytes", "4096", "--max_image_bytes", "20000", "--splits", "train=0.7,validation=0.2,test=0.1"]
+OPTIONS += ["--allow_prefix", "http://", "--allow_private_hosts"]
 
 Folder = dict[str, Any]
 
@@ -68,8 +73,8 @@ def tuneset(source: Path, output: Path, *flags: str) -> subprocess.CompletedProc
 
 
 @pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of some 400 rows in a large file, small files and a .gz; images to fit, broken ones, 40 in one example."""
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of some 400 rows in a large file, small files and a .gz; images to fit, broken, by URL, and 40 in one example."""
     folder = tmp_path_factory.mktemp("raw")
     images = [put(folder / f"images/{i}.jpg", jpeg(seed=i)) for i in range(24)]
     images += [put(folder / f"images/{i}.bmp", bmp(seed=i)) for i in range(24, 30)]
@@ -83,11 +88,19 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.unlink(packed)
     cut, gone = put(folder / "images/cut.jpg", jpeg(seed=99)[:-60]), str(folder / "images/none.jpg")
     special = [row("all of these?", [images[i % 33] for i in range(40)]), row("no image"), row("gone?", [gone])]
-    special += [row("cut?", [images[0], cut]), row("web?", ["http://example.com/a.png"]), {"contents": []}]
+    special += [row("cut?", [images[0], cut]), row("web?", ["https://example.com/a.png"]), {"contents": []}]
+    served = {f"/{name}": (folder / f"images/{name}").read_bytes() for name in ("0.jpg", "24.bmp", "30.jpg")}
+    stack = ExitStack()
+    url = stack.enter_context(web_server(served)).url
+    special += [
+        row(f"served {number}?", [f"{url}{name}" for name in [*served, "/none.jpg"][: number + 1]])
+        for number in range(4)
+    ]
     bad = Path(write_lines(folder / "c.jsonl", special))
     bad.write_bytes(bad.read_bytes() + b'{"contents": [oops\n\xff\xfe\n')
     put(folder / "notes.txt", b"no dataset\n")
-    return folder
+    with stack:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -109,16 +122,16 @@ def dataset_of(source: Path, place: Path, *flags: str) -> Folder:
 def expected(raw: Path, place: Path) -> Folder:
     found = dataset_of(raw, place, "--runner=FnApiRunner")
     counters, reasons = found["manifest.json"]["counters"], found["manifest.json"]["reasons"]
-    assert counters["examples_read"] == 280 + 12 * 4 + 60 + 8
+    assert counters["examples_read"] == 280 + 12 * 4 + 60 + 12
     assert counters["examples_split"] == 1 and counters["pieces_written"] == 3
     assert counters["images_converted"] > 20 and counters["images_recompressed"] > 20
     assert reasons == {
-        "image_not_found": 1,
+        "image_not_found": 2,
         "missing_contents": 1,
+        "not_allowed": 1,
         "not_json": 1,
         "not_utf8": 1,
         "truncated_image": 1,
-        "not_allowed": 1,
     }
     return found
 
@@ -211,3 +224,33 @@ def test_what_was_not_sealed_is_said_in_one_paragraph_and_goes_on(flags: list[st
     assert mended.returncode == 0, mended.stderr
     counters = json.loads((output / "manifest.json").read_bytes())["dataset"]["counters"]
     assert counters["examples_written"] == 120 and "examples_rejected" not in counters
+
+
+BY_IMAGE = ("--split_by", "image")
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory, place: Path) -> tuple[Path, tuple[str, ...], Folder]:
+    """Rows that have grown by an example which joins two others, what a night of them is given, and what a full run makes of them."""
+    folder, draw = tmp_path_factory.mktemp("grown"), random.Random(3)
+    images = [put(folder / f"raw/images/{i}.jpg", jpeg(seed=i)) for i in range(50)]
+    images += [put(folder / "raw/images/again.jpg", jpeg(seed=4)), put(folder / "raw/images/fit.bmp", bmp(seed=60))]
+    for name in ("a", "b"):
+        write_lines(
+            folder / f"raw/{name}.jsonl", [row(f"{name} {i}", draw.sample(images, 1 + i % 2)) for i in range(30)]
+        )
+    options = (*BY_IMAGE, "--image_folder", str(folder / "images"))
+    one = tuneset(folder / "raw", folder / "one", *OPTIONS, *options, "--keep_blocks", "--runner=FnApiRunner")
+    assert one.returncode == 0, one.stdout + one.stderr
+    write_lines(folder / "raw/c.jsonl", [row("joins", [images[7], images[31]])])
+    full = dataset_of(folder / "raw", place, *options, "--runner=FnApiRunner")
+    assert len(full["train.jsonl"].splitlines()) > 15 < 60 - len(full["train.jsonl"].splitlines())
+    return folder / "raw", (*options, "--previous", str(folder / "one")), full
+
+
+@OTHERS
+def test_splits_by_image_are_the_same_on_a_night_that_joins_groups(
+    flags: list[str], grown: tuple[Path, tuple[str, ...], Folder], place: Path
+) -> None:
+    source, options, full = grown
+    assert_equal_folders(dataset_of(source, place, *options, *flags), full)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_server import Scripted, ScriptedServer
 from store_place import Place
 from wire import Wire, wired
 
+from transforms.storage.gcs import client
 from transforms.storage.gcs.store import GcsStore
 from transforms.storage.local import LocalStore
 
@@ -27,3 +30,27 @@ def wire(gcs: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wir
     with wired(gcs.url) as wire:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", wire.url)
         yield wire
+
+
+@pytest.fixture
+def brief(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "RETRY", client.RETRY.with_timeout(0.1))
+    proxies = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    for name in (*proxies, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    with ScriptedServer(("127.0.0.1", 0), Scripted) as server:
+        server.asked, server.script, server.daemon_threads = [], [], True
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_address[1]}")
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "RETRY", client.RETRY.with_predicate(lambda _: False))

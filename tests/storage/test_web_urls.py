@@ -65,7 +65,7 @@ def test_every_url_has_one_spelling(written: str, normal: str) -> None:
         "https://",
         "https:///a.jpg",
         f"{HTTPS}a..b/a.jpg",
-        "https://x.%61mple.example/a.jpg",
+        f"{HTTPS}x.%61mple.example/a.jpg",
         "https://cdn.example.com:0/a.jpg",
         "https://cdn.example.com:65536/a.jpg",
         "https://cdn.example.com:x/a.jpg",
@@ -170,7 +170,7 @@ def test_how_servers_are_asked_is_for_options_to_say() -> None:
 
 
 @pytest.mark.parametrize(
-    "prefix", [f"{CDN}/?a", f"{CDN}/#a", "https://*.example.com/", "https://me@x/", f"{HTTP}127.1/"]
+    "prefix", [f"{CDN}/?a", f"{CDN}/#a", "https://*.example.com/", f"{HTTPS}me@x/", f"{HTTP}127.1/"]
 )
 def test_what_cannot_begin_a_url_is_no_prefix(prefix: str) -> None:
     with pytest.raises(ValueError):
@@ -190,10 +190,19 @@ PRIVATE = (
     "::ffff:10.0.0.1",
     "64:ff9b::a00:1",
 )
-LOOPBACK = ("127.0.0.1", "127.255.0.1", "::1", "::ffff:127.0.0.1", "::ffff:7f00:1", "::127.0.0.1", "64:ff9b::7f00:1")
+LOOPBACK = (
+    "127.0.0.1",
+    "127.255.0.1",
+    "::1",
+    "::ffff:127.0.0.1",
+    "::ffff:7f00:1",
+    "::127.0.0.1",
+    "64:ff9b::7f00:1",
+    "::ffff:0:7f00:1",
+)
 OTHER = (
     "0.0.0.0", "::", "169.254.1.1", "fe80::1", "fe80::1%eth0", "224.0.0.1", "ff02::1", "240.0.0.1", "255.255.255.255", "fec0::1",
-    "2002:7f00:1::", "2001:0:7f00:1::",
+    "2002:7f00:1::", "2001:0:7f00:1::", "64:ff9b:1::7f00:1",
 )  # fmt: skip
 METADATA = (
     "169.254.169.254",

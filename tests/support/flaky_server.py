@@ -51,7 +51,7 @@ class _Connection(socketserver.StreamRequestHandler):
         with server.lock:
             fault = server.share_of(name, first)
             server.done[fault] += 1
-        part = f"Content-Range: bytes {first}-{last}/{SIZE}\r\nx-goog-generation: 7"
+        part = f'Content-Range: bytes {first}-{last}/{SIZE}\r\nx-goog-generation: 7\r\nETag: "7"'
         body = content(name)[first : last + 1]
         if fault == "":
             self.say("206 OK", body, part)

@@ -12,13 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from waiting import until
 
 PARTS = Path(__file__).parents[2] / "engines"
 LIBRARIES = f"{PARTS / 'flink'}/lib/*"
@@ -41,14 +40,6 @@ MEMORY = {
 def need(ready: bool, what: str) -> None:
     if not ready:
         pytest.fail(f"{what}: run `make engines`", pytrace=False)
-
-
-def until(condition: Callable[[], Any], seconds: float) -> Any:
-    """The first true value of a condition, or the last false one."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
 
 
 def group_lives(group: int) -> bool:

@@ -108,8 +108,7 @@ class Announced:
         for message in self._source.messages():
             said = said_by(message)
             if isinstance(said, RowMessage):
-                uri, time = f"{self._name}/{message.name}", message.published
-                self._ready.append((Arrival(uri, str(time), len(said.row), time, row=said.row), [message.ack]))
+                self._ready.append((_row_arrival(said, message, self._name), [message.ack]))
             elif isinstance(said, Stat) and self._wanted.takes(said):
                 self._take_upload(said, message.ack)
             else:
@@ -159,6 +158,24 @@ class Announced:
         """
         done = [identity for identity in self._acks if not waits(identity)]
         self._source.acknowledge([ack for identity in done for ack in self._acks.pop(identity)])
+
+
+def arrival_said(message: Message, name: str, wanted: Wanted) -> Arrival | str:
+    """What one message brings, where images have no words beside them: an arrival, or OTHER or GARBAGE.
+
+    Args:
+      name: of the subscription.
+    """
+    said = said_by(message)
+    if isinstance(said, RowMessage):
+        return _row_arrival(said, message, name)
+    if isinstance(said, Stat):
+        return _arrival(_asked(said) if said.size < 0 else said) if wanted.takes(said) else OTHER
+    return said
+
+
+def _row_arrival(said: RowMessage, message: Message, name: str) -> Arrival:
+    return Arrival(f"{name}/{message.name}", str(message.published), len(said.row), message.published, row=said.row)
 
 
 def _arrival(file: Stat) -> Arrival:

@@ -10,10 +10,10 @@ from transforms.arrivals.records import Arrival
 from transforms.core.listing_tally import ListingTally
 from transforms.core.records import Block, Extent, Fault, Input
 from transforms.inputs.cutting import Cutter
-from transforms.inputs.detect import InputDetector
 from transforms.inputs.name_kinds import kind_of_unread
 from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.registry import DEFAULT, IMAGES, MEANINGS, TABLE
+from transforms.inputs.survey.input_detector import InputDetector
 from transforms.storage import store_for
 from transforms.storage.api import Changed, NotAFile, NotFound, Stat
 from transforms.storage.uris import bucket_of, bucket_uri

@@ -106,14 +106,19 @@ class DonePanes:
         return sum(map(len, self._by_start.values()))
 
 
-def pane_for(output: str, start: int, arrivals: Sequence[Arrival]) -> tuple[Pane, Sequence[Arrival]]:
+def pane_for(
+    output: str, start: int, arrivals: Sequence[Arrival], late: bool = False
+) -> tuple[Pane, Sequence[Arrival]]:
     """Where the arrivals of a window go: its own folder, or a late one beside it once that is done.
+
+    Args:
+      late: the window is being sealed without them, whether that is done yet or not.
 
     Returns:
       The pane, and what it takes: nothing that a pane which is done has taken, as when a round is run again.
     """
     window = Pane(f"{output}/{WINDOWS}/{window_name(start)}", start)
-    if not is_done(window):
+    if not late and not is_done(window):
         return window, arrivals
     done = [pane for pane in panes_of(output) if pane.start == start and is_done(pane)]
     known = {one for pane in done for one in identities_in(pane)}

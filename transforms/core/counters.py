@@ -54,6 +54,8 @@ _TABLE = (
     ("left_out_no_ending", "files", "left out: a name without an ending"),
     ("left_out_ending", "files", "left out: another ending"),
     ("examples_read", "examples", "rows: lines that are not blank, records of tables, images of folders"),
+    ("examples_dropped", "examples", "of them, those that the function of --transform made no row of"),
+    ("examples_added", "examples", "rows that the function of --transform made of one, beside the first"),
     ("examples_used", "examples", "of them, those that became output lines, or would have but for a cap"),
     ("examples_rejected", "examples", "of them, those written to rejected.jsonl"),
     ("examples_split", "examples", "used examples with more images than one example may hold"),
@@ -117,9 +119,9 @@ def broken_laws(counters: Mapping[str, int]) -> list[str]:
 
     laws = (
         (
-            "examples_read = examples_used + examples_rejected",
+            "examples_read = examples_used + examples_rejected + examples_dropped - examples_added",
             c("examples_read"),
-            c("examples_used") + c("examples_rejected"),
+            c("examples_used") + c("examples_rejected") + c("examples_dropped") - c("examples_added"),
         ),
         ("images_seen = sum of the fates", c("images_seen"), sum(c(f"images_{fate}") for fate in FATES)),
         (

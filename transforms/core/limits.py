@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
+LINE_BYTES = 16_000_000  # that a row may have by default
+
 # Pages. "1.5-era" and "2.0-era" are archived copies of a page that has since changed; they carry no date of their own.
 _SITE = "https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/"
 _LIMITS = _SITE + "tuning/supervised-tuning"

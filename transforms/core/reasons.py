@@ -20,6 +20,7 @@ All exceptions of the product are one tree, too. The text of each is for a perso
     │   ├── OptionError                    of the command line
     │   ├── InputError                     of files that an option names
     │   ├── TemplateError                  of a template that an option gives
+    │   ├── FunctionError                  of the function that --transform names
     │   ├── DamagedJob                     what was given as a tuning job is none
     │   └── Unexplained                    a dataset does not tell of a line
     └── JobStopped                         a job may not go on, or may not seal: exit status 1
@@ -86,7 +87,8 @@ _TABLE = (
     ("bad_record", "read", "yours", "A CSV record has more or fewer cells than its header or an open quote; a Parquet cell no value."),
     ("corrupt_parquet", "read", "yours", "The Parquet file is damaged, or none: what came before is used; copy it again."),
     ("missing_column", "read", "yours", "The file has not a column that an option names. Counted once for the whole file."),
-    ("bad_sidecar", "read", "yours", "The .txt or .json file beside an image of a folder cannot be read."),
+    ("transform_failed", "read", "yours", "The function of --transform raised an exception, or returned what is no row."),
+    ("bad_sidecar", "read", "yours", "The .txt or .json beside an image of a folder, or its metadata, cannot be read."),
     # the rules of an example
     ("other_format", "rules", "yours", "The row is in another format (messages, input_text, ...), not Gemini's contents."),
     ("missing_contents", "rules", "yours", "The row has no `contents` list, or an empty one."),
@@ -96,7 +98,8 @@ _TABLE = (
     ("bad_part", "rules", "yours", "A part is not an object with exactly one of text, fileData."),
     ("empty_text", "rules", "yours", "A text part is empty or only white space."),
     ("unsupported_part", "rules", "yours", "A part holds a function call or another kind image tuning does not take."),
-    ("inline_data", "rules", "yours", "A part holds the image itself (inlineData): the service takes only references."),
+    ("inline_data", "rules", "yours", "A part holds the image itself (inlineData), which the service does not take, "
+     "or a data: URI that cannot be decoded."),
     ("bad_file_data", "rules", "yours", "fileData needs the strings `mimeType` and `fileUri`."),
     ("unsupported_media", "rules", "yours", "The part is a PDF, audio or video, or a type that must be converted while "
      "`--verify none` looks at no file."),

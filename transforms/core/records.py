@@ -132,6 +132,7 @@ class Row:
     offset: int  # of its first byte in that file (in the decompressed text, if it is compressed)
     line: int  # 1-based, counted from the start of the block's extent
     raw: bytes  # without the line end
+    transformed: bool = field(default=False, kw_only=True)  # --transform made it
 
 
 @dataclass(slots=True)

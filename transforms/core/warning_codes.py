@@ -61,9 +61,11 @@ _TABLE = (
     ("image_common", "example", "held an image that over 1 % of all examples hold, which does not keep them together",
      "If it says something about them, --join_common does."),
     ("image_group_large", "example", "hang together by images that they share, more than the share of a split: --splits cannot hold",
-     "Leave out what joins them, or name a column with --split_by."),
+     "Leave out what joins them, or name a column with --split_by; another --seed puts them into another split."),
     ("test_without_answers", "file", "named test without the column of the answer, and left out",
      "To use it, name it as an --input of its own with an --answer that it has."),
+    ("annotations_unread", "", "a folder of images holds annotations, and they are not read",
+     "--input names their file, --input_format the one that is meant of several, --image_root the folder of the images."),
     ("json_without_rows", "file", "called .json without a row (settings, a list of classes, ...), and left out", ""),
     ("images_warn_type", "reference", "to WebP, HEIC or HEIF, which not all tuning pages name", "--types jpeg,png converts them."),
     ("images_rotated_tag", "reference", "to images with an EXIF rotation tag", "--upright rewrites them upright."),
@@ -105,7 +107,7 @@ _TABLE = (
     # nights
     ("previous_unusable", "", "nothing can be taken from --previous", "Everything is made anew."),
     ("blocks_made_anew", "block", "of the night before had to be made anew, because of what is missing or damaged there", ""),
-    ("night_passed_over", "", "a night that came later than the one taken cannot be used", ""),
+    ("night_passed_over", "", "a later night, or windows of the stream, cannot be used", ""),
     # buckets
     ("bucket_bills", "", "what is written costs more than usual", ""),
     # names that were listed and not read

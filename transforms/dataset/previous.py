@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -73,7 +74,7 @@ class PreviousDataset:
             return None
         if not self.trust_uris and (seen := self._seen(body, key)) is not None:
             wanted = {} if self.looked else seen.generations(block)
-            known = dict(zip(wanted, self._generations(wanted, wanted)))
+            known = dict(zip(wanted, generations_of(wanted, self.threads)))
             outputs = seen.outputs()
             if known != wanted or dict(zip(outputs, self._sizes(outputs))) != outputs:
                 _recent.put(key, known)
@@ -81,7 +82,7 @@ class PreviousDataset:
         self._bring(body, block, key)
         return self.receipt_store.adopt(body, block, key)
 
-    def facts(self, block: Block, key: str) -> dict[str, ImageFacts]:
+    def facts(self, block: Block, key: str, sources: Collection[str]) -> dict[str, ImageFacts]:
         """What the earlier night found of the images of a block that is worked again, as far as it still holds."""
         try:
             body = self._body(key)
@@ -96,14 +97,7 @@ class PreviousDataset:
         for fact in facts.values():
             if fact.copied and sizes[fact.copied] != fact.size:
                 fact.copied = ""  # it is gone, and is made anew
-        if self.trust_uris:
-            return facts
-        own = {extent.uri: extent.generation for extent in block.extents}
-        asked = own | _recent.take(key)
-        unknown = [uri for uri in facts if uri not in asked]
-        looked = {uri: fact.generation for uri, fact in facts.items()}
-        asked |= dict(zip(unknown, self._generations(unknown, looked)))
-        return {uri: fact for uri, fact in facts.items() if asked[uri] == fact.generation}
+        return facts if self.trust_uris else unchanged(facts, block, self.threads, _recent.take(key))
 
     def _body(self, key: str) -> dict[str, Any] | None:
         """The block's receipt of that night; None: there is none. Raises Damaged."""
@@ -148,17 +142,6 @@ class PreviousDataset:
             if isinstance(error, Unavailable) and not spoilt:
                 raise
             raise Damaged(path) from None
-
-    def _generations(self, uris: Iterable[str], then: Mapping[str, str]) -> Iterator[str]:
-        """The generation of each image now; "" if it cannot be told.
-
-        Args:
-          then: what they were: servers of other people are asked only whether that has changed.
-        """
-        uris = list(uris)
-        known = {uri: then[uri] for uri in uris if abilities(uri).foreign}
-        stats = stat_each(uris, self.threads, known)
-        return (found.generation if isinstance(found, Stat) else "" for found in stats)
 
     def _sizes(self, uris: Iterable[str]) -> Iterator[int]:
         """Bytes of each rewritten image; -1 if it cannot be told."""
@@ -211,6 +194,34 @@ def _of_table(images: pa.Table) -> _SeenImages:
 def _of_look(data: bytes) -> _SeenImages:
     facts = looks.parse_facts(data)
     return _SeenImages(partial(looks.generations, facts), partial(looks.usable, facts), partial(looks.copies, facts))
+
+
+def generations_of(then: Mapping[str, str], threads: int) -> Iterator[str]:
+    """The generation of each image now; "" if it cannot be told.
+
+    Args:
+      then: what they were: servers of other people are asked only whether that has changed.
+      threads: requests under way at once.
+    """
+    known = {uri: generation for uri, generation in then.items() if abilities(uri).foreign}
+    stats = stat_each(list(then), threads, known)
+    return (found.generation if isinstance(found, Stat) else "" for found in stats)
+
+
+def unchanged(
+    facts: Mapping[str, ImageFacts], block: Block, threads: int, asked: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, ImageFacts]:
+    """Of the facts of images those that still hold.
+
+    Args:
+      block: its own files need not be asked after.
+      threads: requests under way at once.
+      asked: generations that others were found to have a moment ago.
+    """
+    now = {extent.uri: extent.generation for extent in block.extents} | dict(asked)
+    unknown = {uri: fact.generation for uri, fact in facts.items() if uri not in now}
+    now |= dict(zip(unknown, generations_of(unknown, threads)))
+    return {uri: fact for uri, fact in facts.items() if now[uri] == fact.generation}
 
 
 class _Recent:

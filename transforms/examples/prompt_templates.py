@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -154,6 +154,11 @@ def _field(text: str, at: int) -> tuple[Field, int]:
 def is_path(name: str) -> bool:
     """Whether a name is one of the image's path and not (unless a column is called so) of a column."""
     return _PATH.fullmatch(name) is not None
+
+
+def asks_for(names: Iterable[str], column: str) -> bool:
+    """Whether one of the names in templates is a column, or something inside of it."""
+    return any(name.partition(".")[0] == column for name in names)
 
 
 def value_of(columns: Mapping[str, Any], name: str, path: str) -> Any:

@@ -38,6 +38,8 @@ def rejected_line(rejection: Rejection, row_format: str = "gemini") -> bytes:
         "base": rejection.base,
         "format": row.format if isinstance(row, Record) else row_format,
     }
+    if row.transformed:
+        body["transformed"] = True  # a replay leaves it as it is
     if rejection.split:
         body["split"] = rejection.split
     if isinstance(row, Record) and not row.raw:

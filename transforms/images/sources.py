@@ -6,12 +6,12 @@ or itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import chain, islice
+from typing import Protocol
 
 from transforms.core.reasons import ImageError
-from transforms.core.records import ImageFacts, OpenBlock
-from transforms.dataset.previous import PreviousDataset
+from transforms.core.records import Block, ImageFacts, OpenBlock
 from transforms.examples.tally import drop_bad_images
 from transforms.images.inspection import Inspector, look_at
 from transforms.images.second_looks import look_again, take_respelled
@@ -19,21 +19,28 @@ from transforms.storage import patiently
 from transforms.storage.places import plain_objects, plain_paths
 
 
-def inspect_images(opened: OpenBlock, inspector: Inspector, earlier: PreviousDataset | None = None) -> OpenBlock:
+class KnownImages(Protocol):
+    """What was found of images before."""
+
+    def facts(self, block: Block, key: str, sources: Collection[str]) -> dict[str, ImageFacts]:
+        """Facts that still hold: of images of a block, by their sources and those that stood in for them."""
+
+
+def inspect_images(opened: OpenBlock, inspector: Inspector, known: KnownImages | None = None) -> OpenBlock:
     """Resolve and look at every image of a block, equal ones once."""
-    return begin_inspection(opened, inspector, earlier)[1]()
+    return begin_inspection(opened, inspector, known)[1]()
 
 
 def begin_inspection(
-    opened: OpenBlock, inspector: Inspector, earlier: PreviousDataset | None
+    opened: OpenBlock, inspector: Inspector, known: KnownImages | None
 ) -> tuple[bool, Callable[[], OpenBlock]]:
     """Whether images are read from now on, and what waits for them."""
     resolve_images(opened, inspector)
     reading, looked = False, iter(tuple[ImageFacts]())
     if inspector.verify != "none":
-        if earlier:
-            opened.facts.update(patiently(earlier.facts, opened.block, opened.key))
         sources = dict.fromkeys(source for example in opened.examples for source in example.sources)
+        if known:
+            opened.facts.update(patiently(known.facts, opened.block, opened.key, sources))
         reading, looked = look_at([source for source in sources if source not in opened.facts], inspector)
 
     def finish() -> OpenBlock:

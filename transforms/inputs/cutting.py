@@ -13,6 +13,7 @@ from transforms.core.file_kinds import LOOK
 from transforms.core.listing_tally import ListingTally
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Dialect, Extent, Fault, Input
+from transforms.examples.prompt_templates import asks_for
 from transforms.inputs.cells.csv_dialect import HEAD, Wanted, dialect_of, first_records, with_newlines
 from transforms.inputs.cells.csv_record_ends import RecordEnds, cut_records
 from transforms.inputs.cells.csv_table import TableReader
@@ -51,7 +52,7 @@ class Cutter:
 
     @property
     def _sidecars(self) -> bool:
-        return any(name == "sidecar" or name.startswith("sidecar.") for name in self.wanted.columns)
+        return self.wanted.every or asks_for(self.wanted.columns, "sidecar")
 
     def suffixes(self, row_format: str, json: bool = False) -> tuple[str, ...]:
         """Endings of the files that are listed for a format; `json`: as patterns.is_dataset takes it."""
@@ -76,7 +77,7 @@ class Cutter:
         elif meaning.only_lines and (fault := self._fault_of_json(block, meaning)):
             yield replace(block, raw=b"", fault=fault)
         elif meaning.only_lines:
-            yield from cut_blocks(block, self.block_bytes, self.max_line_bytes)
+            yield from cut_blocks(block, self.block_bytes, meaning.longest_line(self.max_line_bytes))
         elif len(block.extents) > 1 or block.dialect or meaning.file_columns:
             yield block
         else:
@@ -103,7 +104,8 @@ class Cutter:
             check_bytes(extent.uri, head, is_packed(extent))
             if container_of(extent.uri, head).is_columnar:
                 limits = self.block_bytes, self.max_line_bytes
-                yield from parquet_blocks(block, *limits, self.wanted.columns, self.images)
+                columns = None if self.wanted.every else self.wanted.columns
+                yield from parquet_blocks(block, *limits, columns, self.images)
                 return
             dialect = dialect_of(extent.uri, head, self.wanted, block.format)
         except RowError as error:

@@ -6,63 +6,26 @@ columns are held against those that options name.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+import posixpath
 from dataclasses import replace
-from itertools import islice
-from typing import Any
 
-from transforms.core.reasons import RowError
-from transforms.core.records import Extent, Fault, Input
 from transforms.core.warning_codes import Notice
 from transforms.examples.image_cells import columns_of_images
-from transforms.inputs.cells.csv_dialect import (
-    Wanted,
-    check_columns,
-    check_utf8,
-    dialect_of,
-    first_records,
-    image_column_of,
-    shown,
-)
-from transforms.inputs.cutting import opened_head
-from transforms.inputs.first_rows import columns_of_rows, first_rows
-from transforms.inputs.formats.json_files import is_json
-from transforms.inputs.formats.unanswered import Unanswered
-from transforms.inputs.hive_columns import hive_columns
-from transforms.inputs.metadata_files import find_metadata, is_metadata
+from transforms.inputs.metadata_files import find_metadata
 from transforms.inputs.options import InputError, InputOptions
-from transforms.inputs.parquet.blocks import used_columns
-from transforms.inputs.parquet.files import footer_of
-from transforms.inputs.parquet.folders import check_folders_of_bytes
-from transforms.inputs.parquet.schema import holds_bytes
-from transforms.inputs.patterns import (
-    first_files,
-    first_image,
-    is_dataset,
-    is_folder,
-    is_glob,
-    list_pattern,
-    rows_on_top,
-    static_folder,
-)
-from transforms.inputs.registry import CONTAINERS, DEFAULT, MEANINGS, TABLE, Meaning, container_of
+from transforms.inputs.patterns import first_image, is_folder
+from transforms.inputs.registry import DEFAULT, TABLE
+from transforms.inputs.survey.annotated_folders import annotations_of
 from transforms.inputs.survey.by_image import refuse_named_splits
-from transforms.inputs.survey.json_rows import find_json_rows
-from transforms.inputs.survey.layouts import advice_on_object, advice_on_shards
-from transforms.inputs.survey.left_out import left_out_of
-from transforms.inputs.survey.not_rows import READ, fault_of_bytes, fault_of_lines
-from transforms.inputs.survey.nothing_found import nothing_found, rows_beside
+from transforms.inputs.survey.first_file import AUTO
+from transforms.inputs.survey.input_detector import InputDetector
+from transforms.inputs.survey.layouts import advice_on_shards
 from transforms.inputs.survey.splits import survey_splits
-from transforms.storage.api import NotFound, Stat
-from transforms.storage.compressed_members import is_packed
 
 _TEMPLATES = ("prompt", "answer", "system", "image_column")
-_IMAGE = "bytes.png"  # stands for the bytes of an image
+_CAPTION = "{sidecar.caption}"  # of an image that img2dataset wrote
 _LOOKED_FOR_IMAGES = 1000  # names, to find an image that no metadata file stands above
 _SAID = 5  # metadata files of a folder that are told
-_AUTO = "auto"  # --input_format: told by names and first bytes
-_SOUGHT = 1000  # names, to find a table that is no test
 
 
 def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
@@ -78,6 +41,8 @@ def detect(options: InputOptions) -> tuple[InputOptions, list[str]]:
             f"--{given[0]} is for rows of tables and folders, but {options.input[0]} holds {looks[0].meaning.rows}: leave it "
             "out, or name another --input_format"
         )
+    if not options.answer and all(look.has_captions for look in looks):
+        options = replace(options, answer=_CAPTION)
     about_splits: list[Notice] = []
     decides = "" if options.columns_of_splits or options.only_by_image else split_column_of(looks)
     if decides:
@@ -126,13 +91,15 @@ def unseen_columns(options: InputOptions, looks: list[InputDetector]) -> list[No
 def look_at(pattern: str, options: InputOptions) -> list[InputDetector]:
     """An input as what it is; a folder of images with metadata files is the tables that these are, and the images beside them."""
     look = InputDetector(pattern, options)
+    if look.shards:
+        return [_as_shards(look, options)]
     if not look.meaning.of_files or not is_folder(pattern):
         return [look]
     metadata = find_metadata(look.base, (*look.left_out, options.output), options.links)
     if not metadata.whole:
         look.notices.append(Notice("metadata_not_sought", example=pattern))
     if not metadata.uris:
-        return [look]
+        return _as_annotated(look, options)
 
     tables = [InputDetector(uri, replace(options, input_format=TABLE.name)) for uri in metadata.uris]
     for number, table in enumerate(tables):
@@ -150,251 +117,33 @@ def look_at(pattern: str, options: InputOptions) -> list[InputDetector]:
     return tables
 
 
-class InputDetector:
-    """What one input is. `said` tells a person, with the options that override it."""
+def _as_shards(look: InputDetector, options: InputOptions) -> InputDetector:
+    """A folder of img2dataset's as its shards, or the images that lie beside its tables.
 
-    def __init__(self, pattern: str, options: InputOptions) -> None:
-        self.pattern, self.replay, self.base = pattern, False, ""
-        self._passed_over: list[str] = []
-        self.left_out, self._links = left_out_of(pattern, options.left_out), options.links
-        self.nearer: tuple[str, ...] = ()
-        self.notices: list[Notice] = []
-        self.json = False  # whether .json files hold rows
-        self.quiet = False  # one of many, of which the first are told
-        self.beside_tables = False  # images that no metadata file speaks for: what templates ask for was looked at
-        self._wanted = options.wanted
-        self._templates = bool(options.prompt or options.answer or options.image_column)
-        named, file = self._first(options)
-        self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
-        if named != _AUTO and MEANINGS[named].of_files:
-            self.meaning, self.base = MEANINGS[named], static_folder(pattern).rstrip("/")
-            self.said = f"{pattern}: {self.meaning.said} (--input_format)"
-            return
-        self._read_head(named)
-        self.meaning = self._meaning(named, options)
-        told_by_names = options.input_format == _AUTO and is_folder(pattern) and not options.image_column
-        if told_by_names and (advice := advice_on_shards(file.uri)):
-            raise InputError(advice)
-        what = "rejected rows, to be tried again" if self.replay else self.meaning.said
-        self.said = f"{pattern}: {what} (--input_format)"
-
-    def _read_head(self, named: str = "") -> None:
-        """Raises InputError: the file holds no rows, whatever its name says."""
-        faults: list[Fault] = []
-        self._extent, self._head = opened_head(self._extent, faults)
-        extent, self._container = self._extent, container_of(self._extent.uri, self._head, self._extent.encoding)
-        if self._container.convert and faults and not self._head:
-            raise InputError(f"{extent.uri}: {faults[0].detail} ({READ})")
-        if self._container.file_columns:
-            return
-        only_lines = named in MEANINGS and MEANINGS[named].only_lines
-        fault = fault_of_lines(self._head) if only_lines else fault_of_bytes(extent.uri, self._head, is_packed(extent))
-        if fault:
-            raise InputError(f"{extent.uri}: {fault} ({READ})")
-
-    @property
-    def input(self) -> Input:
-        return Input(self.pattern, self.meaning.name, self.base, self.left_out, self.nearer, self._links, self.json)
-
-    def _first(self, options: InputOptions) -> tuple[str, Stat]:
-        """The format, as far as names tell it, and the first file of it."""
-        named, folder = options.input_format, is_folder(self.pattern)
-        by_name = [meaning for meaning in MEANINGS.values() if meaning.by_name]
-        lines = [m.name for m in by_name if not m.of_files and (self._templates or not m.by_templates)]
-
-        def enough(found: dict[str, Stat]) -> bool:
-            if named != _AUTO:
-                return bool(found)
-            return any(name in found and not is_metadata(found[name].uri) for name in lines)
-
-        formats = [meaning.name for meaning in by_name] if named == _AUTO else [named]
-        try:
-            on_top = [name for name in formats if not MEANINGS[name].of_files]
-            found = rows_on_top(self.pattern, on_top) if folder else {}
-            if not any(name in found for name in (lines if named == _AUTO else formats)):
-                found = first_files(self.pattern, formats, (*self.left_out, options.output), enough, options.links)
-        except NotFound:
-            found = {}
-        if json := self._json_rows(named, found, options):
-            return named, json
-        if found and named != _AUTO:
-            return named, next(iter(found.values()))
-        if found:
-            images, rows = _split_off(found)
-            if images and all(is_metadata(file.uri) for file in rows.values()):
-                return next(iter(images.items()))
-            name = next((name for name in rows if name), next(iter(found)))
-            return (name if name in images else _AUTO), found[name]
-        raise InputError(nothing_found(self.pattern, self.left_out, options))
-
-    def _json_rows(self, named: str, found: dict[str, Stat], options: InputOptions) -> Stat | None:
-        """The first .json file that holds rows, unless another file of rows comes first; a folder then gives all of them."""
-        able = named == _AUTO or MEANINGS[named].unsure_suffixes
-        others = [file.uri for file in _split_off(found)[1].values()]
-        if not able or not (is_folder(self.pattern) or is_glob(self.pattern)) or any(map(is_metadata, others)):
-            return None
-        if others and is_glob(self.pattern) and not is_json(others[0]):
-            return None
-        file = find_json_rows(self.pattern, (*self.left_out, options.output), options)
-        self.json = file is not None and is_folder(self.pattern)
-        return None if others and is_folder(self.pattern) else file
-
-    def _meaning(self, named: str, options: InputOptions) -> Meaning:
-        container = self._container
-        able = [meaning for meaning in MEANINGS.values() if container in meaning.containers]
-        if len(able) == 1:
-            return able[0]
-        keys = self.first_keys()
-        if "tuneset" in keys:
-            self.replay = True
-            return DEFAULT
-        if named != _AUTO:
-            return MEANINGS[named]
-        for meaning in able:
-            asked = meaning.by_templates or not self._templates
-            by_keys = container.is_lines or (meaning.by_header and meaning.has_columns(options.asked_columns))
-            if asked and ((by_keys and meaning.tells(keys)) or self._tells_by_cells(meaning, options)):
-                return meaning
-        if container.is_lines:
-            return TABLE if self._templates and "contents" not in keys else DEFAULT
-        is_plain = not self._templates and not is_dataset(self._extent.uri, TABLE.name, self.json)
-        return DEFAULT if is_plain else TABLE
-
-    def _tells_by_cells(self, meaning: Meaning, options: InputOptions) -> bool:
-        """Whether the first record of CSV is of a meaning, unless options name columns that this has not."""
-        if not meaning.is_record or self._container.is_lines:
-            return False
-        try:
-            records = first_records(self._extent.uri, self._head, options.wanted)
-        except RowError:
-            return False
-        return bool(records) and meaning.is_record(records[0]) and meaning.has_columns(options.asked_columns)
-
-    def boxes(self, options: InputOptions) -> bool:
-        """Whether the first rows are of object detection."""
-        meaning = self.meaning
-        if not meaning.is_box or self._container.is_lines:
-            drawn = meaning.draws_boxes is not None and any(map(meaning.draws_boxes, self._first_rows()))
-            return meaning.always_boxes or drawn
-        return any(map(meaning.is_box, first_records(self._extent.uri, self._head, options.wanted)))
-
-    def first_keys(self) -> dict[str, object]:
-        """Keys of the first rows, in order, each with a value."""
-        keys: dict[str, object] = {}
-        for row in self._first_rows():
-            keys = {**row, **keys}
-        return keys
-
-    def _first_rows(self) -> Iterator[dict[str, Any]]:
-        return first_rows(self._extent.uri, self._head, self._container, self._wanted)
-
-    def fill(self, options: InputOptions) -> InputOptions:
-        """InputOptions with what this input tells: the columns of a table's images.
-
-        Raises:
-          InputError: what it needs is not given, or is not there.
-        """
-        meaning = self.meaning
-        if not meaning.by_templates:
-            return options
-        if meaning.own_columns:
-            try:
-                return self._table(options)
-            except InputError as error:
-                if not self._passes_over_test(options, error):
-                    raise
-            return self.fill(options) if self._extent.uri not in self._passed_over else options
-        if not self.beside_tables:
-            self._check_recipe(options, meaning.columns or columns_of_rows(self._first_rows(), meaning))
-        if not options.answer:
-            self.said += f"; answers are {meaning.answers[self.boxes(options)]}"
-        return options
-
-    def _passes_over_test(self, options: InputOptions, error: InputError) -> bool:
-        """Whether the file is a test without answers, which is left out; if so, the input's first other file takes its place."""
-        uri, answers = self._extent.uri, options.recipe.answers if options.recipe else ()
-        detail = str(error).removeprefix(f"{uri}: ")
-        if not Unanswered(answers, options.names_of_splits).is_meant(uri, detail):
-            return False
-        self._passed_over.append(uri)
-        self.said = f"{uri}: a test without the column of the answer, left out"
-        for file in islice(list_pattern(self.pattern, (*self.left_out, options.output), options.links), _SOUGHT):
-            if is_dataset(file.uri, TABLE.name, self.json) and options.names_of_splits.of_file(file.uri) != "test":
-                self._extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
-                self._read_head()
-                break
-        return True
-
-    def _check_recipe(self, options: InputOptions, columns: Sequence[str]) -> None:
-        """Of rows that have these columns."""
-        if not options.recipe:
-            example = "--prompt is missing. For example: --prompt 'What is this?'"
-            raise InputError(f"{self.pattern} holds {self.meaning.rows}: {example}")
-        try:
-            check_columns(columns, options.recipe.columns, self.meaning.have)
-        except RowError as error:
-            beside = rows_beside(self.pattern, options.output) if self.meaning.of_files else ""
-            raise InputError(f"{self.pattern}: {error.detail}{beside}") from None
-
-    def _table(self, options: InputOptions) -> InputOptions:
-        uri = self._extent.uri
-        try:
-            names, values = self._columns(uri, options)
-            for option in ("prompt", "answer"):
-                if not getattr(options, option):
-                    raise InputError(
-                        f"{uri} is a table with the columns {shown(names)}: --{option} is missing. For example: "
-                        "--prompt 'What is this?' --answer '{" + (names[-1] if names else "label") + "}'"
-                    )
-            if not options.image_column:
-                named = "file_name" if self.base and "file_name" in names else image_column_of(names, values)
-                options = replace(options, image_column=(named,))
-            assert options.recipe
-            check_columns(names, options.recipe.columns, "the columns are")
-            if self._container.is_columnar:
-                check_folders_of_bytes(footer_of(self._extent), options)
-        except RowError as error:
-            raise InputError(f"{uri}: {error.detail}") from None
-        self.said += f"; images in {shown(options.image_column)} (--image_column)"
-        return options
-
-    def _columns(self, uri: str, options: InputOptions) -> tuple[list[str], dict[str, object]]:
-        """Names of the columns, and the values of one row."""
-        wanted: Wanted = options.wanted
-        if not self._head.strip():
-            raise RowError(
-                "missing_column",
-                "there is no row to tell the columns by: is the file empty, or what it is compressed with damaged?",
-            )
-        if self._container.is_columnar:
-            self.said = f"{self.pattern}: a table (--input_format) in Parquet"
-            schema = footer_of(self._extent).schema
-            used_columns(schema, wanted.columns, uri)
-            return [*schema.names, *hive_columns(uri)], {
-                field.name: _IMAGE for field in schema if holds_bytes(field.type)
-            }
-        dialect = dialect_of(uri, self._head, wanted)
-        start = f"{self.pattern}: a table (--input_format)"
-        if CONTAINERS[dialect.kind].is_lines:
-            self.said = f"{start} {'in Excel' if self._container.convert else 'of JSON lines'}"
-            keys = self.first_keys()
-            if advice := advice_on_object(keys, wanted.columns):
-                raise RowError("missing_column", advice)
-            return [*keys, *hive_columns(uri)], keys
-        if options.encoding == "auto":
-            check_utf8(self._head)
-        records = first_records(uri, self._head, replace(wanted, delimiter=dialect.delimiter))
-        rows = records[1:] if dialect.header else records
-        self.said = (
-            f"{start} in CSV; delimiter {dialect.delimiter!r} (--delimiter), {'a' if dialect.header else 'no'} header "
-            f"(--header), {dialect.encoding} (--encoding)"
-        )
-        columns = zip(dialect.names, itertools.zip_longest(*rows, fillvalue="")) if rows else ()
-        first_cells: dict[str, object] = {name: next(filter(str.strip, cells), "") for name, cells in columns}
-        return [*dialect.names, *hive_columns(uri)], first_cells
+    Raises:
+      InputError: columns are asked for that only its tables have.
+    """
+    shards = InputDetector(look.pattern, replace(options, input_format=look.shards))
+    shards.has_captions = shards.meaning.of_files
+    columns = {name.partition(".")[0] for name in (options.recipe.columns if options.recipe else ())}
+    if shards.has_captions and not columns <= set(shards.meaning.columns or ()):
+        raise InputError(advice_on_shards(look.pattern.rstrip("/")))
+    shards.said += ", as img2dataset wrote them"
+    return shards
 
 
-def _split_off(found: dict[str, Stat]) -> tuple[dict[str, Stat], dict[str, Stat]]:
-    """The first files by format, apart: those that are a row each, and those that hold rows."""
-    images = {name: file for name, file in found.items() if name in MEANINGS and MEANINGS[name].of_files}
-    return images, {name: file for name, file in found.items() if name not in images}
+def _as_annotated(look: InputDetector, options: InputOptions) -> list[InputDetector]:
+    """A folder of images as the annotations among them say, where nobody named its format and they say one thing."""
+    told = annotations_of(look.pattern, options) if options.input_format == AUTO else []
+    if len(told) != 1 or not told[0].patterns:
+        if told:
+            kinds = " and ".join(f"{one.meaning.name} ({posixpath.basename(one.by)})" for one in told)
+            look.notices.append(Notice("annotations_unread", example=look.pattern, detail=f"it holds {kinds}"))
+        return [look]
+    annotated = told[0]
+    looks = [InputDetector(one, replace(options, input_format=annotated.meaning.name)) for one in annotated.patterns]
+    for number, one in enumerate(looks):
+        one.quiet = number >= _SAID
+        one.said += f", told by {posixpath.basename(annotated.by)} (--input_format folder reads the images alone)"
+    looks[0].notices += look.notices
+    return looks

@@ -12,6 +12,7 @@ from functools import partial
 from transforms.core.reasons import RowError
 from transforms.core.records import Block, Extent, Fault, OpenBlock, Rejection, Row
 from transforms.core.warning_codes import WARNINGS
+from transforms.examples.prompt_templates import asks_for
 from transforms.inputs.cells.csv_dialect import HEAD
 from transforms.inputs.cells.csv_table import TableReader, leave_out, reject_extent
 from transforms.inputs.compressed_rows import AROUND_LINE, SMALL_FILE, UTF16
@@ -32,13 +33,14 @@ def read_block(block: Block, key: Callable[[Block], str], tables: TableReader) -
     """The rows of a block, by whoever reads its format."""
     meaning = MEANINGS[block.format]
     if meaning.only_lines or (block.dialect and CONTAINERS[block.dialect.kind].is_lines):
-        opened = read_rows(block, key, tables.max_line_bytes, partial(tables.code_of_left_out, meaning))
-        stage = CONTAINERS[block.dialect.kind].stage if block.dialect else None
+        longest = meaning.longest_line(tables.max_line_bytes)
+        opened = read_rows(block, key, longest, partial(tables.code_of_left_out, meaning))
+        stage = CONTAINERS[block.dialect.kind].stage if block.dialect else meaning.stage
         return stage(opened, tables.stage) if stage else opened
     if meaning.file_columns:
         return read_file_rows(block, key, meaning.file_columns, tables.max_line_bytes)
     if meaning.of_files:
-        return read_folder(block, key, tables.max_line_bytes)
+        return read_folder(block, key, tables.max_line_bytes, asks_for(tables.wanted.columns, "metadata"))
     return tables.read(block, key)
 
 

@@ -30,6 +30,7 @@ _UNREAD = re.compile(
     r"(?:^|/)(?:(?P<system>"
     rf"(?:{'|'.join(map(re.escape, _SYSTEM_FOLDERS))}|\.Trash-\d+)(?=/)"
     rf"|(?:{'|'.join(map(re.escape, _SYSTEM_FILES))})$|\._[^/]*|SYNO(?:PHOTO|FILE)_THUMB[^/]*|~\$[^/]*$"
+    r"|cache-[0-9a-f]{8,}[^/]*\.arrow$"  # what Hugging Face's datasets keep of work on them
     r")|(?P<submission>(?:sample|gender|example|dummy)[-_ ]?submissions?(?=[-_. ])[^/]*$)|(?P<hidden>\.))",
     re.IGNORECASE,
 )
@@ -37,8 +38,12 @@ _ALMOST_IMAGE = re.compile(rf"\.(?:{'|'.join(IMAGE_TYPES)})[^a-z0-9/][^/]*$", re
 _ENDING = re.compile(r"\.[^./\s]{1,20}$")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip", ".7z", ".rar")
 _OTHER_ROWS = (
-    ".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".arrow", ".feather", ".orc", ".avro", ".tfrecord", ".tfrecords", ".sqlite",
+    ".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".feather", ".orc", ".avro", ".tfrecord", ".tfrecords", ".sqlite",
     ".sqlite3", ".db", ".mdb", ".accdb", ".h5", ".hdf5", ".npy", ".npz", ".pkl", ".pickle", ".mat", ".lmdb", ".rds", ".rec",
+)  # fmt: skip
+CAMERA_RAW = (
+    ".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".sr2", ".srf", ".raf", ".orf", ".rw2", ".rwl", ".pef", ".srw", ".x3f",
+    ".3fr", ".iiq", ".dcr", ".kdc", ".mrw", ".erf", ".mef",
 )  # fmt: skip
 LINK = "link"  # in place of the version of a local name that is a link to a folder, or to nothing
 ROWS = "table"  # the kind of files that hold rows, beside what is read

@@ -16,6 +16,7 @@ from transforms.examples.split_names import NO_NAMES, SplitNames
 from transforms.inputs.cells.csv_dialect import DELIMITERS, Wanted
 from transforms.inputs.linked_folders import links_of
 from transforms.inputs.patterns import absolute, is_folder, is_glob, static_folder
+from transforms.inputs.row_function import RowFunction
 from transforms.storage import abilities
 from transforms.storage.uris import CLOUD
 
@@ -49,6 +50,7 @@ class InputOptions:
     split_column: str
     split_names: str
     upright: bool
+    row_function: RowFunction | None = None  # makes rows of rows (--transform)
     notices: tuple[Notice, ...] = ()  # what looking at the inputs found
     left_out: tuple[str, ...] = ()  # folders below an input that Tuneset wrote
     inputs: tuple[Input, ...] = ()  # what `input` names, once it was looked at
@@ -81,7 +83,9 @@ class InputOptions:
 
     @property
     def asked_columns(self) -> tuple[str, ...]:
-        """Columns that templates and options name."""
+        """Columns of a file that templates and options name; none where a function makes them."""
+        if self.row_function:
+            return ()
         return self.recipe.columns if self.recipe else columns_of_images(self.image_column)
 
     @cached_property
@@ -117,4 +121,5 @@ class InputOptions:
         """What is said of the files of tables."""
         delimiter = "" if self.delimiter == "auto" else DELIMITERS.get(self.delimiter, self.delimiter)
         encoding = "utf-8" if self.encoding == "auto" else self.encoding
-        return Wanted(delimiter, self.header, encoding, self.recipe.columns if self.recipe else (), self.keep_blanks)
+        columns = self.recipe.columns if self.recipe and not self.row_function else ()
+        return Wanted(delimiter, self.header, encoding, columns, self.keep_blanks, self.row_function is not None)

@@ -10,18 +10,22 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from transforms.core.limits import LINE_BYTES
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Extent, OpenBlock, Record
 from transforms.examples.recipe import TABLE_COLUMNS, Columns
-from transforms.inputs.formats import automl, excel, label_studio, multiclass, pubtabnet, voc, webdataset, yolo
+from transforms.inputs.formats import automl, excel, label_studio, multiclass, pubtabnet, voc, yolo
 from transforms.inputs.formats.boxes import BOXES, FAULT
+from transforms.inputs.formats.inline_images import LINE_BYTES as INLINE_BYTES
+from transforms.inputs.formats.inline_images import stage_data_uris
 from transforms.inputs.formats.joined import coco, vqa
 from transforms.inputs.formats.llava import is_llava_object, llava_example
 from transforms.inputs.formats.openai import is_openai_object, openai_example
 from transforms.inputs.formats.openai_rows import openai_row
 from transforms.inputs.formats.paligemma import has_location, is_paligemma_object, paligemma_example
 from transforms.inputs.formats.row_rules import RowRules
+from transforms.inputs.formats.shards import saved_dataset, webdataset
 from transforms.inputs.json_array import is_array
 from transforms.storage.packings import ENDINGS, without_ending
 
@@ -41,7 +45,8 @@ class Container:
     is_gathered: no file, but rows of an image that one worker brought together. starts: whether the first bytes of a file say that it
     is this one, whatever its name.
 
-    convert: makes lines of JSON of a whole file, which one worker then reads; it raises Damaged. shows_columns: whether the first of
+    convert: makes lines of JSON of a whole file, which one worker then reads; it raises Damaged. title: what
+    that file is. shows_columns: whether the first of
     these lines are soon made, so that columns are told by them. reads_others: whether they are made of other files, too.
     stage: puts the images that stand in a block's rows where images are read from. file_columns: makes the columns of the one row
     that a file is, of its URI and bytes.
@@ -58,6 +63,7 @@ class Container:
     is_gathered: bool = False
     starts: Callable[[bytes], bool] = field(default=lambda head: False)
     convert: Callable[[Extent], Iterator[bytes]] | None = None
+    title: str = ""
     shows_columns: bool = False
     reads_others: bool = False
     stage: Callable[[OpenBlock, Callable[[bytes], tuple[str, str]]], OpenBlock] | None = None
@@ -87,8 +93,16 @@ CSV = Container("csv", (".csv", ".tsv", ".tab"), packings=_PACKINGS)
 _FOLDER = Container("folder", tuple(f".{name}" for name in IMAGE_TYPES), is_folder=True)
 GATHERED = Container("grouped", (), is_gathered=True)
 _XLSX = Container(
-    "xlsx", (".xlsx",), is_lines=True, starts=excel.is_workbook, convert=excel.lines_of, shows_columns=True
+    "xlsx",
+    (".xlsx",),
+    is_lines=True,
+    starts=excel.is_workbook,
+    convert=excel.lines_of,
+    shows_columns=True,
+    title="Excel",
 )
+# Meanings that a folder may be told to have.
+COCO, YOLO, VOC, TAR_SHARDS = "coco", "yolo", "voc", "webdataset"
 _COCO = Container("coco", (".json",), is_named=False, is_lines=True, starts=coco.is_coco, convert=coco.lines_of)
 _VQA = Container(
     "vqa", (".json",), is_named=False, is_lines=True, starts=vqa.is_vqa, convert=vqa.lines_of, reads_others=True
@@ -97,10 +111,14 @@ _YOLO = Container("yolo", (".yaml", ".yml"), is_lines=True, convert=yolo.lines_o
 _TAR = Container(
     "tar", (".tar",), is_lines=True, convert=webdataset.lines_of, shows_columns=True, stage=webdataset.stage_images
 )
+_ARROW = Container(
+    "arrow", (".arrow",), is_lines=True, starts=saved_dataset.is_arrow_stream, convert=saved_dataset.lines_of,
+    shows_columns=True, stage=saved_dataset.stage_images, title="Arrow",
+)  # fmt: skip
 _VOC = Container("voc", (".xml",), file_columns=voc.columns_of)
 CONTAINERS = {
     container.name: container
-    for container in (PARQUET, CSV, _XLSX, _COCO, _VQA, _YOLO, _VOC, _TAR, LINES, _FOLDER, GATHERED)
+    for container in (PARQUET, CSV, _XLSX, _ARROW, _COCO, _VQA, _YOLO, _VOC, _TAR, LINES, _FOLDER, GATHERED)
 }
 
 
@@ -141,6 +159,9 @@ class Meaning:
     For containers whose cells have no header: cells: of a record of CSV -> columns; is_record: whether a record is such a one; is_box:
     whether it is a box, of which an image has several records; object: of a line of JSON, or a record with a header, -> columns.
 
+    stage: puts the images that stand in a block's lines where images are read from. line_bytes: that a row may have,
+    where nobody said.
+
     draws_boxes: whether a line of JSON holds boxes, for which pictures have to be upright; always_boxes: whether every row may.
     row_of_line: the way back, a line of a dataset -> a row, or RowError.
     """
@@ -167,6 +188,12 @@ class Meaning:
     draws_boxes: Callable[[dict[str, Any]], bool] | None = None
     always_boxes: bool = False
     row_of_line: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    stage: Callable[[OpenBlock, Callable[[bytes], tuple[str, str]]], OpenBlock] | None = None
+    line_bytes: int = LINE_BYTES
+
+    def longest_line(self, asked: int) -> int:
+        """The bytes that a row may have, where --max_line_bytes is `asked`."""
+        return self.line_bytes if asked == LINE_BYTES else asked
 
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
@@ -215,7 +242,7 @@ class Meaning:
     @property
     def may_hold_images(self) -> bool:
         """Whether the bytes of images may stand in rows."""
-        return any(container.is_columnar or container.stage for container in self.containers)
+        return self.stage is not None or any(container.is_columnar or container.stage for container in self.containers)
 
 
 def _by_recipe(row: Record, base: str, rules: RowRules) -> Example:
@@ -235,13 +262,14 @@ DEFAULT = Meaning(
     by_name=True,
 )
 TABLE = Meaning(
-    "table", (LINES, CSV, PARQUET, _XLSX), "CSV, TSV, JSON lines, Parquet or Excel with a column of images",
+    "table", (LINES, CSV, PARQUET, _XLSX, _ARROW), "CSV, TSV, JSON lines, Parquet, Excel or Arrow with a column of images",
     "a table", "rows of a table",
-    "*.jsonl, *.csv, *.tsv, *.parquet and *.xlsx", by_name=True, by_templates=True, example=_by_recipe,
+    "*.jsonl, *.csv, *.tsv, *.parquet, *.xlsx and *.arrow", by_name=True, by_templates=True, example=_by_recipe,
 )  # fmt: skip
 IMAGES = Meaning(
     "folder", (_FOLDER,), "images", "images, one a row", "images", "*.jpg, *.png and other images", by_name=True, by_templates=True,
-    example=_by_recipe, columns=("image", "sidecar"), have="an image of a folder has path, sidecar and",
+    example=_by_recipe, columns=("image", "sidecar", "metadata"),
+    have="an image of a folder has path, sidecar and",
     answers=("the names of their folders (--answer '{path.parent}')",) * 2,
     row=Columns("image", answer="{path.parent}", verbatim=True, sidecars=SIDECAR_NAMES),
 )  # fmt: skip
@@ -261,18 +289,18 @@ MEANINGS: Mapping[str, Meaning] = {
             draws_boxes=automl.has_boxes,
         ),
         Meaning(
-            "coco", (_COCO,), "COCO's detection or captions, one JSON file", "COCO's images and annotations", "COCO's rows",
+            COCO, (_COCO,), "COCO's detection or captions, one JSON file", "COCO's images and annotations", "COCO's rows",
             "*.json", by_templates=True, example=_by_recipe, columns=(*BOXES, "caption", "captions"), have="COCO's rows have",
             answers=("boxes (--answer '{boxes|json}'), or captions (--answer '{caption}')",) * 2, always_boxes=True,
             row=Columns("image", answer="{caption}", boxes="{boxes|json}", fault=FAULT, verbatim=True),
         ),
         Meaning(
-            "yolo", (_YOLO,), "YOLO's data.yaml, with the images and labels that it names", "YOLO's images and labels", "YOLO's rows",
+            YOLO, (_YOLO,), "YOLO's data.yaml, with the images and labels that it names", "YOLO's images and labels", "YOLO's rows",
             "data.yaml", by_templates=True, example=_by_recipe, columns=(*BOXES, "split"), have="YOLO's rows have",
             answers=("--answer '{boxes|json}'",) * 2, always_boxes=True, split_column="split", row=_DETECTION,
         ),
         Meaning(
-            "voc", (_VOC,), "Pascal VOC's XML files, one an image", "Pascal VOC's annotations", "VOC's rows", "*.xml",
+            VOC, (_VOC,), "Pascal VOC's XML files, one an image", "Pascal VOC's annotations", "VOC's rows", "*.xml",
             by_templates=True, example=_by_recipe, columns=BOXES, have="VOC's rows have",
             answers=("--answer '{boxes|json}'",) * 2, always_boxes=True, row=_DETECTION,
         ),
@@ -294,7 +322,7 @@ MEANINGS: Mapping[str, Meaning] = {
             row=Columns("image", answer="{html}", verbatim=True), object=pubtabnet.columns_of,
         ),
         Meaning(
-            "webdataset", (_TAR,), "WebDataset's tar shards", "WebDataset's samples", "samples of a WebDataset", "*.tar",
+            TAR_SHARDS, (_TAR,), "WebDataset's tar shards", "WebDataset's samples", "samples of a WebDataset", "*.tar",
             by_templates=True, example=_by_recipe, columns=(), have="the first samples have",
             answers=("their text, caption or class (--answer '{answer}')",) * 2, row=Columns("image", answer="{answer}", fault=FAULT),
         ),
@@ -309,7 +337,7 @@ MEANINGS: Mapping[str, Meaning] = {
         Meaning(
             "llava", (LINES,), "LLaVA's, ShareGPT's and ms-swift's conversations, with <image> where an image stands",
             "conversations with <image> places (LLaVA, ShareGPT, ms-swift)", "conversations", "*.json and *.jsonl",
-            example=llava_example, tells=is_llava_object,
+            example=llava_example, tells=is_llava_object, stage=stage_data_uris, line_bytes=INLINE_BYTES,
         ),
         Meaning(
             "paligemma", (LINES,), "PaliGemma's prefix and suffix, with <loc> boxes", "PaliGemma's prefix and suffix",
@@ -318,6 +346,7 @@ MEANINGS: Mapping[str, Meaning] = {
         Meaning(
             "openai", (LINES,), "OpenAI's vision fine-tuning, JSON lines with messages", "OpenAI's messages, a row a line",
             "OpenAI's messages", "*.jsonl", example=openai_example, tells=is_openai_object, row_of_line=openai_row,
+            stage=stage_data_uris, line_bytes=INLINE_BYTES,
         ),
     )
 }  # fmt: skip

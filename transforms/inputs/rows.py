@@ -26,6 +26,7 @@ from transforms.examples.splits import rank
 from transforms.inputs.formats.row_rules import RowRules
 from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.registry import DEFAULT, MEANINGS, Meaning
+from transforms.inputs.row_function import DistinctIds, RowFunction, transformed
 from transforms.storage.places import normalise
 
 
@@ -41,8 +42,10 @@ def record_of(row: Row, row_format: str, obj: dict[str, Any] | None = None) -> R
     obj = jsonl.loads(row.raw) if obj is None else obj
     meaning = MEANINGS[row_format]
     if meaning.object and meaning.tells(obj):
-        return Record(row.source, row.offset, row.line, b"", meaning.object(obj), row_format)
-    return Record(row.source, row.offset, row.line, row.raw, obj, row_format)
+        raw, obj = b"", meaning.object(obj)
+    else:
+        raw = row.raw
+    return Record(row.source, row.offset, row.line, raw, obj, row_format, transformed=row.transformed)
 
 
 def unwrap(row: Row) -> tuple[Row, str]:
@@ -71,7 +74,7 @@ def unwrap(row: Row) -> tuple[Row, str]:
             raise RowError("not_an_object", "the row of the rejected line is not an object")
         row_format = obj.get("format")
         meaning = (MEANINGS.get(row_format) if isinstance(row_format, str) else None) or DEFAULT
-        row = Row(row.source, row.offset, row.line, raw)
+        row = Row(row.source, row.offset, row.line, raw, transformed=obj.get("transformed") is True)
         try:
             obj = jsonl.loads(raw)
         except RowError:
@@ -92,18 +95,21 @@ def build_examples(
     sample_below: int,
     recipe: Recipe | None = None,
     part_resolution: bool = False,
+    function: RowFunction | None = None,
 ) -> OpenBlock:
     """The rows of a block as examples, or as rejections.
 
     Args:
         seed, check_types, recipe, part_resolution: as RowRules has them.
         sample_below: examples of a higher rank are left out.
+        function: makes rows of the block's, if a person has one.
     """
     rules = RowRules(seed, check_types, recipe, part_resolution, opened.warnings)
     counters, examples = opened.counters, opened.examples
     everything, images = sample_below >= 1 << 64, 0
     meaning, moved_to = MEANINGS[opened.block.format], opened.block.base
-    for row in opened.rows:
+    ids = DistinctIds()
+    for row in transformed(opened, function, _reject, folders_tell=meaning.own_columns):
         try:
             if not meaning.by_templates:
                 example = _example_of(row, rules, meaning)
@@ -119,11 +125,10 @@ def build_examples(
                 if opened.block.nearer:
                     check_nearest(example, base, opened.block.nearer)
         except RowError as error:
-            base = getattr(row, "base", "") or folder_of(row.source)
-            with contextlib.suppress(RowError):
-                row, base = unwrap(row)  # a replayed row is rejected as itself, not as the line it came in
-            opened.rejections.append(Rejection(row, error.reason, error.detail, error.image, base))
+            _reject(opened, row, error)
             continue
+        if row.transformed:
+            ids.settle(example)
         images += len(example.images)
         if everything or rank(example.id) < sample_below:
             examples.append(example)
@@ -136,6 +141,14 @@ def build_examples(
     if opened.block.groups:
         _take_groups(opened, opened.block.groups, seed)
     return opened
+
+
+def _reject(opened: OpenBlock, row: Row, error: RowError) -> None:
+    """Put a row aside; a replayed one as itself, not as the line it came in."""
+    base = getattr(row, "base", "") or folder_of(row.source)
+    with contextlib.suppress(RowError):
+        row, base = unwrap(row)
+    opened.rejections.append(Rejection(row, error.reason, error.detail, error.image, base))
 
 
 def _take_groups(opened: OpenBlock, groups: ImageGroups, seed: bytes) -> None:

@@ -1,6 +1,6 @@
 """Windows of arrivals -> sealed datasets, one for each pane: what arrived in a window, or what came late to it.
 
-cut     arrivals, windowed -> the pane that they make, and its blocks, whose parts go below the pane's folder
+cut     (late, arrival), windowed -> the pane that they make, and its blocks, whose parts go below the pane's folder
 seal    (pane, receipts of its blocks) -> its dataset: the arithmetic of steps/seal.py, done in one place, as a pane has few blocks
 
 Both may run again, and side by side: a block's receipt and a pane's manifest are created only if they are absent.
@@ -17,12 +17,16 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
-from apache_beam.transforms.window import BoundedWindow
+from apache_beam.transforms.trigger import AccumulationMode, AfterProcessingTime, AfterWatermark
+from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import PaneInfo, PaneInfoTiming
 
 from transforms.arrivals.kinds import ROWS, ArrivalCutter
 from transforms.arrivals.ledgers import ledgers_of
 from transforms.arrivals.panes import ARRIVALS, UNSEALED, Pane, arrivals_text, is_done, pane_for
 from transforms.arrivals.records import Arrival
+from transforms.arrivals.windows import Windows
 from transforms.core.counters import NAMESPACE
 from transforms.core.listing_tally import ListingTally
 from transforms.core.output_names import WORK
@@ -38,6 +42,8 @@ from transforms.steps.seal import SealDataset
 from transforms.storage import patiently, store_for
 from transforms.storage.api import Access, crc32c
 
+_KEPT_S = 31 * 24 * 3600  # as long as Pub/Sub keeps a message at most, so that none comes too late
+
 
 @dataclass(frozen=True, slots=True)
 class FilledPane:
@@ -50,42 +56,85 @@ class FilledPane:
 
 @dataclass(kw_only=True)
 class CutPanes(beam.PTransform):
-    """Arrivals in their windows -> (panes, their blocks).
+    """(late, Arrival), stamped -> (panes, their blocks).
+
+    Whoever hands an arrival on knows whether it is late: its window may be at work already, and it makes a pane of its own.
 
     Args:
       output: of the stream.
       cutter: makes blocks.
+      windows: that arrivals lie in.
+      slack: seconds by which elements are stamped later than their arrivals' times.
+      late: whether elements may come behind the watermark, too; they are then taken in a later window.
     """
 
     output: str
     cutter: ArrivalCutter
     access: Access
+    windows: Windows
+    slack: int = 0
+    late: bool = False
 
     def expand(
-        self, arrivals: beam.PCollection[Arrival]
+        self, arrivals: beam.PCollection[tuple[bool, Arrival]]
     ) -> tuple[beam.PCollection[FilledPane], beam.PCollection[Block]]:
-        cut = (
-            arrivals
-            | "Key by window" >> beam.Map(lambda arrival: (None, arrival))
-            | "Group arrivals" >> beam.GroupByKey()  # (None, [Arrival])
-            | "Cut panes" >> beam.ParDo(_CutPanes(self)).with_outputs("blocks", main="panes")
+        taken = (
+            arrivals | "Window" >> self._window() | "Group arrivals" >> beam.GroupByKey()  # (late, [Arrival])
         )
+        if self.late:
+            taken = (
+                taken | "Tell late ones" >> beam.ParDo(_TellLate()) | "Window of now" >> beam.WindowInto(self._fixed)
+            )
+        cut = taken | "Cut panes" >> beam.ParDo(_CutPanes(self)).with_outputs("blocks", main="panes")
         return cut.panes, cut.blocks | "Spread blocks" >> beam.Reshuffle()
+
+    @property
+    def _fixed(self) -> FixedWindows:
+        seconds = self.windows.seconds
+        return FixedWindows(seconds, self.slack % seconds)
+
+    def _window(self) -> beam.WindowInto:
+        if not self.late:
+            return beam.WindowInto(self._fixed)
+        return beam.WindowInto(
+            self._fixed,
+            trigger=AfterWatermark(late=AfterProcessingTime(self.windows.seconds)),
+            accumulation_mode=AccumulationMode.DISCARDING,
+            allowed_lateness=_KEPT_S,
+        )
+
+
+class _TellLate(beam.DoFn):
+    """What came behind the watermark goes on as if it came now: nothing after this step is late, so nothing is dropped."""
+
+    def process(
+        self, grouped: tuple[bool, Iterable[Arrival]], pane: PaneInfo = beam.DoFn.PaneInfoParam
+    ) -> Iterator[tuple[bool, list[Arrival]] | TimestampedValue]:
+        arrivals = list(grouped[1])
+        if pane.timing == PaneInfoTiming.LATE:
+            yield TimestampedValue((True, arrivals), Timestamp.now())
+        else:
+            yield False, arrivals
 
 
 class _CutPanes(StorageDoFn):
     def __init__(self, options: CutPanes) -> None:
         super().__init__(options.access)
-        self._output, self._cutter = options.output, options.cutter
+        self._output, self._cutter, self._windows = options.output, options.cutter, options.windows
 
-    def process(
-        self, grouped: tuple[None, Iterable[Arrival]], window: BoundedWindow = beam.DoFn.WindowParam
-    ) -> Iterator[Any]:
-        unique = {arrival.identity: arrival for arrival in grouped[1]}
-        if not unique:  # some engines send an empty pane when a window is closed
-            return
-        ordered = sorted(unique.values(), key=lambda one: (one.uri, one.version))
-        pane, arrivals = patiently(pane_for, self._output, int(window.start), ordered)
+    def process(self, taken: tuple[bool, Iterable[Arrival]]) -> Iterator[Any]:
+        late, arrivals = taken
+        unique = {
+            arrival.identity: arrival for arrival in arrivals
+        }  # some engines send an empty pane when a window is closed
+        by_start: dict[int, list[Arrival]] = {}
+        for arrival in sorted(unique.values(), key=lambda one: (one.uri, one.version)):
+            by_start.setdefault(self._windows.start_of(arrival.time), []).append(arrival)
+        for start, some in by_start.items():
+            yield from self._cut(start, some, late)
+
+    def _cut(self, start: int, ordered: list[Arrival], late: bool) -> Iterator[Any]:
+        pane, arrivals = patiently(pane_for, self._output, start, ordered, late)
         if not arrivals:  # all of them are sealed: the work is done a second time
             return
         Metrics.counter(NAMESPACE, "arrivals").inc(len(arrivals))
@@ -134,7 +183,8 @@ class _SealPanes(StorageDoFn):
         filled = next((one for one in members if isinstance(one, FilledPane)), None)
         if filled is None:  # an empty pane
             return
-        receipts = [one for one in members if isinstance(one, Receipt)]
+        # Where a message may be worked twice, so may a block: both times it comes to what storage says of it.
+        receipts = list({one.order: one for one in members if isinstance(one, Receipt)}.values())
         if not patiently(is_done, filled.pane):
             o = self._options
             closed_by = int(time.time()) if o.closed_by is None else o.closed_by

@@ -12,11 +12,11 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.core.records import Block, OpenBlock
-from transforms.dataset.previous import PreviousDataset
 from transforms.examples.recipe import Recipe
 from transforms.images.inspection import Inspector
-from transforms.images.sources import begin_inspection, inspect_images
+from transforms.images.sources import KnownImages, begin_inspection, inspect_images
 from transforms.inputs.cells.csv_table import TableReader
+from transforms.inputs.row_function import RowFunction
 from transforms.inputs.rows import build_examples
 from transforms.steps.billing import StorageDoFn
 from transforms.steps.open_block_coder import quiet_collector
@@ -69,6 +69,7 @@ class BuildExamples(beam.PTransform):
       sample_below: examples of a higher rank are left out before their images are looked at (--sample FRACTION).
       recipe: makes examples of rows that are not Gemini's; None if there are none.
       part_resolution: whether the model takes a media resolution for each image.
+      function: makes rows of rows before they become examples (--transform).
     """
 
     seed: bytes
@@ -76,6 +77,7 @@ class BuildExamples(beam.PTransform):
     sample_below: int
     recipe: Recipe | None = None
     part_resolution: bool = False
+    function: RowFunction | None = None
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
         return blocks | "Build" >> beam.Map(self.call).with_output_types(OpenBlock)
@@ -89,6 +91,7 @@ class BuildExamples(beam.PTransform):
             sample_below=self.sample_below,
             recipe=self.recipe,
             part_resolution=self.part_resolution,
+            function=self.function,
         )
 
 
@@ -98,11 +101,11 @@ class InspectImages(beam.PTransform):
 
     Args:
       inspector: how closely.
-      earlier: the night before, whose facts hold for images that have not changed.
+      known: what a night before, or a stream, found of images: it holds for those that have not changed.
     """
 
     inspector: Inspector
-    earlier: PreviousDataset | None = None
+    known: KnownImages | None = None
     access: Access = USUAL
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[OpenBlock]:
@@ -110,7 +113,7 @@ class InspectImages(beam.PTransform):
 
     @property
     def call(self) -> Callable[[OpenBlock], OpenBlock]:
-        return partial(inspect_images, inspector=self.inspector, earlier=self.earlier)
+        return partial(inspect_images, inspector=self.inspector, known=self.known)
 
 
 class _Inspect(StorageDoFn):
@@ -121,7 +124,7 @@ class _Inspect(StorageDoFn):
 
     def __init__(self, options: InspectImages) -> None:
         super().__init__(options.access)
-        self._inspector, self._earlier = options.inspector, options.earlier
+        self._inspector, self._known = options.inspector, options.known
 
     def start_bundle(self) -> None:
         self._held: list[WindowedValue] = []  # of what finishes a block
@@ -132,7 +135,7 @@ class _Inspect(StorageDoFn):
         timestamp: Timestamp = beam.DoFn.TimestampParam,
         window: BoundedWindow = beam.DoFn.WindowParam,
     ) -> Iterator[OpenBlock | WindowedValue]:
-        reading, finish = begin_inspection(opened, self._inspector, self._earlier)
+        reading, finish = begin_inspection(opened, self._inspector, self._known)
         yield from self._finish()
         if reading:
             self._held.append(WindowedValue(finish, timestamp, (window,)))

@@ -1,6 +1,7 @@
 """What a store is asked, what it can do, and how it fails: one contract for local paths, gs:// and what Beam can read.
 
     stat, list, folders, read   what is there; a read can name the generation it expects
+    metadata                    what its uploader said of an object
     verify                      a file's bytes against a size and a CRC32C
     create                      only if absent: the one primitive the commit protocol stands on
     replace                     only if the generation is still the one that was seen
@@ -205,6 +206,13 @@ class Store(Protocol):
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         """Bytes [start, end), fewer at the end of the object, and the object's stat, in one request."""
+
+    def metadata(self, uri: str, generation: str) -> dict[str, str]:
+        """The custom metadata of an object, which its uploader gave it; nothing where a store has none.
+
+        Raises:
+          Changed: it is another generation by now.
+        """
 
     def verify(self, uri: str, size: int, crc32c: int) -> Stat:
         """The stat of a file that has these bytes.

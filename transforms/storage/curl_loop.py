@@ -81,6 +81,7 @@ class Get:
     headers: lines without their ends.
     most: bytes of a body that are taken.
     then: gets what came of it, in the loop's thread.
+    seconds: that all of it may take, names and headers included; 0: as long as bytes come.
     fault_of: why no connection to an address may be opened, "" if one may; asked by a guarded route.
     """
 
@@ -89,6 +90,7 @@ class Get:
     most: int
     route: Route
     then: Callable[[Answer | Failure], None]
+    seconds: float = 0.0
     fault_of: Callable[[str], str] = lambda address: ""
 
 
@@ -129,6 +131,7 @@ class _Handle:
         self._refused: Failure | None = None
         self._fault_of, self._refused_address = get.fault_of, ""
         self._slow_after = time.monotonic() + PATIENCE
+        self.curl.setopt(pycurl.TIMEOUT_MS, int(1000 * get.seconds))
         self.curl.setopt(pycurl.URL, get.url.encode())
         self.curl.setopt(pycurl.HTTPHEADER, get.headers)
         self.curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)

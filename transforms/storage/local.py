@@ -92,6 +92,9 @@ class LocalStore:
     def folders(self, folder: str) -> Iterator[tuple[Sequence[str], bool]]:
         yield folders_in(folder), False
 
+    def metadata(self, uri: str, generation: str) -> dict[str, str]:
+        return {}
+
     def verify(self, uri: str, size: int, crc32c: int) -> Stat:
         return verified(self.read(uri), size, crc32c)
 

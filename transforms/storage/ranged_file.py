@@ -22,8 +22,11 @@ class RangedFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
+        place = offset + (0, self._at, self._size)[whence]
+        if place < 0:
+            raise ValueError(f"a place before the file: {place}")  # as io's own files do
+        self._at = place
+        return place
 
     def tell(self) -> int:
         return self._at

@@ -87,6 +87,15 @@ def lacks_bucket(text: str) -> bool:
     return means_bucket(text) and not bucket_of(text)
 
 
+def lacks_host(text: str) -> bool:
+    """Whether a text begins as if it were a URL, and is none.
+
+    >>> [lacks_host(text) for text in ("https:/host/a", "HTTP:host", "https://x", "httpd/a")]
+    [True, True, False, False]
+    """
+    return text.lower().startswith(("http:", "https:")) and not is_web(text)
+
+
 def is_whole_bucket(uri: str) -> bool:
     """Whether a URI names a bucket and no folder in it."""
     return bucket_of(uri) != "" and uri == bucket_uri(bucket_of(uri))

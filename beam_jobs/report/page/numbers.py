@@ -94,11 +94,15 @@ def _examples_flow(counters: Mapping[str, int], splits: Mapping[str, int]) -> li
     ]
     whole = c("examples_used") - c("examples_split")
     levels = [
-        [_part("read", c("examples_read"), "rows read")],
+        [
+            _part("read", c("examples_read"), "rows read"),
+            _part("read", c("examples_added"), "more made of them by --transform"),
+        ],
         [
             _part("used", whole, "used whole"),
             _part("pieces", c("examples_split"), f"split, into {c('pieces_written'):,} pieces"),
             _part("rejected", c("examples_rejected"), "rejected"),
+            _part("left", c("examples_dropped"), "dropped by --transform"),
         ],
         [*lines, *unused],
     ]

@@ -53,6 +53,7 @@ class Wanted:
     encoding: str = "utf-8"
     columns: tuple[str, ...] = ()
     keep_blanks: bool = False  # around the text of a cell
+    every: bool = False  # every column is read, as a function makes those that options name
 
 
 def dialect_of(uri: str, head: bytes, wanted: Wanted, row_format: str = TABLE.name) -> Dialect:

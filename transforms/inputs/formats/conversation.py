@@ -9,12 +9,25 @@ from transforms.core import jsonl
 from transforms.core.media_types import type_by_name
 from transforms.core.records import Example, Record
 from transforms.examples.gemini_rules import parse_example
+from transforms.examples.recipe import STAGED
 from transforms.inputs.formats.row_rules import RowRules
 
+IMAGE_KEYS = ("image_url", "image", "url", "path")  # of a part of a message that names its image
 
-def image_part(uri: str) -> dict[str, Any]:
-    """An image as Gemini's part; its type is told by its name until it is looked at."""
-    return {"fileData": {"mimeType": f"image/{type_by_name(uri)}", "fileUri": uri}}
+
+def named_image(value: Any) -> tuple[str, str]:
+    """(the URI or path, the digest of its content if it stood in the row) of an image; ("", "") of what names none."""
+    if isinstance(value, dict):
+        content = value.get(STAGED)
+        named = next((value[key] for key in ("url", "path") if isinstance(value.get(key), str)), "")
+        return named, content if isinstance(content, str) else ""
+    return (value, "") if isinstance(value, str) else ("", "")
+
+
+def image_part(uri: str, content: str = "") -> dict[str, Any]:
+    """An image as Gemini's part; its type is told by its name until it is looked at. content: as named_image tells it."""
+    data = {"mimeType": f"image/{type_by_name(uri)}", "fileUri": uri}
+    return {"fileData": data | {STAGED: content} if content else data}
 
 
 def add_turn(contents: list[dict[str, Any]], role: str, parts: list[dict[str, Any]]) -> None:
@@ -42,7 +55,14 @@ def example_of_body(
     Raises:
         RowError: as parse_example.
     """
+    places: dict[str, str] = {}  # by content: the id is of what an image holds, not of where this run put it
+    for turn in body["contents"]:
+        for data in (part["fileData"] for part in turn["parts"] if "fileData" in part):
+            if content := data.pop(STAGED, ""):
+                places[content], data["fileUri"] = data["fileUri"], content
     parsed = body, jsonl.canonical(body)
     example = parse_example(row, seed=rules.seed, check_types=rules.check_types, base=base, parsed=parsed)
+    for image in example.images if places else ():
+        image["fileUri"] = places.get(image["fileUri"], image["fileUri"])
     example.columns = {name: value for name, value in row.columns.items() if name not in own_keys}
     return example

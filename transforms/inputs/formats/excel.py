@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -38,7 +39,10 @@ _DAMAGE = (
     AttributeError,
     TypeError,
     ValueError,
+    ArithmeticError,
+    RuntimeError,
     EOFError,
+    struct.error,
 )
 
 
@@ -79,6 +83,8 @@ def _check_sizes(file: IO[bytes]) -> None:
     """Raises Damaged for a workbook whose parts come to more than is read."""
     with zipfile.ZipFile(file) as parts:
         for part in parts.infolist():
+            if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise Damaged(f"{part.filename} in it is packed as no workbook's parts are", _REASON)
             most = _MOST_SHARED if part.filename.endswith("sharedStrings.xml") else _MOST
             if part.file_size > most:
                 raise Damaged(

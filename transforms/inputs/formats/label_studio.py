@@ -46,7 +46,10 @@ def columns_of(row: dict[str, Any]) -> dict[str, Any]:
         RowError: bad_record or no_image.
     """
     if "annotations" in row:
-        data, controls = row["data"], dict(_controls_of_task(row))
+        data = row.get("data")
+        if not isinstance(data, dict) or not isinstance(row["annotations"], list):
+            raise RowError("bad_record", "a task is not an object of `data` and a list of `annotations`")
+        controls = dict(_controls_of_task(row))
         own = {"id": row.get("id")}
     else:
         data, controls = _parted(row)

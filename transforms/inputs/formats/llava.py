@@ -17,7 +17,15 @@ from typing import Any
 
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Record
-from transforms.inputs.formats.conversation import add_turn, body_of, example_of_body, image_part
+from transforms.inputs.formats.conversation import (
+    IMAGE_KEYS,
+    add_turn,
+    body_of,
+    example_of_body,
+    image_part,
+    named_image,
+)
+from transforms.inputs.formats.inline_images import is_data_uri
 from transforms.inputs.formats.row_rules import RowRules
 
 _ROLES = {
@@ -34,7 +42,6 @@ _PLACE = re.compile(r"<image>|<img>(.*?)</img>", re.DOTALL)
 _IMAGES = ("image", "images")
 _OTHER_MEDIA = ("video", "videos", "audio", "audios")
 _OWN_KEYS = ("conversations", "messages", "query", "response", "history", "system", *_IMAGES)
-_URLS = ("image", "url", "path", "image_url")  # keys of a part of a message that name its image
 
 
 def is_llava_object(obj: dict[str, Any]) -> bool:
@@ -140,34 +147,37 @@ def _listed(item: Any, where: str) -> list[dict[str, Any]]:
     if kind not in ("image", "image_url"):
         reason = "unsupported_media" if kind in _OTHER_MEDIA else "bad_part"
         raise RowError(reason, f"{where}: type is {str(kind)[:40]!r}, not text or image")
-    named = next((item[key] for key in _URLS if item.get(key)), None)
-    uri = named.get("url") if isinstance(named, dict) else named
-    return [image_part(uri) if isinstance(uri, str) else {}]
+    uri, content = named_image(next((item[key] for key in IMAGE_KEYS if item.get(key)), None))
+    if is_data_uri(uri):
+        raise RowError("inline_data", f"{where} holds a data: URI that cannot be decoded")
+    return [image_part(uri, content) if uri else {}]
 
 
-def _names(obj: dict[str, Any]) -> Iterator[str]:
-    """The images beside the conversation."""
+def _names(obj: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The images beside the conversation, as named_image tells them."""
     for key in _IMAGES:
         value = obj.get(key)
         for item in value if isinstance(value, list) else [value]:
-            name = item.get("path") if isinstance(item, dict) else item
-            if isinstance(name, str) and name.strip():
-                yield name.strip()
+            name, content = named_image(item)
+            if is_data_uri(name):
+                raise RowError("inline_data", f"{key} holds a data: URI that cannot be decoded")
+            if name.strip():
+                yield name.strip(), content
             elif item is not None and item != "":
                 raise RowError("bad_image_value", f"{key}: {str(item)[:80]} is neither a path nor a URI")
 
 
-def _place_images(contents: list[dict[str, Any]], names: list[str]) -> None:
+def _place_images(contents: list[dict[str, Any]], names: list[tuple[str, str]]) -> None:
     """Put the named images where they stand."""
     places = [part for turn in contents for part in turn["parts"] if not part]
     if not places and names:
         first = next((turn for turn in contents if turn["role"] == "user"), None)
         if first:
-            first["parts"][:0] = map(image_part, names)
+            first["parts"][:0] = [image_part(*name) for name in names]
         return
     if len(places) != len(names):
         raise RowError(
             "bad_part", f"the texts have {len(places)} places of an <image>, but the row names {len(names)} images"
         )
     for part, name in zip(places, names):
-        part.update(image_part(name))
+        part.update(image_part(*name))

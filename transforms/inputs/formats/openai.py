@@ -4,8 +4,9 @@
     user, assistant       turns of user and model; user messages in a row become one turn
     image_url             fileData; `detail` becomes a media resolution where the model has a place for it
 
-What Gemini cannot be tuned on is rejected and never left out: calls of tools, answers that are not to be learnt (`weight: 0`),
-images inside the row (data: URIs).
+Llama 4's rows are read as well: `image` beside `image_url` as the type of a part, and parts that hold null for what they have not.
+
+What Gemini cannot be tuned on is rejected and never left out: calls of tools, answers that are not to be learnt (`weight: 0`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from typing import Any
 
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Record
-from transforms.inputs.formats.conversation import add_turn, body_of, example_of_body, image_part
+from transforms.inputs.formats.conversation import (
+    IMAGE_KEYS,
+    add_turn,
+    body_of,
+    example_of_body,
+    image_part,
+    named_image,
+)
+from transforms.inputs.formats.inline_images import is_data_uri
 from transforms.inputs.formats.row_rules import RowRules
 
 _TURNS = {"user": "user", "assistant": "model"}
@@ -114,22 +123,21 @@ def _part(part: Any, where: str, levels: list[str]) -> dict[str, Any]:
         if not text or text.isspace():
             raise RowError("empty_text", f"{where}: text is blank")
         return {"text": text}
-    if kind != "image_url":
+    if kind not in ("image_url", "image"):
         reason = "unsupported_part" if isinstance(kind, str) else "bad_part"
-        raise RowError(reason, f"{where}: type is {str(kind)[:40]!r}, not text or image_url")
+        raise RowError(reason, f"{where}: type is {str(kind)[:40]!r}, not text, image_url or image")
 
-    image = part.get("image_url")
-    uri, detail = (image.get("url"), image.get("detail")) if isinstance(image, dict) else (image, None)
-    if not isinstance(uri, str) or not uri.strip():
-        raise RowError("bad_file_data", f"{where}: image_url has no url, or a blank one")
-    if uri.lstrip()[:5].lower() == "data:":
-        raise RowError(
-            "inline_data", f"{where} holds the image itself (a data: URI): write it to a file, and name that"
-        )
+    image = next((part[key] for key in IMAGE_KEYS if part.get(key)), None)
+    uri, content = named_image(image)
+    detail = image.get("detail") if isinstance(image, dict) else None
+    if not uri.strip():
+        raise RowError("bad_file_data", f"{where}: {kind} has no url, or a blank one")
+    if is_data_uri(uri):
+        raise RowError("inline_data", f"{where} holds a data: URI that cannot be decoded")
     if detail is not None and (not isinstance(detail, str) or detail not in _LEVELS):
         raise RowError("bad_part", f"{where}: detail is {str(detail)[:40]!r}, not low, high or auto")
     levels.append(_LEVELS[detail or "auto"])
-    return image_part(uri)
+    return image_part(uri, content)
 
 
 def _set_resolution(body: dict[str, Any], levels: list[str], for_each: bool) -> int:

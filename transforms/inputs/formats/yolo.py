@@ -1,6 +1,7 @@
 """YOLO's datasets: a data.yaml, the images it names and a text of boxes for each -> a line of JSON for each image.
 
-    data.yaml     path, train, val and test (folders, or .txt lists of images), names of the classes
+    data.yaml     path, train, val and test (folders, or .txt lists of images), names of the classes; without a split, as supervision
+                  writes it, folders are looked for that are called after splits, and else all images below it are taken
     labels        images/train/1.jpg has labels/train/1.txt, else 1.txt beside it: `class x y width height`, in parts of the picture;
                   of an outline or a turned box (class x1 y1 x2 y2 ...) the box around it
 
@@ -13,7 +14,7 @@ import os
 import posixpath
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import yaml
@@ -31,7 +32,7 @@ from transforms.storage.local import read_open
 from transforms.storage.packings import Damaged
 from transforms.storage.parallel import overlapped
 
-_SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 _MOST_YAML, _MOST_LIST, _MOST_LABELS = 4 << 20, 256 << 20, 16 << 20  # bytes
 _TOGETHER, _THREADS = 1024, 32  # labels that are read side by side in an object store
 _BOX, _SCORED_BOX = 5, 6  # numbers of a line
@@ -44,11 +45,10 @@ def lines_of(extent: Extent) -> Iterator[bytes]:
         Damaged: not_rows, data.yaml is none, or no image is where it says.
     """
     folder = posixpath.dirname(extent.uri)
-    told = _told(extent)
+    told = told_by(extent)
     names, points = _names(told.get("names")), "kpt_shape" in told
     total = 0
-    for key, split in _SPLITS.items():
-        images = _images(told.get(key), str(told.get("path") or ""), folder)
+    for split, images in _splits(told, folder):
         while some := list(islice(images, _TOGETHER)):
             total += len(some)
             read = partial(_labels, folder=folder)
@@ -57,13 +57,33 @@ def lines_of(extent: Extent) -> Iterator[bytes]:
                 row = columns_of_boxes(image[len(folder) + 1 :], *_boxes(text, names, points))
                 yield jsonl.dumps(row | {"split": split}) + b"\n"
     if not total:
-        named = (
-            ", ".join(f"{key}: {str(told[key])[:80]}" for key in _SPLITS if told.get(key)) or "no train, val or test"
-        )
+        named = ", ".join(f"{key}: {str(told[key])[:80]}" for key in SPLITS if told.get(key)) or "no train, val or test"
         raise Damaged(f"no image is where it says ({named}), below {folder}", "not_rows")
 
 
-def _told(extent: Extent) -> dict[str, Any]:
+def _splits(told: dict[str, Any], folder: str) -> Iterator[tuple[str, Iterator[str]]]:
+    """(the split, its images) for each that is there; "" is the split of images of which nobody says it."""
+    path = str(told.get("path") or "")
+    if any(told.get(key) for key in SPLITS):
+        yield from ((split, _images(told.get(key), path, folder)) for key, split in SPLITS.items())
+        return
+    found = False
+    for key, split in SPLITS.items():
+        images = chain.from_iterable(_images(entry, path, folder) for entry in (f"{key}/images", f"images/{key}"))
+        first = next(images, "")
+        if first:
+            found = True
+            yield split, chain([first], images)
+    if not found:
+        yield "", _images(".", path, folder)
+
+
+def told_by(extent: Extent) -> dict[str, Any]:
+    """What a data.yaml says.
+
+    Raises:
+        Damaged: not_rows, it is none.
+    """
     if extent.size > _MOST_YAML:
         raise Damaged(f"it has {extent.size:,} bytes, at most {_MOST_YAML:,} are read of a data.yaml", "not_rows")
     data, _ = store_for(extent.uri).read(extent.uri, 0, extent.size, extent.generation)

@@ -23,7 +23,7 @@ from transforms.inputs.cells.csv_dialect import check_columns
 from transforms.inputs.hive_columns import hive_columns
 from transforms.inputs.parquet.files import DAMAGE, IN_PIECES, damaged, footer_of, open_parquet, row_bytes
 from transforms.inputs.parquet.row_sizes import PIECE, Names, is_texts, runs
-from transforms.inputs.parquet.schema import check_type
+from transforms.inputs.parquet.schema import check_type, holds_bytes
 from transforms.inputs.parquet.values import Stage, columns_of, text_sizes
 from transforms.inputs.registry import PARQUET
 
@@ -54,17 +54,26 @@ def used_columns(schema: pa.Schema, wanted: tuple[str, ...], uri: str) -> list[s
     return used
 
 
+def _all_readable(schema: pa.Schema, images: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(field.name for field in schema if field.name in images or not holds_bytes(field.type))
+
+
 def parquet_blocks(
-    block: Block, block_bytes: int, max_line_bytes: int, wanted: tuple[str, ...], images: tuple[str, ...]
+    block: Block, block_bytes: int, max_line_bytes: int, wanted: tuple[str, ...] | None, images: tuple[str, ...]
 ) -> Iterator[Block]:
     """A whole file -> its blocks. The extents of blocks count rows.
+
+    Args:
+      wanted: columns that options name; None: every column is read, but those of bytes that are none of `images`.
 
     Raises:
       RowError: corrupt_parquet, too_deep or missing_column.
     """
     extent, (index, name, _) = block.extents[0], block.order
     footer = footer_of(extent)
-    columns = used_columns(footer.schema, wanted, extent.uri)
+    columns = used_columns(
+        footer.schema, _all_readable(footer.schema, images) if wanted is None else wanted, extent.uri
+    )
     bulky = bool(footer.bulky(columns, images))
     dialect = Dialect(PARQUET.name, names=tuple(columns), classes=any(column in footer.classes for column in columns))
 

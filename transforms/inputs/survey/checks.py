@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.warning_codes import Notice
-from transforms.examples.prompt_templates import Template, is_path, parse_template
+from transforms.examples.prompt_templates import Template, asks_for, is_path, parse_template
 from transforms.inputs.image_names import is_image_name
 from transforms.inputs.options import InputOptions
 from transforms.inputs.registry import MEANINGS
@@ -85,7 +85,7 @@ def is_technical(name: str) -> bool:
 
 def literal_templates(sample: Sample, options: InputOptions) -> Iterator[Notice]:
     """Templates without a place that are called as a column is."""
-    columns = {name for row in sample.rows for name in row.columns} | {"path", "path.parent", "sidecar"}
+    columns = {name for row in sample.rows for name in row.columns} | {"path", "path.parent", "sidecar", "metadata"}
     for option in ("prompt", "answer", "system"):
         text = getattr(options, option).strip()
         if text in columns and not parse_template(text).names:
@@ -97,7 +97,7 @@ def unused_images(sample: Sample, options: InputOptions) -> Iterator[Notice]:
     """Columns that hold names of images and that no option names."""
     if not MEANINGS[sample.input.format].own_columns:
         return
-    used = {name.split(".")[0] for name in options.wanted.columns}
+    used = {name.split(".")[0] for name in (options.recipe.columns if options.recipe else ())}
     for column in dict.fromkeys(name for row in sample.rows for name in row.columns if name not in used):
         values = [value for row in sample.rows if (value := row.columns.get(column)) not in (None, "", [])]
         if values and sum(map(_holds_image, values)) * 2 > len(values):
@@ -146,11 +146,11 @@ def _answer_template(sample: Sample, options: InputOptions) -> Template | None:
 
 
 def _answers(sample: Sample, options: InputOptions) -> list[str]:
-    """What the rows would be answered, as far as no sidecar is asked for."""
+    """What the rows would be answered, as far as nothing beside the images is asked for."""
     template = _answer_template(sample, options)
     if not MEANINGS[sample.input.format].example:
         return [answer for row in sample.rows if (answer := _answer_of_gemini(row))]
-    if not template or any(name.split(".")[0] == "sidecar" for name in template.names):
+    if not template or any(asks_for(template.names, column) for column in ("sidecar", "metadata")):
         return []
     answers = (template.render(row.columns, row.path) for row in sample.rows)
     return [answer for answer in answers if answer.strip()]

@@ -27,11 +27,13 @@ _OF_NO_COLUMN = ("path", "sidecar")
 def find_json_rows(pattern: str, without: Collection[str], options: InputOptions) -> Stat | None:
     """The first .json file of a folder or glob that holds rows as options ask for them; None if none of the first ones does.
 
+    With a function that makes rows: any rows.
     With templates: rows that have every column that these name. Without: rows of a meaning that needs none.
     """
+    every = options.wanted.every
     columns = [name for name in options.wanted.columns if name.partition(".")[0] not in _OF_NO_COLUMN]
     templates = bool(options.prompt or options.answer or options.image_column)
-    if (templates and len(columns) < len(options.wanted.columns)) or (templates and not columns):
+    if (templates and len(columns) < len(options.wanted.columns)) or (templates and not columns and not every):
         return None
     for file in islice(_candidates(pattern, without), _READS):
         try:
@@ -39,6 +41,8 @@ def find_json_rows(pattern: str, without: Collection[str], options: InputOptions
             keys, head = _keys_of(extent)
         except (Changed, Forbidden, NotAFile, NotFound, Refused):
             continue
+        if every and keys:
+            return file
         if templates and all(keys & {name, name.partition(".")[0]} for name in columns):
             return file
         if not templates and any(_is_of(meaning, file.uri, head, keys) for meaning in MEANINGS.values()):

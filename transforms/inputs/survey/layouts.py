@@ -8,25 +8,29 @@ from collections.abc import Collection, Mapping
 
 from transforms.core.records import NO_LINKS
 from transforms.inputs.patterns import first_image
+from transforms.inputs.registry import IMAGES, TAR_SHARDS
 from transforms.storage import exists
 
 _SHARD = re.compile(r"\d{5,}\.parquet")
 _NAMES = 100  # of a shard's folder, among which an image is looked for
 
 
-def advice_on_shards(uri: str) -> str:
-    """What to do with a folder that img2dataset wrote, of which `uri` is a table: it holds addresses, and the images lie beside it.
+def format_of_shards(uri: str) -> str:
+    """What a folder that img2dataset wrote is read as, of which `uri` is a table: it holds addresses, and the images lie beside it.
 
-    -> "" if it is none.
+    -> the name of a format; "" if it is no such folder.
     """
-    folder, name = posixpath.split(uri)
+    _, name = posixpath.split(uri)
     if not _SHARD.fullmatch(name):
         return ""
     shard = uri.removesuffix(".parquet")
     if exists(f"{shard}.tar"):
-        return f"img2dataset wrote {folder}: extract its .tar files, and name the folder that comes of it with --input_format folder"
-    if not first_image(f"{shard}/", (), NO_LINKS, _NAMES):
-        return ""
+        return TAR_SHARDS
+    return IMAGES.name if first_image(f"{shard}/", (), NO_LINKS, _NAMES) else ""
+
+
+def advice_on_shards(folder: str) -> str:
+    """What to do where columns are asked for that only img2dataset's tables have."""
     return (
         f"img2dataset wrote {folder}: its tables hold the addresses that images came from, and these lie in folders beside them. "
         "--input_format folder makes a row of each image, and --answer '{sidecar.caption}' takes its caption"

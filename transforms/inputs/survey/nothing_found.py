@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from transforms.core.file_kinds import LOOK
-from transforms.inputs.name_kinds import OF_OTHER_ROWS, kind_of_unread
+from transforms.inputs.name_kinds import CAMERA_RAW, OF_OTHER_ROWS, kind_of_unread
 from transforms.inputs.options import InputOptions
 from transforms.inputs.patterns import is_folder, is_glob, list_pattern
 from transforms.inputs.registry import IMAGES, MEANINGS
@@ -67,7 +67,10 @@ def _others(pattern: str, output: str) -> list[Stat]:
 
 
 def _said_of(others: Sequence[Stat]) -> str:
-    """The first file whose bytes tell what it is, else the first of all."""
+    """The first file whose bytes tell what it is, else the first of all; a camera's raw file by its name, as many are TIFFs."""
+    if others[0].uri.lower().endswith(CAMERA_RAW):
+        name = posixpath.basename(others[0].uri)
+        return f"; {name}: it is a camera's raw data: develop it, and export it as JPEG, PNG or TIFF of 8 bits"
     for file in others[:_READS]:
         try:
             head = store_for(file.uri).read(file.uri, 0, LOOK, file.generation)[0]

@@ -14,7 +14,7 @@ from typing import Any
 
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
-from transforms.core.records import Block, Extent, Input, OpenBlock, Record
+from transforms.core.records import Block, Extent, Input, OpenBlock, Record, Row
 from transforms.examples.image_cells import image_value
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
@@ -27,6 +27,7 @@ from transforms.inputs.options import InputOptions
 from transforms.inputs.parquet.files import footer_of
 from transforms.inputs.patterns import is_dataset, is_folder, list_pattern
 from transforms.inputs.registry import IMAGES, MEANINGS, container_of
+from transforms.inputs.row_function import transformed
 from transforms.inputs.rows import build_examples
 from transforms.inputs.survey.near_paths import THOUGHTS, Named, column_of
 from transforms.storage import abilities, store_for
@@ -155,7 +156,10 @@ def _add_rows(sample: Sample, options: InputOptions) -> None:
         return
     below = posixpath.dirname(file.uri)[len(one_input.base) :].strip("/") if one_input.base else ""
     opened = read_block(block, _no_key, TableReader(tables, _LINE_BYTES, (), _no_image))
-    for row in islice(opened.rows, ROWS):
+    folders_tell = MEANINGS[one_input.format].own_columns
+    made = transformed(opened, options.row_function, _pass_over, folders_tell=folders_tell)
+    opened.rows = list(islice(made, ROWS))
+    for row in opened.rows:
         try:
             values = row.columns if isinstance(row, Record) else jsonl.loads(row.raw)
         except RowError:
@@ -177,7 +181,11 @@ def _first_images(opened: OpenBlock, options: InputOptions) -> list[Named]:
 
 
 def _no_image(data: bytes) -> tuple[str, str]:
-    raise AssertionError("no column of images is read")
+    return "", ""  # it is not looked at here
+
+
+def _pass_over(opened: OpenBlock, row: Row, error: RowError) -> None:
+    """The job rejects it."""
 
 
 def _no_key(block: Block) -> str:

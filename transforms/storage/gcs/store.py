@@ -169,6 +169,13 @@ class GcsStore:
             query = urlencode({name: value for name, value in asked.items() if value})
             return answered(self._asker, self._told(url + query, prefix))[0]
 
+    def metadata(self, uri: str, generation: str) -> dict[str, str]:
+        with translated(uri, "storage.objects.get"):
+            url = self._url(uri, "storage/v1") + f"?fields={_FIELDS},metadata"
+            told, _ = answered(self._asker, self._told(url, uri))
+        _expect(_stat_told(uri, told), generation)
+        return {str(name): str(value) for name, value in (told.get("metadata") or {}).items()}
+
     def verify(self, uri: str, size: int, crc32c: int) -> Stat:
         """As `Store.verify`, by what storage says of the object: no byte of it is read."""
         with translated(uri, "storage.objects.get"):

@@ -12,6 +12,7 @@ each connection (curl_loop.Get.fault_of), after names were looked up and of each
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from transforms.core.places import inside
 from transforms.storage.api import WebAccess
@@ -39,9 +40,10 @@ _METADATA_NAMES = (
     "instance-data",
     "instance-data.ec2.internal",
 )
-# Addresses whose last 32 bits are one of IPv4: NAT64, and a form that is out of use.
-_EMBEDDING = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
-_TUNNELS = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("2001::/32"))  # 6to4 and Teredo
+# Addresses whose last 32 bits are one of IPv4: NAT64, translated ones, and a form that is out of use.
+_EMBEDDING = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")))
+# 6to4, Teredo, and NAT64 by a network's own rules.
+_TUNNELS = tuple(map(ipaddress.ip_network, ("2002::/16", "2001::/32", "64:ff9b:1::/48")))
 PUBLIC, PRIVATE, LOOPBACK, OTHER, METADATA = "public", "private", "loopback", "reserved", "metadata"
 
 
@@ -106,6 +108,7 @@ def kind_of(address: Address) -> str:
     return PUBLIC if address.is_global else PRIVATE
 
 
+@lru_cache(maxsize=4096)
 def _literal(host: str) -> Address | None:
     """The address that a host is written as; None: it is a name."""
     try:

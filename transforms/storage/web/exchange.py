@@ -69,7 +69,12 @@ class WebAsker:
         return curl_loop.loop(self.web)
 
     def begin(self, loop: CurlLoop, ask: Ask, then: Then) -> None:
-        _WebExchange(loop, self.web, ask, then).follow(ask.url)
+        try:
+            url = normal_url(ask.url)
+        except ImageError as error:
+            then(None, Refused(f"{ask.uri}: {error}"))
+        else:
+            _WebExchange(loop, self.web, ask, then).follow(url)
 
     def answer(self, ask: Ask) -> Answer:
         return waited(self, ask)
@@ -88,7 +93,7 @@ class _WebExchange:
         self._headers = [f"{name}: {value}" for name, value in headers.items()]
 
     def follow(self, url: str) -> None:
-        """Ask for a URL: the first, or where one leads."""
+        """Ask for a normal URL: the first, or where one leads."""
         if fault := fault_of_url(url, self._web):
             way = f"it leads to {url}, but " if self._redirects else ""
             self._fail(Disallowed(f"{self._ask.uri}: {way}{fault}"))
@@ -102,7 +107,8 @@ class _WebExchange:
     def _send(self) -> None:
         judge = partial(fault_of_address, host=host_of(self._url), web=self._web)
         route = self._routes.to(self._url)
-        self._loop.begin(Get(self._url, self._headers, self._ask.most, route, self._came, judge))
+        seconds = curl_loop.CONNECT_S + 2 * curl_loop.PATIENCE + self._ask.most / curl_loop.SLOWEST
+        self._loop.begin(Get(self._url, self._headers, self._ask.most, route, self._came, seconds, judge))
 
     def _came(self, outcome: Answer | Failure) -> None:
         if isinstance(outcome, Failure):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 from transforms.core.places import LONGEST
@@ -79,8 +80,13 @@ def server_of(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """The host of a normal URL, of an IPv6 address without brackets."""
-    return urlsplit(url).hostname or ""
+    """The host of a normal URL or prefix, of an IPv6 address without brackets."""
+    return _host_of_server(server_of(url))
+
+
+@lru_cache(maxsize=4096)
+def _host_of_server(server: str) -> str:
+    return urlsplit(server).hostname or ""
 
 
 def _authority(scheme: str, text: str) -> str:

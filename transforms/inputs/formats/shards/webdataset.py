@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import posixpath
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any, cast
 
 from transforms.core import jsonl
@@ -139,8 +139,26 @@ def stage_images(opened: OpenBlock, stage: Callable[[bytes], tuple[str, str]]) -
 
 def _staged(uri: str, opened: OpenBlock, place: list[Any], stage: Callable[[bytes], tuple[str, str]]) -> dict[str, str]:
     start, size, name = place
-    if size > _MOST_IMAGE:
-        raise RowError("bad_record", f"{name[:200]!r} has {size:,} bytes, at most {_MOST_IMAGE:,} are read")
-    generation = opened.block.extents[0].generation
-    path, content = stage(store_for(uri).read(uri, start, start + size, generation)[0])
+    path, content = staged_range(uri, opened, (start, size), stage, name[:200])
     return {"path": path, "content": content, "name": posixpath.basename(name)}
+
+
+def staged_range(
+    uri: str,
+    opened: OpenBlock,
+    place: Sequence[int],
+    stage: Callable[[bytes], tuple[str, str]],
+    name: str = "an image",
+) -> tuple[str, str]:
+    """Stage an image that is a range of a block's file -> (where it is now, the name of its content).
+
+    Args:
+        place: its first byte, and its bytes.
+
+    Raises:
+        RowError: bad_record, it is too large.
+    """
+    start, size = place
+    if size > _MOST_IMAGE:
+        raise RowError("bad_record", f"{name!r} has {size:,} bytes, at most {_MOST_IMAGE:,} are read")
+    return stage(store_for(uri).read(uri, start, start + size, opened.block.extents[0].generation)[0])
