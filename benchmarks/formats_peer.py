@@ -1,4 +1,6 @@
-"""One format iterated by the library that owns it, or a file decompressed by its codec: prints how many, and the seconds of processor time it took.
+"""One format iterated by the library that owns it, or a file decompressed by its codec: prints how many, and its seconds.
+
+They are of processor time.
 
 python benchmarks/formats_peer.py KIND FILE
 """
