@@ -1,7 +1,8 @@
 """Formats of other tools, read and made examples, against the library that owns each iterating them; packed rows against plain ones.
 
 Both sides run in a process of their own, in processor time inside it without start-up. No image is opened and nothing is
-written. A packed file may take 1.3 times its decompression plus the plain rows. The libraries are installed into an environment beside the data.
+written. A packed file may take 1.3 times its decompression plus the plain rows. The libraries are installed into an environment
+beside the data.
 
 python benchmarks/formats.py [--rows 100000] [--kinds array,coco,...,gz,bz2,xz,zst] [--peers 0] [--strict]
 """
@@ -34,6 +35,7 @@ from transforms.dataset.claim import Claim
 from transforms.inputs.lines import read_block
 from transforms.inputs.rows import build_examples
 from transforms.steps.listing import ListBlocks, listed_blocks
+from transforms.steps.open_block_coder import quiet_collector
 
 _ASK = ("--prompt", "Describe the product.")
 _TABLE = (*_ASK, "--answer", "{brand,colour,note|object}")
@@ -126,6 +128,7 @@ _TEXTS: dict[str, Callable[[int], dict[str, Any]]] = {
 def ours(path: Path, *flags: str) -> int:
     settings, _ = look_at_inputs(on_this_machine(parse(["--input", str(path), "--output", f"{path}-out", *flags])))
     plan = Job(settings, Claim("", 0, False), False)
+    quiet_collector()
     tables = replace(plan.tables, stage=lambda data: ("/staged/a.jpg", "0" * 32))
     rows = 0
     for block in listed_blocks(ListBlocks(inputs=plan.inputs, cutter=plan.cutter, output=settings.output)):
