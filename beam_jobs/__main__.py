@@ -13,6 +13,7 @@ from beam_jobs import console
 from beam_jobs.command_parser import Parser, TextAsked
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.options import OptionError
+from beam_jobs.report.shortages import shortage  # here, since there may be no memory to import it when it is needed
 from beam_jobs.signals import stops_as_interrupts
 from transforms.core import VERSION
 
@@ -91,8 +92,6 @@ def command_line() -> None:
     try:
         status = main()
     except (MemoryError, ImportError, OSError, RuntimeError) as error:  # a limit that is reached before a job began
-        from beam_jobs.report.shortages import shortage
-
         lacking = shortage(f"{type(error).__name__}: {error}")
         if not lacking:
             raise

@@ -81,14 +81,14 @@ class LookAhead(beam.PTransform):
         p, steps = self._plan, self._steps
         store, earlier = p.receipt_store.looks, p.earlier.looks if p.earlier else None
         done, todo, damaged = blocks | "Skip what was looked at" >> SkipCommitted(
-            receipt_store=store, key=p.keys, earlier=earlier
+            receipt_store=store, key=p.keys, earlier=earlier, counts=p.counts, counted_as="blocks_looked_at"
         )
         looked = (
             todo
             | "Read" >> steps.read
             | "Build" >> steps.build
             | "Inspect" >> replace(steps.inspect, known=earlier)
-            | "Keep" >> KeepLooks(inspector=p.inspector, looks=store)
+            | "Keep" >> KeepLooks(inspector=p.inspector, looks=store, counts=p.counts)
         )
         looks = (done, looked) | "All looks" >> beam.Flatten() | "What was seen" >> beam.Map(looked_at)
         by_key = blocks | "Blocks by key" >> beam.Map(lambda block: (p.keys(block), block))

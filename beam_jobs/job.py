@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from beam_jobs.folder_marks import mark_of
 from beam_jobs.settings import Settings
 from transforms.arrivals.previous import PreviousStream
 from transforms.core import VERSION, jsonl
@@ -245,6 +246,7 @@ class Job:
             "left_out": left_out,
             "warnings": [notice.as_json() for notice in self.settings.notices],
             "asked": self.settings.asked,
+            "mark": mark_of(self.dataset, may_make=True),
         }
 
 

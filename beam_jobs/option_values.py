@@ -144,7 +144,7 @@ def prefix(text: str) -> str:
         except ValueError as error:
             raise ArgumentTypeError(f"{value}: {error}") from None
     if lacks_host(value):
-        raise ArgumentTypeError(f"{value}: expected https://HOST/FOLDER")
+        raise ArgumentTypeError(f"{value}: expected two slashes behind the scheme")
     return value if value == CLOUD else readable_place(value)
 
 

@@ -12,7 +12,20 @@ import json
 import sys
 from pathlib import Path
 
-from common import Report, Run, arguments, fastest, image_row, prepare, run, script, start_up, workdir, write_rows
+from common import (
+    TWO_PROCESSES,
+    Report,
+    Run,
+    arguments,
+    fastest,
+    image_row,
+    prepare,
+    run,
+    script,
+    start_up,
+    workdir,
+    write_rows,
+)
 from url_stand_in import serving_urls
 
 _LIKE_OURS = {
@@ -43,18 +56,22 @@ def main() -> int:
         urls.write_text("".join(f"{url}\n" for url in names))
         report.head(f"{count:,} images of some 60 KB, by URL")
 
-        start = start_up(options.repeat, folder)
-        flags = ("--allow_prefix", server, "--report", "none")
+        start, start_of_two = start_up(options.repeat, folder), start_up(options.repeat, folder, *TWO_PROCESSES)
+        flags = ("--allow_prefix", server, "--per_host", "64", "--report", "none")
         ours = fastest(options.repeat, lambda out: prepare(rows, out, *flags), folder / "ours", keep=True)
         net = report.run("tuneset, 1 process", ours, start)
         counters = json.loads((folder / "ours/manifest.json").read_bytes())["dataset"]["counters"]
         assert counters["images_fetched"] == counters["images_staged"] == count
+        two = fastest(options.repeat, lambda out: prepare(rows, out, *flags, *TWO_PROCESSES), folder / "two")
+        two_net = report.run("tuneset, 2 processes", two, start_of_two)
         theirs = fastest(options.repeat, lambda out: peer(options.peer, urls, out), folder / "theirs", keep=True)
-        peer_net = report.run("img2dataset" if options.peer else "64 threads of requests", theirs)
+        peer_net = report.run("img2dataset, 2 processes" if options.peer else "64 threads of requests", theirs)
         fetched = sum(1 for _ in (folder / "theirs").rglob("*.jpg"))
         assert fetched == count, f"{fetched} of {count}"
-        report.bar("images a second, of the peer's", peer_net.seconds / net.seconds, net, peer_net, least=5)
-        report.bar("memory, of the peer's", ours.peak / theirs.peak, net, peer_net, most=1 / 3)
+        ratio = peer_net.seconds / (two_net if options.peer else net).seconds
+        report.bar("images a second, of the peer's in as many processes", ratio, net, two_net, peer_net, least=5)
+        report.bar("processor time, of the peer's", (ours.cpu - start.cpu) / theirs.cpu, net, peer_net, most=1 / 3)
+        report.bar("memory of the largest process, of the peer's", ours.peak / theirs.peak, net, peer_net, most=1 / 3)
     return report.end()
 
 

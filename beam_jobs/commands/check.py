@@ -206,4 +206,10 @@ def _said_before(chosen: Chosen, settings: Settings) -> list[str]:
         )
     for there, here in chosen.uploads:
         said.append(f"images      of {shown(there)} are looked at in {shown(here)}, before they are uploaded")
+    if chosen.unproven and not settings.allow_prefix:
+        folders = shown(",".join(chosen.unproven))
+        said.append(
+            f"! the manifest names {folders} as folders of images, but no command of yours on this machine led to it there, so "
+            f"they are not read: if you trust it, add --allow_prefix {folders} and the folder of the rows"
+        )
     return [*said, f"limits      of --model {settings.model}"]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from beam_jobs import console
-from beam_jobs.command_parser import Parser, add_user_project
+from beam_jobs.command_parser import Parser, add_options
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.manifests import read_manifest
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OptionError
+from beam_jobs.report.screen import bytes_of
+from beam_jobs.report.ticker import ticking
 from transforms.core import jsonl
 from transforms.core.output_names import MANIFEST
 from transforms.core.reasons import RowError, WrongRequest
@@ -37,7 +40,7 @@ def parser() -> Parser:
     made.add_argument(
         "--output", required=True, type=reader_of("FOLDER"), metavar="FOLDER", help="that the files are written to"
     )
-    add_user_project(made)
+    add_options(made, ("user_project", "quiet"))
     return made
 
 
@@ -52,10 +55,16 @@ def export(argv: Sequence[str]) -> int:
             if exists(f"{output}/{split}.jsonl"):
                 raise OptionError(f"{output}/{split}.jsonl is there already: choose another --output, or remove it")
         for split, names in files.items():
-            told, left_out = _write(split, [f"{folder}/{name}" for name in names], output, options.to)
+            uris = [f"{folder}/{name}" for name in names]
+            done = _Done(split, sum(store_for(uri).stat(uri).size for uri in uris))
+            with ticking(lambda done=done: done.line, hidden=options.quiet):  # type: ignore[misc]
+                told, left_out = _write(uris, output, options.to, done)
             console.say(f"{output}/{split}.jsonl  {told:,} lines")
             for detail, count in sorted(left_out.items()):
                 console.complain(f"! {count:,} lines of {split} are left out: {detail}.")
+    except KeyboardInterrupt:
+        console.complain("interrupted. Files that are told above are whole; what was left of another is removed.")
+        return FAILED
     except (WrongRequest, NotFound) as error:
         console.complain(str(error))
         return WRONG
@@ -84,10 +93,25 @@ def _files_of(folder: str) -> dict[str, list[str]]:
     return {split: some for split, some in files.items() if some}
 
 
-def _write(split: str, uris: list[str], output: str, to: str) -> tuple[int, Counter[str]]:
+@dataclass
+class _Done:
+    """How far one split is, in bytes of its `total` and in lines."""
+
+    split: str
+    total: int
+    read: int = 0
+    lines: int = 0
+
+    @property
+    def line(self) -> str:
+        share = f"{100 * self.read // self.total} % of {bytes_of(self.total)}" if self.total else "nothing to read"
+        return f"{self.split}  {share}, {self.lines:,} lines"
+
+
+def _write(uris: list[str], output: str, to: str, done: _Done) -> tuple[int, Counter[str]]:
     """Write one split -> how many lines it has, and why others are left out."""
-    store, pieces, target = store_for(output), list[Piece](), f"{output}/{split}.jsonl"
-    told, left_out, held = 0, Counter[str](), bytearray()
+    store, pieces, target = store_for(output), list[Piece](), f"{output}/{done.split}.jsonl"
+    left_out, held = Counter[str](), bytearray()
     row_of_line = _FORMATS[to].row_of_line
     assert row_of_line
 
@@ -97,19 +121,22 @@ def _write(split: str, uris: list[str], output: str, to: str) -> tuple[int, Coun
         pieces.append(Piece(uri, 0, len(held), len(held)))
         held.clear()
 
-    for line in (line for uri in uris for line in _lines(uri)):
-        try:
-            held += jsonl.dumps(row_of_line(jsonl.loads(line))) + b"\n"
-            told += 1
-        except RowError as error:
-            left_out[error.detail] += 1
-        if len(held) >= _PART:
+    try:
+        for line in (line for uri in uris for line in _lines(uri)):
+            done.read += len(line) + 1
+            try:
+                held += jsonl.dumps(row_of_line(jsonl.loads(line))) + b"\n"
+                done.lines += 1
+            except RowError as error:
+                left_out[error.detail] += 1
+            if len(held) >= _PART:
+                put()
+        if held or not pieces:
             put()
-    if held or not pieces:
-        put()
-    store.join(target, pieces, "application/jsonl")
-    store.delete(piece.uri for piece in pieces)
-    return told, left_out
+        store.join(target, pieces, "application/jsonl")
+    finally:
+        store.delete(piece.uri for piece in pieces)
+    return done.lines, left_out
 
 
 def _lines(uri: str) -> Iterator[bytes]:

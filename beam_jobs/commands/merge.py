@@ -11,7 +11,7 @@ import apache_beam as beam
 
 from beam_jobs import console
 from beam_jobs.command_parser import Parser, options_parser
-from beam_jobs.commands.prepare import failed, reported, set_up_log, take
+from beam_jobs.commands.prepare import failed, reported, run_that_sealed, set_up_log, take
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.graph import seal
 from beam_jobs.job import Job
@@ -20,9 +20,12 @@ from beam_jobs.option_values import reader_of
 from beam_jobs.options import OPTIONS, OptionError
 from beam_jobs.preflight import beam_options, check_buckets, on_this_machine, runner_of
 from beam_jobs.report import screen
-from beam_jobs.report.progress import stderr_alone
+from beam_jobs.report.interrupted import command_again
+from beam_jobs.report.progress import stderr_alone, watched_counts
 from beam_jobs.report.shortages import allow_files
+from beam_jobs.report.ticker import ticking
 from beam_jobs.settings import Settings, settings_of
+from beam_jobs.signals import INTERRUPTED
 from beam_jobs.stream.windows import Found, Range, find_windows
 from transforms.arrivals.merging import WindowReader
 from transforms.core import VERSION
@@ -41,7 +44,7 @@ from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, 
 
 _OF_PREPARE = (
     "output", "model", "max_validation", "sample", "shuffle_seed", "max_rejected_fraction", "report", "report_pictures",
-    "overwrite", "take_over", "user_project", "verbose", "split_by", "join_common",
+    "overwrite", "take_over", "user_project", "quiet", "verbose", "split_by", "join_common",
 )  # fmt: skip
 _TABLE = tuple(replace(one, default="", common=True) if one.name == "model" else replace(one, common=True) for one in OPTIONS
                if one.name in _OF_PREPARE)  # fmt: skip
@@ -149,7 +152,7 @@ def merge(argv: Sequence[str]) -> int:
         return DONE
     if told:
         console.say("\n".join([*told, ""]))
-    return _run_claimed(settings, found)
+    return _run_claimed(settings, found, argv)
 
 
 def settled(asked: Merge, found: Found) -> Settings:
@@ -227,19 +230,23 @@ def _sealed_before(settings: Settings, found: Found) -> dict[str, Any] | None:
     return manifest
 
 
-def _run_claimed(settings: Settings, found: Found) -> int:
+def _run_claimed(settings: Settings, found: Found, argv: Sequence[str]) -> int:
     """Claim the folder and merge into it -> exit status."""
     output, run = settings.output, uuid.uuid4().hex[:12]
     try:
         claim = take(settings, run)
-        with Heartbeat(output, run):
-            plan = Job(settings, claim, remote=False)
+        with watched_counts() as counts, Heartbeat(output, run):
+            plan = Job(settings, claim, remote=False, counts=counts)
             if settings.overwrite:
                 remove_dataset(output)
             try:
                 return _merge(plan, found)
             except KeyboardInterrupt as stop:
-                return failed(KeyboardInterrupt(str(stop) or "It was interrupted"), plan)
+                if run_that_sealed(output) == run:
+                    return failed(stop, plan)
+                again = command_again("merge", argv)
+                console.complain(f"not sealed. {INTERRUPTED}. The windows are as they were. To merge them:\n  {again}")
+                return FAILED
             except Exception as error:  # an engine's, which wraps what its workers raise
                 return failed(error, plan)
     except (Claimed, StorageError) as error:
@@ -253,8 +260,13 @@ def _run_claimed(settings: Settings, found: Found) -> int:
 
 
 def _merge(plan: Job, found: Found) -> int:
-    settings = plan.settings
-    with stderr_alone(settings.verbose):
+    settings, windows = plan.settings, len(found.windows)
+
+    def standing() -> str:
+        read = plan.counts.total()["blocks_committed"]
+        return f"{read:,} of {windows:,} windows read" if read < windows else f"seal  {windows:,} windows read"
+
+    with stderr_alone(settings.verbose) as out, ticking(standing, hidden=settings.quiet, out=out):
         pipeline = beam.Pipeline(options=beam_options(settings))
         build_merge(pipeline, plan, found)
         pipeline.run().wait_until_finish()
@@ -288,7 +300,7 @@ def _closing(manifest: dict[str, Any], settings: Settings, found: Found) -> str:
 def build_merge(pipeline: beam.Pipeline, plan: Job, found: Found) -> None:
     """Lay out a merge: windows -> receipts -> dataset -> sweep."""
     settings = plan.settings
-    reader = ReadWindows(reader=WindowReader(settings.output, plan.caps), access=plan.access)
+    reader = ReadWindows(reader=WindowReader(settings.output, plan.caps), access=plan.access, counts=plan.counts)
     receipts = pipeline | "Windows" >> beam.Create(list(found.windows), reshuffle=False) | "Receipts" >> reader
     if settings.split_by == BY_IMAGE:
         resplitter = Resplitter(folder=settings.output, splits=settings.fractions, seed=plan.seed, caps=plan.caps)
@@ -296,7 +308,7 @@ def build_merge(pipeline: beam.Pipeline, plan: Job, found: Found) -> None:
             resplitter=resplitter, joining=plan.joining, access=plan.access
         )
     no_listing = pipeline | "No listing" >> beam.Create([], reshuffle=False)
-    sealing = replace(seal(plan), dataset=_described(settings, found), by_class=found.by_class)
+    sealing = replace(seal(plan), dataset=_described(settings, found), by_class=found.by_class, findings=None)
     sealed = (receipts, no_listing) | "Seal" >> sealing
     sweep = SweepBlocks(folder=settings.output, run=plan.claim.run, keep_blocks=False, access=plan.access)
     _ = sealed | "Clean up" >> sweep

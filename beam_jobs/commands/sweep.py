@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 from beam_jobs import console
-from beam_jobs.command_parser import Parser, add_user_project
+from beam_jobs.command_parser import Parser, add_options
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OptionError
+from beam_jobs.report.ticker import ticking
 from transforms.core.output_names import CLAIM
 from transforms.core.reasons import JobStopped
 from transforms.dataset.claim import Claimed, release_claim, take_claim
@@ -64,7 +66,7 @@ def parser() -> Parser:
         help="images written later are left alone: a run that is not sealed yet may need them (default 48)",
     )
     made.add_argument("--remove", action="store_true", help="remove what is listed")
-    add_user_project(made)
+    add_options(made, ("user_project", "quiet"))
     return made
 
 
@@ -117,32 +119,49 @@ def look_for_unnamed(folder: str, datasets: list[str], options: argparse.Namespa
       AtWork: one of them is not sealed yet.
     """
     check_users(folder, datasets)
-    used = UsedImages()
-    for dataset in datasets:
-        try:
-            used.add(dataset)
-        except NotFound as error:
-            raise OptionError(f"{dataset} is not a sealed dataset, so what it names is not known: {error}") from None
-        except Unavailable:
-            raise
-        except (StorageError, ValueError, LookupError) as error:
-            raise OptionError(f"{dataset} cannot be read as a dataset: {error}") from None
+    used = read_used(datasets, options.quiet)
     unnamed = used.unnamed(folder, time.time() - 3600 * options.min_age_hours)
-    return remove(folder, unnamed) if options.remove else show(unnamed)
+    # In a terminal that the list fills nothing else is told.
+    hidden = options.quiet or (sys.stdout is not None and sys.stdout.isatty())
+    return remove(folder, unnamed, hidden) if options.remove else show(unnamed, hidden)
 
 
-def show(unnamed: Iterable[Stat]) -> int:
+def read_used(datasets: list[str], quiet: bool) -> UsedImages:
+    """The images that datasets name.
+
+    Raises:
+      OptionError: one of them cannot be read.
+    """
+    used, number = UsedImages(), 0
+    with ticking(lambda: f"{number:,} of {len(datasets):,} datasets read", hidden=quiet):
+        for dataset in datasets:
+            try:
+                used.add(dataset)
+            except NotFound as error:
+                raise OptionError(
+                    f"{dataset} is not a sealed dataset, so what it names is not known: {error}"
+                ) from None
+            except Unavailable:
+                raise
+            except (StorageError, ValueError, LookupError) as error:
+                raise OptionError(f"{dataset} cannot be read as a dataset: {error}") from None
+            number += 1
+    return used
+
+
+def show(unnamed: Iterable[Stat], hidden: bool) -> int:
     """List images, until whoever reads the list has enough -> exit status."""
     number = size = 0
-    for image in unnamed:
-        if not console.say(image.uri):
-            return console.printed(DONE)
-        number, size = number + 1, size + image.size
+    with ticking(lambda: f"{number:,} images found that none of them names", hidden=hidden):
+        for image in unnamed:
+            if not console.say(image.uri):
+                return console.printed(DONE)
+            number, size = number + 1, size + image.size
     console.complain(f"{number:,} images, {size:,} bytes, named by none of them; --remove removes them.")
     return DONE
 
 
-def remove(folder: str, unnamed: Iterable[Stat]) -> int:
+def remove(folder: str, unnamed: Iterable[Stat], hidden: bool) -> int:
     """Remove images, and list them for whoever reads -> exit status: of the removal, whatever becomes of the list."""
     number = size = 0
 
@@ -153,8 +172,14 @@ def remove(folder: str, unnamed: Iterable[Stat]) -> int:
             number, size = number + 1, size + image.size
             yield image.uri
 
-    with console.Printer() as printer:
-        store_for(folder).delete(listed(printer))
+    try:
+        with ticking(lambda: f"{number:,} images removed", hidden=hidden), console.Printer() as printer:
+            store_for(folder).delete(listed(printer))
+    except KeyboardInterrupt:
+        console.complain(
+            f"interrupted, after some {number:,} images were removed. The same command goes on with the rest."
+        )
+        return FAILED
     console.complain(f"{number:,} images, {size:,} bytes, removed.")
     return DONE
 

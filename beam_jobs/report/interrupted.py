@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from beam_jobs.job import Job
 
@@ -17,5 +18,9 @@ def how_to_go_on(plan: Job) -> str:
     images = numbers["images_rewritten"] + numbers["images_staged"]
     kept = f", {blocks:,} of {numbers['blocks_listed']:,} blocks" if blocks else ""
     kept += f", and {images:,} images that were rewritten or copied" if images else ""
-    words = [word for word in plan.settings.words if word not in _ONCE]
-    return f"What was committed is kept{kept}. To go on from there:\n  {shlex.join(['tuneset', 'prepare', *words])}"
+    return f"What was committed is kept{kept}. To go on from there:\n  {command_again('prepare', plan.settings.words)}"
+
+
+def command_again(name: str, words: Sequence[str]) -> str:
+    """A command as a shell takes it, without what was for the run that has ended."""
+    return shlex.join(["tuneset", name, *(word for word in words if word not in _ONCE)])

@@ -51,7 +51,7 @@ def checked(given: StreamSettings) -> tuple[StreamSettings, list[str]]:
     if native:
         check_native(StreamSettings(settings, given.of_stream))
     elif runner_of(settings) != "FnApiRunner":
-        check_streams(runner_of(settings), beam_options(settings), given.of_stream.subscription)
+        check_streams(runner_of(settings), beam_options(settings))
         if is_remote(settings):
             raise OptionError(
                 "--environment_type LOOPBACK is missing: a stream drains workers that are threads of this process"

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 
 import apache_beam as beam
@@ -25,12 +25,15 @@ from beam_jobs.engines import check_engine
 from beam_jobs.options import OptionError
 from beam_jobs.preflight import beam_options, runner_of
 from beam_jobs.settings import Settings
-from beam_jobs.stream.fronts import watcher_of
+from beam_jobs.stream.announcer import EngineAnnouncer
+from beam_jobs.stream.fronts import front_of, watcher_of
 from beam_jobs.stream.graph import StreamJob, windows_of
 from beam_jobs.stream.rounds import SLACK_S
 from beam_jobs.stream.tally import NewPanes, Tally
+from transforms.arrivals.intake import Intake
+from transforms.arrivals.messages import LEASE_S
 from transforms.steps import watch
-from transforms.steps.watch import WatchFolder
+from transforms.steps.watch import TakeAnnounced, WatchFolder
 from transforms.storage import abilities
 
 ENGINES = ("PrismRunner", "PortableRunner")
@@ -40,15 +43,13 @@ _PATIENCE_S = 10.0  # for Prism to end
 _UNTIL_WE_END = '"$@" & cat > /dev/null; kill $!; wait $!'
 
 
-def check_streams(runner: str, options: PipelineOptions, subscription: str) -> None:
+def check_streams(runner: str, options: PipelineOptions) -> None:
     """Raises OptionError or NoEngine where an engine cannot be streamed on from here."""
     if runner not in ENGINES:
         raise OptionError(
             f"--runner {runner}: a stream works in this process, on Prism (--runner PrismRunner --prism_location FILE), "
             "on a job server (--runner PortableRunner --job_endpoint HOST:PORT --environment_type LOOPBACK), or on Dataflow"
         )
-    if subscription:
-        raise OptionError(f"--runner {runner}: --subscription works in this process alone: leave --runner out")
     if runner == "PrismRunner" and not options.view_as(PrismRunnerOptions).prism_location:
         raise OptionError("--runner PrismRunner: name Prism's program with --prism_location FILE")
     check_engine(runner, options)
@@ -63,6 +64,29 @@ def run_on_engine(stream: StreamJob, since: int, stop: threading.Event, panes: N
       panes: notes those that are done.
       tally: is told what they took.
     """
+    with ExitStack() as until_the_end:
+        announcer = None
+        if stream.own.subscription:
+            front = until_the_end.enter_context(closing(front_of(stream, since)))
+            announcer = EngineAnnouncer(front, since, Intake(stream.windows, panes.done.settled), tally)
+        watch.announcer = announcer
+        _run(stream, since, stop, panes, tally, announcer)
+
+
+def _run(
+    stream: StreamJob,
+    since: int,
+    stop: threading.Event,
+    panes: NewPanes,
+    tally: Tally,
+    announcer: EngineAnnouncer | None,
+) -> None:
+    def look() -> None:
+        done = panes.look()
+        tally.arrivals += sum(done.values())
+        if announcer:
+            announcer.settle(done)
+
     watch.drain.clear()
     after = stream.own.stop_after
     ends_by = time.monotonic() + (after if after >= 0 else float("inf"))
@@ -75,9 +99,9 @@ def run_on_engine(stream: StreamJob, since: int, stop: threading.Event, panes: N
         while job.is_alive():
             if stop.is_set() or time.monotonic() >= ends_by:
                 watch.drain.set()
-            tally.arrivals += panes.look()
+            look()
             job.join(_LOOK_S)
-    tally.arrivals += panes.look()
+    look()
     if failures:
         raise failures[0]
 
@@ -91,15 +115,27 @@ def _wait(wait_until_finish: Callable[[], object], failures: list[Exception]) ->
 
 def build_stream(pipeline: beam.Pipeline, stream: StreamJob, since: int) -> beam.PCollection[str]:
     """Lay out the long job -> the folder of each pane, once it is done."""
-    front = WatchFolder(
-        watcher=watcher_of(stream),
-        output=stream.output,
-        seconds=stream.own.window,
-        since=since,
-        slack=SLACK_S[abilities(stream.own.watch).has_paths],
-        pause=stream.own.poll_interval,
-        access=stream.job.access,
-    )
+    own, access, paths = stream.own, stream.job.access, abilities(stream.own.watch).has_paths
+    if own.subscription:
+        resumed = stream.job.claim.resumed  # what a dead run had leased comes only after a while
+        front: beam.PTransform = TakeAnnounced(
+            since=since,
+            seconds=own.window,
+            slack=SLACK_S[False],
+            pause=own.poll_interval,
+            hold=time.time() + LEASE_S + SLACK_S[True] if resumed else 0.0,
+            access=access,
+        )
+    else:
+        front = WatchFolder(
+            watcher=watcher_of(stream),
+            output=stream.output,
+            seconds=own.window,
+            since=since,
+            slack=SLACK_S[paths],
+            pause=own.poll_interval,
+            access=access,
+        )
     return pipeline | "Watch" >> front | "Stream" >> windows_of(stream, None)
 
 

@@ -75,13 +75,13 @@ def build_round(
     stamped = (
         pipeline
         | "Arrivals" >> beam.Create(arrivals, reshuffle=False)
-        | "Time of arrival" >> beam.Map(lambda one: TimestampedValue(one, Timestamp(micros=one.time)))
+        | "Time of arrival" >> beam.Map(lambda one: TimestampedValue((False, one), Timestamp(micros=one.time)))
     )
     return stamped | "Stream" >> windows_of(stream, closed_by)
 
 
 def windows_of(stream: StreamJob, closed_by: int | None, *, slack: int = 0, late: bool = False) -> beam.PTransform:
-    """Stamped arrivals -> the folder of each pane, once it is done.
+    """(late, Arrival), stamped -> the folder of each pane, once it is done.
 
     Args:
       closed_by: as SealPanes has it. slack, late: as CutPanes has them.
@@ -94,7 +94,7 @@ class _Windows(beam.PTransform):
         super().__init__()
         self._stream, self._closed_by, self._slack, self._late = stream, closed_by, slack, late
 
-    def expand(self, arrivals: beam.PCollection[Arrival]) -> beam.PCollection[str]:
+    def expand(self, arrivals: beam.PCollection[tuple[bool, Arrival]]) -> beam.PCollection[str]:
         stream, job = self._stream, self._stream.job
         cut = CutPanes(
             output=stream.output,

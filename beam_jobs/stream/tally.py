@@ -52,18 +52,18 @@ class NewPanes:
         self._output, self._tally, self._tell, self._report = output, tally, tell, report
         self.done = DonePanes(output)
 
-    def look(self, starts: Collection[int] | None = None) -> int:
-        """Note panes that are done now -> rows and files that they took.
+    def look(self, starts: Collection[int] | None = None) -> dict[Pane, int]:
+        """Note panes that are done now -> each with the number of rows and files that it took; 0 if it is not sealed.
 
         Args:
           starts: of the windows that are looked at; None: of all.
         """
-        arrivals = 0
+        noted = dict[Pane, int]()
         for pane in panes_of(self._output):
             if (starts is None or pane.start in starts) and pane not in self.done.of(pane.start) and is_done(pane):
                 self.done.add(pane)
-                arrivals += self._note(pane)
-        return arrivals
+                noted[pane] = self._note(pane)
+        return noted
 
     def _note(self, pane: Pane) -> int:
         told, unsealed = _said_of(pane)

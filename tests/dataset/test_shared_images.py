@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from transforms.core.finding_codes import COMMON_EXAMPLES
 from transforms.core.records import Receipt
-from transforms.dataset.block_files import Caps, packed_ids_of, unpack
+from transforms.dataset.block_files import Caps, packed_ids_of
 from transforms.dataset.seal_plan import Cuts
 from transforms.dataset.segment_lines import groups_of
-from transforms.dataset.shared_images.components import compact, roots_of
+from transforms.dataset.shared_images.components import compact, roots_of, sizes_of
 from transforms.dataset.shared_images.edges import Joining, SharedImages, find_shared
-from transforms.dataset.shared_images.hashes import RANGES, LookedAt, pack_hashes, read_range, read_whole
+from transforms.dataset.shared_images.hashes import RANGES, look_of, pack_hashes, read_range, read_whole
 from transforms.dataset.shared_images.labels import first_numbers, join_examples, labels_of_block
 from transforms.examples.image_groups import NO_IMAGE, group_number, image_hash, unpack_labels
 from transforms.examples.splits import parse_splits
@@ -67,9 +67,7 @@ class World:
             run, told = pack_hashes([set(images) for images in some])
             path = folder / f"{at}.hashes"
             path.write_bytes(run)
-            bounds = tuple(unpack(told["bounds"]))
-            assert list(unpack(told["examples"])) == [len(some)]
-            self.blocks.append(LookedAt((0, b"", at), str(at), len(some), str(path), "", bounds))
+            self.blocks.append(look_of((0, b"", at), str(at), told, str(path)))
         firsts = first_numbers(self.blocks)
         ends = [RANGES * number // passes for number in range(passes + 1)]
         self.found = [
@@ -81,13 +79,13 @@ class World:
             for first, end in pairwise(ends)
         ]
         self.common = [image for one in self.found for image in one.common]
-        self.joined = join_examples(self.blocks, [one.edges.copy() for one in self.found], self.common, joining)
-        self.large = {label for one in self.found for label in one.large} | set(self.joined.large)
+        joined = join_examples(self.blocks, [one.edges.copy() for one in self.found], self.common, joining)
+        self.large = {label for one in self.found for label in one.large} | set(joined.large)
+        self.joined = dict(joined.labels)
 
     def labels(self) -> list[int]:
-        joined = dict(self.joined.labels)
         packed = [
-            labels_of_block(records, block.examples, self.common, joined.get(block.key, b""))
+            labels_of_block(records, block.examples, self.common, self.joined.get(block.key, b""))
             for block, records in zip(self.blocks, read_whole(self.blocks))
         ]
         return [label for some in packed for label in unpack_labels(some)]
@@ -128,6 +126,7 @@ def test_components_of_random_graphs(seed: int) -> None:
     nodes = compact(edges)
     assert nodes.tolist() == sorted(set(ends.reshape(-1).tolist()))
     roots = roots_of(edges, len(nodes))
+    assert sizes_of(roots).tolist() == [roots.tolist().count(node) for node in range(len(nodes))]
     at = {node: place for place, node in enumerate(nodes.tolist())}
     parents = list(range(len(nodes)))
     for _ in range(len(nodes)):

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("small_files", ["--examples", "200"]),
         ("readers", ["--rows", "2000", "--files", "300", "--kinds", "csv,folder"]),
         ("local_images", ["--references", "40", "--copied", "20"]),
+        ("urls", ["--images", "40"]),
         ("nightly", ["--images", "400", "--late", "1", "--kinds", "folder"]),
         ("stream", ["--rates", "50", "--seconds", "6", "--window", "2", "--windows", "3", "--lines", "5"]),
         ("fit", ["--percent", "8", "--peers", "0", "--repeat", "1"]),

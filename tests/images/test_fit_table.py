@@ -11,6 +11,7 @@ from typing import Any
 
 import pillow_heif
 import pytest
+from fit_pictures import opened
 from image_bytes import saved
 from PIL import Image, ImageChops, ImageOps
 
@@ -219,13 +220,6 @@ KINDS = kinds() + large_kinds()
 def run(data: bytes, limit: int, **policy: Any) -> FittedImage:
     header = parse(data, len(data))
     return fit(data, FitPolicy(max_bytes=limit, types=("jpeg", "png"), **policy), source="s", header_type=header.type)
-
-
-def opened(fitted: FittedImage) -> Image.Image:
-    image = Image.open(io.BytesIO(fitted.data))
-    image.load()
-    assert (image.format or "").lower() == fitted.type and image.size == (fitted.width, fitted.height)
-    return image
 
 
 def means(image: Image.Image) -> list[Pixel]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from folders import jpeg, put
+from folders import put, put_images
 from opening import tried
 
 from beam_jobs.preflight import look_at_inputs, on_this_machine
@@ -24,11 +24,6 @@ def coco(*names: str) -> bytes:
     images = [{"id": at, "file_name": name, "width": 100, "height": 100} for at, name in enumerate(names)]
     boxes = [{"id": at, "image_id": at, "category_id": 1, "bbox": [10, 10, 20, 50]} for at in range(len(names))]
     return json.dumps({"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cat"}]}).encode()
-
-
-def put_images(folder: Path, *names: str) -> None:
-    for seed, name in enumerate(names):
-        put(folder / name, jpeg(seed=seed))
 
 
 def put_yolo(folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import laws
 import pytest
-from folders import jpeg, put, row, write_lines
+from folders import jpeg, put, put_images, row, write_lines
 from hypothesis import given
 from hypothesis import strategies as st
 from laws import counters, lines, rejections, uris
@@ -25,11 +25,6 @@ from transforms.storage import store_for
 
 Run = Callable[..., laws.Folder]
 ASK = ("--prompt", "What is it?", "--answer", "{label}")
-
-
-def pictures(folder: Path, *names: str) -> None:
-    for seed, name in enumerate(names):
-        put(folder / name, jpeg(seed=seed))
 
 
 def table(path: Path, *images: str, header: str = "image,label") -> None:
@@ -106,7 +101,7 @@ def test_keys_change_with_what_decides_and_not_otherwise() -> None:
 )  # fmt: skip
 def test_folders_decide_at_any_level(run: Run, tmp_path: Path, folders: tuple[str, ...]) -> None:
     names = [f"{folder}/{number}.jpg" for folder in folders for number in range(4)]
-    pictures(tmp_path / "in", *names)
+    put_images(tmp_path / "in", *names)
     found = run(tmp_path / "in", "--prompt", "x", "--answer", "y")
     assert placed(found) == {"train": set(names[:4]), "validation": set(names[4:8]), "test": set(names[8:])}
     assert counters(found)["split_named"] == 12
@@ -115,7 +110,7 @@ def test_folders_decide_at_any_level(run: Run, tmp_path: Path, folders: tuple[st
 def test_a_sibling_that_names_no_split_goes_by_hash_and_is_warned_of(
     run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pictures(tmp_path / "in", "train/1.jpg", "val/2.jpg", "extra/3.jpg", "extra/4.jpg", "root.jpg")
+    put_images(tmp_path / "in", "train/1.jpg", "val/2.jpg", "extra/3.jpg", "extra/4.jpg", "root.jpg")
     found = run(tmp_path / "in", "--prompt", "x", "--splits", "train=1")
     assert placed(found) == {
         "train": {"train/1.jpg", "extra/3.jpg", "extra/4.jpg", "root.jpg"},
@@ -132,7 +127,7 @@ def test_a_sibling_that_names_no_split_goes_by_hash_and_is_warned_of(
 
 @pytest.mark.parametrize("names", [("bus", "car", "train"), ("train", "training"), ("a", "b")])
 def test_fewer_than_two_splits_are_classes(run: Run, tmp_path: Path, names: tuple[str, ...]) -> None:
-    pictures(tmp_path / "in", *(f"{name}/{number}.jpg" for name in names for number in range(20)))
+    put_images(tmp_path / "in", *(f"{name}/{number}.jpg" for name in names for number in range(20)))
     found = run(tmp_path / "in", "--prompt", "x")
     assert set(placed(found)) == {"train", "validation"}
     assert "split_named" not in counters(found) and "split_names" not in found["manifest.json"]
@@ -140,7 +135,7 @@ def test_fewer_than_two_splits_are_classes(run: Run, tmp_path: Path, names: tupl
 
 @pytest.mark.parametrize("given", ["in", "in/*.csv", "in/train.csv,in/val.csv,in/shop_test.csv"])
 def test_files_of_rows_decide(run: Run, tmp_path: Path, given: str) -> None:
-    pictures(tmp_path / "in", *(f"{n}.jpg" for n in range(9)))
+    put_images(tmp_path / "in", *(f"{n}.jpg" for n in range(9)))
     for at, name in enumerate(("train", "val", "shop_test")):
         table(tmp_path / f"in/{name}.csv", *(f"{n}.jpg" for n in range(3 * at, 3 * at + 3)))
     pattern = ",".join(f"{tmp_path}/{one}" for one in given.split(","))
@@ -155,13 +150,13 @@ def test_files_of_rows_decide(run: Run, tmp_path: Path, given: str) -> None:
 
 
 def test_inputs_that_are_siblings_decide(run: Run, tmp_path: Path) -> None:
-    pictures(tmp_path / "in", "train/images/1.jpg", "valid/images/2.jpg", "other/images/3.jpg")
+    put_images(tmp_path / "in", "train/images/1.jpg", "valid/images/2.jpg", "other/images/3.jpg")
     found = run(f"{tmp_path}/in/train/images,{tmp_path}/in/valid/images", "--prompt", "x", "--answer", "y")
     assert placed(found) == {"train": {"train/images/1.jpg"}, "validation": {"valid/images/2.jpg"}}
 
 
 def test_the_first_image_decides_for_a_table_above_the_folders(run: Run, tmp_path: Path) -> None:
-    pictures(tmp_path / "in", "train/1.jpg", "test/2.jpg", "val/3.jpg")
+    put_images(tmp_path / "in", "train/1.jpg", "test/2.jpg", "val/3.jpg")
     table(tmp_path / "in/labels.csv", "train/1.jpg", "test/2.jpg", "val/3.jpg")
     expected = {"train": {"train/1.jpg"}, "validation": {"val/3.jpg"}, "test": {"test/2.jpg"}}
     assert placed(run(tmp_path / "in/labels.csv", *ASK)) == expected
@@ -169,14 +164,14 @@ def test_the_first_image_decides_for_a_table_above_the_folders(run: Run, tmp_pat
 
 def test_without_validation_it_is_taken_from_train(run: Run, tmp_path: Path) -> None:
     names = [f"{split}/{n}.jpg" for split in ("train", "test") for n in range(40)]
-    pictures(tmp_path / "in", *names)
+    put_images(tmp_path / "in", *names)
     found = placed(run(tmp_path / "in", "--prompt", "x", "--splits", "train=0.5,validation=0.5"))
     assert found["test"] == set(names[40:])
     assert found["train"] | found["validation"] == set(names[:40]) and found["validation"]
 
 
 def test_a_test_without_answers_is_left_out(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    pictures(tmp_path / "in", "1.jpg", "2.jpg")
+    put_images(tmp_path / "in", "1.jpg", "2.jpg")
     table(tmp_path / "in/train.csv", "1.jpg")
     table(tmp_path / "in/test.csv", "2.jpg", header="image")
     found = run(tmp_path / "in", *ASK, "--input_format", "table", "--splits", "train=1")
@@ -224,7 +219,7 @@ def test_names_that_were_not_all_looked_at_are_warned_of(tmp_path: Path) -> None
 
 
 def test_metadata_in_folders_of_splits_is_read(run: Run, tmp_path: Path) -> None:
-    pictures(tmp_path / "in", "train/1.jpg", "dev/2.jpg")
+    put_images(tmp_path / "in", "train/1.jpg", "dev/2.jpg")
     for at, split in enumerate(("train", "dev"), 1):
         table(tmp_path / f"in/{split}/metadata.csv", f"{at}.jpg", header="file_name,label")
     assert placed(run(tmp_path / "in", *ASK)) == {"train": {"train/1.jpg"}, "validation": {"dev/2.jpg"}}
@@ -242,7 +237,7 @@ def test_rows_of_gemini_and_words_of_a_column(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_sibling_that_arrives_is_as_in_a_full_run(run: Run, tmp_path: Path) -> None:
-    pictures(tmp_path / "in", *(f"{n}.jpg" for n in range(30)))
+    put_images(tmp_path / "in", *(f"{n}.jpg" for n in range(30)))
     table(tmp_path / "in/train.csv", *(f"{n}.jpg" for n in range(20)))
     flags = (*ASK, "--input_format", "table", "--image_folder", str(tmp_path / "images"), "--keep_blocks")
     run(tmp_path / "in", *flags, output="before")
@@ -272,12 +267,12 @@ def test_names_decide_on_cloud_storage(run: Run, bucket: str) -> None:
 
 
 def test_a_replayed_row_keeps_its_split(run: Run, tmp_path: Path) -> None:
-    pictures(tmp_path / "in", "train/1.jpg", "val/2.jpg", "test/3.jpg")
+    put_images(tmp_path / "in", "train/1.jpg", "val/2.jpg", "test/3.jpg")
     for name in ("val/4.jpg", "test/5.jpg"):
         put(tmp_path / "in" / name, b"no picture")
     flags = ("--prompt", "x", "--answer", "y", "--max_rejected_fraction", "1")
     first = run(tmp_path / "in", *flags)
     assert [one["split"] for one in rejections(first)] == ["test", "validation"]
-    pictures(tmp_path / "in", "val/4.jpg", "test/5.jpg")
+    put_images(tmp_path / "in", "val/4.jpg", "test/5.jpg")
     replayed = run(tmp_path / "out/rejected.jsonl", *flags, "--allow_prefix", str(tmp_path), output="replayed")
     assert placed(replayed) == {"validation": {"val/4.jpg"}, "test": {"test/5.jpg"}}

@@ -179,8 +179,8 @@ def write_raw(path: Path, lines: list[bytes | RowDict]) -> None:
 def test_every_planted_fault_is_found_at_its_line(check: Check, tmp_path: Path) -> None:
     lines: dict[str, list[bytes | RowDict]] = {
         "train": [*clean_rows(tmp_path, "train", 500, 60)],
-        "validation": [*clean_rows(tmp_path, "validation", 100, 12)],
-        "test": [*clean_rows(tmp_path, "test", 100, 12)],
+        "validation": [*clean_rows(tmp_path, "validation", 130, 15)],
+        "test": [*clean_rows(tmp_path, "test", 130, 15)],
     }
     put(tmp_path / "img/leak.png", png(80, 80, 60_001))
     put(tmp_path / "img/leaked.png", png(80, 80, 60_001))

@@ -74,6 +74,7 @@ def test_a_local_output_of_the_same_input_differs_in_its_own_place_alone(raw: Cl
     assert here["manifest.json"].pop("uploadable") == "not yet"
     assert cloud["manifest.json"].pop("uploadable") == "yes"
     assert here["manifest.json"]["counters"].pop("images_local") > 0
+    assert here["manifest.json"]["findings"]["counts"].pop("local_path") == 1
     for folder in (here, cloud):
         for file in folder["manifest.json"]["files"]:
             file.pop("crc32c", None)  # of lines that name rewritten images

@@ -6,63 +6,22 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import laws
 import pytest
 from cloud import Cloud
-from fault_proxy import Fault, Proxy, Request
 from folders import bmp, jpeg, png, put, read_folder, row, write_lines
+from streamed import PROMPT, all_lines, stream, taken, windows_in
 
 from beam_jobs.__main__ import main
 from beam_jobs.nights import choose_night
 from beam_jobs.report.page import writing
 from beam_jobs.settings import parse
 from beam_jobs.stream import rounds
-from transforms.arrivals import watching
 from transforms.arrivals.windows import start_of_name
 from transforms.images import sources
-from transforms.storage.api import Unavailable
-
-PROMPT = "--prompt=What is it?"
-
-
-def stream(source: str | Path, output: str | Path, *more: str, window: str = "1s") -> int:
-    """Take what is there, and drain."""
-    words = ["stream", "--watch", str(source), "--output", str(output), "--stop_after=1s"]
-    return main([*words, "--window", window, *more])
-
-
-def windows_in(output: Path) -> dict[str, dict[str, Any]]:
-    """The windows of a stream by name, once each was found to obey the laws of a dataset."""
-    found = {}
-    for path in sorted((output / "windows").iterdir()):
-        folder = read_folder(path)
-        assert not [name for name in folder if name.startswith("_tuneset")]
-        found[path.name] = folder
-        if "unsealed.json" not in folder:
-            lines = {name: text for name, text in folder.items() if name != "arrivals.jsonl"}
-            laws.assert_ledger(lines)
-            laws.assert_lines(lines)
-    return found
-
-
-def taken(folder: dict[str, Any]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in folder["arrivals.jsonl"].splitlines()]
-
-
-def all_lines(folder: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """(split, line) of all lines of a dataset, without where rewritten images lie."""
-    for name, data in folder.items():
-        if name.endswith(".jsonl") and name not in ("arrivals.jsonl", "rejected.jsonl"):
-            for line in map(json.loads, data.splitlines()):
-                for turn in line["contents"]:
-                    for part in turn["parts"]:
-                        if "/images/" in (uri := part.get("fileData", {}).get("fileUri", "")):
-                            part["fileData"]["fileUri"] = "images/" + uri.rpartition("/")[2]
-                yield name, json.dumps(line, sort_keys=True)
 
 
 def test_windows_of_a_folder_merged_are_what_prepare_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,7 +175,7 @@ def test_a_night_takes_what_windows_found_of_images(
         return look_at(some, inspector)
 
     monkeypatch.setattr(sources, "look_at", noting)
-    words = ["--input", str(raw), PROMPT, shared]
+    words = ["--input", str(raw), PROMPT, shared, "--findings=rows"]
     night = ["--output", str(tmp_path / "night"), "--previous", str(out)]
     capsys.readouterr()
     assert main(["prepare", *words, *night]) == 0
@@ -231,94 +190,10 @@ def test_a_night_takes_what_windows_found_of_images(
     settings, [line] = choose_night(parse([*words, *night, "--verify=decode"]))
     assert settings.windows == () and "can be used: --verify was structure and is decode" in line
     put(tmp_path / "begun/stream.json", b"{}")
+    settings, [line] = choose_night(parse([*words[:-1], "--findings=all", *night]))
+    assert settings.windows == () and "add --findings rows" in line
     settings, [line] = choose_night(parse([*words, *night[:2], "--previous", str(tmp_path / "begun")]))
     assert settings.previous == "" and "it has sealed no window yet" in line
-
-
-@pytest.mark.parametrize(
-    "words, complaint",
-    [
-        (["--window=0s"], "--window 0s: expected at least 1s"),
-        (["--stop_after=0"], "expected a whole number of seconds, minutes or hours"),
-        (["--sidecar_wait="], "--sidecar_wait s: expected at least 0s"),
-        (["--watch=nowhere/"], "there is nothing named"),
-        (["--watch=nowhere/*.jpg"], "there is nothing named"),
-        (["--watch=out/windows"], "lies inside --output"),
-        (["--window=5"], "expected a whole number of seconds, minutes or hours"),
-        (["--report=all.html"], "each window has its own report.html"),
-        (["--sample=10"], "which a stream never has"),
-        (["--answer=x"], "--prompt is missing"),
-        (["--runner=PrismRunner"], "name Prism's program with --prism_location"),
-        (["--runner=DirectRunner"], "a stream works in this process, on Prism"),
-        (
-            ["--runner=PrismRunner", "--subscription=projects/shop/subscriptions/photos", "--watch=gs://shop/"],
-            "leave --runner out",
-        ),
-        (["--preview=1"], "option of neither Tuneset nor Apache Beam"),
-    ],
-)
-def test_wrong_options_are_told(
-    words: list[str],
-    complaint: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    (tmp_path / "raw").mkdir()
-    monkeypatch.chdir(tmp_path)
-    watch = [] if words[-1].startswith("--watch") else ["--watch", str(tmp_path / "raw")]
-    assert main(["stream", *watch, "--output", str(tmp_path / "out"), *words]) == 2
-    assert complaint in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_stream_goes_on_with_the_options_that_it_was_begun_with(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    raw, out = tmp_path / "raw", tmp_path / "out"
-    raw.mkdir()
-    assert stream(raw, out, "--existing=no") == 0
-    assert stream(raw, out, window="2s") == 2
-    assert "begun with other options (--window was 1s and is 2s)" in capsys.readouterr().err
-    assert not (out / "windows").exists()
-
-
-def test_a_round_that_fails_is_run_again_and_seals_nothing_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    raw, out = tmp_path / "raw", tmp_path / "out"
-    work, tries = rounds.run_round, list[int]()
-
-    def fails_after_its_work(*given: Any) -> None:
-        work(*given)
-        tries.append(1)
-        if len(tries) == 1:
-            raise RuntimeError("an engine's")
-
-    monkeypatch.setattr(rounds, "run_round", fails_after_its_work)
-    monkeypatch.setattr(rounds, "_PAUSES_S", (0.01, 0.01))
-    names = [put(raw / f"{number}.jpg", jpeg(seed=number)) for number in range(4)]
-    assert stream(raw, out, PROMPT) == 0
-    assert len(tries) >= 2
-    found = windows_in(out)
-    assert sorted(one["uri"] for folder in found.values() for one in taken(folder)) == names
-    assert not [name for name in found if ".late-" in name]
-
-
-def test_a_stream_waits_for_storage_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    raw, out = tmp_path / "raw", tmp_path / "out"
-    put(raw / "a.jpg", jpeg(seed=1))
-    list_names, asked = watching.list_names, list[str]()
-
-    def away_at_first(pattern: str, **given: Any) -> Iterator[Any]:
-        asked.append(pattern)
-        if len(asked) == 1:
-            raise Unavailable("storage is away")
-        yield from list_names(pattern, **given)
-
-    monkeypatch.setattr(watching, "list_names", away_at_first)
-    assert stream(raw, out, PROMPT, "--poll_interval=1s") == 0
-    assert [one["uri"] for folder in windows_in(out).values() for one in taken(folder)] == [str(raw / "a.jpg")]
 
 
 def test_a_bucket_is_streamed_and_merged_by_compose(
@@ -347,26 +222,6 @@ def test_a_bucket_is_streamed_and_merged_by_compose(
     assert sorted(cloud.blobs("out/"))[-1].startswith("windows/") and "_tuneset" not in " ".join(cloud.blobs("out/"))
 
 
-def once(fault: Fault, wanted: Callable[[Request], bool]) -> Callable[[Request], Fault | None]:
-    """A fault for the first request of each sort, so that asking again helps."""
-    met: Counter[tuple[str, str, str]] = Counter()
-
-    def harm(request: Request) -> Fault | None:
-        key = (request.method, request.path + request.query.get("name", ""), request.range)
-        met[key] += wanted(request)
-        return fault if wanted(request) and met[key] == 1 else None
-
-    return harm
-
-
-def test_a_bucket_that_is_not_there_is_told(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stream("gs://no-such-bucket/in/", f"{cloud.uri}/out", PROMPT) == 2
-    assert "--watch gs://no-such-bucket/in/: there is no such bucket" in capsys.readouterr().err
-    assert main(["stream", "--watch", f"{cloud.uri}/in", "--output", f"{cloud.uri}/out"]) == 2
-    assert "a gs:// folder is named with a / at its end" in capsys.readouterr().err
-    assert cloud.blobs() == {}
-
-
 def test_what_is_there_is_taken_at_once_and_its_window_has_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,29 +233,3 @@ def test_what_is_there_is_taken_at_once_and_its_window_has_a_report(
     assert json.loads((window / "arrivals.jsonl").read_bytes())["uri"] == str(tmp_path / "raw/a.jpg")
     assert json.loads((window / "report.json").read_bytes())["dataset"]["counters"]["examples_used"] == 1
     assert (window / "report.html").exists()
-
-
-@pytest.mark.parametrize(
-    "fault, reads",
-    [(Fault("answer", 503), True), (Fault("answer", 503), False), (Fault("short"), True), (Fault("lost"), False)],
-    ids=["503 to reads", "503 to writes", "cut answers", "lost answers to writes"],
-)
-def test_a_stream_outlasts_storage_that_fails(
-    fault: Fault, reads: bool, cloud: Cloud, proxy: Proxy, impatient: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rounds, "SLACK_S", {True: 1, False: 1})
-    for number in range(5):
-        cloud.put(f"in/{number}.jpg", jpeg(seed=number))
-    cloud.put("in/a.bmp", bmp(seed=9))
-    proxy.fault = once(fault, lambda request: (request.method == "GET") == reads)
-    assert stream(f"{cloud.uri}/in/", f"{cloud.uri}/out", PROMPT) == 0
-    proxy.fault = lambda request: None
-    texts = [blob.download_as_bytes() for name, blob in cloud.blobs("out/").items() if name.endswith("arrivals.jsonl")]
-    arrived = sorted(json.loads(line)["uri"].rpartition("/")[2] for text in texts for line in text.splitlines())
-    assert arrived == ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg", "a.bmp"]
-    lines = [
-        blob.download_as_bytes()
-        for name, blob in cloud.blobs("out/windows/").items()
-        if "train" in name or "valid" in name
-    ]
-    assert b"".join(lines).count(b"\n") == 6 and not [name for name in cloud.blobs("out/") if "_tuneset" in name]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from folders import bmp, jpeg, row
 from pubsub import BUCKET, Uploads, uploads
+from stream_engines import engine_flags
 
 from beam_jobs.__main__ import main
 from beam_jobs.stream import rounds
@@ -79,9 +80,16 @@ def wait_for(screen: Path, text: bytes, job: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_uploads_are_sealed_once_though_the_stream_is_killed(arriving: Uploads, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["rounds", "prism"])
+def test_uploads_are_sealed_once_though_the_stream_is_killed(engine: str, arriving: Uploads, tmp_path: Path) -> None:
+    with engine_flags(engine, tmp_path) as flags:
+        uploads_are_sealed_once(arriving, tmp_path, flags)
+
+
+def uploads_are_sealed_once(arriving: Uploads, tmp_path: Path, flags: list[str]) -> None:
+    """The stream of an engine is killed on the way, and merged in the end."""
     subscription, screen, bucket = arriving.subscribe("photos"), tmp_path / "screen", arriving.bucket
-    job = begin(subscription, screen)
+    job = begin(subscription, screen, *flags)
     wait_for(screen, b"Watching", job)
 
     def put(name: str, data: bytes) -> None:
@@ -93,7 +101,7 @@ def test_uploads_are_sealed_once_though_the_stream_is_killed(arriving: Uploads, 
             wait_for(screen, b"sealed\n", job)
             os.killpg(job.pid, signal.SIGKILL)
             job.wait()
-            job = begin(subscription, screen)
+            job = begin(subscription, screen, *flags)
     put("in/cat/x.bmp", bmp(seed=500))
     put("in/cat/broken.jpg", b"\xff\xd8\xff none")
     put("in/cat/0.jpg", jpeg(seed=501))  # overwritten
@@ -111,7 +119,7 @@ def test_uploads_are_sealed_once_though_the_stream_is_killed(arriving: Uploads, 
     ]:
         sent.result()
     # What the killed stream had leased comes again within half a minute; then a window has to be over.
-    deadline = time.monotonic() + 75
+    deadline = time.monotonic() + 120
     good = {f"gs://{BUCKET}/in/cat/{number}.jpg" for number in range(UPLOADS)} | {f"gs://{BUCKET}/in/cat/x.bmp"}
     while not good <= set(taken(arriving)):
         assert job.poll() is None and time.monotonic() < deadline, (good - set(taken(arriving)), screen.read_text())
@@ -205,6 +213,26 @@ def test_each_good_arrival_is_sealed_whatever_comes_with_it(arriving: Uploads, m
     reasons = {name: json.loads(bucket.blob(f"{name}/manifest.json").download_as_bytes())["dataset"]["reasons"]
                for name in ("merged", "batch")}  # fmt: skip
     assert reasons["merged"] == {**reasons["batch"], "decoder_crashed": 1, "missing_contents": 1}
+
+
+@pytest.mark.timeout(300)
+def test_a_job_server_is_given_what_is_announced(arriving: Uploads, tmp_path: Path) -> None:
+    subscription, screen = arriving.subscribe("photos"), tmp_path / "screen"
+    uris = {f"gs://{BUCKET}/in/{number}.jpg" for number in range(20)}
+    with engine_flags("flink", tmp_path) as flags:
+        job = begin(subscription, screen, *flags, "--poll_interval=1s")
+        wait_for(screen, b"Watching", job)
+        for number in range(20):
+            arriving.bucket.blob(f"in/{number}.jpg").upload_from_string(jpeg(seed=number))
+        deadline = time.monotonic() + 200
+        while set(taken(arriving)) != uris:
+            assert job.poll() is None and time.monotonic() < deadline, screen.read_text()
+            time.sleep(1)
+        os.kill(job.pid, signal.SIGINT)
+        assert job.wait(120) == 0, screen.read_text()
+    assert taken(arriving) == Counter(uris)
+    time.sleep(12)  # longer than the subscription's own deadline
+    assert arriving.left(subscription) == []
 
 
 def taken(arriving: Uploads) -> Counter[str]:

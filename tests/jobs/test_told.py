@@ -106,7 +106,7 @@ def test_help_fits_a_terminal(command: str, monkeypatch: pytest.MonkeyPatch, cap
         ("prepare --input rows.jsonl --output gs:/b/x", "--output gs:/b/x: expected gs://BUCKET/FOLDER"),
         (
             "prepare --input rows.jsonl --output out --allow_prefix https:/host.example/a",
-            "--allow_prefix https:/host.example/a: expected https://HOST/FOLDER",
+            "--allow_prefix https:/host.example/a: expected two slashes behind the scheme",
         ),
         (
             "prepare --input rows.jsonl --output out --allow_prefix ftp://x",

@@ -158,6 +158,27 @@ def test_caps_choose_the_same_lines(flags: list[str], raw: Path, place: Path, ca
     assert_equal_folders(dataset_of(raw, place, "--sample", "300", "--max_validation", "20", *flags), capped)
 
 
+def checked(source: Path, *flags: str) -> list[dict[str, Any]]:
+    """What a check of rows tells: each finding, and the summary."""
+    command = [sys.executable, "-m", "beam_jobs", "check", "--input", str(source), "--format", "json", "--quiet"]
+    done = subprocess.run([*command, *flags], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def found(raw: Path) -> list[dict[str, Any]]:
+    told = checked(raw, "--runner=FnApiRunner", "--block_bytes", "65536")
+    codes = {"not_json", "truncated_image", "too_many_images", "unsupported_media", "common_image"}
+    assert codes <= told[-1]["counts"].keys()
+    return told
+
+
+@pytest.mark.parametrize("flags", ["two processes", "prism", "flink"], indirect=True)
+def test_every_engine_finds_the_same(flags: list[str], raw: Path, found: list[dict[str, Any]]) -> None:
+    assert checked(raw, *flags, "--block_bytes", "4096") == found
+
+
 SHARE = ("--sample", "300", "--max_validation", "auto")
 
 

@@ -5,6 +5,7 @@ All is in gs:// (the emulator), as workers that are not threads of the launcher 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import flink
 import pytest
 from cloud import Cloud
 from fake_cloud import tapped
-from folders import assert_equal_folders, jpeg, put, row, write_lines
+from folders import assert_equal_folders, jpeg, png, put, row, write_lines
 
 from beam_jobs.sample.rows import write_sample
 
@@ -69,6 +70,30 @@ def test_workers_of_either_kind_make_the_demo(
     workers = flink.process_environment(tmp_path) if environment == "PROCESS" else [f"--environment_type={environment}"]
     flags = ["--runner=PortableRunner", f"--job_endpoint={server}", *workers]
     assert_equal_folders(dataset_of(cloud, tmp_path / "down", "demo/examples.jsonl", *flags), demo)
+
+
+def test_workers_elsewhere_find_what_a_check_here_finds(cloud: Cloud, server: str, tmp_path: Path) -> None:
+    """They leave what they found in the bucket, where nothing of it stays."""
+    for seed in (1, 2):
+        cloud.put(f"checked/{seed}.png", png(80, 80, seed))
+    rows = [row(f"{n}?", [f"{cloud.uri}/checked/{n % 2 + 1}.png"]) for n in range(9)] + [
+        row("gone?", [f"{cloud.uri}/none.png"])
+    ]
+    for split, some in (("train", rows), ("validation", rows[:2])):
+        write_lines(tmp_path / f"{split}.jsonl", some)
+        cloud.put(f"checked/{split}.jsonl", (tmp_path / f"{split}.jsonl").read_bytes())
+    workers = flink.process_environment(tmp_path)
+    flags = ["--runner=PortableRunner", f"--job_endpoint={server}", *workers, f"--temp_location={cloud.uri}/scratch"]
+    found = []
+    for engine in (["--runner=FnApiRunner"], flags):
+        words = ["check", "--input", f"{cloud.uri}/checked/", "--format", "json", *engine]
+        done = subprocess.run([sys.executable, "-m", "beam_jobs", *words], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 1, done.stdout + done.stderr
+        found.append([json.loads(line) for line in done.stdout.splitlines()])
+    assert found[0] == found[1]
+    counts = found[0][-1]["counts"]
+    assert counts["image_not_found"] == 1 and counts["image_in_two_splits"] == 2
+    assert not cloud.blobs("scratch/")
 
 
 def write_photos(cloud: Cloud, folder: Path) -> None:

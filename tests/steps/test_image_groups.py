@@ -6,23 +6,14 @@ import json
 import random
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from folders import assert_equal_folders, bmp, jpeg, put, read_folder, row, write_lines
 from launcher import At, Launcher
 from laws import counters
 
 SPLITS = ("train", "validation", "test")
-
-
-@pytest.fixture(scope="module")
-def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
-    made = Launcher(tmp_path_factory.mktemp("launcher"))
-    yield made
-    made.close()
 
 
 class World:

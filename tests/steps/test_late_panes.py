@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import apache_beam as beam
-import flink
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.window import TimestampedValue
+from stream_engines import engine_flags
 
 from beam_jobs.job import Job
 from beam_jobs.stream.graph import StreamJob
@@ -20,7 +20,6 @@ from transforms.dataset.claim import Claim
 from transforms.steps.panes import CutPanes, FilledPane
 
 pytestmark = pytest.mark.engines
-PRISM = flink.PARTS / "prism"
 SECONDS, SLACK = 10, 3
 
 
@@ -42,7 +41,7 @@ def test_late_arrivals_make_panes_of_their_own(tmp_path: Path) -> None:
     last = arrival("e", 3)
 
     def stamped(*some: Arrival) -> list[TimestampedValue]:
-        return [TimestampedValue(one, one.time / MICROS + SLACK) for one in some]
+        return [TimestampedValue((False, one), one.time / MICROS + SLACK) for one in some]
 
     events = (
         TestStream()
@@ -55,9 +54,8 @@ def test_late_arrivals_make_panes_of_their_own(tmp_path: Path) -> None:
         .advance_watermark_to_infinity()
     )
     (tmp_path / "panes").mkdir()
-    flink.need(PRISM.exists(), "engines/prism is not there")
-    flags = ["--runner=PrismRunner", f"--prism_location={PRISM}", "--environment_type=LOOPBACK", "--streaming"]
-    options = PipelineOptions(flags)
+    with engine_flags("prism", tmp_path) as flags:
+        options = PipelineOptions([*flags, "--environment_type=LOOPBACK", "--streaming"])
     cut = CutPanes(
         output=stream.output,
         cutter=stream.cutter,

@@ -16,24 +16,19 @@ from pathlib import Path
 import flink
 import pytest
 from folders import bmp, jpeg, put
+from stream_engines import engine_flags
 
 from beam_jobs.__main__ import main
 
 pytestmark = pytest.mark.engines
-PRISM = flink.PARTS / "prism"
 FILES, SECONDS = 60, 9
 
 
 @pytest.fixture(params=["prism", "flink"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[str]]:
     """Beam's flags for an engine."""
-    if request.param == "prism":
-        flink.need(PRISM.exists(), "engines/prism is not there")
-        yield ["--runner=PrismRunner", f"--prism_location={PRISM}"]
-        return
-    with flink.job_server(tmp_path) as endpoint:
-        bundles = ["--max_bundle_time_mills=500", "--shutdown_sources_after_idle_ms=1000"]
-        yield ["--runner=PortableRunner", f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK", *bundles]
+    with engine_flags(request.param, tmp_path) as flags:
+        yield flags
 
 
 def begin(folder: Path, screen: Path, *flags: str) -> subprocess.Popen[bytes]:

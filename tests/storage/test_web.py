@@ -123,6 +123,9 @@ def test_whole_answers_are_taken_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) 
         reasons = list(read_together(both_ends, [server.url + path for path in files], 8))
         assert reasons[:-1] == [(bytes(100), bytes(50))] * 5 and reasons[-1] == "too_large"
         assert [server.paths().count(path) for path in files] == [1, 1, 2, 2, 2, 2]
+        server.asked.clear()
+        assert read(f"{server.url}/2000")[0] == bytes(2000) and why(f"{server.url}/2001").startswith("too_large: ")
+        assert server.paths() == ["/2000", "/2001"]
 
 
 # What is not read
@@ -208,6 +211,16 @@ def test_a_server_that_is_not_there_is_no_outage() -> None:
     allow(f"{gone}/", "http://nowhere.invalid/")
     assert why(f"{gone}/a").startswith(f"image_timeout: {gone}/a: ")
     assert why("http://nowhere.invalid/a").startswith("image_timeout: ")
+
+
+def test_a_url_is_asked_for_in_its_one_spelling() -> None:
+    """Also one that nobody resolved, as of a row that was refused on the night before."""
+    with web_server({"/a/x": FILE, "/b": FILE}) as server:
+        allow(f"{server.url}/a")
+        assert read(f"{server.url}/a/../a/x#y")[0] == FILE and why(f"{server.url}/a/..%2fb").startswith(
+            "image_forbidden: "
+        )
+        assert why(f"{server.url}/a/../b").startswith("not_allowed: ") and server.paths() == ["/a/x"]
 
 
 # Where redirects lead
@@ -351,7 +364,8 @@ def test_a_server_that_only_fails_is_given_up(monkeypatch: pytest.MonkeyPatch) -
 def test_hundreds_of_servers_are_asked_and_forgotten() -> None:
     with web_server({"/a": FILE}, host="") as server:
         allow("http://", private_hosts=True)
-        urls = [f"http://127.0.{number // 200}.{1 + number % 200}:{server.port}/a" for number in range(500)]
+        hosts_named = [f"127.0.{number // 200}.{1 + number % 200}:{server.port}" for number in range(500)]
+        urls = [f"http://{host}/a" for host in hosts_named]
         assert list(read_together(both_ends, urls, 256)) == [(FILE[:100], FILE[-50:])] * 500
         assert curl_loop.loop(WebAccess(("http://",), private_hosts=True)).lanes["hosts"]._hosts == {}
 

@@ -49,6 +49,12 @@ def put(path: str | os.PathLike[str], data: bytes) -> str:
     return str(target)
 
 
+def put_images(folder: Path, *names: str) -> None:
+    """Write a JPEG of its own under each name."""
+    for seed, name in enumerate(names):
+        put(folder / name, jpeg(seed=seed))
+
+
 def row(text: str, images: Sequence[str] = (), answer: str = "yes", **columns: Any) -> dict[str, Any]:
     """One row: a user turn of a text and its images, and a model turn."""
     parts = [{"fileData": {"mimeType": "image/" + _subtype(uri), "fileUri": uri}} for uri in images]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from transforms.arrivals.records import Arrival
 from transforms.arrivals.windows import Windows
@@ -37,6 +37,18 @@ class Intake:
     def waits(self, identity: int) -> bool:
         """Whether the arrival of an identity is held here."""
         return any(identity in some for some in self._waiting.values())
+
+    def held(self) -> Iterator[Arrival]:
+        """All arrivals that wait."""
+        return (arrival for some in self._waiting.values() for arrival in some.values())
+
+    def drop(self, start: int, identities: Iterable[int]) -> None:
+        """No longer hold arrivals of a window that others have sealed; they stay known."""
+        waiting = self._waiting.get(start, {})
+        for identity in identities:
+            waiting.pop(identity, None)
+        if not waiting:
+            self._waiting.pop(start, None)
 
     def take(self, closed_by: int, most: int) -> dict[int, list[Arrival]]:
         """Remove and return the arrivals of whole windows that are over, by their starts, oldest first.

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from transforms.core.records import Block, ImageFacts
 from transforms.dataset import image_rows
-from transforms.dataset.block_files import IMAGES
+from transforms.dataset.block_files import BLOCK_IMAGES, IMAGES
 from transforms.dataset.previous import unchanged
 from transforms.storage import store_for
 from transforms.storage.api import NotFound
@@ -49,8 +49,9 @@ class SeenImages:
     """
 
     def __init__(self, tables: Sequence[pa.Table]) -> None:
-        columns = image_rows.TELLING
-        self._rows = pa.concat_tables([table.select(columns) for table in (*tables, IMAGES.empty_table())])
+        rows = pa.concat_tables([*tables, IMAGES.empty_table()])
+        no_identities = pa.array([""] * len(rows), pa.string())  # which are told in blocks alone
+        self._rows = rows.append_column(BLOCK_IMAGES.field("identity"), no_identities).select(image_rows.TELLING)
         hashes = np.fromiter(map(_hash, self._rows["source"].to_pylist()), np.uint64, len(self._rows))
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]

@@ -61,7 +61,7 @@ _TABLE = (
     ("image_common", "example", "held an image that over 1 % of all examples hold, which does not keep them together",
      "If it says something about them, --join_common does."),
     ("image_group_large", "example", "hang together by images that they share, more than the share of a split: --splits cannot hold",
-     "Leave out what joins them, or name a column with --split_by."),
+     "Leave out what joins them, or name a column with --split_by; another --seed puts them into another split."),
     ("test_without_answers", "file", "named test without the column of the answer, and left out",
      "To use it, name it as an --input of its own with an --answer that it has."),
     ("annotations_unread", "", "a folder of images holds annotations, and they are not read",

@@ -20,8 +20,13 @@ def generations(images: pa.Table, block: Block) -> dict[str, str]:
     return missing | {
         source: generation
         for source, generation, reason in zip(*columns)
-        if reason not in SETTLED and (source, generation) not in own
+        if is_open(source, reason) and (source, generation) not in own
     }
+
+
+def is_open(source: str, reason: str) -> bool:
+    """Whether what is stored may have changed that an image cannot be used: where a server leads to is no matter of texts."""
+    return reason not in SETTLED or abilities(source).foreign
 
 
 def outputs(images: pa.Table) -> dict[str, int]:
@@ -36,9 +41,7 @@ _COLUMNS = {"uri": "source", "size": "bytes"} | {
     name: name
     for name in ("generation", "type", "width", "height", "orientation", "frames", "escalated", "encoding", "identity")
 }
-
-
-TELLING = [*_COLUMNS.values(), "reason"]  # columns that facts are told by
+TELLING = [*_COLUMNS.values(), "reason", "fate", "output"]  # columns that facts are told by
 
 
 def facts(images: pa.Table) -> dict[str, ImageFacts]:

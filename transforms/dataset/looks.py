@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from transforms.core.records import Block, ImageFacts, OpenBlock, Receipt
-from transforms.dataset.image_rows import SETTLED
+from transforms.dataset.image_rows import is_open
 from transforms.dataset.receipts import ReceiptStore
 from transforms.dataset.shared_images.hashes import FACTS, HASHES, pack_hashes
 from transforms.examples.image_groups import image_hashes
@@ -59,6 +59,6 @@ def generations(facts: Mapping[str, ImageFacts], block: Block) -> dict[str, str]
     for source, fact in facts.items():
         if fact.respelled:
             wanted[source] = ""
-        elif fact.reason not in SETTLED and (source, fact.generation) not in own:
+        elif is_open(source, fact.reason) and (source, fact.generation) not in own:
             wanted[source] = fact.generation
     return wanted

@@ -31,7 +31,7 @@ from transforms.storage.api import Access
 
 @dataclass(kw_only=True)
 class ReadAnnounced(beam.PTransform):
-    """A pipeline -> Arrivals that a subscription announces.
+    """A pipeline -> (late, Arrival) that a subscription announces.
 
     Args:
       subscription: projects/PROJECT/subscriptions/NAME.
@@ -43,9 +43,9 @@ class ReadAnnounced(beam.PTransform):
     slack: int
     access: Access
 
-    def expand(self, root: beam.Pipeline) -> beam.PCollection[Arrival]:
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[tuple[bool, Arrival]]:
         messages = root | "Messages" >> beam.io.ReadFromPubSub(subscription=self.subscription, with_attributes=True)
-        return messages | "What they say" >> beam.ParDo(_Say(self)).with_output_types(Arrival)
+        return messages | "What they say" >> beam.ParDo(_Say(self)).with_output_types(tuple[bool, Arrival])
 
 
 class _Say(StorageDoFn):
@@ -66,7 +66,7 @@ class _Say(StorageDoFn):
 
 @dataclass(kw_only=True)
 class ListOnce(beam.PTransform):
-    """A pipeline -> Arrivals of what lies there when the job begins, and that no sealed window names.
+    """A pipeline -> (late, Arrival) of what lies there when the job begins, and that no sealed window names.
 
     Args:
       watcher: lists.
@@ -83,9 +83,9 @@ class ListOnce(beam.PTransform):
     slack: int
     access: Access
 
-    def expand(self, root: beam.Pipeline) -> beam.PCollection[Arrival]:
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[tuple[bool, Arrival]]:
         once = root | "Once" >> beam.Create([None], reshuffle=False)
-        return once | "List what is there" >> beam.ParDo(_ListOnce(self)).with_output_types(Arrival)
+        return once | "List what is there" >> beam.ParDo(_ListOnce(self)).with_output_types(tuple[bool, Arrival])
 
 
 class _ListOnce(StorageDoFn):
@@ -101,5 +101,5 @@ class _ListOnce(StorageDoFn):
 
 
 def stamped(arrival: Arrival, slack: int) -> TimestampedValue:
-    """An arrival with the time that its window may not be closed before."""
-    return TimestampedValue(arrival, Timestamp(micros=arrival.time + slack * MICROS))
+    """(late, arrival) with the time that its window may not be closed before: it is for Beam to tell whether it is late."""
+    return TimestampedValue((False, arrival), Timestamp(micros=arrival.time + slack * MICROS))

@@ -39,7 +39,7 @@ from transforms.storage.api import Access
 from transforms.storage.parallel import read_each
 
 MOST_EDGES = 50_000_000  # that the one worker joins: in at most 2 GB
-MOST_EXAMPLES = 1 << 32  # that edges can number
+MOST_EXAMPLES = (1 << 32) - 1  # that edges can number
 _TOGETHER = 4 << 20  # references that are compared at once: in some 200 MB
 
 
@@ -96,7 +96,7 @@ class GroupByImages(beam.PTransform):
     def _compare(self, ranges: tuple[int, int], looks: Sequence[LookedAt]) -> StoredShared:
         blocks = in_order(looks)
         firsts = first_numbers(blocks)
-        self._check(int(firsts[-1]), 0)
+        self.check_size(int(firsts[-1]), 0)
 
         def find() -> StoredShared:
             runs = ((int(firsts[place]), records) for place, records in read_range(blocks, *ranges))
@@ -110,7 +110,7 @@ class GroupByImages(beam.PTransform):
         return from_parts(find)
 
     def _join(self, _: None, looks: Sequence[LookedAt], shared: Sequence[StoredShared]) -> Iterator[Any]:
-        self._check(0, sum(one.edges for one in shared))
+        self.check_size(0, sum(one.edges for one in shared))
         uris = sorted(one.uri for one in shared if one.uri)
         if not uris:
             return
@@ -126,9 +126,9 @@ class GroupByImages(beam.PTransform):
         for label in joined.large:
             yield beam.pvalue.TaggedOutput("large", label)
 
-    def _check(self, examples: int, edges: int) -> None:
+    def check_size(self, examples: int, edges: int) -> None:
         """Raises Unsealed: there is more to join than one worker can."""
-        if examples < MOST_EXAMPLES and edges <= MOST_EDGES:
+        if examples <= MOST_EXAMPLES and edges <= MOST_EDGES:
             return
         found = f"{edges:,} links between examples by images they share" if edges else f"{examples:,} examples"
         most = f"{MOST_EDGES:,} links" if edges else f"{MOST_EXAMPLES:,} examples"
@@ -172,6 +172,6 @@ def in_order(looks: Sequence[LookedAt]) -> list[LookedAt]:
 
 def ranges_of(looks: Sequence[LookedAt]) -> Iterator[tuple[int, int]]:
     """Ranges of hashes that are compared together: (first, end)."""
-    references = sum(look.bounds[-1] for look in looks) // RECORD_BYTES
+    references = sum(look.bound(RANGES) for look in looks) // RECORD_BYTES
     passes = min(RANGES, max(1, -(-references // _TOGETHER)))
     return pairwise(RANGES * number // passes for number in range(passes + 1))

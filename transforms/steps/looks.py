@@ -18,6 +18,7 @@ from transforms.images.inspection import Inspector
 from transforms.images.second_looks import take_respelled
 from transforms.images.sources import resolve_images
 from transforms.steps.billing import billed
+from transforms.steps.running_counts import NOT_WATCHED, RunningCounts, count_looks
 from transforms.storage import patiently, store_for
 from transforms.storage.api import Access
 
@@ -28,6 +29,7 @@ class KeepLooks(beam.PTransform):
 
     inspector: Inspector
     looks: ReceiptStore
+    counts: RunningCounts = NOT_WATCHED
 
     def expand(self, blocks: beam.PCollection[OpenBlock]) -> beam.PCollection[Receipt]:
         keep = partial(
@@ -36,9 +38,13 @@ class KeepLooks(beam.PTransform):
             rejects=self.inspector.on_bad_image != "drop_image",
             verified=self.inspector.verify != "none",
         )
-        return blocks | "Keep looks" >> beam.Map(
-            billed(self.looks.access, lambda opened: patiently(keep, opened))
-        ).with_output_types(Receipt)
+
+        def keep_and_count(opened: OpenBlock) -> Receipt:
+            receipt = patiently(keep, opened)
+            count_looks(opened, self.counts)
+            return receipt
+
+        return blocks | "Keep looks" >> beam.Map(billed(self.looks.access, keep_and_count)).with_output_types(Receipt)
 
 
 @dataclass(kw_only=True)

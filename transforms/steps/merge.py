@@ -15,15 +15,17 @@ from transforms.dataset.shared_images.edges import Joining
 from transforms.dataset.shared_images.hashes import LookedAt
 from transforms.steps.billing import billed
 from transforms.steps.image_groups import GroupByImages
+from transforms.steps.running_counts import NOT_WATCHED, RunningCounts
 from transforms.storage.api import Access
 
 
 @dataclass(kw_only=True)
 class ReadWindows(beam.PTransform):
-    """SealedWindows -> Receipts; `reader` makes them."""
+    """SealedWindows -> Receipts; `reader` makes them, and each window is counted as a block that is committed."""
 
     reader: WindowReader
     access: Access
+    counts: RunningCounts = NOT_WATCHED
 
     def expand(self, windows: beam.PCollection[SealedWindow]) -> beam.PCollection[Receipt]:
         return (
@@ -33,7 +35,9 @@ class ReadWindows(beam.PTransform):
         )
 
     def _receipts(self, window: SealedWindow) -> Iterable[Receipt]:
-        return from_parts(lambda: list(self.reader.receipts(window)))
+        receipts = from_parts(lambda: list(self.reader.receipts(window)))
+        self.counts.add(blocks_committed=1)
+        return receipts
 
 
 @dataclass(kw_only=True)

@@ -1,6 +1,6 @@
 """Windows of arrivals -> sealed datasets, one for each pane: what arrived in a window, or what came late to it.
 
-cut     arrivals, windowed -> the pane that they make, and its blocks, whose parts go below the pane's folder
+cut     (late, arrival), windowed -> the pane that they make, and its blocks, whose parts go below the pane's folder
 seal    (pane, receipts of its blocks) -> its dataset: the arithmetic of steps/seal.py, done in one place, as a pane has few blocks
 
 Both may run again, and side by side: a block's receipt and a pane's manifest are created only if they are absent.
@@ -56,14 +56,16 @@ class FilledPane:
 
 @dataclass(kw_only=True)
 class CutPanes(beam.PTransform):
-    """Arrivals in their windows -> (panes, their blocks).
+    """(late, Arrival), stamped -> (panes, their blocks).
+
+    Whoever hands an arrival on knows whether it is late: its window may be at work already, and it makes a pane of its own.
 
     Args:
       output: of the stream.
       cutter: makes blocks.
       windows: that arrivals lie in.
       slack: seconds by which elements are stamped later than their arrivals' times.
-      late: whether elements may come behind the watermark; they are then taken in a later window, as late panes of their own.
+      late: whether elements may come behind the watermark, too; they are then taken in a later window.
     """
 
     output: str
@@ -74,13 +76,10 @@ class CutPanes(beam.PTransform):
     late: bool = False
 
     def expand(
-        self, arrivals: beam.PCollection[Arrival]
+        self, arrivals: beam.PCollection[tuple[bool, Arrival]]
     ) -> tuple[beam.PCollection[FilledPane], beam.PCollection[Block]]:
         taken = (
-            arrivals
-            | "Window" >> self._window()
-            | "Not late" >> beam.Map(lambda arrival: (False, arrival))
-            | "Group arrivals" >> beam.GroupByKey()  # (late, [Arrival])
+            arrivals | "Window" >> self._window() | "Group arrivals" >> beam.GroupByKey()  # (late, [Arrival])
         )
         if self.late:
             taken = (

@@ -111,7 +111,8 @@ def counting(cut: Callable[[Block], Iterable[Block]], counts: RunningCounts) -> 
     return cut_and_count
 
 
-def _count_looks(opened: OpenBlock, counts: RunningCounts) -> None:
+def count_looks(opened: OpenBlock, counts: RunningCounts) -> None:
+    """Count a block that was looked at, with its rows and images."""
     counts.add(
         blocks_looked_at=1,
         examples=len(opened.examples) + len(opened.rejections),
@@ -122,7 +123,7 @@ def _count_looks(opened: OpenBlock, counts: RunningCounts) -> None:
 
 def count_inspected(opened: OpenBlock, counts: RunningCounts) -> OpenBlock:
     """The same block, counted as done: for a job that only looks."""
-    _count_looks(opened, counts)
+    count_looks(opened, counts)
     counts.add(blocks_committed=1)
     return opened
 
@@ -148,7 +149,8 @@ class CountingWriter:
 
     def hold(self, opened: OpenBlock) -> tuple[OpenBlock, Orders]:
         opened, orders = self.writer.hold(opened)
-        _count_looks(opened, self.counts)
+        if opened.block.groups is None:  # else it was counted when it was looked at ahead
+            count_looks(opened, self.counts)
         self.counts.add(images_to_fit=len(orders))
         return opened, orders
 

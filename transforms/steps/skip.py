@@ -22,12 +22,16 @@ class SkipCommitted(beam.PTransform):
     """Blocks -> (receipts of those that are committed, the other blocks, damaged parts): resume, always on.
 
     An earlier night's receipts count too, if there is one. A part is told by its URI; its block is among the others.
+
+    Args:
+      counted_as: what a block that is skipped is counted as.
     """
 
     receipt_store: ReceiptStore
     key: BlockKeys
     earlier: PreviousDataset | None = None
     counts: RunningCounts = NOT_WATCHED
+    counted_as: str = "blocks_skipped"
 
     def expand(
         self, blocks: beam.PCollection[Block]
@@ -40,7 +44,7 @@ class _Find(StorageDoFn):
     def __init__(self, options: SkipCommitted) -> None:
         super().__init__(options.receipt_store.access)
         self._receipt_store, self._key, self._earlier = options.receipt_store, options.key, options.earlier
-        self._counts = options.counts
+        self._counts, self._counted_as = options.counts, options.counted_as
 
     def process(self, block: Block) -> Iterator[Any]:
         key = self._key(block)
@@ -51,7 +55,7 @@ class _Find(StorageDoFn):
             except Damaged as error:
                 yield beam.pvalue.TaggedOutput("damaged", error.part)
         if receipt:
-            self._counts.add(blocks_skipped=1)
+            self._counts.add(**{self._counted_as: 1})
             yield receipt
         else:
             yield beam.pvalue.TaggedOutput("open", block)

@@ -152,7 +152,7 @@ class Places:
             if (folder == CLOUD and is_object(path)) or inside(place, folder):
                 return path
         if is_web(path):
-            raise ImageError("not_allowed", f"{path[:LONGEST]}: {_how_to_allow(path)}", uri)
+            raise ImageError("not_allowed", f"{path}: {_how_to_allow(path)}", uri)
         allowed = ", ".join(self.folders) or "nothing"
         raise ImageError("not_allowed", f"{path} lies outside what may be read ({allowed}); see --allow_prefix", uri)
 

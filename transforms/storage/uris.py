@@ -90,7 +90,7 @@ def lacks_bucket(text: str) -> bool:
 def lacks_host(text: str) -> bool:
     """Whether a text begins as if it were a URL, and is none.
 
-    >>> [lacks_host(text) for text in ("https:/host/a", "HTTP:host", "https://host", "httpd/a")]
+    >>> [lacks_host(text) for text in ("https:/host/a", "HTTP:host", "https://x", "httpd/a")]
     [True, True, False, False]
     """
     return text.lower().startswith(("http:", "https:")) and not is_web(text)

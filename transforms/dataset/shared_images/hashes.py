@@ -26,7 +26,7 @@ _BOUNDS, _EXAMPLES = "bounds", "examples"  # numbers in a look's receipt
 class LookedAt(NamedTuple):
     """What a look at one block came to.
 
-    hashes, facts: URIs of its parts, "" where there are none. bounds: bytes of `hashes` at which each range begins, and its end.
+    hashes, facts: URIs of its parts, "" where there are none. bounds: see `bound`, packed.
     """
 
     order: SortKey
@@ -34,7 +34,11 @@ class LookedAt(NamedTuple):
     examples: int
     hashes: str
     facts: str
-    bounds: tuple[int, ...]
+    bounds: bytes
+
+    def bound(self, number: int) -> int:
+        """Bytes of `hashes` before a range; RANGES: before the end."""
+        return int.from_bytes(self.bounds[8 * number : 8 * number + 8], "big")
 
 
 class Records(NamedTuple):
@@ -74,13 +78,13 @@ def looked_at(receipt: Receipt) -> LookedAt:
 def look_of(order: SortKey, key: str, numbers: Mapping[str, bytes], hashes: str, facts: str = "") -> LookedAt:
     """What a look came to, by the numbers that pack_hashes tells of it and the URIs of its parts."""
     (examples,) = unpack(numbers[_EXAMPLES])
-    return LookedAt(order, key, examples, hashes, facts, tuple(unpack(numbers[_BOUNDS])))
+    return LookedAt(order, key, examples, hashes, facts, numbers[_BOUNDS])
 
 
 def read_range(blocks: Sequence[LookedAt], first: int, end: int) -> Iterator[tuple[int, Records]]:
     """The records of some ranges, of each block that has any: (place of the block among `blocks`, records)."""
-    places = [place for place, block in enumerate(blocks) if block.bounds[first] < block.bounds[end]]
-    wanted = [(blocks[place].hashes, blocks[place].bounds[first], blocks[place].bounds[end]) for place in places]
+    places = [place for place, block in enumerate(blocks) if block.bound(first) < block.bound(end)]
+    wanted = [(blocks[place].hashes, blocks[place].bound(first), blocks[place].bound(end)) for place in places]
     return zip(places, map(_records, read_ranges(wanted)))
 
 

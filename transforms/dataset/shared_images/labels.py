@@ -6,11 +6,12 @@ An example that shares no image has the smallest of its own. An image that is ev
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from transforms.dataset.shared_images.components import compact, roots_of
+from transforms.dataset.shared_images.components import compact, roots_of, sizes_of
 from transforms.dataset.shared_images.edges import Joining
 from transforms.dataset.shared_images.hashes import LookedAt, Records, read_whole
 from transforms.examples.image_groups import NO_IMAGE, pack_labels
@@ -24,44 +25,42 @@ class Joined(NamedTuple):
     labels: by the block's key, packed (index of the example in its block, label). large: labels of components that no split holds.
     """
 
-    labels: list[tuple[str, bytes]]
+    labels: Iterator[tuple[str, bytes]]
     large: tuple[int, ...]
 
 
-def join_examples(blocks: Sequence[LookedAt], edges: Sequence[Any], common: Sequence[int], joining: Joining) -> Joined:
+def join_examples(blocks: Sequence[LookedAt], edges: list[Any], common: Sequence[int], joining: Joining) -> Joined:
     """Find components, and the label of each.
 
     Args:
       blocks: all of them, in order.
-      edges: arrays as SharedImages has them, which are changed.
+      edges: arrays as SharedImages has them; none is left, for the sake of memory.
       common: hashes of images that are everywhere.
     """
     nodes = compact(edges)
     roots = roots_of(edges, len(nodes))
+    edges.clear()
     firsts = first_numbers(blocks)
+    large = np.flatnonzero(joining.is_large(sizes_of(roots), int(firsts[-1])))
+
     bounds = np.searchsorted(nodes, firsts.astype(np.uint32))
-    places = np.flatnonzero(bounds[1:] > bounds[:-1]).tolist()  # of blocks that hold nodes
-
+    of_blocks = [
+        (block, slice(*ends), first)
+        for block, ends, first in zip(blocks, pairwise(bounds.tolist()), firsts.tolist())
+        if ends[0] < ends[1]
+    ]
     smallest = np.full(len(nodes), NO_IMAGE, np.uint64)  # of each component, by its root
-    for place, records in zip(places, read_whole([blocks[place] for place in places])):
-        of_block = slice(bounds[place], bounds[place + 1])
-        own = smallest_of_each(records, blocks[place].examples, common)
-        np.minimum.at(smallest, roots[of_block].astype(np.intp), own[nodes[of_block] - firsts[place]])
+    for (block, some, first), records in zip(of_blocks, read_whole([block for block, _, _ in of_blocks])):
+        own = smallest_of_each(records, block.examples, common)
+        np.minimum.at(smallest, roots[some].astype(np.intp), own[nodes[some] - np.uint32(first)])
 
-    labels = [(blocks[place].key, packed) for place, packed in _packed(places, bounds, firsts, nodes, roots, smallest)]
-    sizes = np.bincount(roots, minlength=len(nodes))
-    large = smallest[joining.is_large(sizes, int(firsts[-1]))]
-    return Joined(labels, tuple(large.tolist()))
+    def labels() -> Iterator[tuple[str, bytes]]:
+        for block, some, first in of_blocks:
+            joined = np.empty(some.stop - some.start, _JOINED)
+            joined["example"], joined["label"] = nodes[some] - np.uint32(first), smallest[roots[some]]
+            yield block.key, joined.tobytes()
 
-
-def _packed(
-    places: list[int], bounds: Any, firsts: Any, nodes: Any, roots: Any, smallest: Any
-) -> Iterator[tuple[int, bytes]]:
-    for place in places:
-        of_block = slice(bounds[place], bounds[place + 1])
-        joined = np.empty(bounds[place + 1] - bounds[place], _JOINED)
-        joined["example"], joined["label"] = nodes[of_block] - firsts[place], smallest[roots[of_block]]
-        yield place, joined.tobytes()
+    return Joined(labels(), tuple(smallest[large].tolist()))
 
 
 def first_numbers(blocks: Sequence[LookedAt]) -> Any:

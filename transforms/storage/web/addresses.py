@@ -40,9 +40,10 @@ _METADATA_NAMES = (
     "instance-data",
     "instance-data.ec2.internal",
 )
-# Addresses whose last 32 bits are one of IPv4: NAT64, and a form that is out of use.
-_EMBEDDING = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
-_TUNNELS = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("2001::/32"))  # 6to4 and Teredo
+# Addresses whose last 32 bits are one of IPv4: NAT64, translated ones, and a form that is out of use.
+_EMBEDDING = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")))
+# 6to4, Teredo, and NAT64 by a network's own rules.
+_TUNNELS = tuple(map(ipaddress.ip_network, ("2002::/16", "2001::/32", "64:ff9b:1::/48")))
 PUBLIC, PRIVATE, LOOPBACK, OTHER, METADATA = "public", "private", "loopback", "reserved", "metadata"
 
 

@@ -69,7 +69,12 @@ class WebAsker:
         return curl_loop.loop(self.web)
 
     def begin(self, loop: CurlLoop, ask: Ask, then: Then) -> None:
-        _WebExchange(loop, self.web, ask, then).follow(ask.url)
+        try:
+            url = normal_url(ask.url)
+        except ImageError as error:
+            then(None, Refused(f"{ask.uri}: {error}"))
+        else:
+            _WebExchange(loop, self.web, ask, then).follow(url)
 
     def answer(self, ask: Ask) -> Answer:
         return waited(self, ask)
@@ -88,7 +93,7 @@ class _WebExchange:
         self._headers = [f"{name}: {value}" for name, value in headers.items()]
 
     def follow(self, url: str) -> None:
-        """Ask for a URL: the first, or where one leads."""
+        """Ask for a normal URL: the first, or where one leads."""
         if fault := fault_of_url(url, self._web):
             way = f"it leads to {url}, but " if self._redirects else ""
             self._fail(Disallowed(f"{self._ask.uri}: {way}{fault}"))

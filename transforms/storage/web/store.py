@@ -39,10 +39,11 @@ class WebStore:
         return WebAsker(access().web)
 
     def stat(self, uri: str) -> Stat:
-        return answered(self._asker, _Image(uri).read(0, 0, ""))[1]
+        return answered(self._asker, _Image(uri, HELD).read(0, 0, ""))[1]
 
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
-        return answered(self._asker, _Image(uri).read(start, end, generation))
+        # Whoever lets a thread wait decides how many of them do.
+        return answered(self._asker, _Image(uri, LARGEST).read(start, end, generation))
 
     def metadata(self, uri: str, generation: str) -> dict[str, str]:
         return {}
@@ -56,7 +57,7 @@ class WebStore:
 
     def together(self, reads: Callable[[str], Reads[Result]], uris: Sequence[str], at_once: int) -> Iterator[Result]:
         """What a generator for each image comes to, in order, with no thread for any; they begin now."""
-        return Together(self._asker, lambda uri: given(reads(uri), _Image(uri).read), uris, at_once).results()
+        return Together(self._asker, lambda uri: given(reads(uri), _Image(uri, HELD).read), uris, at_once).results()
 
     def list(
         self,
@@ -104,10 +105,14 @@ class WebStore:
 
 
 class _Image:
-    """One image while something is read of it, which may come whole at the first question."""
+    """One image while something is read of it, which may come whole at the first question.
 
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
+    Args:
+      held: bytes that are taken at once of who sends it whole.
+    """
+
+    def __init__(self, uri: str, held: int) -> None:
+        self._uri, self._held = uri, held
         self._whole: tuple[bytes, Stat] | None = None
 
     def read(self, start: int, end: int | None, generation: str) -> Asks[tuple[bytes, Stat]]:
@@ -131,11 +136,11 @@ class _Image:
             yield from self._fetch()
             return None
         headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
-        most = HELD if end is None else max(HELD, end - start)
+        most = self._held if end is None else max(self._held, end - start)
         try:
             answer = yield Ask(self._uri, headers, self._uri, most, partial(check_range, start=start, end=end))
-        except TooLarge:
-            yield from self._fetch_large()
+        except TooLarge as error:
+            yield from self._fetch_large(error)
             return None
         if answer.status == 200:
             self._take_whole(answer)
@@ -153,14 +158,16 @@ class _Image:
     def _fetch(self) -> Asks[None]:
         """Have it whole: at once if it is no larger than most are."""
         try:
-            answer = yield Ask(self._uri, {}, self._uri, HELD)
-        except TooLarge:
-            yield from self._fetch_large()
+            answer = yield Ask(self._uri, {}, self._uri, self._held)
+        except TooLarge as error:
+            yield from self._fetch_large(error)
         else:
             self._take_whole(answer)
 
-    def _fetch_large(self) -> Asks[None]:
-        """Have it whole when its turn has come."""
+    def _fetch_large(self, error: TooLarge) -> Asks[None]:
+        """Have it whole when its turn has come, if more can be taken of it than was."""
+        if self._held >= LARGEST:
+            raise error
         yield ASIDE
         with _LARGE:
             answer = yield Ask(self._uri, {}, self._uri, LARGEST)
@@ -188,9 +195,9 @@ class _Image:
             yield from self._fetch()
         else:
             try:
-                answer = yield Ask(self._uri, headers, self._uri, HELD)
-            except TooLarge:
-                yield from self._fetch_large()
+                answer = yield Ask(self._uri, headers, self._uri, self._held)
+            except TooLarge as error:
+                yield from self._fetch_large(error)
             else:
                 if answer.status == 304:
                     return Stat(self._uri, 0, generation)
