@@ -237,6 +237,15 @@ class Report:
         return 1 if self.missed and self.strict else 0
 
 
+def environment(folder: Path, packages: Sequence[str]) -> Path:
+    """A new environment with some packages -> its Python."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = folder / "bin/python"
+    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages]
+    subprocess.run(install, check=True)
+    return python
+
+
 def same_bytes(left: Path, right: Path) -> bool:
     """Whether two files hold the same bytes."""
     with open(left, "rb") as one, open(right, "rb") as two:

@@ -19,7 +19,6 @@ import io
 import math
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from common import HERE, Report, arguments, workdir
+from common import HERE, Report, arguments, environment, workdir
 from pictures import Picture, make
 from PIL import Image
 from quality import MOST, opened, original, psnr, ssim
@@ -213,15 +212,6 @@ def ours(folder: Path, workers: int, limit: int, files: Sequence[Path], floor: i
         *files,
         environment=environment,
     )
-
-
-def environment(folder: Path, packages: Sequence[str]) -> Path:
-    """A new environment with some packages -> its Python."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = folder / "bin/python"
-    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages]
-    subprocess.run(install, check=True)
-    return python
 
 
 def on_two_workers(set_: Sequence[Picture], limit: int, folder: Path, report: Report, repeat: int) -> None:

@@ -23,6 +23,7 @@ from transforms.storage.packings import Damaged
 
 _KEYS = frozenset(("images", "annotations", "categories", "info", "licenses"))
 _NOT_COCO = frozenset(("messages", "conversations", "contents", "query"))
+_OF_ITEMS = {"images": "file_name", "annotations": "image_id"}  # a key that every item of a list has
 _CHUNK = 4 << 20  # bytes read at a time
 _MOST = 1 << 30  # bytes of what is held of a file
 _MOST_CATEGORIES = 1 << 20
@@ -33,6 +34,8 @@ def is_coco(head: bytes) -> bool:
 
     >>> is_coco(b'{"info": {}, "images": [{"id": 1'), is_coco(b'{"images": [{"path": "a"}], "messages": []}')
     (True, False)
+    >>> is_coco(b'{"images": [{"id": 1, "file_name": "1.jpg"}, {"id": 2, "file_na')
+    True
     >>> is_coco(b'{"image": "a", "annotations": [{"id": 1}], "info": ""}\\n{"image": "b"}')
     False
     """
@@ -44,7 +47,10 @@ def is_coco(head: bytes) -> bool:
     except Damaged:  # as where another line follows
         return False
     named = [key for key in (*_KEYS, *_NOT_COCO) if f'"{key}"'.encode() in head]
-    return first in _KEYS and len(named) > 1 and b'"id"' in head and not _NOT_COCO.intersection(named)
+    alone = (
+        f'"{_OF_ITEMS[first]}"'.encode() in head if first in _OF_ITEMS else False
+    )  # the others stand behind a long list
+    return first in _KEYS and (len(named) > 1 or alone) and b'"id"' in head and not _NOT_COCO.intersection(named)
 
 
 def lines_of(extent: Extent) -> Iterator[bytes]:
