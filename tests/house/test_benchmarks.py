@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
     "script, sizes",
     [
         ("text_scale", ["--examples", "300", "--elementwise", "100"]),
+        ("findings", ["--examples", "300", "--references", "40"]),
         ("small_files", ["--examples", "200"]),
         ("readers", ["--rows", "2000", "--files", "300", "--kinds", "csv,folder"]),
         ("local_images", ["--references", "40", "--copied", "20"]),
