@@ -109,6 +109,10 @@ def readable_place(text: str) -> str:
     """A local path or pattern, or one of a bucket that can be."""
     value = filled(text)
     check_filled(value)
+    if is_web(value):
+        raise ArgumentTypeError(
+            f"{value}: expected a local path or gs://BUCKET/...; by URL only images are read that rows name (--allow_prefix)"
+        )
     if lacks_bucket(value):
         raise ArgumentTypeError(f"{value}: expected gs://BUCKET/FOLDER or a local path")
     bucket = bucket_of(value)

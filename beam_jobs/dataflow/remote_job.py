@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
@@ -17,11 +18,19 @@ from beam_jobs.report.pace import clock
 from beam_jobs.report.progress import told_every
 from beam_jobs.report.screen import job_id
 from beam_jobs.settings import Settings
+from transforms.core.counters import NAMESPACE
 from transforms.dataset.claim import Answer, RemoteJob
 
 _TIMEOUT_S = 15.0
 _CONSOLE = "https://console.cloud.google.com/dataflow/jobs"
 _ENDED = ("JOB_STATE_DONE", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_DRAINED")
+# Counters that are told of a job under way, in words.
+_TOLD = {
+    "examples_read": "examples",
+    "images_seen": "references to images",
+    "examples_rejected": "rejected",
+}
+_Told = TypeVar("_Told")
 _WORD = re.compile(
     r"[\w.:-]{1,200}", re.ASCII
 )  # of a project, a region or a job: a claim is read from storage, and printed
@@ -61,28 +70,59 @@ def ask_after(job: RemoteJob, settings: Settings) -> Answer:
 
 def _state_of(job: RemoteJob, settings: Settings) -> tuple[str, str]:
     """The state of a job, as Dataflow calls it, by a client of its own; or "", and why it could not be asked."""
+    from google.cloud import dataflow_v1beta3 as dataflow
+
+    def ask(client: Any) -> str:
+        request = dataflow.GetJobRequest(job_id=job["id"], project_id=job["project"], location=job["region"])
+        return str(client.get_job(request, timeout=_TIMEOUT_S, retry=None).current_state.name)
+
+    state, error = _asked(dataflow.JobsV1Beta3Client, ask, settings)
+    return state or "", error
+
+
+def _counters_of(job: RemoteJob, settings: Settings) -> Counter[str]:
+    """What blocks of a job have counted so far, as far as Dataflow tells."""
+    from google.cloud import dataflow_v1beta3 as dataflow
+
+    def ask(client: Any) -> Counter[str]:
+        request = dataflow.GetJobMetricsRequest(job_id=job["id"], project_id=job["project"], location=job["region"])
+        counted = Counter[str]()
+        for update in client.get_job_metrics(request, timeout=_TIMEOUT_S, retry=None).metrics:
+            context = update.name.context
+            if (
+                context.get("namespace") == NAMESPACE
+                and "tentative" not in context
+                and isinstance(update.scalar, int | float)
+            ):
+                counted[update.name.name] += int(update.scalar)
+        return counted
+
+    return _asked(dataflow.MetricsV1Beta3Client, ask, settings)[0] or Counter()
+
+
+def _asked(client: Any, ask: Callable[[Any], _Told], settings: Settings) -> tuple[_Told | None, str]:
+    """What a service of Dataflow answers, or why it could not be asked.
+
+    Args:
+      client: the class of its client.
+    """
     from google.api_core.exceptions import GoogleAPICallError, RetryError
     from google.auth.credentials import AnonymousCredentials
     from google.auth.exceptions import GoogleAuthError
-    from google.cloud import dataflow_v1beta3 as dataflow
 
     cloud = PipelineOptions(list(settings.beam)).view_as(GoogleCloudOptions)
     endpoint = (cloud.dataflow_endpoint or "").rstrip("/")
+    credentials = AnonymousCredentials() if cloud.no_auth else None
     try:
-        client = dataflow.JobsV1Beta3Client(
-            credentials=AnonymousCredentials() if cloud.no_auth else None,
-            transport="rest",
-            client_options={"api_endpoint": endpoint or HOST},
-        )
-        request = dataflow.GetJobRequest(job_id=job["id"], project_id=job["project"], location=job["region"])
-        return str(client.get_job(request, timeout=_TIMEOUT_S, retry=None).current_state.name), ""
+        made = client(credentials=credentials, transport="rest", client_options={"api_endpoint": endpoint or HOST})
+        return ask(made), ""
     except (GoogleAPICallError, GoogleAuthError, RetryError, OSError) as error:
-        return "", str(error)
+        return None, str(error)
 
 
 @contextmanager
 def remote_progress(job: RemoteJob, settings: Settings, out: TextIO) -> Iterator[None]:
-    """While the context lasts, tell where a job of ours can be looked at, and every ten seconds its state.
+    """While the context lasts, tell where a job of ours can be looked at, and every ten seconds its state and what it has counted.
 
     Args:
       job: as `job_of` tells it; of one that cannot be asked after nothing is told.
@@ -95,7 +135,9 @@ def remote_progress(job: RemoteJob, settings: Settings, out: TextIO) -> Iterator
     def tell() -> None:
         state, error = _state_of(job, settings)
         said = state.removeprefix("JOB_STATE_").lower() or f"Dataflow could not be asked ({error})"
-        write(out, f"  {clock(time.monotonic() - began)}  {said}\n")
+        counted = _counters_of(job, settings)
+        facts = [f"{counted[name]:,} {words}" for name, words in _TOLD.items() if counted[name]]
+        write(out, f"  {clock(time.monotonic() - began)}  {'  '.join(filter(None, (said, ', '.join(facts))))}\n")
 
     write(out, f"Dataflow job {job['id']}: {_CONSOLE}/{job['region']}/{job['id']}?project={job['project']}\n")
     with told_every(progress.PAUSE_S, tell):

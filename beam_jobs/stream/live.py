@@ -57,10 +57,11 @@ def standing(tally: Tally, rate: float, now: float) -> str:
       rate: arrivals a second.
       now: seconds since 1970.
 
-    >>> standing(Tally(arrivals=12, sealed=2, waiting=3, open_windows=1, oldest=5_000_000), 1.5, 9.0)
-    '1.5 arrivals/s, 12 in all; 1 window open with 3, the oldest 4 s ago; 2 sealed'
+    >>> standing(Tally(arrivals=12, sealed=2, waiting=3, open_windows=1, oldest=5_000_000, rejected=1, rewritten=7), 1.5, 9.0)
+    '1.5 arrivals/s, 12 in all; 1 window open with 3, the oldest 4 s ago; 2 sealed; 1 rejected, 7 images rewritten'
     """
     open_windows = f"{tally.open_windows} window{'s' * (tally.open_windows != 1)} open"
     oldest = f" with {tally.waiting:,}, the oldest {now - tally.oldest / 1e6:.0f} s ago" if tally.oldest else ""
     unsealed = f", {tally.unsealed} not" if tally.unsealed else ""
-    return f"{rate:.1f} arrivals/s, {tally.arrivals:,} in all; {open_windows}{oldest}; {tally.sealed} sealed{unsealed}"
+    came_to = f"{tally.rejected:,} rejected, {tally.rewritten:,} image{'s' * (tally.rewritten != 1)} rewritten"
+    return f"{rate:.1f} arrivals/s, {tally.arrivals:,} in all; {open_windows}{oldest}; {tally.sealed} sealed{unsealed}; {came_to}"

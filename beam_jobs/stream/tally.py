@@ -8,6 +8,7 @@ from typing import Any
 
 from transforms.arrivals.panes import UNSEALED, DonePanes, Pane, is_done, panes_of
 from transforms.core import jsonl
+from transforms.core.counters import REWRITTEN_FATES
 from transforms.core.listing_tally import ListingTally
 from transforms.core.output_names import MANIFEST
 from transforms.storage import store_for
@@ -23,6 +24,8 @@ class Tally:
     unsealed: int = 0
     late: int = 0
     part_filled: int = 0
+    rejected: int = 0  # examples of sealed windows
+    rewritten: int = 0  # references to images that were rewritten, of sealed windows
     waiting: int = 0
     open_windows: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)  # of messages that were no new arrival
@@ -72,6 +75,9 @@ class NewPanes:
         self._tally.late += pane.late
         part_filled = not unsealed and bool(told["run"]["part_filled"])
         self._tally.part_filled += part_filled
+        counters = {} if unsealed else told["dataset"]["counters"]
+        self._tally.rejected += counters.get("examples_rejected", 0)
+        self._tally.rewritten += sum(counters.get(f"images_{fate}", 0) for fate in REWRITTEN_FATES)
         what = "not sealed: too much was rejected" if unsealed else "sealed"
         self._tell(f"{pane.name}  {what}{', part-filled' if part_filled else ''}")
         if not unsealed:

@@ -126,10 +126,24 @@ def test_who_waits_is_told_the_state_of_the_job(
 ) -> None:
     monkeypatch.setattr("beam_jobs.report.progress.PAUSE_S", 0.01)
     service.states = [*["JOB_STATE_RUNNING"] * 4, "JOB_STATE_CANCELLED"]
+
+    def counted(name: str, number: int, **context: str) -> dict[str, Any]:
+        return {"name": {"origin": "user", "name": name, "context": context}, "scalar": number}
+
+    ours = {"namespace": "tuneset", "step": "Finish ready/Commit"}
+    service.metrics = [
+        counted("examples_read", 1200, **ours),
+        counted("examples_read", 34, **ours | {"step": "Finish recalled/Commit"}),
+        counted("examples_read", 5000, **ours, tentative="true"),
+        counted("examples_rejected", 2, **ours),
+        counted("images_seen", 0, **ours),
+        counted("images_seen", 77, namespace="another"),
+        {"name": {"origin": "user", "name": "images_seen", "context": ours}, "distribution": {"count": 1}},
+    ]
     assert prepare([*cloud.job, *service.beam, *WHERE, *cloud.places]) == 1
     where, *states, _ = capfd.readouterr().err.splitlines()
     assert where == f"Dataflow job job-1: {PAGE}"
-    assert re.fullmatch(r"  \d\d:\d\d  running", states[0])
+    assert re.fullmatch(r"  \d\d:\d\d  running  1,234 examples, 2 rejected", states[0])
     assert {state.split("  ")[2] for state in states} <= {"running", "cancelled"}
 
 

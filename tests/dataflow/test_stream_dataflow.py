@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
-from cloud import Cloud
-from fake_cloud import fake_dataflow, fake_metadata
+from dataflow_jobs import Bucket, graph_of, labels_of
+from fake_cloud import FakeDataflow
 
 from beam_jobs.__main__ import main
 from beam_jobs.dataflow.templates import TEMPLATES, metadata, parameter, spec
@@ -109,43 +108,26 @@ def test_what_a_stream_on_dataflow_cannot_do_is_told(
     assert complaint in capsys.readouterr().err
 
 
-def test_a_stream_is_submitted_and_keeps_its_folder(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
-    with fake_metadata(), fake_dataflow() as service:
-        service.states = ["JOB_STATE_RUNNING", "JOB_STATE_RUNNING", "JOB_STATE_DRAINED"]
-        words = [
-            "stream",
-            "--subscription",
-            NAME,
-            "--watch",
-            f"{cloud.uri}/in/",
-            "--output",
-            f"{cloud.uri}/out",
-            "--prompt=What?",
-        ]
-        places = [f"--temp_location={cloud.uri}/temp", f"--staging_location={cloud.uri}/staging"]
-        command = [*words, *places, *service.beam, *WHERE]
-        assert main(command) == 0
-        assert "gcloud dataflow jobs drain job-1 --project shop-1 --region europe-west1" in capsys.readouterr().out
-        [job] = service.jobs
-        assert job["type"] == 2  # JOB_TYPE_STREAMING
-        graph = staged_graph(job, cloud)
-        [read] = [
-            one
-            for one in graph.components.transforms.values()
-            if one.spec.urn == common_urns.composites.PUBSUB_READ.urn
-        ]
-        assert beam_runner_api_pb2.PubSubReadPayload.FromString(read.spec.payload).subscription == NAME
-        assert not [one for one in graph.components.transforms.values() if "There before" in one.unique_name]
-        # While it runs the folder is its own; once it has drained the same command goes on, and lists what came meanwhile.
-        assert main(command) == 1
-        assert "It is the Dataflow job job-1, in JOB_STATE_RUNNING" in capsys.readouterr().err
-        while service.states != ["JOB_STATE_DRAINED"]:
-            service.states.pop(0)
-        assert main(command) == 0
-        again = staged_graph(service.jobs[1], cloud)
-        assert [one for one in again.components.transforms.values() if "There before" in one.unique_name]
+@pytest.mark.usefixtures("credentials")
+def test_a_stream_is_submitted_and_keeps_its_folder(
+    cloud: Bucket, service: FakeDataflow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.states = ["JOB_STATE_RUNNING"]
+    words = ["--subscription", NAME, "--watch", f"{cloud.uri}/in/", "--output", f"{cloud.uri}/out", "--prompt=What?"]
+    command = ["stream", *words, *cloud.places, *service.beam, *WHERE]
+    assert main(command) == 0
+    assert "gcloud dataflow jobs drain job-1 --project shop-1 --region europe-west1" in capsys.readouterr().out
+    [job] = service.jobs
+    assert job["type"] == 2  # JOB_TYPE_STREAMING
+    graph = graph_of(job, cloud)
+    steps = graph.components.transforms.values()
+    [read] = [one for one in steps if one.spec.urn == common_urns.composites.PUBSUB_READ.urn]
+    assert beam_runner_api_pb2.PubSubReadPayload.FromString(read.spec.payload).subscription == NAME
+    assert not [label for label in labels_of(graph) if "There before" in label]
 
-
-def staged_graph(job: dict[str, Any], cloud: Cloud) -> beam_runner_api_pb2.Pipeline:
-    uri = job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"].removeprefix(f"{cloud.uri}/")
-    return beam_runner_api_pb2.Pipeline.FromString(cloud.bucket.blob(uri).download_as_bytes())
+    # While it runs the folder is its own; once it has drained the same command goes on, and lists what came meanwhile.
+    assert main(command) == 1
+    assert "It is the Dataflow job job-1, in JOB_STATE_RUNNING" in capsys.readouterr().err
+    service.states = ["JOB_STATE_DRAINED"]
+    assert main(command) == 0
+    assert [label for label in labels_of(graph_of(service.jobs[1], cloud)) if "There before" in label]

@@ -216,12 +216,12 @@ def test_every_planted_fault_is_found_at_its_line(check: Check, tmp_path: Path) 
     assert (leak["image"], leak["detail"]) == ("img/leak.png", f"the same as in line 11 of {tmp_path}/train.jsonl")
 
 
-def test_a_clean_dataset_has_no_fault(check: Check, tmp_path: Path) -> None:
-    write_lines(tmp_path / "train.jsonl", clean_rows(tmp_path, "train", 9000, 100))
-    write_lines(tmp_path / "validation.jsonl", clean_rows(tmp_path, "validation", 1000, 100))
+def test_a_clean_dataset_has_no_fault_and_then_each_leak_is_found(check: Check, tmp_path: Path) -> None:
+    write_lines(tmp_path / "train.jsonl", clean_rows(tmp_path, "train", 1800, 300))
+    write_lines(tmp_path / "validation.jsonl", clean_rows(tmp_path, "validation", 200, 20))
     checked = check("--input", tmp_path)
     assert (checked.status, checked.codes) == (0, {"local_path": 1})
-    assert checked.findings[0]["detail"] == "10,000 references"
+    assert checked.findings[0]["detail"] == "2,000 references"
     sizes = {name: (tmp_path / f"{name}.jsonl").stat().st_size for name in SPLITS[:2]}
     assert checked.summary["splits"] == {
         name: {
@@ -231,9 +231,20 @@ def test_a_clean_dataset_has_no_fault(check: Check, tmp_path: Path) -> None:
             "bytes": sizes[name],
             "files": [f"{tmp_path}/{name}.jsonl"],
         }
-        for name, examples in (("train", 9000), ("validation", 1000))
+        for name, examples in (("train", 1800), ("validation", 200))
     }
-    assert check("--input", tmp_path, "--fail_on", "warning").status == 1
+
+    leaked = range(0, 18, 3)  # of the 20 images of validation
+    for number in leaked:
+        shutil.copy(tmp_path / f"img/train{number + 7}.png", tmp_path / f"img/validation{number}.png")
+    checked = check("--input", tmp_path, "--fail_on", "warning")
+    assert (checked.status, checked.codes) == (1, {"local_path": 1, "image_in_two_splits": 60})
+    found = {(one["line"], one["image"], one["detail"]) for one in checked.findings if one["code"] != "local_path"}
+    assert found == {
+        (line, f"img/validation{number}.png", f"the same as in line {number + 8} of {tmp_path}/train.jsonl")
+        for number in leaked
+        for line in range(number + 1, 201, 20)
+    }
 
 
 @pytest.mark.parametrize("bad, found", [(10, False), (11, True)])

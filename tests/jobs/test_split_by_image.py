@@ -14,6 +14,10 @@ from folders import png, put, row, write_lines
 from laws import counters, lines, texts, uris
 
 from beam_jobs.__main__ import main
+from beam_jobs.job import Job
+from beam_jobs.settings import parse
+from transforms.dataset.claim import Claim
+from transforms.images.identity import ADDRESS, CHECKSUM, HEAD_AND_TAIL, IDENTITIES
 
 LOGO = "gs://b/logo.png"
 
@@ -107,3 +111,21 @@ def test_windows_are_merged_by_image(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "holds another dataset (other options" in capsys.readouterr().err
     assert main(["merge", str(out), "--output", str(tmp_path / "other"), "--split_by", "label"]) == 2
     assert "takes image alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("inputs", "flags", "identity"),
+    [
+        ("gs://bucket/a.jsonl,gs://bucket/c.jsonl", (), CHECKSUM),
+        ("gs://bucket/a.jsonl,/in/c.jsonl", (), HEAD_AND_TAIL),
+        ("/in/c.jsonl", (), HEAD_AND_TAIL),
+        ("gs://bucket/a.jsonl", ("--verify", "none"), ""),
+    ],
+)
+def test_images_are_told_apart_in_one_way_a_run(inputs: str, flags: tuple[str, ...], identity: str) -> None:
+    argv = ["--input", inputs, "--output", "gs://bucket/out", *flags]
+    job = Job(parse([*argv, "--split_by", "image"]), Claim("run", 1, False), remote=False)
+    assert job.inspector.identify == identity
+    assert job.dataset["image_identity"] == IDENTITIES[identity or ADDRESS]
+    usual = Job(parse(argv), Claim("run", 1, False), remote=False)
+    assert "image_identity" not in usual.dataset

@@ -109,6 +109,10 @@ def test_help_fits_a_terminal(command: str, monkeypatch: pytest.MonkeyPatch, cap
             "--allow_prefix https:/host.example/a: expected two slashes behind the scheme",
         ),
         (
+            "prepare --input https://host.example/rows.csv --output out",
+            "rows.csv: expected a local path or gs://BUCKET/...; by URL only images are read",
+        ),
+        (
             "prepare --input rows.jsonl --output out --allow_prefix ftp://x",
             "--allow_prefix ftp://x: expected folders and",
         ),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from folders import bmp, jpeg, png, row, write_lines
+from folders import bmp, jpeg, png, put, row, write_lines
 from laws import Folder, counters, lines, rejections
 from opening import tried
 from web_server import web_server
@@ -101,6 +101,25 @@ def test_urls_stay_where_nothing_is_copied_or_looked_at(tmp_path: Path) -> None:
         assert (
             unseen.counters["images_unverified"] == 1 and not unseen.counters["images_fetched"] and server.asked == []
         )
+
+
+def test_names_are_told_by_the_path_of_a_url(tmp_path: Path) -> None:
+    """Of a table, and of OpenAI's rows; nothing is asked."""
+    cdn = "https://cdn.example.com/shop"
+    table = put(
+        tmp_path / "in/rows.csv", f"image_url,n\n{cdn}/red%20cats/1.b.PNG?w=2.gif,1\n{cdn}/dogs/2?x=.png,2\n".encode()
+    )
+    flags = ("--prompt", "{path.stem}?", "--answer", "{path.parent} {path.1} {path}", "--verify", "none")
+    (opened,) = tried(table, *flags, "--allow_prefix", cdn)
+    texts = [[turn["parts"][-1]["text"] for turn in example.contents] for example in opened.examples]
+    assert texts == [["1.b?", "red cats shop shop/red cats/1.b.PNG"], ["2?", "dogs shop shop/dogs/2"]]
+    images = [(image["mimeType"], source) for one in opened.examples for image, source in zip(one.images, one.sources)]
+    assert images == [("image/png", f"{cdn}/red%20cats/1.b.PNG?w=2.gif"), ("image/jpeg", f"{cdn}/dogs/2?x=.png")]
+
+    turn = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": f"{cdn}/1.png?w=2"}}]}
+    rows = write_lines(tmp_path / "in/rows.jsonl", [{"messages": [turn, {"role": "assistant", "content": "A cat."}]}])
+    (opened,) = tried(rows, "--verify", "none", "--allow_prefix", cdn)
+    assert [example.sources for example in opened.examples] == [[f"{cdn}/1.png?w=2"]]
 
 
 def test_a_night_fetches_what_has_changed_and_tries_again_what_may_heal(run: Run, tmp_path: Path) -> None:

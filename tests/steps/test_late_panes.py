@@ -6,6 +6,7 @@ from pathlib import Path
 
 import apache_beam as beam
 import pytest
+from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.window import TimestampedValue
@@ -16,6 +17,7 @@ from beam_jobs.stream.graph import StreamJob
 from beam_jobs.stream.options import parse_stream
 from transforms.arrivals.records import MICROS, Arrival
 from transforms.arrivals.windows import late_name, window_name
+from transforms.core.counters import NAMESPACE
 from transforms.dataset.claim import Claim
 from transforms.steps.panes import CutPanes, FilledPane
 
@@ -67,6 +69,8 @@ def test_late_arrivals_make_panes_of_their_own(tmp_path: Path) -> None:
     with beam.Pipeline(options=options) as pipeline:
         panes, _ = pipeline | events | "Cut" >> cut
         _ = panes | beam.Map(note, tmp_path / "panes")
+    counted = pipeline.result.metrics().query(MetricsFilter().with_namespace(NAMESPACE))["counters"]
+    assert {one.key.metric.name: one.committed for one in counted} == {"arrivals": 5, "late": 1, "doubles": 1}
     assert sorted(path.name for path in (tmp_path / "panes").iterdir()) == [
         f"{window_name(0)} a+b+c",
         f"{late_name(0, [last])} e",

@@ -7,11 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
 from typing import ClassVar
 
 import pycurl
 import pytest
 from flaky_server import FAULTS, content, flaky_server
+from one_object import certificate_of
 from web_server import Said, web_server
 
 from transforms.storage import curl_loop, store_for
@@ -223,6 +226,17 @@ def test_a_url_is_asked_for_in_its_one_spelling() -> None:
         assert why(f"{server.url}/a/../b").startswith("not_allowed: ") and server.paths() == ["/a/x"]
 
 
+def test_a_certificate_that_cannot_be_verified_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = certificate_of(tmp_path / "shown.pem", "localhost", timedelta(days=1))
+    with web_server({"/a": FILE}, tls=shown) as server:
+        url = f"https://localhost:{server.port}/"
+        allow(url)
+        assert why(f"{url}a").startswith(f"image_forbidden: {url}a: the server's certificate cannot be verified")
+        monkeypatch.setenv("SSL_CERT_FILE", str(shown))
+        allow(url, per_host=2)  # by another policy, another loop
+        assert read(f"{url}a")[0] == FILE
+
+
 # Where redirects lead
 
 
@@ -347,6 +361,21 @@ def test_a_server_that_wants_long_to_be_left_alone_is_asked_no_more() -> None:
         allow(f"{server.url}/", per_host=2)
         assert list(read_together(both_ends, [f"{server.url}/a?{n}" for n in range(50)], 50)) == ["image_timeout"] * 50
         assert len(server.asked) <= 2 and "wants to be left alone for 3600 s" in why(f"{server.url}/b")
+
+
+@pytest.mark.parametrize(
+    "longest, refusing, said", [(0.0, 300.0, "for minutes"), (120.0, 0.1, "whatever it was asked")]
+)
+def test_a_server_that_only_refuses_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, longest: float, refusing: float, said: str
+) -> None:
+    monkeypatch.setattr(exchange, "LONGEST_REST", longest)
+    monkeypatch.setattr(hosts, "_REFUSING", refusing)
+    with web_server(says={"/a": always(429)}) as server:
+        allow(f"{server.url}/", per_host=2)
+        urls = [f"{server.url}/a?{number}" for number in range(3)]
+        assert list(read_together(both_ends, urls, 8)) == ["image_timeout"] * 3
+        assert len(server.asked) <= 8 and said in why(f"{server.url}/a")
 
 
 def test_a_server_that_only_fails_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

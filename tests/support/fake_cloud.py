@@ -60,6 +60,7 @@ class FakeDataflow:
     Args:
       states: what a job is in at its first poll, its second, ...; the last stays.
       error: an error message of the job.
+      metrics: what it has counted, as the service tells it.
       on_submit: called with a job before it is answered: what the job does.
       refusal, rejection: (status, message) of the next launches, of the next submissions.
       gone: no job is known any more.
@@ -67,6 +68,7 @@ class FakeDataflow:
 
     states: list[str] = field(default_factory=lambda: ["JOB_STATE_RUNNING", "JOB_STATE_DONE"])
     error: str = ""
+    metrics: list[dict[str, Any]] = field(default_factory=list)
     refusal: tuple[int, str] | None = None
     rejection: tuple[int, str] | None = None
     gone: bool = False
@@ -113,6 +115,8 @@ class FakeDataflow:
         if method == "GET" and path.endswith("/messages"):
             told = {"id": "1", "time": "2026-01-01T00:00:00Z", "messageText": self.error}
             return 200, {"jobMessages": [told | {"messageImportance": "JOB_MESSAGE_ERROR"}] if self.error else []}
+        if method == "GET" and path.endswith("/jobs/job-1/metrics"):
+            return 200, {"metrics": self.metrics}
         if method == "GET" and re.search(r"/jobs/job-1$", path) and not self.gone:
             self.polled.set()
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 Headers = dict[str, str]
@@ -81,8 +83,10 @@ class WebServer:
 
 
 @contextmanager
-def web_server(files: Mapping[str, bytes] | None = None, host: str = "127.0.0.1", **kind: Any) -> Iterator[WebServer]:
-    """A server with some files."""
+def web_server(
+    files: Mapping[str, bytes] | None = None, host: str = "127.0.0.1", tls: Path | None = None, **kind: Any
+) -> Iterator[WebServer]:
+    """A server with some files, and with TLS if it has a certificate to show."""
     web = WebServer(dict(files or {}), **kind)
 
     class Handler(BaseHTTPRequestHandler):
@@ -106,7 +110,14 @@ def web_server(files: Mapping[str, bytes] | None = None, host: str = "127.0.0.1"
         daemon_threads = True
         request_queue_size = 128
 
+        def handle_error(self, *_: Any) -> None:
+            """The client has enough."""
+
     server = Server((host, 0), Handler)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     web.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

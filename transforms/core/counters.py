@@ -8,7 +8,8 @@ from dataclasses import dataclass
 LEFT_OUT = "left_out_"  # before a kind of name: its counter, and its warning
 NAMESPACE = "tuneset"  # of the Beam metrics: for watching; the manifest, computed from receipts, is the truth
 
-FATES = ("rejected", "dropped", "unused", "unverified", "resized", "converted", "recompressed", "untouched")
+REWRITTEN_FATES = ("resized", "converted", "recompressed")
+FATES = ("rejected", "dropped", "unused", "unverified", *REWRITTEN_FATES, "untouched")
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,10 +123,9 @@ class _CutPanes(StorageDoFn):
         self._output, self._cutter, self._windows = options.output, options.cutter, options.windows
 
     def process(self, taken: tuple[bool, Iterable[Arrival]]) -> Iterator[Any]:
-        late, arrivals = taken
-        unique = {
-            arrival.identity: arrival for arrival in arrivals
-        }  # some engines send an empty pane when a window is closed
+        late, arrivals = taken[0], list(taken[1])
+        unique = {one.identity: one for one in arrivals}  # some engines send an empty pane when a window is closed
+        Metrics.counter(NAMESPACE, "doubles").inc(len(arrivals) - len(unique))
         by_start: dict[int, list[Arrival]] = {}
         for arrival in sorted(unique.values(), key=lambda one: (one.uri, one.version)):
             by_start.setdefault(self._windows.start_of(arrival.time), []).append(arrival)

@@ -29,9 +29,8 @@ _ABILITIES = {  # by scheme; of any other, as of what Beam has file systems for,
         holds_images=True,
         readable_by_service=True,
     ),
+    **dict.fromkeys(WEB_SCHEMES, Abilities(holds_images=True, foreign=True)),
 }
-_WEB = Abilities(literal_names=True, holds_images=True, foreign=True)
-_ABILITIES |= dict.fromkeys(WEB_SCHEMES, _WEB)
 _READS_ALONE = Abilities()
 
 _stores: dict[str, Store] = {}
