@@ -53,7 +53,7 @@ package: .venv/dev
 	$(BIN)/python -m build --outdir dist .
 
 bench: .venv/ready
-	for script in text_scale findings split_by_image small_files local_images urls storage nightly seal readers fit stream; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in text_scale findings split_by_image small_files local_images urls storage nightly seal readers formats fit stream; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 soak: .venv/ready  # 20 minutes of a stream at 50 arrivals a second: memory stays flat
 	$(BIN)/python benchmarks/stream.py --rates 50 --seconds 1200 --windows 0 --strict
