@@ -1,0 +1,1 @@
+"""What stands in a folder that a command is given: whose images they are, and what a sealed dataset says of itself."""
