@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from beam_jobs.folder_marks import mark_of
+from beam_jobs.checking.folder_marks import mark_of
 from beam_jobs.settings import Settings
 from transforms.arrivals.previous import PreviousStream
 from transforms.core import VERSION, jsonl

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from beam_jobs.folder_marks import is_marked, local_folders
+from beam_jobs.checking.folder_marks import is_marked, local_folders
 from beam_jobs.manifests import read_manifest
 from beam_jobs.options import OptionError
 from transforms.core.limits import PROFILES
