@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from folders import png, put, row, write_lines
 
-from beam_jobs.checking.folder_marks import is_marked, mark_of
 from beam_jobs.checking.row_files import choose_files
+from transforms.images.folder_marks import is_marked, mark_of
 
 
 @pytest.fixture(autouse=True)
