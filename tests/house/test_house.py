@@ -8,16 +8,15 @@ import importlib
 import re
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from house_files import EVERY, MODULES, PRODUCT, ROOT, TESTS, is_below, module_of, name_of
 from step_labels import EVERYTHING, labels
 
 from beam_jobs.options import OPTIONS
-from transforms.inputs.registry import CONTAINERS, MEANINGS
 
-ROOT = Path(__file__).resolve().parents[2]
 # From the roof down: a module imports of its own wing and of the floors below; wings on one floor do not know each other.
 FLOORS = (
     ("dataflow_templates",),
@@ -42,28 +41,6 @@ PURE_PACKAGES = {"PIL", "pillow_heif", "pyarrow", "orjson", "numpy"}
 
 MOST_MODULES, MOST_LINES = 20, 400
 TOO_COMPLEX = {"transforms/examples/gemini_rules.py": "parse_example"}  # the hot path: the only C901 that is allowed
-
-PRODUCT = sorted(
-    path for folder in ("dataflow_templates", "beam_jobs", "transforms") for path in (ROOT / folder).rglob("*.py")
-)
-TESTS = sorted((ROOT / "tests").rglob("*.py"))
-EVERY = [*PRODUCT, *TESTS, *sorted((ROOT / "benchmarks").glob("*.py")), ROOT / "setup.py"]
-
-
-def name_of(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def module_of(path: Path) -> str:
-    return name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
-MODULES = {module_of(path): path for path in PRODUCT}
-FOLDERS = {module for module, path in MODULES.items() if path.name == "__init__.py"}
-
-
-def is_below(module: str, *folders: str) -> bool:
-    return any(module == folder or module.startswith(folder + ".") for folder in folders)
 
 
 def floor_of(module: str) -> int:
@@ -200,49 +177,6 @@ def test_only_the_steps_and_jobs_know_beam() -> None:
     assert set(BEAM_FILES) <= know
 
 
-SCHEME = re.compile(r"(?:\(\?:)?gs:|://$")  # what a text is held against to tell its scheme
-ADDRESSES = "beam_jobs.engines"  # of engines, which no store reads
-TELLS = ("startswith", "removeprefix", "match", "fullmatch", "search", "compile", "partition", "split")
-
-
-def scheme_tests(tree: ast.AST) -> Iterator[int]:
-    """The lines in which code asks a text, rather than its store, where it lies."""
-
-    def names_a_scheme(*nodes: ast.AST) -> bool:
-        inner = [part.value for node in nodes for part in ast.walk(node) if isinstance(part, ast.Constant)]
-        return any(isinstance(value, str) and SCHEME.match(value) for value in inner)
-
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Compare) and names_a_scheme(node.left, *node.comparators):
-            yield node.lineno
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in TELLS:
-            if names_a_scheme(*node.args) and ast.unparse(node.args[0]) != "'://'":  # to part a URI tests nothing
-                yield node.lineno
-        elif isinstance(node, ast.ImportFrom) and "is_local" in {alias.name for alias in node.names}:
-            yield node.lineno
-
-
-def test_the_walk_over_schemes_sees_every_form() -> None:
-    asked = """
-from transforms.storage.uris import is_local
-uri.startswith("gs://")
-uri.startswith(("s3://", "gs://"))
-"://" in uri
-uri == "gs://"
-re.compile(rf"(?:gs://.+|{more})")
-uri.partition("://")
-print(f"expected gs://BUCKET, found {uri}")
-abilities(uri).has_paths
-"""
-    assert sorted(scheme_tests(ast.parse(asked))) == [2, 3, 4, 5, 6, 7]
-
-
-def test_only_storage_tells_schemes_apart() -> None:
-    """Whoever else wants to know asks what the store of a URI can do (transforms.storage.abilities)."""
-    outside = [path for module, path in MODULES.items() if not is_below(module, "transforms.storage", ADDRESSES)]
-    assert [f"{name_of(p)}:{line}" for p in outside for line in scheme_tests(ast.parse(p.read_bytes()))] == []
-
-
 def drawn_errors() -> dict[str, str]:
     """The tree in the docstring of core/reasons.py: class -> the class above it."""
     above: list[str] = ["Exception"]
@@ -294,7 +228,7 @@ def test_every_module_says_what_it_is() -> None:
 
 
 def test_files_stay_short() -> None:
-    lines = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in PRODUCT}
+    lines = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in EVERY}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
 
 
@@ -307,53 +241,6 @@ def test_every_folder_is_a_package() -> None:
     """Else no distribution would hold it."""
     folders = {path.parent for path in PRODUCT if is_below(module_of(path), "beam_jobs", "transforms")}
     assert [name_of(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
-
-
-def names_compared(tree: ast.AST, names: Collection[str]) -> Iterator[str]:
-    """Which of some texts a file compares with, asks to be among others, matches a case by, or has as the keys of a dictionary."""
-    for node in ast.walk(tree):
-        asked: list[ast.expr | None] = []
-        if isinstance(node, ast.Compare):
-            asked = [node.left, *node.comparators]
-        elif isinstance(node, ast.MatchValue):
-            asked = [node.value]
-        elif isinstance(node, ast.Dict):
-            asked = [*node.keys]
-        for operand in asked:
-            inner = operand.elts if isinstance(operand, ast.Tuple | ast.List | ast.Set) else [operand]
-            yield from (
-                str(one.value)
-                for one in inner
-                if isinstance(one, ast.Constant) and isinstance(one.value, str) and one.value in names
-            )
-
-
-def test_only_the_registry_knows_formats_by_name() -> None:
-    """A new row format is one file, one line of the registry and one test."""
-    names = {*MEANINGS, *CONTAINERS}
-    known = ("registry.py", *(f"{name}.py" for name in names))  # a format's own file may speak of itself
-    asking = {
-        name_of(path): found
-        for path in PRODUCT
-        if path.name not in known and (found := sorted(names_compared(ast.parse(path.read_bytes()), names)))
-    }
-    assert asking == {}
-
-
-@pytest.mark.parametrize(
-    "code, found",
-    [
-        ('a.format == "folder"', ["folder"]),
-        ('"csv" != kind', ["csv"]),
-        ('kind in ("gemini", "x")', ["gemini"]),
-        ('{"automl": 1, "x": 2}[format]', ["automl"]),
-        ('match kind:\n    case "parquet":\n        pass', ["parquet"]),
-        ('Block(order, extents, "folder")', []),
-        ('"folders" in formats', []),
-    ],
-)
-def test_what_counts_as_knowing_a_format_by_name(code: str, found: list[str]) -> None:
-    assert list(names_compared(ast.parse(code), {*MEANINGS, *CONTAINERS})) == found
 
 
 def test_only_the_hot_path_is_complex() -> None:
