@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from beam_jobs.folders.marks import mark_of
 from beam_jobs.settings import Settings
 from transforms.arrivals.previous import PreviousStream
 from transforms.core import VERSION, jsonl
@@ -26,6 +25,7 @@ from transforms.examples.image_groups import BY_IMAGE
 from transforms.examples.splits import sample_bound
 from transforms.images.fit.encode import CODEC_VERSIONS
 from transforms.images.fit.policy import FitPolicy
+from transforms.images.folder_marks import mark_of
 from transforms.images.identity import ADDRESS, CHECKSUM, HEAD_AND_TAIL, IDENTITIES
 from transforms.images.inspection import Inspector
 from transforms.images.orders import ImageRewriter

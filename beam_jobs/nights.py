@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from beam_jobs.folders.manifests import differences, read_manifest
 from beam_jobs.job import Job, places
+from beam_jobs.manifests import differences, read_manifest
 from beam_jobs.options import OptionError
 from beam_jobs.settings import Settings
 from beam_jobs.stream.previous import is_stream, usable_windows

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from beam_jobs.folders.manifests import read_manifest
-from beam_jobs.folders.marks import is_marked, local_folders
+from beam_jobs.manifests import read_manifest
 from beam_jobs.options import OptionError
 from transforms.core.limits import PROFILES
 from transforms.core.output_names import WORK
@@ -23,6 +22,7 @@ from transforms.dataset.findings.whole import ARRAY, TRAIN, RowFile
 from transforms.dataset.seal_plan import is_file_of
 from transforms.examples.split_names import split_of_name
 from transforms.examples.splits import NAMES
+from transforms.images.folder_marks import is_marked, local_folders
 from transforms.inputs.json_array import is_array
 from transforms.inputs.patterns import is_folder, is_glob, list_pattern, static_folder
 from transforms.storage import abilities, exists, store_for

@@ -10,7 +10,7 @@ from typing import Any
 from beam_jobs import console
 from beam_jobs.command_parser import Parser, add_user_project
 from beam_jobs.exit_status import DONE, FAILED, WRONG
-from beam_jobs.folders.manifests import read_manifest
+from beam_jobs.manifests import read_manifest
 from beam_jobs.option_values import reader_of, shown
 from beam_jobs.options import OptionError
 from transforms.core.output_names import MANIFEST

@@ -13,9 +13,9 @@ from beam_jobs import console
 from beam_jobs.command_parser import Parser, options_parser
 from beam_jobs.commands.prepare import failed, reported, run_that_sealed, set_up_log, take
 from beam_jobs.exit_status import DONE, FAILED, WRONG
-from beam_jobs.folders.manifests import read_manifest
 from beam_jobs.graph import seal
 from beam_jobs.job import Job
+from beam_jobs.manifests import read_manifest
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OPTIONS, OptionError
 from beam_jobs.preflight import beam_options, check_buckets, on_this_machine, runner_of

@@ -18,10 +18,10 @@ from beam_jobs.commands.preview import run_trial
 from beam_jobs.dataflow.remote_job import ask_after, job_of, remote_progress
 from beam_jobs.engines import NoEngine, check_engine
 from beam_jobs.exit_status import DONE, FAILED, WRONG
-from beam_jobs.folders.images import check_image_folder, settle_image_folder
-from beam_jobs.folders.manifests import differences, read_manifest
 from beam_jobs.graph import build
+from beam_jobs.image_folders import check_image_folder, settle_image_folder
 from beam_jobs.job import Job
+from beam_jobs.manifests import differences, read_manifest
 from beam_jobs.nights import choose_night
 from beam_jobs.options import OptionError
 from beam_jobs.preflight import (

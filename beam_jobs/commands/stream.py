@@ -10,7 +10,7 @@ from beam_jobs import console
 from beam_jobs.commands.prepare import set_up_log, take
 from beam_jobs.dataflow.remote_job import job_of
 from beam_jobs.exit_status import DONE, FAILED, WRONG
-from beam_jobs.folders.images import check_image_folder, settle_image_folder
+from beam_jobs.image_folders import check_image_folder, settle_image_folder
 from beam_jobs.job import Job
 from beam_jobs.options import OptionError
 from beam_jobs.preflight import runner_of, template_location

@@ -11,7 +11,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_jobs.folders.manifests import changed_options
+from beam_jobs.manifests import changed_options
 from beam_jobs.options import OptionError
 from beam_jobs.preflight import (
     beam_options,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from beam_jobs.folders.manifests import differences, read_manifest
 from beam_jobs.job import Job
+from beam_jobs.manifests import differences, read_manifest
 from beam_jobs.settings import Settings
 from transforms.arrivals.panes import Pane, panes_of
 from transforms.core.output_names import STREAM

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from beam_jobs.folders.manifests import changed_options, read_manifest
+from beam_jobs.manifests import changed_options, read_manifest
 from beam_jobs.options import OptionError
 from transforms.arrivals.merging import SealedWindow, taken_by
 from transforms.arrivals.panes import UNSEALED, Pane, panes_of

@@ -11,7 +11,7 @@ import pytest
 from folders import png, put, row, write_lines
 
 from beam_jobs.checking.row_files import choose_files
-from beam_jobs.folders.marks import is_marked, mark_of
+from transforms.images.folder_marks import is_marked, mark_of
 
 
 @pytest.fixture(autouse=True)

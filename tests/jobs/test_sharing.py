@@ -15,7 +15,7 @@ from folders import bmp, put, row, write_lines
 
 from beam_jobs.__main__ import main
 from beam_jobs.commands.prepare import prepare
-from beam_jobs.folders.images import check_image_folder, settle_image_folder
+from beam_jobs.image_folders import check_image_folder, settle_image_folder
 from beam_jobs.job import Job
 from beam_jobs.settings import parse
 from transforms.core.output_names import CLAIM

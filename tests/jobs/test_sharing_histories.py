@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from beam_jobs.__main__ import main
 from beam_jobs.commands.prepare import begin, sealed_before
-from beam_jobs.folders.images import check_image_folder
+from beam_jobs.image_folders import check_image_folder
 from beam_jobs.job import Job
 from beam_jobs.options import OptionError
 from beam_jobs.preflight import check_folders

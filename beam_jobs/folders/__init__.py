@@ -1,1 +1,0 @@
-"""What stands in a folder that a command is given: whose images they are, and what a sealed dataset says of itself."""
