@@ -12,9 +12,11 @@ from scripted_server import Scripted, ScriptedServer
 from store_place import Place
 from wire import Wire, wired
 
+from transforms.storage.api import USUAL, set_access
 from transforms.storage.gcs import client
 from transforms.storage.gcs.store import GcsStore
 from transforms.storage.local import LocalStore
+from transforms.storage.web import exchange, hosts
 
 
 @pytest.fixture(params=["local", "gs"])
@@ -54,3 +56,12 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
 @pytest.fixture
 def once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "RETRY", client.RETRY.with_predicate(lambda _: False))
+
+
+@pytest.fixture
+def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is waited for long, and what this process may ask is as before."""
+    monkeypatch.setattr(exchange, "_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(hosts, "_FIRST_PAUSE", 0.02)
+    yield
+    set_access(USUAL)

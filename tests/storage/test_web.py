@@ -1,11 +1,10 @@
-"""Servers of other people: versions, ranges, faults, redirects, addresses that are really connected to, and politeness."""
+"""Servers of other people: versions, ranges, faults, redirects, and addresses that are really connected to."""
 
 from __future__ import annotations
 
 import socketserver
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -15,57 +14,18 @@ import pycurl
 import pytest
 from flaky_server import FAULTS, content, flaky_server
 from one_object import certificate_of
+from web_reads import FILE, allow, always, both_ends, read, why
 from web_server import Said, web_server
 
 from transforms.storage import curl_loop, store_for
-from transforms.storage.api import USUAL, Access, Changed, Stat, StorageError, WebAccess, set_access
+from transforms.storage.api import Changed, Stat
 from transforms.storage.parallel import read_together, stat_each
-from transforms.storage.reads import Range, Reads
-from transforms.storage.web import exchange, hosts, store
+from transforms.storage.web import exchange, store
+
+pytestmark = pytest.mark.usefixtures("as_before")
+
 
 DATED = "Sun, 06 Nov 1994 08:49:37 GMT"
-FILE = bytes(range(256)) * 20
-
-
-@pytest.fixture(autouse=True)
-def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing is waited for long, and what this process may ask is as before."""
-    monkeypatch.setattr(exchange, "_PAUSES", (0.01, 0.01))
-    monkeypatch.setattr(hosts, "_FIRST_PAUSE", 0.02)
-    yield
-    set_access(USUAL)
-
-
-def allow(*prefixes: str, private_hosts: bool = False, per_host: int = 8) -> None:
-    set_access(Access("", WebAccess(tuple(prefixes), private_hosts, per_host)))
-
-
-def read(url: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
-    return store_for(url).read(url, start, end, generation)
-
-
-def why(url: str) -> str:
-    """The reason why something is not read, or "" if it is, and what is said."""
-    try:
-        read(url, 0, 10)
-    except StorageError as error:
-        return f"{error.reason}: {error}"
-    return ""
-
-
-def always(
-    status: int, headers: dict[str, str] | None = None, body: bytes = b""
-) -> Callable[[int, Mapping[str, str]], Said]:
-    return lambda number, asked: (status, headers or {}, body)
-
-
-def both_ends(url: str) -> Reads[tuple[bytes, bytes] | str]:
-    try:
-        head, found = yield Range(0, 100)
-        tail, _ = yield Range(found.size - 50, found.size, found.generation)
-    except StorageError as error:
-        return error.reason
-    return head[:100], tail
 
 
 # What is read, and which version it is
@@ -323,88 +283,3 @@ def test_behind_a_proxy_texts_are_judged_and_names_are_the_proxys(monkeypatch: p
         assert read("http://name.example/a")[0] == FILE
         assert "not_allowed" in why("http:" + "//10.0.0.1/a") and "not_allowed" in why("http:" + "//169.254.169.254/a")
         assert len(proxy.asked) == 1
-
-
-# Politeness
-
-
-def test_no_server_is_asked_by_more_than_so_many_at_once_and_none_holds_up_another() -> None:
-    with web_server({"/a": FILE}) as fast, web_server({"/a": FILE}) as slow:
-        slow.wait = gate = threading.Event()
-        allow(f"{fast.url}/", f"{slow.url}/", per_host=3)
-        slow_ones = [f"{slow.url}/a?{number}" for number in range(30)]
-        fast_ones = [f"{fast.url}/a?{number}" for number in range(30)]
-        later = read_together(both_ends, slow_ones, 60)
-        assert list(read_together(both_ends, fast_ones, 60)) == [(FILE[:100], FILE[-50:])] * 30
-        gate.set()
-        assert list(later) == [(FILE[:100], FILE[-50:])] * 30
-        assert slow.at_once == 3 and fast.at_once <= 3
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_server_that_refuses_is_asked_again_when_it_wants_to_be(status: int) -> None:
-    times = []
-
-    def answer(number: int, headers: Mapping[str, str]) -> Said:
-        times.append(time.monotonic())
-        return (status, {"Retry-After": "1"}, b"") if len(times) == 1 else server.file(FILE, headers)
-
-    with web_server(says={"/a": answer}) as server:
-        allow(f"{server.url}/", per_host=1)
-        urls = [f"{server.url}/a?{number}" for number in range(5)]
-        assert list(read_together(both_ends, urls, 5)) == [(FILE[:100], FILE[-50:])] * 5
-        assert times[1] - times[0] >= 1.0
-
-
-def test_a_server_that_wants_long_to_be_left_alone_is_asked_no_more() -> None:
-    with web_server(says={"/a": always(429, {"Retry-After": "3600"})}) as server:
-        allow(f"{server.url}/", per_host=2)
-        assert list(read_together(both_ends, [f"{server.url}/a?{n}" for n in range(50)], 50)) == ["image_timeout"] * 50
-        assert len(server.asked) <= 2 and "wants to be left alone for 3600 s" in why(f"{server.url}/b")
-
-
-@pytest.mark.parametrize(
-    "longest, refusing, said", [(0.0, 300.0, "for minutes"), (120.0, 0.1, "whatever it was asked")]
-)
-def test_a_server_that_only_refuses_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, longest: float, refusing: float, said: str
-) -> None:
-    monkeypatch.setattr(exchange, "LONGEST_REST", longest)
-    monkeypatch.setattr(hosts, "_REFUSING", refusing)
-    with web_server(says={"/a": always(429)}) as server:
-        allow(f"{server.url}/", per_host=2)
-        urls = [f"{server.url}/a?{number}" for number in range(3)]
-        assert list(read_together(both_ends, urls, 8)) == ["image_timeout"] * 3
-        assert len(server.asked) <= 8 and said in why(f"{server.url}/a")
-
-
-def test_a_server_that_only_fails_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "_TROUBLE", 0.2)
-    with web_server(says={"/a": always(500)}) as server, web_server({"/a": FILE}) as well:
-        allow(f"{server.url}/", f"{well.url}/")
-        urls = [f"{one.url}/a?{number}" for number in range(200) for one in (server, well)]
-        told = list(read_together(both_ends, urls, 256))
-        assert told == ["image_timeout", (FILE[:100], FILE[-50:])] * 200
-        assert len(server.asked) < 60
-        before = len(server.asked)
-        assert "times in a row" in why(f"{server.url}/b") and len(server.asked) == before
-
-
-def test_hundreds_of_servers_are_asked_and_forgotten() -> None:
-    with web_server({"/a": FILE}, host="") as server:
-        allow("http://", private_hosts=True)
-        hosts_named = [f"127.0.{number // 200}.{1 + number % 200}:{server.port}" for number in range(500)]
-        urls = [f"http://{host}/a" for host in hosts_named]
-        assert list(read_together(both_ends, urls, 256)) == [(FILE[:100], FILE[-50:])] * 500
-        assert curl_loop.loop(WebAccess(("http://",), private_hosts=True)).lanes["hosts"]._hosts == {}
-
-
-def test_each_policy_has_connections_of_its_own() -> None:
-    """One that was opened where private addresses are allowed is not judged again."""
-    with web_server({"/a": FILE}) as server:
-        url = f"http://x.localhost:{server.port}/"
-        allow(url, private_hosts=True)
-        assert why(f"{url}a") == ""
-        allow(url)
-        assert why(f"{url}a").startswith("not_allowed: ")
-        assert curl_loop.loop(WebAccess((url,))) is not curl_loop.loop(WebAccess((url,), private_hosts=True))
