@@ -16,7 +16,7 @@ from beam_jobs.commands.prepare import prepare
 from beam_jobs.job import places
 from beam_jobs.preflight import is_remote
 from beam_jobs.settings import parse
-from transforms.storage.gcs.store import GcsStore
+from transforms.storage.gcs import store as gcs_store
 from transforms.storage.reads import Pause
 
 pytestmark = pytest.mark.usefixtures("closed_bucket")
@@ -169,7 +169,7 @@ def test_a_folder_without_its_slash_and_images_that_nobody_could_read(
 def test_threads_is_how_many_images_are_read_at_once(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     images = [cloud.put(f"{i}.jpg", jpeg(seed=i)) for i in range(10)]
     cloud.put("rows.jsonl", json.dumps(row("look", images)).encode() + b"\n")
-    given = GcsStore._given
+    given = gcs_store.given
 
     class Looks:
         now = most = 0
@@ -183,7 +183,7 @@ def test_threads_is_how_many_images_are_read_at_once(cloud: Cloud, monkeypatch: 
 
     for threads in (1, 5):
         looks = Looks()
-        monkeypatch.setattr(GcsStore, "_given", lambda *how, looks=looks: looks.look(*how))
+        monkeypatch.setattr(gcs_store, "given", lambda *how, looks=looks: looks.look(*how))
         output = f"{cloud.uri}/out{threads}"
         sealed("--input", f"{cloud.uri}/rows.jsonl", "--output", output, "--threads", str(threads))
         assert looks.most == threads
@@ -192,17 +192,17 @@ def test_threads_is_how_many_images_are_read_at_once(cloud: Cloud, monkeypatch: 
 def test_a_block_is_read_before_the_one_before_it_is_back(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     images = [cloud.put(f"{i}.jpg", jpeg(seed=i)) for i in range(2)]
     cloud.put("rows.jsonl", b"".join(json.dumps(row("look " * 300, [uri])).encode() + b"\n" for uri in images))
-    given, begun = GcsStore._given, set[str]()
+    given, begun = gcs_store.given, set[str]()
 
-    def waiting(store: GcsStore, uri: str, *how: Any) -> Any:
-        begun.add(uri)
+    def waiting(reads: Any, read: Any) -> Any:
+        begun.add(read.args[0])
         deadline = time.monotonic() + 20
         while len(begun) < 2:
             assert time.monotonic() < deadline
             yield Pause(0.01)
-        return (yield from given(store, uri, *how))
+        return (yield from given(reads, read))
 
-    monkeypatch.setattr(GcsStore, "_given", waiting)
+    monkeypatch.setattr(gcs_store, "given", waiting)
     sealed("--input", f"{cloud.uri}/rows.jsonl", "--output", f"{cloud.uri}/out", "--block_bytes", "1024")
     assert begun == set(images) and cloud.json("out/manifest.json")["dataset"]["counters"]["images_untouched"] == 2
 
