@@ -22,7 +22,7 @@ from usual_options import with_usual
 
 from transforms.core.output_names import CLAIM, WORK
 
-MOMENTS = 100 if os.environ.get("TUNESET_LONG") == "1" else 20
+MOMENTS = 100 if os.environ.get("TUNESET_LONG") == "1" else 8
 
 
 # The dataset
@@ -377,6 +377,7 @@ def test_kept_blocks_are_kept_and_nothing_else(case: Case, launcher: Launcher) -
     found = read_folder(case.output)
     kept = [name for name in found if name.startswith(WORK)]
     assert_equal_folders({name: found[name] for name in found.keys() - set(kept)}, expected)
-    named = re.compile(WORK + r"/../[0-9a-f]{32}(\.[0-9a-f]{20})?\.(train|validation|examples|images|rejected|receipt)")
+    kinds = "train|validation|examples|images|rejected|findings|hashes|receipt"
+    named = re.compile(WORK + rf"/../[0-9a-f]{{32}}(\.[0-9a-f]{{20}})?\.({kinds})")
     assert [name for name in kept if not named.fullmatch(name)] == []
     assert sum(name.endswith(".receipt") for name in kept) > 15

@@ -8,7 +8,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.testing.test_stream import TestStream
+from apache_beam.testing import test_stream
 from apache_beam.transforms.window import TimestampedValue
 from stream_engines import engine_flags
 
@@ -46,7 +46,7 @@ def test_late_arrivals_make_panes_of_their_own(tmp_path: Path) -> None:
         return [TimestampedValue((False, one), one.time / MICROS + SLACK) for one in some]
 
     events = (
-        TestStream()
+        test_stream.TestStream()
         .add_elements(stamped(first, first, second))  # twice the same one
         .advance_watermark_to(SECONDS + SLACK - 0.1)  # the window is over, but its slack is not
         .add_elements(stamped(at_end))
