@@ -27,7 +27,7 @@ OWNED = re.compile(
 OWNED_IMAGE = re.compile(r"[0-9a-f]{2}/([0-9a-f]{32}\.\w+|\.tmp-\d+-.*)")  # in an image folder
 _NAME = re.compile(rb"[0-9a-f]{2}/[0-9a-f]{32}\.\w+")
 _BLOCKS = re.compile(
-    r".*/[0-9a-f]{32}(\.[0-9a-f]{20})?\.(train|validation|test|examples|images|rejected|findings|receipt|facts|hashes|look)"
+    r".*/[0-9a-f]{2}/[0-9a-f]{32}(\.[0-9a-f]{20})?\.(train|validation|test|examples|images|rejected|findings|receipt|facts|hashes|look)"
 )
 
 
