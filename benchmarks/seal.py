@@ -39,7 +39,7 @@ _LINE = b'{"contents":[' + b"x" * 680 + b"]}\n"
 
 
 def _example(number: int) -> tuple[int, ...]:
-    return (0, number, 0, number * len(_LINE), number + 1, 1, 1, 1, 300, len(_LINE))
+    return (0, number, number, 0, number * len(_LINE), number + 1, 1, 1, 1, 300, len(_LINE))
 
 
 def _image(number: int) -> tuple[object, ...]:
