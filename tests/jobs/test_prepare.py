@@ -64,7 +64,7 @@ def test_block_bytes_and_keep_blocks_show_in_the_work_folder(run_rows: Run, tmp_
     size = os.path.getsize(tmp_path / "in" / "rows.jsonl")
     work = [name for name in found if name.startswith("_tuneset/")]
     assert sum(name.endswith(".receipt") for name in work) == -(-size // 1024)
-    kinds = {"receipt", "train", "validation", "examples", "findings", "hashes"}
+    kinds = {"receipt", "train", "validation", "examples", "findings"}
     assert {name.rpartition(".")[2] for name in work} == kinds
     assert not (tmp_path / "out/_tuneset/claim.json").exists()
 

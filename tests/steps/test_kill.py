@@ -377,7 +377,7 @@ def test_kept_blocks_are_kept_and_nothing_else(case: Case, launcher: Launcher) -
     found = read_folder(case.output)
     kept = [name for name in found if name.startswith(WORK)]
     assert_equal_folders({name: found[name] for name in found.keys() - set(kept)}, expected)
-    kinds = "train|validation|examples|images|rejected|findings|hashes|receipt"
+    kinds = "train|validation|examples|images|rejected|findings|receipt"
     named = re.compile(WORK + rf"/../[0-9a-f]{{32}}(\.[0-9a-f]{{20}})?\.({kinds})")
     assert [name for name in kept if not named.fullmatch(name)] == []
     assert sum(name.endswith(".receipt") for name in kept) > 15
