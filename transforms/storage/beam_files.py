@@ -8,7 +8,7 @@ file system's clock: a read that expects one asks for the metadata first, and se
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -16,7 +16,8 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadat
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.core.places import FolderSet
-from transforms.storage.api import Changed, Forbidden, NotFound, Piece, Stat, StorageError, Unavailable, verified
+from transforms.storage.api import Changed, Forbidden, NotFound, Stat, StorageError, Unavailable
+from transforms.storage.read_only import ReadOnlyStore
 
 _EXTRAS = {"s3": "aws", "azfs": "azure", "hdfs": "hadoop"}  # packages that bring Beam's file systems
 
@@ -63,7 +64,7 @@ def _translated(uri: str) -> Iterator[None]:
         raise Unavailable(f"{uri}: {error}") from error
 
 
-class BeamStore:
+class BeamStore(ReadOnlyStore):
     """What Beam's file system of a scheme can do: list and read.
 
     Raises:
@@ -106,15 +107,6 @@ class BeamStore:
                 continue
             yield _stat_of(found[path])
 
-    def folders(self, folder: str) -> Iterator[tuple[Sequence[str], bool]]:
-        return iter(())
-
-    def metadata(self, uri: str, generation: str) -> dict[str, str]:
-        return {}
-
-    def verify(self, uri: str, size: int, crc32c: int) -> Stat:
-        return verified(self.read(uri), size, crc32c)
-
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         found = self.stat(uri)
         if generation and generation != found.generation:
@@ -131,31 +123,6 @@ class BeamStore:
         if len(data) != stop - start:
             raise Unavailable(f"{uri}: {len(data)} bytes came of {stop - start}")
         return data, found
-
-    def create(self, uri: str, data: bytes, content_type: str = "") -> bool:
-        self._refuse(uri)
-
-    def replace(self, uri: str, data: bytes, generation: str) -> bool:
-        self._refuse(uri)
-
-    def renew(self, uri: str, data: bytes, generation: str) -> bool:
-        self._refuse(uri)
-
-    def age(self, uri: str) -> tuple[str, float]:
-        self._refuse(uri)
-
-    def copy(self, source: Stat, uri: str) -> bool:
-        self._refuse(uri)
-
-    def join(self, uri: str, pieces: Sequence[Piece], content_type: str = "") -> tuple[Stat, int]:
-        self._refuse(uri)
-
-    def delete(self, uris: Iterable[str]) -> None:
-        for uri in uris:
-            self._refuse(uri)
-
-    def remove_empty(self, folder: str) -> None:
-        """Nothing was written, so nothing is left."""
 
     def _refuse(self, uri: str) -> NoReturn:
         raise StorageError(

@@ -7,7 +7,7 @@ Of a server that gives no ranges an image is taken whole by the first question, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
 from hashlib import blake2b
@@ -15,8 +15,9 @@ from threading import BoundedSemaphore
 from typing import NoReturn, TypeVar
 
 from transforms.storage.answers import check_range
-from transforms.storage.api import Changed, NoAnswer, Piece, Stat, StorageError, TooLarge, access, verified
+from transforms.storage.api import Changed, NoAnswer, Stat, StorageError, TooLarge, access
 from transforms.storage.curl_loop import Answer
+from transforms.storage.read_only import ReadOnlyStore
 from transforms.storage.reads import ASIDE, Reads
 from transforms.storage.transfers import Ask, Asks, Together, answered, given
 from transforms.storage.web.exchange import WebAsker
@@ -31,7 +32,7 @@ _SIZE = re.compile(r"bytes (?:\d{1,18}-\d{1,18}|\*)/(\d{1,18})", re.ASCII)
 _DIGEST = "blake2b:"
 
 
-class WebStore:
+class WebStore(ReadOnlyStore):
     """Thread-safe; what a process may ask is told by `api.access`."""
 
     @property
@@ -44,12 +45,6 @@ class WebStore:
     def read(self, uri: str, start: int = 0, end: int | None = None, generation: str = "") -> tuple[bytes, Stat]:
         # Whoever lets a thread wait decides how many of them do.
         return answered(self._asker, _Image(uri, LARGEST).read(start, end, generation))
-
-    def metadata(self, uri: str, generation: str) -> dict[str, str]:
-        return {}
-
-    def verify(self, uri: str, size: int, crc32c: int) -> Stat:
-        return verified(self.read(uri), size, crc32c)
 
     def loops(self) -> bool:
         """Whether `together` can be used."""
@@ -71,34 +66,6 @@ class WebStore:
     ) -> Iterator[Stat]:
         """Nothing: servers tell no names."""
         return iter(())
-
-    def folders(self, folder: str) -> Iterator[tuple[Sequence[str], bool]]:
-        return iter(())
-
-    def create(self, uri: str, data: bytes, content_type: str = "") -> bool:
-        self._refuse(uri)
-
-    def replace(self, uri: str, data: bytes, generation: str) -> bool:
-        self._refuse(uri)
-
-    def renew(self, uri: str, data: bytes, generation: str) -> bool:
-        self._refuse(uri)
-
-    def age(self, uri: str) -> tuple[str, float]:
-        self._refuse(uri)
-
-    def copy(self, source: Stat, uri: str) -> bool:
-        self._refuse(uri)
-
-    def join(self, uri: str, pieces: Sequence[Piece], content_type: str = "") -> tuple[Stat, int]:
-        self._refuse(uri)
-
-    def delete(self, uris: Iterable[str]) -> None:
-        for uri in uris:
-            self._refuse(uri)
-
-    def remove_empty(self, folder: str) -> None:
-        """Nothing was written, so nothing is left."""
 
     def _refuse(self, uri: str) -> NoReturn:
         raise StorageError(f"{uri} can only be read: let the output be gs:// or a local folder")
