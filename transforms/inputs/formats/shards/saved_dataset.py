@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import IO, Any, NamedTuple, cast
 
@@ -18,9 +18,10 @@ import pyarrow as pa
 from transforms.core import jsonl
 from transforms.core.file_kinds import LOOK, kind_of
 from transforms.core.reasons import RowError
-from transforms.core.records import Extent, OpenBlock, Record, Rejection
+from transforms.core.records import Extent, OpenBlock
 from transforms.examples.recipe import STAGED
-from transforms.inputs.formats.shards.webdataset import staged_range
+from transforms.inputs.formats.inline_images import Stage
+from transforms.inputs.formats.shards.staging import stage_rows, staged_range
 from transforms.inputs.parquet.row_sizes import is_binary
 from transforms.inputs.parquet.schema import check_type, class_names, holds_bytes
 from transforms.inputs.parquet.values import columns_of
@@ -198,27 +199,22 @@ def _places(column: pa.Array, message: _Message) -> list[Any]:
     return [{"bytes": place, "path": None} if ok else None for ok, place in zip(valid, places)]
 
 
-def stage_images(opened: OpenBlock, stage: Callable[[bytes], tuple[str, str]]) -> OpenBlock:
+def stage_images(opened: OpenBlock, stage: Stage) -> OpenBlock:
     """The rows of a block with their images staged.
 
     Args:
         stage: takes the bytes of an image -> (where it is now, the name of its content).
     """
-    rows, opened.rows = opened.rows, []
-    for row in rows:
-        try:
-            columns = jsonl.loads(row.raw)
-            if isinstance(fault := columns.pop(_FAULT, None), list):
-                raise RowError(*fault)
-            columns = {name: _staged(value, row.source, opened, stage) for name, value in columns.items()}
-        except RowError as error:
-            opened.rejections.append(Rejection(row, error.reason, error.detail))
-        else:
-            opened.rows.append(Record(row.source, row.offset, row.line, b"", columns, opened.block.format))
-    return opened
+
+    def staged(columns: dict[str, Any], uri: str) -> dict[str, Any]:
+        if isinstance(fault := columns.pop(_FAULT, None), list):
+            raise RowError(*fault)
+        return {name: _staged(value, uri, opened, stage) for name, value in columns.items()}
+
+    return stage_rows(opened, staged)
 
 
-def _staged(value: Any, uri: str, opened: OpenBlock, stage: Callable[[bytes], tuple[str, str]]) -> Any:
+def _staged(value: Any, uri: str, opened: OpenBlock, stage: Stage) -> Any:
     """A value with what stands in its places staged; null where an image has neither bytes nor a path."""
     if isinstance(value, list):
         return [_staged(item, uri, opened, stage) for item in value]

@@ -10,23 +10,23 @@ from __future__ import annotations
 import io
 import posixpath
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from transforms.core import jsonl
 from transforms.core.file_kinds import LOOK, kind_of
 from transforms.core.media_types import has_image_ending
 from transforms.core.reasons import RowError
-from transforms.core.records import Extent, OpenBlock, Record, Rejection, Row
+from transforms.core.records import Extent, OpenBlock
 from transforms.inputs.formats.boxes import FAULT
-from transforms.storage import store_for
+from transforms.inputs.formats.inline_images import Stage
+from transforms.inputs.formats.shards.staging import stage_rows, staged_range
 from transforms.storage.packings import Damaged
 from transforms.storage.ranged_file import RangedFile
 
 _MAGIC = slice(257, 262)  # of a tar's first bytes
 _READ = 4 << 20  # bytes of the tar read at a time
 _MOST_TEXT = 1 << 20  # bytes of a member that is no image
-_MOST_IMAGE = 256 << 20
 _MOST_MEMBERS = 1000  # of a row
 _TEXTS = ("txt", "cls", "text", "caption", "json", "id", "index", "cls2")
 IMAGES = "image"  # the column of a row's images: [place, size, name] each
@@ -117,48 +117,20 @@ def _value(ending: str, data: bytes) -> Any:
         raise RowError("bad_record", f"byte {error.start} is not UTF-8") from None
 
 
-def stage_images(opened: OpenBlock, stage: Callable[[bytes], tuple[str, str]]) -> OpenBlock:
+def stage_images(opened: OpenBlock, stage: Stage) -> OpenBlock:
     """The rows of a block with their images staged: each becomes its place and the digest of its bytes.
 
     Args:
         stage: takes the bytes of an image -> (where it is now, the name of its content).
     """
-    rows, opened.rows = opened.rows, []
-    for row in rows:
-        try:
-            columns = jsonl.loads(row.raw)
-            columns[IMAGES] = [_staged(row.source, opened, place, stage) for place in columns[IMAGES]]
-        except RowError as error:
-            opened.rejections.append(
-                Rejection(Row(row.source, row.offset, row.line, row.raw), error.reason, error.detail)
-            )
-        else:
-            opened.rows.append(Record(row.source, row.offset, row.line, b"", columns, opened.block.format))
-    return opened
+
+    def staged(columns: dict[str, Any], uri: str) -> dict[str, Any]:
+        return columns | {IMAGES: [_staged(uri, opened, place, stage) for place in columns[IMAGES]]}
+
+    return stage_rows(opened, staged)
 
 
-def _staged(uri: str, opened: OpenBlock, place: list[Any], stage: Callable[[bytes], tuple[str, str]]) -> dict[str, str]:
+def _staged(uri: str, opened: OpenBlock, place: list[Any], stage: Stage) -> dict[str, str]:
     start, size, name = place
     path, content = staged_range(uri, opened, (start, size), stage, name[:200])
     return {"path": path, "content": content, "name": posixpath.basename(name)}
-
-
-def staged_range(
-    uri: str,
-    opened: OpenBlock,
-    place: Sequence[int],
-    stage: Callable[[bytes], tuple[str, str]],
-    name: str = "an image",
-) -> tuple[str, str]:
-    """Stage an image that is a range of a block's file -> (where it is now, the name of its content).
-
-    Args:
-        place: its first byte, and its bytes.
-
-    Raises:
-        RowError: bad_record, it is too large.
-    """
-    start, size = place
-    if size > _MOST_IMAGE:
-        raise RowError("bad_record", f"{name!r} has {size:,} bytes, at most {_MOST_IMAGE:,} are read")
-    return stage(store_for(uri).read(uri, start, start + size, opened.block.extents[0].generation)[0])
