@@ -8,7 +8,7 @@ at launch (`Links`); whether an opened image really lies there is checked after 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from transforms.core.places import FolderSet, inside
 from transforms.core.records import Links
@@ -28,6 +28,14 @@ def links_of(folders: Iterable[str], readable: Iterable[str]) -> Links:
         return tuple(dict.fromkeys(os.path.realpath(one) for one in some if abilities(one).has_paths))
 
     return Links(real(readable), real(folders))
+
+
+def entered_below(links: Links, root: str, without: Collection[str]) -> Callable[[str], bool]:
+    """-> whether a walk enters a folder below `root`; asked once of each, in the walk's order.
+
+    A store without paths has no links: all its folders are entered.
+    """
+    return FollowedLinks(links, root, without).reaches if abilities(root).has_paths else lambda path: True
 
 
 class FollowedLinks:

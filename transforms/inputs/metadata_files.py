@@ -13,7 +13,7 @@ from itertools import islice
 
 from transforms.core.places import FolderSet
 from transforms.core.records import NO_LINKS, Links
-from transforms.inputs.linked_folders import FollowedLinks
+from transforms.inputs.linked_folders import entered_below
 from transforms.inputs.name_kinds import unread_place
 from transforms.storage import abilities, exists, store_for
 from transforms.storage.api import Forbidden, NotAFile, NotFound
@@ -62,7 +62,7 @@ def find_metadata(folder: str, without: Collection[str], links: Links = NO_LINKS
     times = _LOCAL if abilities(folder).has_paths else 1
     listings, looks = times * _LISTINGS, times * _FOLDERS
     left_out, whole, uris = FolderSet(without), True, []
-    follower = FollowedLinks(links, folder, without) if abilities(folder).has_paths else None
+    is_entered = entered_below(links, folder, without)
     level = [folder]
     for depth in range(_LEVELS + 1):
         whole &= len(level) <= looks
@@ -83,7 +83,7 @@ def find_metadata(folder: str, without: Collection[str], links: Links = NO_LINKS
             for child in children
             if not left_out.holding(f"{child}/")
             and not unread_place(child[len(folder) :].lstrip("/") + "/")
-            and (follower is None or follower.reaches(child))
+            and is_entered(child)
         ]
     return MetadataFiles(tuple(sorted(uris)), whole)
 

@@ -20,7 +20,7 @@ from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.cutting import Cutter
 from transforms.inputs.folder import image_record
 from transforms.inputs.lines import read_block
-from transforms.inputs.linked_folders import FollowedLinks
+from transforms.inputs.linked_folders import entered_below
 from transforms.inputs.name_kinds import ROWS as OF_ROWS
 from transforms.inputs.name_kinds import kind_of_unread, unread_place
 from transforms.inputs.options import InputOptions
@@ -30,7 +30,7 @@ from transforms.inputs.registry import IMAGES, MEANINGS, container_of
 from transforms.inputs.row_function import transformed
 from transforms.inputs.rows import build_examples
 from transforms.inputs.survey.near_paths import THOUGHTS, Named, column_of
-from transforms.storage import abilities, store_for
+from transforms.storage import store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
 
 ROWS = 1000  # of an input
@@ -104,16 +104,14 @@ def _scattered_names(one_input: Input, options: InputOptions) -> Iterator[Stat]:
 def _deep_folders(one_input: Input, without: Sequence[str]) -> list[str]:
     """Folders below an input's, the deepest that a few requests tell, as the job enters them."""
     base = one_input.base
-    links = FollowedLinks(one_input.links, base, without) if abilities(base).has_paths else None
+    is_entered = entered_below(one_input.links, base, without)
     level, deepest, listings = [base], list[str](), _LISTINGS
     while level and listings > 0:
         below: list[str] = []
         for folder in level[:listings]:
             names, _ = next(store_for(folder).folders(folder), ((), False))
             children = [
-                name
-                for name in names
-                if name not in without and not _is_unread(f"{name}/", base) and (links is None or links.reaches(name))
+                name for name in names if name not in without and not _is_unread(f"{name}/", base) and is_entered(name)
             ]
             below += children
             if not children and folder != base:

@@ -14,7 +14,7 @@ from itertools import islice
 from transforms.core.places import inside
 from transforms.core.warning_codes import Notice
 from transforms.examples.split_names import NO_NAMES, Level, SplitNames, split_of_name, splits_of_names
-from transforms.inputs.linked_folders import FollowedLinks
+from transforms.inputs.linked_folders import entered_below
 from transforms.inputs.name_ranges import sampled_names
 from transforms.inputs.options import InputOptions
 from transforms.inputs.patterns import is_dataset, is_folder, is_glob, static_folder
@@ -120,7 +120,7 @@ def _look(pattern: str, root: str, options: InputOptions, rows: bool, json: bool
     if single and rows:
         found.files[root].append(posixpath.basename(pattern))
     gives = _matcher(pattern, root)
-    links = FollowedLinks(options.links, root, without) if abilities(root).has_paths else None
+    is_entered = entered_below(options.links, root, without)
     requests, names, level = _REQUESTS, _NAMES, [root]
     for _ in range(2 if single else _REQUESTS):
         below: list[str] = []
@@ -130,7 +130,7 @@ def _look(pattern: str, root: str, options: InputOptions, rows: bool, json: bool
                 break
             folders, pages = _children(folder, requests // 2 or 1, without)
             requests -= pages
-            folders = [one for one in folders if gives(one, True) and (links is None or links.reaches(one))]
+            folders = [one for one in folders if gives(one, True) and is_entered(one)]
             found.whole &= len(folders) <= names
             below += folders[:names]
             names -= len(folders)
