@@ -22,6 +22,8 @@ from typing import Any
 
 import pycurl
 
+from transforms.storage import traffic
+
 PATIENCE = 30.0  # seconds for an answer's first bytes, and between any two; and for a body, besides:
 SLOWEST = 100_000  # bytes a second
 CONNECT_S = 10.0
@@ -222,6 +224,7 @@ class CurlLoop:
 
     def begin(self, get: Get) -> None:
         """Have a GET under way."""
+        traffic.note()
         free = self._free[get.route]
         handle = free.pop() if free else _Handle(get.route, self._share)
         handle.prepare(get)
