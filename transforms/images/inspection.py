@@ -39,6 +39,7 @@ from transforms.storage.reads import ASIDE, Range, Reads, follow
 # request. Of a local file much less is read first, since a second read costs nothing.
 HEAD = 80 << 10
 _LOCAL_HEAD = 16 << 10
+_GZIP = b"\x1f\x8b"
 TAIL = 4 << 10  # bytes in which an end marker is looked for: padding may follow it
 _USUAL_HEADER, _LONGEST_HEADER = 1 << 20, 8 << 20  # bytes; no real header is longer
 _LARGEST = 1 << 30  # bytes of a file that is read to be rewritten: a helper has memory for no larger one and its pixels
@@ -217,6 +218,8 @@ class _Share:
 
 def _is_wanted(source: str, head: bytes, size: int, inspector: Inspector, copier: Copier) -> bool:
     """Whether an image is wanted whole, as far as its first bytes tell."""
+    if head.startswith(_GZIP):  # sent packed: then they tell nothing
+        return True
     try:
         h = parse(head, size)
         must_fit = inspector.judge(ImageFacts(source, "", size, h.type, h.width, h.height, h.orientation, h.frames))

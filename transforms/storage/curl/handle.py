@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ PATIENCE = 30.0  # seconds for an answer's first bytes, and between any two; and
 SLOWEST = 100_000  # bytes a second
 CONNECT_S = 10.0
 _BUFFER = 128 << 10  # bytes
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
 RestIf = Callable[[bytes, int], bool]
 
@@ -35,12 +37,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """headers: by names in small letters. data: the body as it was sent. is_cut: it goes on, but was not wanted (Get.rest_if)."""
+    """headers: by names in small letters. data: the body as it was sent.
+
+    is_cut: the body goes on, and the rest was not wanted (Get.rest_if). length: of a body that was cut; -1: it was not told.
+    """
 
     status: int
     headers: Mapping[str, str]
     data: bytes
     is_cut: bool = False
+    length: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,7 @@ class Handle:
         self._bytes = 0
         self._refused: Failure | None = None
         self._first, self._rest_if, self._is_cut = get.first, get.rest_if, False
+        self._length = -1
         self._fault_of, self._refused_address = get.fault_of, ""
         self._slow_after = time.monotonic() + PATIENCE
         self.curl.setopt(pycurl.TIMEOUT_MS, int(1000 * get.seconds))
@@ -156,11 +163,11 @@ class Handle:
         """Whether the rest of the body is taken, as the first of it tells; asked once."""
         assert self._rest_if
         rest_if, self._rest_if = self._rest_if, None
-        told = int(self.curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD))
-        if self.curl.getinfo(pycurl.RESPONSE_CODE) != 200 or told == self._bytes:
+        status, self._length = _told(self._lines)  # libcurl is at work, and cannot be asked
+        if status != b"200" or self._length == self._bytes:
             return None
         first = b"".join(self._chunks)[: self._first]
-        if told <= self._most and rest_if(first, told):
+        if self._length <= self._most and rest_if(first, self._length):
             return None
         self._chunks, self._is_cut = [first], True
         return -1
@@ -171,13 +178,21 @@ class Handle:
         body = b"".join(self._chunks)
         self._chunks.clear()  # it may be long until the next GET
         if self._is_cut:
-            return Answer(status, _headers(self._lines), body, is_cut=True)
+            return Answer(status, _headers(self._lines), body, True, self._length)
         failure = self._refused or (Failure(code, text or self.curl.errstr()) if code else None)
         if failure and code != pycurl.E_OK and self._refused_address and not self._lines:
             failure = Failure(code, self._refused_address, refused=True)
         if failure and failure.too_long and not 200 <= status < 300:
             failure = None  # of an error, the beginning tells enough
         return failure or Answer(status, _headers(self._lines), body)
+
+
+def _told(lines: list[bytes]) -> tuple[bytes, int]:
+    """The status of the last of the answers whose lines came, and the length of its body; -1: it is not told."""
+    status = next(line for line in reversed(lines) if line.startswith(b"HTTP/")).split()[1]
+    headers = _headers(lines)
+    length = "" if "transfer-encoding" in headers else headers.get("content-length", "")
+    return status, int(length) if _LENGTH.fullmatch(length) else -1
 
 
 def _headers(lines: list[bytes]) -> dict[str, str]:

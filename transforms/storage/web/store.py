@@ -30,7 +30,6 @@ _LARGE = BoundedSemaphore(2)  # such images that are read at once
 _ETAG = re.compile(r'(?:W/)?"[!#-~]{1,200}"')
 _DATED = re.compile(r"(?P<date>.+ GMT) (?P<size>\d+)")
 _SIZE = re.compile(r"bytes (?:\d{1,18}-\d{1,18}|\*)/(\d{1,18})", re.ASCII)
-_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _DIGEST = "blake2b:"
 
 
@@ -117,9 +116,8 @@ class _Image:
         if not answer.is_cut:
             self._take_whole(answer)
             return None
-        told = answer.headers.get("content-length", "")
-        size = int(told) if _LENGTH.fullmatch(told) else 0
-        version = _version(answer, size) if size else ""
+        size = answer.length
+        version = _version(answer, size) if size >= 0 else ""
         if not version:  # only all of its bytes tell it from others
             yield from self._fetch()
             return None
