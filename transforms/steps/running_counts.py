@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from transforms.core.records import Block, FitOrder, OpenBlock, Receipt
-from transforms.images.staging import Stager
+from transforms.images.staging import Copier
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.steps.writer import Orders, Writer
 from transforms.storage import traffic
@@ -143,7 +143,7 @@ class CountingWriter:
         return self.writer.access
 
     @property
-    def copier(self) -> Stager | None:
+    def copier(self) -> Copier | None:
         return self.writer.copier
 
     def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:

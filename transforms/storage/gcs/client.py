@@ -30,7 +30,7 @@ from requests.adapters import HTTPAdapter
 from transforms.core.places import BUCKET
 from transforms.storage import throttling, traffic
 from transforms.storage.api import Forbidden, NoAccess, NotFound, Refused, Unavailable, access
-from transforms.storage.curl_loop import Answer, Route
+from transforms.storage.curl.handle import Answer, Route
 from transforms.storage.gcs.credentials import connected
 from transforms.storage.gcs.unreached import certificate_fault, resolve, unreached
 from transforms.storage.uris import is_object, split_bucket
