@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from transforms.inputs.json_marks import COMMA, MarkScan
+from transforms.core.json_marks import COMMA, MarkScan
 from transforms.storage.packings import Damaged
 
 _ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*(?:[\[{\]]|\Z)")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from transforms.inputs.json_marks import COMMA, QUOTE, MarkScan
+from transforms.core.json_marks import COMMA, QUOTE, MarkScan
 from transforms.storage.packings import Damaged
 
 _ARRAY, _OBJECT = b"[{"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from transforms.inputs import json_marks
-from transforms.inputs.formats.joined.json_items import items
-from transforms.inputs.json_marks import MarkScan
-from transforms.storage.packings import Damaged
+from transforms.core import json_marks
+from transforms.core.json_marks import MarkScan
 
 TEXTS = st.text('"\\[]{},:ab \n', max_size=60).map(str.encode)
 
@@ -57,28 +53,3 @@ def test_pieces_are_joined_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(json_marks, "_PIECE", 3)
     text = b'[{"a": "x\\\\\\"},{", "b": [1, 2]}, {}]'
     assert scanned(text, 1000) == letter_by_letter(text)
-
-
-ROW = b'{"a": "}\\"{", "b": [{}]}'
-
-
-@settings(max_examples=200)
-@given(
-    st.lists(st.sampled_from([b'"info": {"images": "x"}', b'"n": 1', b'"m": [1, [2]]', b'"k": "["']), max_size=4), TEXTS
-)
-def test_items_of_an_object_are_the_same_however_it_is_fed(others: list[bytes], rest: bytes) -> None:
-    text = b"{" + b", ".join([*others, b'"images": [' + ROW + b", " + ROW + b"]", *others]) + b"}" + rest
-    told = [outcome([text[at : at + step] for at in range(0, len(text), step)]) for step in (1, 2, 7, 10_000)]
-    assert told[0][0] == [("images", ROW)] * 2
-    assert all(one == other for one, other in itertools.pairwise(told))
-
-
-def outcome(chunks: list[bytes]) -> tuple[list[tuple[str, bytes]], str]:
-    """The items of a file, and why it ends early."""
-    rows = []
-    try:
-        for row in items(chunks):
-            rows.append(row)
-    except Damaged as error:
-        return rows, str(error)
-    return rows, ""
