@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from transforms.core.records import Block, ImageFacts
 from transforms.dataset import image_rows
-from transforms.dataset.block_files import BLOCK_IMAGES, IMAGES
+from transforms.dataset.block_files import BLOCK_IMAGES
 from transforms.dataset.previous import unchanged
 from transforms.storage import store_for
 from transforms.storage.api import NotFound
@@ -45,13 +45,12 @@ class SeenImages:
     """Rows of tables of images, to be asked for by source.
 
     Args:
-      tables: as block_files.IMAGES, oldest first; of a source the newest row counts.
+      tables: as block_files.BLOCK_IMAGES, oldest first; of a source the newest row counts.
     """
 
     def __init__(self, tables: Sequence[pa.Table]) -> None:
-        rows = pa.concat_tables([*tables, IMAGES.empty_table()])
-        no_identities = pa.array([""] * len(rows), pa.string())  # which are told in blocks alone
-        self._rows = rows.append_column(BLOCK_IMAGES.field("identity"), no_identities).select(image_rows.TELLING)
+        rows = pa.concat_tables([*tables, BLOCK_IMAGES.empty_table()])
+        self._rows = rows.select(image_rows.TELLING)
         hashes = np.fromiter(map(_hash, self._rows["source"].to_pylist()), np.uint64, len(self._rows))
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
@@ -104,4 +103,11 @@ def _images_of(window: str) -> pa.Table:
         tables = [pq.read_table(io.BytesIO(store.read(uri)[0])) for uri in names]
     except NotFound:
         tables = []
-    return pa.concat_tables([table.select(IMAGES.names).cast(IMAGES) for table in (*tables, IMAGES.empty_table())])
+    return pa.concat_tables([*map(_with_identities, tables), BLOCK_IMAGES.empty_table()])
+
+
+def _with_identities(images: pa.Table) -> pa.Table:
+    """A window that compared no lines has a table without what its images are told apart by."""
+    if "identity" not in images.column_names:
+        images = images.append_column("identity", pa.array([""] * len(images), pa.string()))
+    return images.select(BLOCK_IMAGES.names).cast(BLOCK_IMAGES)
