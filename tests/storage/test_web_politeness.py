@@ -10,8 +10,8 @@ import pytest
 from web_reads import FILE, allow, always, both_ends, why
 from web_server import Said, web_server
 
-from transforms.storage import curl_loop
 from transforms.storage.api import WebAccess
+from transforms.storage.curl import loop as curl_loop
 from transforms.storage.parallel import read_together
 from transforms.storage.web import exchange, hosts
 

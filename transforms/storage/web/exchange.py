@@ -19,11 +19,13 @@ from requests.utils import get_environ_proxies, select_proxy
 
 from transforms.core import VERSION
 from transforms.core.reasons import ImageError
-from transforms.storage import curl_loop
-from transforms.storage.answers import retry_after
 from transforms.storage.api import Disallowed, Forbidden, NoAnswer, NotFound, Refused, StorageError, TooLarge, WebAccess
-from transforms.storage.curl_loop import Answer, CurlLoop, Failure, Get, Route
-from transforms.storage.transfers import Ask, Then, waited
+from transforms.storage.curl import handle
+from transforms.storage.curl import loop as curl_loop
+from transforms.storage.curl.answers import retry_after
+from transforms.storage.curl.handle import Answer, Failure, Get, Route
+from transforms.storage.curl.loop import CurlLoop
+from transforms.storage.curl.transfers import Ask, Then, waited
 from transforms.storage.uris import is_web
 from transforms.storage.web.addresses import fault_of_address, fault_of_url
 from transforms.storage.web.hosts import LONGEST_REST, Hosts
@@ -107,8 +109,10 @@ class _WebExchange:
     def _send(self) -> None:
         judge = partial(fault_of_address, host=host_of(self._url), web=self._web)
         route = self._routes.to(self._url)
-        seconds = curl_loop.CONNECT_S + 2 * curl_loop.PATIENCE + self._ask.most / curl_loop.SLOWEST
-        self._loop.begin(Get(self._url, self._headers, self._ask.most, route, self._came, seconds, judge))
+        seconds = handle.CONNECT_S + 2 * handle.PATIENCE + self._ask.most / handle.SLOWEST
+        ask = self._ask
+        get = Get(self._url, self._headers, ask.most, route, self._came, seconds, ask.first, ask.rest_if, judge)
+        self._loop.begin(get)
 
     def _came(self, outcome: Answer | Failure) -> None:
         if isinstance(outcome, Failure):

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from transforms.storage.curl_loop import CurlLoop
+from transforms.storage.curl.loop import CurlLoop
 
 LONGEST_REST = 120.0  # seconds that are waited for a server that asks for it
 GIVEN_UP = 300.0  # seconds
