@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from beam_jobs.commands.prepare import failed, not_begun, reported, run_that_sea
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.graph import seal
 from beam_jobs.job import Job
-from beam_jobs.manifests import read_manifest
+from beam_jobs.manifests import differences, read_manifest
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OPTIONS, OptionError
 from beam_jobs.preflight import beam_options, check_buckets, on_this_machine, runner_of
@@ -259,11 +260,16 @@ def _sealed_before(settings: Settings, found: Found) -> dict[str, Any] | None:
         return None
     if settings.overwrite:
         return None
-    described = _described(settings, found)
-    other = [name for name, value in described.items() if manifest.get("dataset", {}).get(name) != value]
+    now, before = json.loads(json.dumps(_described(settings, found))), manifest.get("dataset", {})
+    other = differences(before, now)
+    if before.get("windows") != now["windows"]:
+        other.append(
+            f"its windows were {len(before.get('windows', ()))} and are {len(now['windows'])}, not the same ones"
+        )
+    other += [f"other {name}" for name in now if not other and before.get(name) != now[name]]
     if other:
         raise OptionError(
-            f"{settings.output} holds another dataset (other {', '.join(other)}): choose another --output, or add --overwrite"
+            f"{settings.output} holds another dataset ({'; '.join(other)}): choose another --output, or add --overwrite"
         )
     return manifest
 
