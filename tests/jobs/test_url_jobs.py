@@ -19,6 +19,7 @@ from transforms.dataset.claim import Claim
 from transforms.images.publishing import publish_images
 from transforms.steps.trial import TrialWriter
 from transforms.storage.api import USUAL, Access, WebAccess, set_access
+from transforms.storage.web import exchange, hosts
 
 Run = Callable[..., Folder]
 ALL = ("--splits", "train=1", "--max_rejected_fraction", "1")
@@ -152,3 +153,39 @@ def test_a_night_fetches_what_has_changed_and_tries_again_what_may_heal(run: Run
         ]
         fetched = [path for path, headers in server.asked if "if-none-match" not in headers]
         assert sorted(fetched) == ["/0.jpg", "/0.jpg", "/4.jpg", "/8.jpg"]
+
+
+@pytest.mark.parametrize("grouped", [(), ("--split_by", "image")], ids=["by id", "by image"])
+def test_while_a_server_is_down_its_images_stay_as_they_were(
+    grouped: tuple[str, ...], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of rows that stand in another block tonight; one that is gone for good is rejected all the same."""
+    monkeypatch.setattr(exchange, "_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(hosts, "_TROUBLE", 0.01)
+    monkeypatch.setattr(hosts, "GIVEN_UP", 0.1)
+    files = {"/0.jpg": jpeg(seed=1), "/1.bmp": bmp(), "/2.jpg": jpeg(seed=2)}
+    with web_server({"/gone.jpg": jpeg(seed=3)}) as up:
+        with web_server(files) as server:
+            flags = (*ALL, *grouped, "--allow_prefix", f"{server.url},{up.url}", "--keep_blocks")
+            flags += ("--image_folder", str(tmp_path / "images"))
+            write_lines(tmp_path / "in/0.jsonl", [row("0", [f"{server.url}/0.jpg", f"{server.url}/1.bmp"])])
+            rows = [row("2", [f"{server.url}/2.jpg"]), row("gone", [f"{up.url}/gone.jpg"])]
+            write_lines(tmp_path / "in/1.jsonl", rows)
+            first = run(tmp_path / "in", *flags)
+            assert len(uris(first)) == 4
+
+        up.files.clear()
+        write_lines(tmp_path / "in/1.jsonl", [*rows, row("new", [f"{server.url}/new.jpg"])])
+        away = run(tmp_path / "in", *flags, "--previous", str(tmp_path / "out"), output="away")
+        assert uris(away) == uris(first)[:3]
+        assert sorted(told["reason"] for told in rejections(away)) == ["image_not_found", "image_timeout"]
+        assert counters(away)["images_kept"] == 3 and "images_fetched" not in counters(away)
+        (warning,) = (one for one in away["manifest.json"]["warnings"] if one["code"] == "images_kept")
+        assert warning["count"] == 3 and warning["example"] == f"{server.url}/0.jpg"
+
+        files |= {"/0.jpg": jpeg(seed=10), "/new.jpg": jpeg(seed=4)}
+        with web_server(files, at=server.port):
+            again = run(tmp_path / "in", *flags, "--previous", str(tmp_path / "away"), output="again")
+            fresh = run(tmp_path / "in", *flags, output="fresh")
+        assert lines(again) == lines(fresh) and counters(again) == counters(fresh) and len(uris(again)) == 4
+        assert "images_kept" not in [one["code"] for one in again["manifest.json"]["warnings"]]

@@ -107,6 +107,8 @@ _TABLE = (
     # nights
     ("previous_unusable", "", "nothing can be taken from --previous", "Everything is made anew."),
     ("blocks_made_anew", "block", "of the night before had to be made anew, because of what is missing or damaged there", ""),
+    ("images_kept", "reference", "to images whose servers gave no answer: they are as the night before found them",
+     "The next night asks again."),
     ("night_passed_over", "", "a later night, or windows of the stream, cannot be used", ""),
     # buckets
     ("bucket_bills", "", "what is written costs more than usual", ""),
