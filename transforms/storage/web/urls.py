@@ -26,6 +26,7 @@ _STEPS = {".": 0, "..": 1}  # segments of a path that name none, by how many lev
 _ESCAPED_DOT = re.compile("%2e", re.IGNORECASE)
 # Paths and queries in which nothing is resolved, escaped or hidden: most are such.
 _PLAIN = re.compile(r"(https?://[^/?#]+)(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+/?(?:\?[A-Za-z0-9_.=&-]+)?", re.ASCII)
+_BLANKS = "".join(map(chr, range(33)))
 _DECODINGS = 3  # of a path, in which steps upward are looked for
 
 
@@ -38,6 +39,7 @@ def normal_url(url: str) -> str:
     Raises:
       ImageError: bad_uri.
     """
+    url = url.strip(_BLANKS)  # as browsers do; cells of tables often end so
     plain = _PLAIN.fullmatch(url)
     if plain and len(url) <= LONGEST and _is_normal_server(plain[1]):
         return url
