@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -26,6 +27,10 @@ import pyarrow.parquet as pq
 from common import Report, arguments, run, workdir
 from PIL import Image
 
+from transforms.arrivals.noted_lines import NOTED
+from transforms.arrivals.windows import window_name
+
+_NUMBER = b"number %07d"  # within each image: what stood behind its end would have it decoded
 _SETTLED_S = 120.0  # after which memory may no longer grow
 
 
@@ -43,12 +48,12 @@ class Measured:
 def feed(folder: Path, rate: float, seconds: float) -> int:
     """Let small conforming images arrive, each whole from the first moment -> how many."""
     out = io.BytesIO()
-    Image.new("RGB", (64, 48), (90, 120, 150)).save(out, "JPEG")
+    Image.new("RGB", (64, 48), (90, 120, 150)).save(out, "JPEG", comment=_NUMBER % 0)
     data, began, number = out.getvalue(), time.monotonic(), 0
     while time.monotonic() - began < seconds:
         while number < int((time.monotonic() - began) * rate):
             name = f"{number:07d}.jpg"
-            (folder / f".{name}").write_bytes(data + b"%d" % number)
+            (folder / f".{name}").write_bytes(data.replace(_NUMBER % 0, _NUMBER % number))
             os.rename(folder / f".{name}", folder / name)
             number += 1
         time.sleep(0.02)
@@ -83,7 +88,7 @@ def stream(folder: Path, rate: float, seconds: float, window: int) -> Measured:
     fed = feed(raw, rate, seconds)
     over.set()
     watcher.join()
-    child.terminate()
+    child.send_signal(signal.SIGTERM)
     _, status, used = os.wait4(child.pid, 0)
     if status:
         raise SystemExit((folder / "screen").read_text())
@@ -124,9 +129,7 @@ def many_windows(folder: Path, windows: int, lines: int) -> Path:
     run(sys.executable, "-m", "beam_jobs", "stream", *words)
     [first, *_] = sorted((output / "windows").iterdir())
     for number in range(1, windows):
-        copy = first.with_name(
-            f"{1990 + number // 365:04d}-{number // 28 % 12 + 1:02d}-{number % 28 + 1:02d}T00-00-00Z"
-        )
+        copy = first.with_name(window_name(number * 24 * 3600))
         shutil.copytree(first, copy)
         rename(copy, str(raw), str(folder / f"raw{number}"))
     return output
@@ -136,10 +139,11 @@ def rename(window: Path, before: str, after: str) -> None:
     """Let a window be of files in another folder."""
     told = (window / "arrivals.jsonl").read_text()
     (window / "arrivals.jsonl").write_text(told.replace(before, after))
-    table = pq.read_table(window / "examples.parquet")
-    sources = pa.array([re.sub(f"^{re.escape(before)}", after, one) for one in table["source"].to_pylist()])
-    place = table.column_names.index("source")
-    pq.write_table(table.set_column(place, "source", sources), window / "examples.parquet")
+    for name in ("examples.parquet", NOTED):
+        table = pq.read_table(window / name)
+        sources = pa.array([re.sub(f"^{re.escape(before)}", after, one) for one in table["source"].to_pylist()])
+        place = table.column_names.index("source")
+        pq.write_table(table.set_column(place, "source", sources), window / name)
 
 
 def main() -> int:
@@ -152,7 +156,7 @@ def main() -> int:
             told = ", ".join(f"p{share} {quantile(found.waits, share / 100):.1f} s" for share in (50, 95, 99))
             print(
                 f"{rate:g} a second: {found.arrivals:,} arrivals, {len(found.waits)} whole windows, seal after the end {told}; "
-                f"{found.peak / 1e6:.0f} MB, {found.cpu:.1f} s of CPU",
+                f"{found.peak / 1e6:.0f} MB, {found.cpu / options.seconds:.2f} s of CPU a second",
                 flush=True,
             )
             report.bar(f"p95 at {rate:g} a second (at 250 and below)", quantile(found.waits, 0.95), most=5)

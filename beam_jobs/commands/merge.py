@@ -29,10 +29,12 @@ from beam_jobs.signals import INTERRUPTED
 from beam_jobs.stream.windows import Found, Range, find_windows
 from transforms.arrivals.merging import WindowReader
 from transforms.core import VERSION
+from transforms.core.finding_codes import ALL, AUTO, LEVELS, NONE
 from transforms.core.limits import PROFILES
 from transforms.core.places import inside
 from transforms.core.warning_codes import as_lines
 from transforms.dataset.claim import Claimed, release_claim
+from transforms.dataset.findings.sealed import FindingsSealer
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.resplit import Resplitter
 from transforms.dataset.sweep import remove_dataset
@@ -45,6 +47,7 @@ from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, 
 _OF_PREPARE = (
     "output", "model", "max_validation", "sample", "shuffle_seed", "max_rejected_fraction", "report", "report_pictures",
     "overwrite", "take_over", "user_project", "quiet", "verbose", "split_by", "join_common",
+    "findings",
 )  # fmt: skip
 _TABLE = tuple(replace(one, default="", common=True) if one.name == "model" else replace(one, common=True) for one in OPTIONS
                if one.name in _OF_PREPARE)  # fmt: skip
@@ -172,6 +175,7 @@ def settled(asked: Merge, found: Found) -> Settings:
         raise OptionError(
             f"--split_by image would undo what the windows' --split_column {options['split_column']} decides: leave it out"
         )
+    findings = _findings_told(settings.findings, found.noted)
     given = settings.max_validation != settings.profile.max_validation
     return replace(
         settings,
@@ -182,14 +186,31 @@ def settled(asked: Merge, found: Found) -> Settings:
         image_folder=options["image_folder"] or f"{asked.folder.rstrip('/')}/images",
         uri_prefix=options["uri_prefix"],
         verify=options["verify"],
+        findings=findings,
     )
+
+
+def _findings_told(asked: str, noted: str) -> str:
+    """Which findings of the merged dataset are told, of LEVELS.
+
+    Raises:
+      OptionError: windows did not note what is asked for.
+    """
+    if asked == AUTO:
+        return AUTO if noted == ALL else noted
+    if LEVELS.index(asked) > LEVELS.index(noted):
+        raise OptionError(
+            f"--findings {asked}: some windows were sealed with --findings {noted}; expected {noted} or less here. "
+            f"`tuneset check --input DATASET` looks at the merged dataset itself"
+        )
+    return asked
 
 
 def _described(settings: Settings, found: Found) -> dict[str, Any]:
     """What the manifest says of the dataset beside its files and counts."""
     own = {
         name: getattr(settings, name)
-        for name in ("model", "max_validation", "sample", "shuffle_seed", "image_folder", "join_common")
+        for name in ("model", "max_validation", "sample", "shuffle_seed", "image_folder", "join_common", "findings")
     }
     identity = {}
     if settings.split_by == BY_IMAGE:
@@ -288,6 +309,7 @@ def _closing(manifest: dict[str, Any], settings: Settings, found: Found) -> str:
         *screen.ledger(dataset),
         "",
         *screen.warnings(dataset),
+        *screen.findings(dataset),
     ]
     if dataset["uploadable"] == "not yet":
         lines.append(
@@ -297,10 +319,17 @@ def _closing(manifest: dict[str, Any], settings: Settings, found: Found) -> str:
     return "\n".join(lines)
 
 
+def _findings(plan: Job, found: Found) -> FindingsSealer | None:
+    """As `tuneset prepare` tells them, of what windows noted; images are told apart as they were there."""
+    sealer = plan.findings
+    return replace(sealer, identity=found.identity) if sealer else None
+
+
 def build_merge(pipeline: beam.Pipeline, plan: Job, found: Found) -> None:
     """Lay out a merge: windows -> receipts -> dataset -> sweep."""
     settings = plan.settings
-    reader = ReadWindows(reader=WindowReader(settings.output, plan.caps), access=plan.access, counts=plan.counts)
+    window = WindowReader(settings.output, plan.caps, settings.profile.max_tokens, settings.findings != NONE)
+    reader = ReadWindows(reader=window, access=plan.access, counts=plan.counts)
     receipts = pipeline | "Windows" >> beam.Create(list(found.windows), reshuffle=False) | "Receipts" >> reader
     if settings.split_by == BY_IMAGE:
         resplitter = Resplitter(folder=settings.output, splits=settings.fractions, seed=plan.seed, caps=plan.caps)
@@ -308,7 +337,9 @@ def build_merge(pipeline: beam.Pipeline, plan: Job, found: Found) -> None:
             resplitter=resplitter, joining=plan.joining, access=plan.access
         )
     no_listing = pipeline | "No listing" >> beam.Create([], reshuffle=False)
-    sealing = replace(seal(plan), dataset=_described(settings, found), by_class=found.by_class, findings=None)
+    sealing = replace(
+        seal(plan), dataset=_described(settings, found), by_class=found.by_class, findings=_findings(plan, found)
+    )
     sealed = (receipts, no_listing) | "Seal" >> sealing
     sweep = SweepBlocks(folder=settings.output, run=plan.claim.run, keep_blocks=False, access=plan.access)
     _ = sealed | "Clean up" >> sweep

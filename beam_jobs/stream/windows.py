@@ -10,12 +10,13 @@ from beam_jobs.options import OptionError
 from transforms.arrivals.merging import SealedWindow, taken_by
 from transforms.arrivals.panes import UNSEALED, Pane, panes_of
 from transforms.arrivals.versions import doubles
+from transforms.core.finding_codes import ALL, LEVELS, NONE, ROWS
 from transforms.storage import exists
 from transforms.storage.api import NotFound
 from transforms.storage.parallel import overlapped
 
 _AT_ONCE = 16  # windows looked at
-_TOLD_BY_FILES = ("image_column",)  # options that files fill in, so that windows differ
+_MAY_DIFFER = ("image_column", "findings")  # options that files fill in, or that decide no line
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Found:
     by_class: bool
     unsealed: int
     doubles: int  # versions that a newer one takes the place of
+    noted: str  # of LEVELS: the most that all windows noted of their lines; all: they can be compared
+    identity: str  # what their images are told apart by, in words
 
     @property
     def shared(self) -> dict[str, Any]:
@@ -68,7 +71,7 @@ def find_windows(folder: str, some: Range, newest: bool) -> Found:
             f"{folder} holds {what} in the range that is asked for; expected the --output of `tuneset stream`"
         )
     described = sealed[0][1]["dataset"]
-    shaping = {name: value for name, value in described["options"].items() if name not in _TOLD_BY_FILES}
+    shaping = {name: value for name, value in described["options"].items() if name not in _MAY_DIFFER}
     for pane, manifest in sealed:
         if other := changed_options(manifest["dataset"]["options"], shaping):
             raise OptionError(
@@ -82,7 +85,22 @@ def find_windows(folder: str, some: Range, newest: bool) -> Found:
     )
     unsealed = sum(exists(f"{pane.folder}/{UNSEALED}") for pane, manifest in zip(panes, manifests) if not manifest)
     by_class = any(manifest["dataset"]["counters"].get("pictures_taken") for _, manifest in sealed)
-    return Found(windows, described, by_class, unsealed, sum(map(len, left_out.values())))
+    datasets = [manifest["dataset"] for _, manifest in sealed]
+    identity = next(filter(None, (_findings(one).get("identity", "") for one in datasets)), "")
+    noted = min(map(_noted, datasets), key=LEVELS.index)
+    return Found(windows, described, by_class, unsealed, sum(map(len, left_out.values())), noted, identity)
+
+
+def _findings(dataset: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = dataset.get("findings", {})
+    return told
+
+
+def _noted(dataset: dict[str, Any]) -> str:
+    """What a window noted of its lines."""
+    if not _findings(dataset):
+        return NONE
+    return ROWS if dataset["options"]["findings"] == ROWS else ALL
 
 
 def _manifest_of(pane: Pane) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.core.records import Block, ImageFacts
-from transforms.dataset.block_files import IMAGES
+from transforms.dataset.block_files import BLOCK_IMAGES
 from transforms.dataset.previous import as_kept, unchanged
-from transforms.dataset.seen_images import MOST_ROWS, SeenImages, image_tables
+from transforms.dataset.seen_images import MOST_ROWS, SeenImages, image_tables, with_identities
 from transforms.storage import store_for
 from transforms.storage.api import NotFound
 from transforms.storage.parallel import overlapped
@@ -74,4 +74,4 @@ def _images_of(window: str) -> pa.Table:
         tables = [pq.read_table(io.BytesIO(store_for(uri).read(uri)[0])) for uri in image_tables(window)]
     except NotFound:
         tables = []
-    return pa.concat_tables([table.select(IMAGES.names).cast(IMAGES) for table in (*tables, IMAGES.empty_table())])
+    return pa.concat_tables([*map(with_identities, tables), BLOCK_IMAGES.empty_table()])

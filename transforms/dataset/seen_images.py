@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from transforms.core.records import ImageFacts
 from transforms.dataset import image_rows
-from transforms.dataset.block_files import BLOCK_IMAGES, IMAGES
+from transforms.dataset.block_files import BLOCK_IMAGES
 from transforms.storage import abilities, store_for
 from transforms.storage.api import NotFound
 from transforms.storage.ranged_file import RangedFile
@@ -25,13 +25,12 @@ class SeenImages:
     """Rows of tables of images, to be asked for by source.
 
     Args:
-      tables: as block_files.IMAGES, oldest first; of a source the newest row counts.
+      tables: as block_files.BLOCK_IMAGES, oldest first; of a source the newest row counts.
     """
 
     def __init__(self, tables: Sequence[pa.Table]) -> None:
-        rows = pa.concat_tables([*tables, IMAGES.empty_table()])
-        no_identities = pa.array([""] * len(rows), pa.string())  # which are told in blocks alone
-        self._rows = rows.append_column(BLOCK_IMAGES.field("identity"), no_identities).select(image_rows.TELLING)
+        rows = pa.concat_tables([*tables, BLOCK_IMAGES.empty_table()])
+        self._rows = rows.select(image_rows.TELLING)
         hashes = np.fromiter(map(_hash, self._rows["source"].to_pylist()), np.uint64, len(self._rows))
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
@@ -47,6 +46,13 @@ class SeenImages:
 
 def _hash(source: str) -> int:
     return int.from_bytes(blake2b(source.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def with_identities(images: pa.Table) -> pa.Table:
+    """A dataset that compared no lines has a table without what its images are told apart by."""
+    if "identity" not in images.column_names:
+        images = images.append_column("identity", pa.array([""] * len(images), pa.string()))
+    return images.select(BLOCK_IMAGES.names).cast(BLOCK_IMAGES)
 
 
 def image_tables(dataset: str) -> list[str]:
@@ -76,8 +82,8 @@ def _foreign_rows(dataset: str) -> Iterator[pa.Table]:
     for uri in image_tables(dataset):
         found = store_for(uri).stat(uri)
         file = io.BufferedReader(RangedFile(uri, found.generation, found.size), 1 << 20)
-        for batch in pq.ParquetFile(file).iter_batches(columns=IMAGES.names):
-            table = pa.Table.from_batches([batch]).select(IMAGES.names).cast(IMAGES)
+        for batch in pq.ParquetFile(file).iter_batches():
+            table = with_identities(pa.Table.from_batches([batch]))
             usable = [not reason and abilities(source).foreign for source, reason in _names(table)]
             some = table.filter(pa.array(usable, pa.bool_()))
             rows += len(some)

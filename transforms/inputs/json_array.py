@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
+from transforms.core.json_marks import COMMA, MarkScan
 from transforms.storage.packings import Damaged
 
 _ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*(?:[\[{\]]|\Z)")
 _OBJECTS = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\{[ \t]*\r?\n[ \t\r\n]*[\"}]")
 _FLAT = bytes.maketrans(b"\r\n", b"  ")
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*("?)|[\[\]{},]')
-_REST = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*("?)')
+_LINE_END, _BLANK = b"\n "
 
 
 def is_array(head: bytes) -> bool:
@@ -57,7 +59,7 @@ def as_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     scan = _ItemScan(is_array(first))
     yield scan.feed(first)
     yield from map(scan.feed, parts)
-    if scan.depth != 0:
+    if not scan.ends:
         what = "array" if scan.of_array else "object"
         raise Damaged(f"the {what} is not closed before the file ends", "not_json")
     if scan.follows:
@@ -74,50 +76,44 @@ class _ItemScan:
 
     def __init__(self, of_array: bool) -> None:
         self.of_array = of_array
-        self.depth, self.follows = 0, False
-        self._begun = self._in_text = self._escaped = False
+        self.follows = False
+        self._scan = MarkScan()
+        self._begun = False
+
+    @property
+    def ends(self) -> bool:
+        """Whether all that was begun is closed."""
+        return not self._scan.depth
 
     def feed(self, chunk: bytes) -> bytes:
         """The next bytes of the file -> as many bytes of lines."""
         flat = chunk.translate(_FLAT)
-        out, at, outside = bytearray(flat), 0, 0  # outside: where the bytes between objects begin
-        if self._in_text and flat:
-            at = int(self._escaped)
-            rest = _REST.match(flat, at)
-            assert rest
-            self._after_text(flat[at:], rest)
-            at = len(flat) if self._in_text else rest.end()
-        for token in _TOKEN.finditer(flat, at):
-            letter, place = flat[token.start()], token.start()
-            if letter == 34:
-                self._after_text(flat, token)
-                if self._in_text:
-                    break
-            elif letter == 44:
-                if self.depth == 1 and self.of_array:
-                    out[place] = 10
-            elif letter in b"[{":
-                if not self.depth:
-                    self._begin(out, chunk, outside, place)
-                self.depth += 1
-            elif self.depth:
-                self.depth -= 1
-                if not self.depth and self.of_array:
-                    out[place] = 10
-                    self.follows = bool(flat[place + 1 :].strip())
-                outside = place + 1
-        if not self.depth and not self.of_array and not self._in_text:
-            out[outside:] = chunk[outside:]
+        return self._items(flat) if self.of_array else self._objects(chunk, flat)
+
+    def _items(self, flat: bytes) -> bytes:
+        """The bracket that begins the array becomes a blank; its commas, and the bracket that ends it, line ends."""
+        out = bytearray(flat)
+        letters = np.frombuffer(out, np.uint8)
+        for marks in self._scan.feed(flat):
+            letters[marks.places[(marks.letters == COMMA) & (marks.before == 1)]] = _LINE_END
+            ends = marks.places[(marks.before == 1) & (marks.after == 0)]
+            letters[ends] = _LINE_END
+            if len(ends):
+                self.follows = bool(flat[int(ends[-1]) + 1 :].strip())
+            if not self._begun and len(starts := marks.places[marks.before < marks.after]):
+                self._begun, letters[starts[0]] = True, _BLANK
         return bytes(out)
 
-    def _begin(self, out: bytearray, chunk: bytes, outside: int, place: int) -> None:
-        """What stands at `place` begins the array, or an object: line ends between objects stay such."""
-        if not self.of_array:
-            out[outside:place] = chunk[outside:place]
-        elif not self._begun:
-            self._begun, out[place] = True, 32
-
-    def _after_text(self, flat: bytes, text: re.Match[bytes]) -> None:
-        """Note whether a text that stands in `flat` goes on in the next chunk, and whether that begins with an escaped letter."""
-        self._in_text = not text[1]
-        self._escaped = self._in_text and (len(flat) - len(flat.rstrip(b"\\"))) % 2 == 1
+    def _objects(self, chunk: bytes, flat: bytes) -> bytes:
+        """Line ends between objects stay such."""
+        out, outside = bytearray(flat), 0  # outside: where the bytes between objects begin
+        for marks in self._scan.feed(flat):
+            edges = (marks.before != marks.after) & ((marks.before == 0) | (marks.after == 0))
+            for place, begins in zip(marks.places[edges].tolist(), (marks.before[edges] == 0).tolist()):
+                if begins:
+                    out[outside:place] = chunk[outside:place]
+                else:
+                    outside = place + 1
+        if self.ends and not self._scan.in_text:
+            out[outside:] = chunk[outside:]
+        return bytes(out)

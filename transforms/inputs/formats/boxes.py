@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from transforms.core.reasons import RowError
 
 BOXES = ("image", "label", "labels", "boxes")  # columns of a row of object detection
 FAULT = "fault"  # the column that says what is wrong with a box of the image
-_SLACK = 0.01  # of the picture, by which a box may stand out of it
+_LEAST, _MOST = -0.01, 1.01  # parts of the picture, between which a corner may lie
 
 
 def box_of(label: str, left: float, top: float, right: float, bottom: float) -> dict[str, Any]:
@@ -25,13 +24,27 @@ def box_of(label: str, left: float, top: float, right: float, bottom: float) -> 
     Raises:
         RowError: bad_box.
     """
-    corners = (left, top, right, bottom)
     if not label:
         raise RowError("bad_box", "a box has no label")
-    if not all(math.isfinite(value) and -_SLACK <= value <= 1 + _SLACK for value in corners):
+    # Written out, as files hold millions of boxes; no comparison holds for a number that is none.
+    if not (
+        _LEAST <= left <= _MOST and _LEAST <= top <= _MOST and _LEAST <= right <= _MOST and _LEAST <= bottom <= _MOST
+    ):
+        corners = (left, top, right, bottom)
         raise RowError("bad_box", f"expected numbers from 0 to 1, relative to the picture; found {corners}")
-    left, top, right, bottom = (min(max(round(1000 * value), 0), 1000) for value in corners)
-    return {"box_2d": [min(top, bottom), min(left, right), max(top, bottom), max(left, right)], "label": label}
+    if left > right:
+        left, right = right, left
+    if top > bottom:
+        top, bottom = bottom, top
+    return {
+        "box_2d": [_thousandths(top), _thousandths(left), _thousandths(bottom), _thousandths(right)],
+        "label": label,
+    }
+
+
+def _thousandths(part: float) -> int:
+    number = round(1000 * part)
+    return 0 if number < 0 else 1000 if number > 1000 else number
 
 
 def box_of_pixels(label: str, corners: Sequence[float], size: tuple[float, float]) -> dict[str, Any]:

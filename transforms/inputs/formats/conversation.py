@@ -12,7 +12,15 @@ from transforms.examples.gemini_rules import parse_example
 from transforms.examples.recipe import STAGED
 from transforms.inputs.formats.row_rules import RowRules
 
-IMAGE_KEYS = ("image_url", "image", "url", "path")  # of a part of a message that names its image
+_IMAGE_KEYS = ("image_url", "image", "url", "path")  # of a part of a message that names its image
+
+
+def image_of_part(part: dict[str, Any]) -> Any:
+    """What a part of a message names its image by; None if it names none."""
+    for key in _IMAGE_KEYS:
+        if value := part.get(key):
+            return value
+    return None
 
 
 def named_image(value: Any) -> tuple[str, str]:
@@ -57,8 +65,9 @@ def example_of_body(
     """
     places: dict[str, str] = {}  # by content: the id is of what an image holds, not of where this run put it
     for turn in body["contents"]:
-        for data in (part["fileData"] for part in turn["parts"] if "fileData" in part):
-            if content := data.pop(STAGED, ""):
+        for part in turn["parts"]:
+            data = part.get("fileData")
+            if data and (content := data.pop(STAGED, "")):
                 places[content], data["fileUri"] = data["fileUri"], content
     parsed = body, jsonl.canonical(body)
     example = parse_example(row, seed=rules.seed, check_types=rules.check_types, base=base, parsed=parsed)

@@ -18,10 +18,10 @@ from typing import Any
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Record
 from transforms.inputs.formats.conversation import (
-    IMAGE_KEYS,
     add_turn,
     body_of,
     example_of_body,
+    image_of_part,
     image_part,
     named_image,
 )
@@ -147,7 +147,7 @@ def _listed(item: Any, where: str) -> list[dict[str, Any]]:
     if kind not in ("image", "image_url"):
         reason = "unsupported_media" if kind in _OTHER_MEDIA else "bad_part"
         raise RowError(reason, f"{where}: type is {str(kind)[:40]!r}, not text or image")
-    uri, content = named_image(next((item[key] for key in IMAGE_KEYS if item.get(key)), None))
+    uri, content = named_image(image_of_part(item))
     if is_data_uri(uri):
         raise RowError("inline_data", f"{where} holds a data: URI that cannot be decoded")
     return [image_part(uri, content) if uri else {}]

@@ -16,10 +16,10 @@ from typing import Any
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Record
 from transforms.inputs.formats.conversation import (
-    IMAGE_KEYS,
     add_turn,
     body_of,
     example_of_body,
+    image_of_part,
     image_part,
     named_image,
 )
@@ -28,6 +28,7 @@ from transforms.inputs.formats.row_rules import RowRules
 
 _TURNS = {"user": "user", "assistant": "model"}
 _SYSTEM = ("system", "developer")
+_ROLES = (*_TURNS, *_SYSTEM)
 _TOOLS = ("tool", "function")  # roles of what a tool answered
 _CALLS = ("tool_calls", "function_call", "tool_call_id")
 _LEVELS = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH", "auto": ""}  # of `detail`
@@ -76,11 +77,13 @@ def _message(message: Any, where: str, levels: list[str]) -> tuple[str, list[dic
     if not isinstance(message, dict):
         raise RowError("bad_turn", f"{where} is not an object")
     role = message.get("role")
-    if role in _TOOLS or any(message.get(key) for key in _CALLS):
+    says_more = len(message) != 2 or "role" not in message or "content" not in message
+    if role in _TOOLS or (says_more and any(message.get(key) for key in _CALLS)):
         raise RowError("unsupported_part", f"{where} belongs to the call of a tool, which image tuning does not take")
-    if role not in (*_TURNS, *_SYSTEM):
+    if role not in _ROLES:
         raise RowError("bad_role", f"{where}: role is {str(role)[:40]!r}, not system, developer, user or assistant")
-    _check_keys(message, where)
+    if says_more:
+        _check_keys(message, where)
     content = message.get("content")
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
@@ -127,7 +130,7 @@ def _part(part: Any, where: str, levels: list[str]) -> dict[str, Any]:
         reason = "unsupported_part" if isinstance(kind, str) else "bad_part"
         raise RowError(reason, f"{where}: type is {str(kind)[:40]!r}, not text, image_url or image")
 
-    image = next((part[key] for key in IMAGE_KEYS if part.get(key)), None)
+    image = image_of_part(part)
     uri, content = named_image(image)
     detail = image.get("detail") if isinstance(image, dict) else None
     if not uri.strip():

@@ -20,6 +20,7 @@ from typing import Any
 
 import pycurl
 
+from transforms.storage import traffic
 from transforms.storage.curl.handle import Answer, Failure, Get, Handle, Route
 from transforms.storage.curl.threads import Threads
 
@@ -67,6 +68,7 @@ class CurlLoop:
 
     def begin(self, get: Get) -> None:
         """Have a GET under way."""
+        traffic.note()
         free = self._free[get.route]
         handle = free.pop() if free else Handle(get.route, self._share)
         handle.prepare(get)

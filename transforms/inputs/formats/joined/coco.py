@@ -27,6 +27,7 @@ _OF_ITEMS = {"images": "file_name", "annotations": "image_id"}  # a key that eve
 _CHUNK = 4 << 20  # bytes read at a time
 _MOST = 1 << 30  # bytes of what is held of a file
 _MOST_CATEGORIES = 1 << 20
+_NO_BOX = (float("nan"),) * 4
 
 
 def is_coco(head: bytes) -> bool:
@@ -116,12 +117,11 @@ class _Joined:
         elif annotation.get("iscrowd") != 1:  # a crowd is no object
             self._hold(48)
             box = annotation.get("bbox")
-            corners = (
-                box if isinstance(box, list) and len(box) == 4 and all(map(_is_number, box)) else (float("nan"),) * 4
-            )
+            if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
+                box = _NO_BOX
             self._keys.append(key)
             self._categories.append(key_of(annotation.get("category_id"), "category_id of an annotation"))
-            self._corners.extend(map(float, corners))
+            self._corners.extend(box)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The columns of each row, images in the order of the file; then what belongs to no image, as faults."""
@@ -133,14 +133,15 @@ class _Joined:
         order, starts, ends = _joined(images, keys)
         corners = np.frombuffer(self._corners, np.float64).reshape(-1, 4)
         for number in range(len(images)):
-            yield self._box_row(number, order[starts[number] : ends[number]], corners)
+            own = order[starts[number] : ends[number]]
+            yield self._box_row(number, own.tolist(), corners[own].tolist())
         yield from _orphans(images, keys)
 
-    def _box_row(self, number: int, annotations: Any, corners: Any) -> dict[str, Any]:
+    def _box_row(self, number: int, annotations: list[int], corners: list[list[float]]) -> dict[str, Any]:
+        """The columns of an image; `corners`: left, top, width and height of each of its boxes."""
         name, width, height = self._packed(number)
         boxes, fault = [], ""
-        for one in annotations.tolist():
-            left, top, wide, high = corners[one].tolist()
+        for one, (left, top, wide, high) in zip(annotations, corners):
             label = self._names.get(self._categories[one], "")
             try:
                 boxes.append(box_of_pixels(label, (left, top, left + wide, top + high), (width, height)))
@@ -185,4 +186,4 @@ def _orphans(images: Any, keys: Any) -> Iterator[dict[str, Any]]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return value.__class__ is float or value.__class__ is int

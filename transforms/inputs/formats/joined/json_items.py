@@ -5,14 +5,16 @@ Such a file may have gigabytes. It is gone through once, in pieces, and of it on
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import Any
 
+import numpy as np
+
+from transforms.core.json_marks import COMMA, QUOTE, MarkScan
 from transforms.storage.packings import Damaged
 
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*("?)|[\[\]{}]', re.DOTALL)
+_ARRAY, _OBJECT = b"[{"
 _MOST = 16 << 20  # bytes of an object
 LARGE = 1 << 63  # ids below it are their own keys
 _ITEM_DEPTH = 3  # of an object in an array in the object that is the file
@@ -21,16 +23,20 @@ _ITEM_DEPTH = 3  # of an object in an array in the object that is the file
 class ItemScan:
     """Where a walk through a file stands.
 
-    keys: of the file's arrays that have begun. depth: 0 before the file's object begins and after its end.
+    keys: of the file's arrays that have begun.
     """
 
     def __init__(self) -> None:
         self.keys: list[str] = []
-        self.depth = 0
+        self._scan = MarkScan()
         self._key = ""  # the last text right inside the file's object
-        self._text = b""  # what is still to be walked through
-        self._item = -1  # where in it an object begins, or -1
-        self._at = 0  # how far it was walked through
+        self._text = b""  # the object, or the text right inside the file's, that goes on in the next bytes
+        self._item = self._quote = -1  # where in it one of these begins, or -1
+
+    @property
+    def ends(self) -> bool:
+        """Whether the file's object has begun, and is closed."""
+        return bool(self.keys) and not self._scan.depth
 
     def feed(self, chunk: bytes) -> Iterator[tuple[str, bytes]]:
         """The next bytes of the file -> the key of the array and the text of each object that ends in them.
@@ -39,33 +45,46 @@ class ItemScan:
             Damaged: line_too_long or not_json.
         """
         text = self._text + chunk
-        at = len(text)
-        for token in _TOKEN.finditer(text, self._at):
-            letter = text[token.start()]
-            if letter == 34:
-                if not token[1]:  # it goes on in the next chunk
-                    at = token.start()
-                    break
-                if self.depth == 1:
-                    self._key = text[token.start() + 1 : token.end() - 1].decode("utf-8", "replace")
-            elif letter in b"[{":
-                if not self.depth and self.keys:
-                    raise Damaged("something follows the end of the file's object", "not_json")
-                self.depth += 1
-                if self.depth == _ITEM_DEPTH and letter == 123:
-                    self._item = token.start()
-                elif self.depth == _ITEM_DEPTH - 1 and letter == 91:
-                    self.keys.append(self._key)
-            else:
-                self.depth -= 1
-                if self.depth < 0:
+        for marks in self._scan.feed(text, len(self._text)):
+            deep = np.maximum(marks.before, marks.after)  # of a bracket: its own level
+            told = (deep == _ITEM_DEPTH) & (marks.before != marks.after)
+            told |= (deep < _ITEM_DEPTH) & (marks.letters != COMMA)
+            columns = (column[told].tolist() for column in marks)
+            for place, letter, before, after in zip(*columns):
+                if letter == QUOTE:
+                    self._at_quote(text, place, before)
+                elif before < after:
+                    self._at_opening(letter, place, after)
+                elif not before:
                     raise Damaged("a bracket is closed that was not opened", "not_json")
-                if self.depth == _ITEM_DEPTH - 1 and self._item >= 0:
-                    yield self._key, text[self._item : token.end()]
+                elif before == _ITEM_DEPTH and self._item >= 0:
+                    yield self._key, text[self._item : place + 1]
                     self._item = -1
-        kept = at if self._item < 0 else self._item
-        self._text, self._at = text[kept:], at - kept
-        self._item = -1 if self._item < 0 else 0
+        self._keep(text)
+
+    def _at_quote(self, text: bytes, place: int, depth: int) -> None:
+        """A text right inside the file's object begins or ends."""
+        if depth != 1:
+            return
+        if self._quote < 0:
+            self._quote = place
+        else:
+            self._key = text[self._quote + 1 : place].decode("utf-8", "replace")
+            self._quote = -1
+
+    def _at_opening(self, letter: int, place: int, depth: int) -> None:
+        if depth == 1 and self.keys:
+            raise Damaged("something follows the end of the file's object", "not_json")
+        if depth == _ITEM_DEPTH and letter == _OBJECT:
+            self._item = place
+        elif depth == _ITEM_DEPTH - 1 and letter == _ARRAY:
+            self.keys.append(self._key)
+
+    def _keep(self, text: bytes) -> None:
+        """Keep what goes on in the next bytes."""
+        begins = max(self._item, self._quote)
+        self._text = text[begins:] if begins >= 0 else b""
+        self._item, self._quote = min(self._item, 0), min(self._quote, 0)
         if len(self._text) > _MOST:
             raise Damaged(f"an object of {self._key!r} has over {_MOST:,} bytes", "line_too_long")
 
@@ -82,7 +101,7 @@ def items(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
     scan = ItemScan()
     for chunk in chunks:
         yield from scan.feed(chunk)
-    if scan.depth or not scan.keys:
+    if not scan.ends:
         raise Damaged("the file ends before its JSON does, or holds no array of objects", "not_json")
 
 
