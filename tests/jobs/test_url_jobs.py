@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from folders import bmp, jpeg, png, put, row, write_lines
+from cloud import Cloud
+from folders import assert_equal_folders, bmp, jpeg, png, put, read_folder, row, write_lines
+from gcs_jobs import lines as lines_of
+from gcs_jobs import sealed
+from launcher import Launcher
 from laws import Folder, counters, lines, rejections
 from opening import tried
 from web_server import web_server
@@ -189,3 +194,42 @@ def test_while_a_server_is_down_its_images_stay_as_they_were(
         assert (fetched[0], *fetched[2:]) == tuple(files[path] for path in ("/0.jpg", "/2.jpg", "/new.jpg"))
         assert counters(again)["images_fetched"] == 4 and "images_kept" not in counters(again)
         assert "images_kept" not in [one["code"] for one in again["manifest.json"]["warnings"]]
+
+
+def test_a_job_that_is_killed_goes_on_and_leaves_nothing_over(launcher: Launcher, tmp_path: Path) -> None:
+    """As images come, and before what was fetched and is rewritten by now is forgotten."""
+    output = tmp_path / "out"
+    files = {f"/{n}.bmp": bmp(seed=n) for n in range(8)} | {f"/{n}.jpg": jpeg(seed=n) for n in range(4)}
+    with web_server(files) as server:
+        write_lines(tmp_path / "in/rows.jsonl", [row(name, [server.url + name]) for name in files])
+        command = ["--input", str(tmp_path / "in"), "--output", str(output), "--allow_prefix", server.url]
+        command += ["--splits", "train=1", "--block_bytes", "1024", "--no_pipeline_type_check"]
+        for change in ("link _tuneset/fetched/", "unlink _tuneset/fetched/.*/[0-9a-f]{32}$"):
+            assert launcher.run(command, (change, 3)) == -signal.SIGKILL, change
+            assert not (output / "manifest.json").exists()
+        assert launcher.run(command) == 0
+        found = read_folder(output)
+        assert {path.name for path in output.iterdir()} == {name.partition("/")[0] for name in found}
+
+        output.rename(tmp_path / "killed")
+        server.asked.clear()
+        assert launcher.run(command) == 0
+        assert_equal_folders(read_folder(output), found)
+        assert sorted(server.paths()) == sorted(server.files)
+
+
+def test_a_dataset_in_a_bucket_has_copies_of_images_by_url(cloud: Cloud, tmp_path: Path) -> None:
+    """Rows name images by URL, in the bucket and on this machine."""
+    with web_server({"/1.jpg": jpeg(seed=1), "/2.bmp": bmp(seed=2)}) as server:
+        here, there = put(tmp_path / "in/3.jpg", jpeg(seed=3)), cloud.put("raw/4.jpg", jpeg(seed=4))
+        images = [f"{server.url}/1.jpg", f"{server.url}/2.bmp", here, there]
+        source = write_lines(tmp_path / "in/rows.jsonl", [row("mixed", images)])
+        sealed("--input", source, "--output", f"{cloud.uri}/out", "--splits", "train=1", "--allow_prefix", server.url)
+        blobs = cloud.blobs("out/")
+        (line,) = lines_of(blobs["train.jsonl"].download_as_bytes())
+        named = [part["fileData"]["fileUri"] for part in line["contents"][0]["parts"] if "fileData" in part]
+        assert named[3] == there and all(uri.startswith(f"{cloud.uri}/out/images/") for uri in named[:3])
+        one, two, three = (blobs[uri.removeprefix(f"{cloud.uri}/out/")] for uri in named[:3])
+        assert (one.download_as_bytes(), three.download_as_bytes()) == (jpeg(seed=1), jpeg(seed=3))
+        assert two.content_type == "image/png" and sorted(server.paths()) == ["/1.jpg", "/2.bmp"]
+        assert not [name for name in blobs if name.startswith("_tuneset")]
