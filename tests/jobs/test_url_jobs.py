@@ -52,6 +52,7 @@ def test_images_named_by_url_are_copied_once_by_content(run: Run, tmp_path: Path
         "/p/again.jpg": jpeg(seed=1),
         "/p/2": png(),
         "/p/3.bmp": bmp(),
+        "/p/5.jpg": jpeg(seed=5),
         "/p/page.jpg": HTML,
         "/q/4.jpg": jpeg(),
     }
@@ -60,6 +61,7 @@ def test_images_named_by_url_are_copied_once_by_content(run: Run, tmp_path: Path
         rows = [row(name, [f"{server.url}/p/{name}"]) for name in names] + [
             row("query", [f"{server.url}/p/1.jpg?w=1#top"])
         ]
+        rows.append(row("unused", [f"{server.url}/p/5.jpg", f"{server.url}/p/late.jpg"]))
         for one in rows:
             one["contents"][0]["parts"][0]["fileData"]["mimeType"] = "image/jpeg"
         source = write_lines(tmp_path / "in/rows.jsonl", rows)
@@ -74,10 +76,12 @@ def test_images_named_by_url_are_copied_once_by_content(run: Run, tmp_path: Path
         assert [line["contents"][0]["parts"][0]["fileData"]["mimeType"] for line in lines(found)][2] == "image/png"
         assert {told["row"]["contents"][0]["parts"][-1]["text"]: told["reason"] for told in rejections(found)} == {
             "page.jpg": "not_an_image", "shut.jpg": "image_forbidden", "late.jpg": "image_not_found", "../q/4.jpg": "not_allowed",
+            "unused": "image_not_found",
         }  # fmt: skip
         tally = counters(found)
-        assert (tally["images_fetched"], tally["images_staged"], tally["images_converted"]) == (6, 4, 1)
-        assert tally["bytes_fetched"] == sum(len(files[f"/p/{name}"]) for name in (*names[:5], "1.jpg"))
+        assert (tally["images_fetched"], tally["images_staged"], tally["images_converted"]) == (7, 4, 1)
+        assert tally["bytes_fetched"] == sum(len(files[f"/p/{name}"]) for name in (*names[:5], "1.jpg", "5.jpg"))
+        assert {str(path) for path in (tmp_path / "out/images").rglob("*.*")} == {one, two, three}
         # Each is asked for once, and whole, also what is rewritten when its turn has come.
         assert [server.paths().count(f"/p/{name}") for name in names[:-1]] == [1] * 7
         assert not any("range" in headers for _, headers in server.asked)
