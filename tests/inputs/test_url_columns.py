@@ -11,6 +11,7 @@ from folders import put
 from beam_jobs.preflight import look_at_inputs, on_this_machine
 from beam_jobs.settings import parse
 
+WEB = "https:" + "//"
 CDN, OTHER = "https://cdn.example.com", "http://other.example.com:8080"
 
 
