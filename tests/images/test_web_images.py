@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import socketserver
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 from folders import bmp, jpeg
 from image_bytes import noise, saved
 from inspecting import inspector
-from web_reads import allow
+from web_reads import allow, always
 from web_server import WebServer, web_server
 
 from transforms.core.records import ImageFacts
@@ -20,7 +23,7 @@ from transforms.images.inspection import HEAD, look_at
 from transforms.images.orders import read_image
 from transforms.images.staging import Copier
 from transforms.storage.api import USUAL, set_access
-from transforms.storage.web import store
+from transforms.storage.web import exchange, store
 
 LARGE = saved(noise(700, 500), "JPEG", quality=95)  # some 400 KB, which conform
 LARGE_BMP = saved(noise(300, 300), "BMP")  # 270 KB
@@ -104,14 +107,68 @@ def test_no_more_large_images_come_at_once_than_so_many(monkeypatch: pytest.Monk
     assert inspection._COMING._value == 32
 
 
-def test_a_server_that_packs_what_it_sends_is_asked_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip"])
+def test_a_server_that_packs_what_it_sends_is_asked_once(coding: str, tmp_path: Path) -> None:
     packed = {path: gzip.compress(data) for path, data in (("/1", jpeg()), ("/2", LARGE_BMP))}
     with web_server(packed) as server:
         for path, data in packed.items():
-            server.says[path] = lambda number, asked, data=data: (200, {"Content-Encoding": "gzip"}, data)
+            server.says[path] = always(200, {"Content-Encoding": coding}, data)
         facts = looked_at(server, tmp_path)
         assert kept(facts["/1"]) == ("copied", jpeg()) and kept(facts["/2"]) == ("fetched", LARGE_BMP)
         assert sorted(server.paths()) == ["/1", "/2"]
         assert read_image(facts["/2"], ()) == LARGE_BMP
         Path(facts["/2"].fetched).unlink()
         assert read_image(facts["/2"], ()) == LARGE_BMP and server.paths().count("/2") == 2
+
+
+def test_what_is_only_said_to_be_packed_is_taken_as_it_is(tmp_path: Path) -> None:
+    with web_server({"/1": jpeg(), "/2": bmp()}) as server:
+        for path, data in server.files.items():
+            server.says[path] = always(200, {"Content-Encoding": "gzip"}, data)
+        facts = looked_at(server, tmp_path)
+        assert kept(facts["/1"]) == ("copied", jpeg()) and kept(facts["/2"]) == ("fetched", bmp())
+
+
+_SAID = "HTTP/1.1 200 OK\r\n"
+_LENGTH = f"Content-Length: {len(jpeg())}\r\n"
+_CHUNK = b"%x\r\n%b\r\n0\r\n\r\n" % (len(LARGE), LARGE)
+
+
+@pytest.mark.parametrize(
+    "answer, reason",
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\n" + LARGE, ""),
+        (f"{_SAID}Content-Type: text/html\r\n{_LENGTH}\r\n".encode() + jpeg(), ""),
+        (f"{_SAID}{_LENGTH}{_LENGTH}\r\n".encode() + jpeg(), ""),
+        (f"{_SAID}Transfer-Encoding: chunked\r\n\r\n".encode() + _CHUNK, ""),
+        (f"{_SAID}ETag: \"1\"\r\nContent-Length: 9999999\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + _CHUNK, ""),
+        (f"HTTP/1.1 100 Continue\r\n\r\n{_SAID}{_LENGTH}\r\n".encode() + jpeg(), ""),
+        (f"{_SAID}{_LENGTH}Content-Length: 5\r\n\r\n".encode() + jpeg(), "image_timeout"),
+        (f"{_SAID}X: {'x' * 400_000}\r\n{_LENGTH}\r\n".encode() + jpeg(), "image_timeout"),
+        (jpeg(), "image_timeout"),  # HTTP/0.9, or junk
+        (b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-9/9\r\nContent-Length: 0\r\n\r\n", "image_timeout"),
+        (b"HTTP/1.1 304 Not Modified\r\n\r\n", "image_timeout"),
+        (b"", "image_timeout"),
+    ],
+)  # fmt: skip
+def test_answers_of_strange_servers(
+    answer: bytes, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(exchange, "_PAUSES", (0.0, 0.0))
+
+    class Server(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline() not in (b"\r\n", b""):
+                pass
+            with suppress(OSError):
+                self.wfile.write(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Server) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/a"
+        allow(url)
+        looker = replace(inspector(url), copier=Copier(f"{tmp_path}/images", f"{tmp_path}/out"))
+        (facts,) = look_at([url], looker)[1]
+        server.shutdown()
+    assert facts.reason == reason and (not facts.copied if reason else kept(facts)[1] in (jpeg(), LARGE))

@@ -205,6 +205,7 @@ class ImageFacts:
         ""  # where its bytes, unpacked, lie until it is rewritten, if a server was asked for all of them in a look
     )
     identity: str = ""  # equal for equal bytes, and for hardly any others; "" unless it was asked for
+    kept: bool = False  # an earlier night's: tonight its server gave no answer
 
 
 @dataclass(frozen=True, slots=True)

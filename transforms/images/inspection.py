@@ -170,7 +170,7 @@ def _look_once(source: str, inspector: Inspector) -> Reads[ImageFacts]:
     if inspector.copier and abilities(source).foreign:
         return (yield from _look_and_copy(source, inspector, inspector.copier))
     head, found = yield Range(0, HEAD)
-    if found.encoding == "gzip":
+    if _is_packed(found, head):
         yield ASIDE
         return (yield from _look_packed(found, inspector))
     return (yield from _inspect(source, inspector, HEAD, (head, found)))
@@ -187,7 +187,7 @@ def _look_and_copy(source: str, inspector: Inspector, copier: Copier) -> Reads[I
             return share.take() and (size < 0 or _is_wanted(source, head, size, inspector, copier))
 
         head, found = yield Range(0, HEAD, rest_if=is_wanted)
-        if found.encoding == "gzip":
+        if _is_packed(found, head):
             yield ASIDE
             return (yield from _look_packed(found, inspector, copier))
         if len(head) < found.size:
@@ -196,6 +196,11 @@ def _look_and_copy(source: str, inspector: Inspector, copier: Copier) -> Reads[I
         facts = _look_in_memory(head, found, inspector, len(head) or 1)
         _have(facts, head, inspector, copier)
         return facts
+
+
+def _is_packed(found: Stat, head: bytes) -> bool:
+    """Whether an object came by Content-Encoding gzip; some servers of other people say so of what they did not pack."""
+    return found.encoding == "gzip" and (head.startswith(_GZIP) or not abilities(found.uri).foreign)
 
 
 class _Share:

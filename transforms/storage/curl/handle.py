@@ -179,7 +179,9 @@ class Handle:
         self._chunks.clear()  # it may be long until the next GET
         if self._is_cut:
             return Answer(status, _headers(self._lines), body, True, self._length)
-        failure = self._refused or (Failure(code, text or self.curl.errstr()) if code else None)
+        failure = self._refused or (
+            Failure(code, text or self.curl.errstr() or f"error {code} of libcurl") if code else None
+        )
         if failure and code != pycurl.E_OK and self._refused_address and not self._lines:
             failure = Failure(code, self._refused_address, refused=True)
         if failure and failure.too_long and not 200 <= status < 300:

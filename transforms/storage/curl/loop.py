@@ -14,7 +14,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain, count
 from typing import Any
 
@@ -22,6 +22,7 @@ import pycurl
 
 from transforms.storage import traffic
 from transforms.storage.curl.handle import Answer, Failure, Get, Handle, Route
+from transforms.storage.curl.threads import Threads
 
 _IDLE_S = 10.0  # without work, until the thread ends
 _ASIDE = 32  # threads: as many as images that may hold much at once (images/inspection.py)
@@ -47,7 +48,7 @@ class CurlLoop:
         self._calls = deque[Callable[[], None]]()
         self._thread: threading.Thread | None = None
         self._ending = False
-        self.aside, self.tokens = ThreadPoolExecutor(_ASIDE), ThreadPoolExecutor(1)
+        self.aside, self.tokens = Threads(_ASIDE), Threads(1)
         self._number = count()  # so that no two timers are equal
 
     def call(self, what: Callable[[], None]) -> None:
@@ -74,16 +75,19 @@ class CurlLoop:
         self._busy[handle] = get.then
         self._multi.add_handle(handle.curl)
 
-    def beside(
-        self, threads: ThreadPoolExecutor, call: Callable[[], None], then: Callable[[BaseException | None], None]
-    ) -> None:
+    def beside(self, threads: Threads, call: Callable[[], None], then: Callable[[BaseException | None], None]) -> None:
         """Have something called in another thread, since it may wait; `then` gets its error, if any, in the loop's."""
 
-        def hand_back(done: Future[None]) -> None:
-            error = done.exception()
-            self.call(lambda: then(error))
+        def work() -> None:
+            error: BaseException | None = None
+            try:
+                call()
+            except BaseException as fault:  # whatever it is: it is raised where the result is waited for
+                error = fault
+            with suppress(RuntimeError):  # the process ends: nobody waits any more
+                self.call(lambda: then(error))
 
-        threads.submit(call).add_done_callback(hand_back)
+        threads.call(work)
 
     def end(self) -> None:
         """End the thread, whatever is under way."""

@@ -34,6 +34,7 @@ from transforms.storage.web.urls import host_of, normal_url, server_of
 MOST_REDIRECTS = 5
 TRIES = 3  # of one question, where each fails
 _PAUSES = (1.0, 3.0)  # seconds between them
+_HEADERS = (f"User-Agent: tuneset/{VERSION}", "Accept-Encoding: identity")
 _REDIRECTS = (301, 302, 303, 307, 308)
 _ANSWERS = (200, 206, 304, 416)  # a range past the end is one, too
 _RATE = (429, 503)
@@ -91,8 +92,7 @@ class _WebExchange:
         self._routes: _Routes = loop.lanes.get("routes") or loop.lanes.setdefault("routes", _Routes())
         self._redirects = self._failures = 0
         self._refused_since = 0.0
-        headers = {"User-Agent": f"tuneset/{VERSION}", "Accept-Encoding": "identity"} | ask.headers
-        self._headers = [f"{name}: {value}" for name, value in headers.items()]
+        self._headers = [*_HEADERS, *(f"{name}: {value}" for name, value in ask.headers.items())]
 
     def follow(self, url: str) -> None:
         """Ask for a normal URL: the first, or where one leads."""

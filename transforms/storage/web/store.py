@@ -237,4 +237,5 @@ def _told_size(answer: Answer) -> int:
 
 
 def _encoding(answer: Answer) -> str:
-    return answer.headers.get("content-encoding", "").lower().replace("identity", "")
+    """Of HTTP's two names for gzip the usual one."""
+    return answer.headers.get("content-encoding", "").lower().replace("identity", "").removeprefix("x-")

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from transforms.arrivals.previous import SeenImages
 from transforms.dataset.block_files import BLOCK_IMAGES
+from transforms.dataset.seen_images import SeenImages
 
 
 def window(*rows: dict[str, Any]) -> pa.Table:
