@@ -1,8 +1,9 @@
-"""Formats of other tools, read and made examples, against the library that owns each iterating them; packed rows against plain ones.
+"""Formats of other tools, read, against the library that owns each iterating them; packed rows against plain ones.
 
-Both sides run in a process of their own, in processor time inside it without start-up. No image is opened and nothing is
-written. A packed file may take 1.3 times its decompression plus the plain rows. The libraries are installed into an environment
-beside the data.
+Both sides run in a process of their own, in processor time inside it without start-up. Ours lists, converts, reads and parses: a row
+is an object of Python's, as the library's is. What examples of the rows take is printed beside it and has no bar. No image is opened
+and nothing is written. A packed file may take 1.3 times its decompression plus the plain rows, as examples. The libraries are
+installed into an environment beside the data.
 
 python benchmarks/formats.py [--rows 100000] [--kinds array,coco,...,gz,bz2,xz,zst] [--peers 0] [--strict]
 """
@@ -19,23 +20,13 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pyarrow as pa
 from common import Report, arguments, environment, run, workdir
-from readers import values
-
-from beam_jobs.job import Job
-from beam_jobs.preflight import look_at_inputs, on_this_machine
-from beam_jobs.settings import parse
-from transforms.dataset.claim import Claim
-from transforms.inputs.lines import read_block
-from transforms.inputs.rows import build_examples
-from transforms.steps.listing import ListBlocks, listed_blocks
-from transforms.steps.open_block_coder import quiet_collector
+from readers import values, worked
 
 _ASK = ("--prompt", "Describe the product.")
 _TABLE = (*_ASK, "--answer", "{brand,colour,note|object}")
@@ -125,16 +116,9 @@ _TEXTS: dict[str, Callable[[int], dict[str, Any]]] = {
 }
 
 
-def ours(path: Path, *flags: str) -> int:
-    settings, _ = look_at_inputs(on_this_machine(parse(["--input", str(path), "--output", f"{path}-out", *flags])))
-    plan = Job(settings, Claim("", 0, False), False)
-    quiet_collector()
-    tables = replace(plan.tables, stage=lambda data: ("/staged/a.jpg", "0" * 32))
-    rows = 0
-    for block in listed_blocks(ListBlocks(inputs=plan.inputs, cutter=plan.cutter, output=settings.output)):
-        opened = read_block(block, plan.keys, tables)
-        rows += len(build_examples(opened, plan.seed, None, 1 << 64, settings.recipe).examples)
-    return rows
+def _ours(what: str) -> tuple[str, ...]:
+    """The command that reads `rows`, or makes `examples` of them."""
+    return sys.executable, __file__, "--only", what
 
 
 def timed(*command: str | Path) -> tuple[int, float]:
@@ -154,29 +138,31 @@ def main() -> int:
     options = arguments(__doc__ or "", {"kinds": ",".join((*KINDS, *PACKINGS))}, rows=100_000, peers=1)
     kinds, peer = options.kinds.split(","), Path(__file__).with_name("formats_peer.py")
     report = Report(options.strict)
-    report.head(f"{options.rows:,} rows, read and built by one process")
+    report.head(f"{options.rows:,} rows, read by one process")
     with workdir(options.workdir) as folder:
         packages = sorted({package for kind in kinds if kind in KINDS for package in KINDS[kind][2]})
         python = environment(folder / "peers", packages) if packages and options.peers else None
         for kind in (one for one in kinds if one in KINDS):
             name, flags, needed = KINDS[kind]
             write(kind, folder / name, options.rows)
-            net = report.run(kind, run(sys.executable, __file__, "--only", folder / name, *flags))
-            made, seconds = fastest(options.repeat, sys.executable, __file__, "--only", folder / name, *flags)
-            print(f"  examples: {made:,} in {seconds:.2f} s")
+            net = report.run(kind, run(*_ours("rows"), folder / name, *flags))
+            read, seconds = fastest(options.repeat, *_ours("rows"), folder / name, *flags)
+            made, built = fastest(options.repeat, *_ours("examples"), folder / name, *flags)
+            print(f"  rows: {read:,} in {seconds:.2f} s; examples: {made:,} in {built:.2f} s")
             if python or not needed:
                 _, theirs = fastest(
                     options.repeat, python if needed and python else sys.executable, peer, kind, folder / name
                 )
+                print(f"  its library: {theirs:.2f} s; examples against it: {theirs / built:.2f}")
                 report.bar(f"{kind} against its library", theirs / seconds, net, least=0.5)
         plain = folder / "plain.jsonl"
         plain.write_text("".join(json.dumps(row(n)) + "\n" for n in range(options.rows)))
-        _, plain_seconds = fastest(options.repeat, sys.executable, __file__, "--only", plain, *_TABLE)
+        _, plain_seconds = fastest(options.repeat, *_ours("examples"), plain, *_TABLE)
         for kind in (one for one in kinds if one in PACKINGS):
             packed = folder / f"packed.jsonl.{kind}"
             packed.write_bytes(PACKINGS[kind](plain.read_bytes()))
-            net = report.run(f"packed, {kind}", run(sys.executable, __file__, "--only", packed, *_TABLE))
-            _, seconds = fastest(options.repeat, sys.executable, __file__, "--only", packed, *_TABLE)
+            net = report.run(f"packed, {kind}", run(*_ours("examples"), packed, *_TABLE))
+            _, seconds = fastest(options.repeat, *_ours("examples"), packed, *_TABLE)
             _, codec = fastest(options.repeat, sys.executable, peer, kind, packed)
             report.bar(f"{kind} against its codec and plain rows", seconds / (codec + plain_seconds), net, most=1.3)
     return report.end()
@@ -185,7 +171,7 @@ def main() -> int:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--only"]:
         started = time.process_time()
-        count = ours(Path(sys.argv[2]), *sys.argv[3:])
+        count = worked(Path(sys.argv[3]), sys.argv[4:], examples=sys.argv[2] == "examples")
         print(count, time.process_time() - started)
     else:
         sys.exit(main())

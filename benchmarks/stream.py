@@ -21,6 +21,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,6 +32,7 @@ from transforms.arrivals.noted_lines import NOTED
 from transforms.arrivals.windows import window_name
 
 _NUMBER = b"number %07d"  # within each image: what stood behind its end would have it decoded
+_SIZES, _SPARE = 20, 8  # seconds at either end that are compared; descriptors of what happens to be open
 _SETTLED_S = 120.0  # after which memory may no longer grow
 
 
@@ -41,6 +43,8 @@ class Measured:
     waits: list[float]  # seconds from the end of each whole window to its seal, in order
     arrivals: int
     growth: float  # memory at the end against that when it had settled; 0: the run was too short to tell
+    more_open: int  # descriptors at the end beyond those when it had settled
+    left: int  # processes that it started, and that outlive it
     peak: int  # bytes
     cpu: float  # seconds
 
@@ -81,9 +85,9 @@ def stream(folder: Path, rate: float, seconds: float, window: int) -> Measured:
         if child.poll() is not None:
             raise SystemExit((folder / "screen").read_text())
         time.sleep(0.1)
-    sizes = list[tuple[float, int]]()
+    sizes, started = list[Size](), set[int]()
     over = threading.Event()
-    watcher = threading.Thread(target=note_sizes, args=(child.pid, sizes, over))
+    watcher = threading.Thread(target=note_sizes, args=(child.pid, sizes, started, over))
     watcher.start()
     fed = feed(raw, rate, seconds)
     over.set()
@@ -92,8 +96,13 @@ def stream(folder: Path, rate: float, seconds: float, window: int) -> Measured:
     _, status, used = os.wait4(child.pid, 0)
     if status:
         raise SystemExit((folder / "screen").read_text())
-    settled = [size for at, size in sizes if at >= _SETTLED_S]
-    growth = max(settled[-5:]) / max(settled[:5]) if len(settled) > 10 else 0.0
+    settled = [size for size in sizes if size.at >= _SETTLED_S]
+    growth, more_open = 0.0, 0
+    if len(settled) > 2 * _SIZES:
+        first, last = settled[:_SIZES], settled[-_SIZES:]
+        growth = max(size.memory for size in last) / max(size.memory for size in first)
+        more_open = max(size.descriptors for size in last) - max(size.descriptors for size in first)
+    left = sum(Path(f"/proc/{one}").exists() for one in started)
     waits, arrived = [], 0
     for path in sorted((output / "windows").iterdir()):
         told = json.loads((path / "manifest.json").read_bytes())
@@ -101,15 +110,26 @@ def stream(folder: Path, rate: float, seconds: float, window: int) -> Measured:
         if not told["run"]["part_filled"]:
             waits.append(told["run"]["finished"] - told["run"]["window_end"])
     assert arrived == fed, f"{fed} images arrived, and {arrived} were sealed"
-    return Measured(waits, fed, growth, max(size for _, size in sizes), used.ru_utime + used.ru_stime)
+    peak, cpu = max(size.memory for size in sizes), used.ru_utime + used.ru_stime
+    return Measured(waits, fed, growth, more_open, left, peak, cpu)
 
 
-def note_sizes(process: int, sizes: list[tuple[float, int]], over: threading.Event) -> None:
-    """Note (seconds, bytes of memory) of a process each second."""
-    began = time.monotonic()
+class Size(NamedTuple):
+    """What a process holds. at: seconds after its begin."""
+
+    at: float
+    memory: int  # bytes
+    descriptors: int
+
+
+def note_sizes(process: int, sizes: list[Size], started: set[int], over: threading.Event) -> None:
+    """Note each second what a process holds, and the processes that it started."""
+    began, proc = time.monotonic(), Path(f"/proc/{process}")
     while not over.wait(1):
-        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-        sizes.append((time.monotonic() - began, pages * os.sysconf("SC_PAGE_SIZE")))
+        memory = int((proc / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        sizes.append(Size(time.monotonic() - began, memory, len(os.listdir(proc / "fd"))))
+        for children in proc.glob("task/*/children"):
+            started |= set(map(int, children.read_text().split()))
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -163,6 +183,8 @@ def main() -> int:
             report.bar(f"last window at {rate:g} a second, in windows", found.waits[-1] / options.window, most=1)
             if found.growth:
                 report.bar(f"memory at {rate:g} a second", found.growth, most=1.1)
+                report.bar("descriptors beyond those after two minutes", found.more_open, most=_SPARE)
+            report.bar("processes left", found.left, most=0)
         if options.windows:
             windows = many_windows(folder / "windows", options.windows, options.lines)
             merged = run(sys.executable, "-m", "beam_jobs", "merge", windows, "--output", folder / "merged")

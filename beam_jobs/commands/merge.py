@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +12,11 @@ import apache_beam as beam
 
 from beam_jobs import console
 from beam_jobs.command_parser import Parser, options_parser
-from beam_jobs.commands.prepare import failed, reported, run_that_sealed, set_up_log, take
+from beam_jobs.commands.prepare import failed, not_begun, reported, run_that_sealed, set_up_log, take
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.graph import seal
 from beam_jobs.job import Job
-from beam_jobs.manifests import read_manifest
+from beam_jobs.manifests import differences, read_manifest
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OPTIONS, OptionError
 from beam_jobs.preflight import beam_options, check_buckets, on_this_machine, runner_of
@@ -28,6 +29,7 @@ from beam_jobs.settings import Settings, settings_of
 from beam_jobs.signals import INTERRUPTED
 from beam_jobs.stream.windows import Found, Range, find_windows
 from transforms.arrivals.merging import WindowReader
+from transforms.arrivals.windows import window_name
 from transforms.core import VERSION
 from transforms.core.finding_codes import ALL, AUTO, LEVELS, NONE
 from transforms.core.limits import PROFILES
@@ -42,7 +44,7 @@ from transforms.examples.image_groups import BY_IMAGE
 from transforms.images.identity import ADDRESS, IDENTITIES
 from transforms.steps.clean_up import SweepBlocks
 from transforms.steps.merge import ReadWindows, SplitByImages
-from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable, set_access
+from transforms.storage.api import NoAccess, NotFound, StorageError, Unavailable, set_access
 
 _OF_PREPARE = (
     "output", "model", "max_validation", "sample", "shuffle_seed", "max_rejected_fraction", "report", "report_pictures",
@@ -77,7 +79,13 @@ def parser() -> Parser:
         description="Join the sealed windows of a stream into one dataset for a tuning job. Of a name that arrived more than once "
         "the newest version counts.",
     )
-    made.add_argument("folder", type=reader_of("PATTERN"), metavar="FOLDER", help="the --output of `tuneset stream`")
+    made.add_argument(
+        "folder",
+        nargs="?",
+        type=reader_of("PATTERN"),
+        metavar="FOLDER",
+        help="the --output of `tuneset stream`",
+    )
     made.add_argument(
         "--from",
         dest="since",
@@ -109,12 +117,15 @@ def parse_merge(argv: Sequence[str]) -> Merge:
     if beam_words and runner_of_words(beam_words) != "FnApiRunner":
         raise OptionError("--runner: `tuneset merge` works in this process: leave it out")
     values = vars(known)
-    if not values["output"]:
-        raise OptionError("--output is missing. For example: tuneset merge stream --output dataset")
+    for name in ("folder", "output"):
+        if not values[name]:
+            what = "the --output of `tuneset stream`" if name == "folder" else "--output"
+            raise OptionError(f"{what} is missing. For example: tuneset merge stream --output dataset")
     folder, model = values.pop("folder"), values.pop("model")
     some, newest = Range(values.pop("since"), values.pop("until")), values.pop("versions") == "newest"
     if some.until and some.since >= some.until:
-        raise OptionError("--from and --to: no window begins from the one on and before the other")
+        since, until = window_name(some.since), window_name(some.until)
+        raise OptionError(f"--from {since} --to {until}: expected a --to that is later, as windows begin before it")
     rest = {one.name: () if one.is_list else one.default for one in OPTIONS if one.name not in values}
     rest |= {"input": (folder,), "model": model or rest["model"]}
     if values["split_by"] not in ("", BY_IMAGE):
@@ -142,7 +153,14 @@ def merge(argv: Sequence[str]) -> int:
         settings = settled(asked, found)
         told = as_lines(check_buckets(settings))
         if found.unsealed:
-            told.append(f"! {screen.count(found.unsealed, 'window')} not sealed: left out")
+            told.append(
+                f"! {screen.count(found.unsealed, 'window')} left out: too much of them was rejected (their unsealed.json)"
+            )
+        if found.unfinished:
+            told.append(
+                f"! {screen.count(found.unfinished, 'window')} left out: not sealed by now. Once the stream has done so, merge into "
+                "another --output"
+            )
         manifest = _sealed_before(settings, found)
     except (Claimed, NoAccess, Unavailable) as error:
         console.complain(str(error))
@@ -242,11 +260,16 @@ def _sealed_before(settings: Settings, found: Found) -> dict[str, Any] | None:
         return None
     if settings.overwrite:
         return None
-    described = _described(settings, found)
-    other = [name for name, value in described.items() if manifest.get("dataset", {}).get(name) != value]
+    now, before = json.loads(json.dumps(_described(settings, found))), manifest.get("dataset", {})
+    other = differences(before, now)
+    if before.get("windows") != now["windows"]:
+        other.append(
+            f"its windows were {len(before.get('windows', ()))} and are {len(now['windows'])}, not the same ones"
+        )
+    other += [f"other {name}" for name in now if not other and before.get(name) != now[name]]
     if other:
         raise OptionError(
-            f"{settings.output} holds another dataset (other {', '.join(other)}): choose another --output, or add --overwrite"
+            f"{settings.output} holds another dataset ({'; '.join(other)}): choose another --output, or add --overwrite"
         )
     return manifest
 
@@ -271,10 +294,7 @@ def _run_claimed(settings: Settings, found: Found, argv: Sequence[str]) -> int:
             except Exception as error:  # an engine's, which wraps what its workers raise
                 return failed(error, plan)
     except (Claimed, StorageError) as error:
-        if isinstance(error, NotFound | Forbidden):
-            console.complain(f"{output} cannot be written to: choose a folder that can. ({error})")
-        else:
-            console.complain(str(error))
+        console.complain(not_begun(output, error))
         return FAILED
     finally:
         release_claim(output, run)  # if it is there still

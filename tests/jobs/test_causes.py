@@ -211,6 +211,11 @@ def test_what_a_process_ran_out_of_is_named(error: Exception, said: str) -> None
     assert said in cause(error)
 
 
+def test_a_full_disk_is_told() -> None:
+    told = shortage("/out/images.parquet: [Errno 28] No space left on device")
+    assert told == "The disk is full, or its quota is used up: make room there."
+
+
 def test_other_errors_are_no_shortage() -> None:
     assert shortage("ValueError: memory of a boy") == "" and shortage("") == ""
 

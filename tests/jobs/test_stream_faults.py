@@ -53,6 +53,38 @@ def test_wrong_options_are_told(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        ([], "the --output of `tuneset stream` is missing"),
+        (["none"], "/none holds no window: expected the --output of `tuneset stream`"),
+        (["begun"], "/begun: its stream has sealed no window yet"),
+        (["open/windows"], "/open/windows lies in a stream's folder: name that, "),
+        (["open/windows/2026-11-22T10-05-00Z"], "lies in a stream's folder: name that, "),
+        (["open"], "windows in the range: 2, none of them sealed; 1 are not done yet"),
+        (["open", "--to=2026-11-22T10:06"], "windows in the range: 1, none of them sealed; too much of them was rejected"),
+        (["open", "--from=2027-01-01"], "some of those from 2026-11-22T10-05-00Z to 2026-11-22T10-10-00Z"),
+        (["open", "--from=2027-01-01", "--to=2027-01-01"], "--to 2027-01-01T00-00-00Z: expected a --to that is later"),
+        (["open", "--findings=some"], "--findings: invalid choice"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_merged_is_told(
+    words: list[str],
+    complaint: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("begun", "open"):
+        put(tmp_path / name / "stream.json", b"{}")
+    put(tmp_path / "open/windows/2026-11-22T10-05-00Z/unsealed.json", b"{}")
+    put(tmp_path / "open/windows/2026-11-22T10-10-00Z/rejected.jsonl", b"")
+    assert main(["merge", "--output=merged", *words]) == 2
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "merged").exists()
+
+
 def test_a_stream_goes_on_with_the_options_that_it_was_begun_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

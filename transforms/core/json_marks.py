@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 QUOTE, COMMA = 34, 44
+_BACKSLASH = 92
 _PIECE = 1 << 18  # bytes that are looked at together: their marks stay in the processor's cache
 _IS_MARK = bytes(letter in b'"[]{},' for letter in range(256))
-_STEP = np.zeros(256, np.int64)  # what a mark adds to the depth
+_STEP = np.zeros(256, np.int8)  # what a mark adds to the depth
 _STEP[list(b"[{")], _STEP[list(b"]}")] = 1, -1
 
 
@@ -47,27 +48,35 @@ class MarkScan:
             yield self._marks_of(text[at : at + _PIECE], at)
 
     def _marks_of(self, piece: bytes, at: int) -> Marks:
-        piece = self._without_escapes(piece)
+        piece = self._without_pairs(piece)
         places = np.flatnonzero(np.frombuffer(piece.translate(_IS_MARK), np.bool_))
-        letters = np.frombuffer(piece, np.uint8)[places]
+        all_letters = np.frombuffer(piece, np.uint8)
+        letters = all_letters.take(places)
+        escaped = _escaped(all_letters, places, letters) if b'\\"' in piece else None
 
         # A mark stands outside of texts if an even number of quotes is before it; a quote itself always counts.
-        quotes = letters == QUOTE
+        quotes = letters == QUOTE if escaped is None else (letters == QUOTE) & ~escaped
         inside = np.logical_xor.accumulate(quotes) ^ self.in_text
-        outside = ~inside | quotes
+        outside = ~inside | quotes if escaped is None else (~inside | quotes) & ~escaped
         self.in_text = bool(inside[-1]) if len(inside) else self.in_text
         places, letters = places[outside], letters[outside]
 
-        sums = np.cumsum(_STEP[letters]) + self.depth
-        after = sums - np.minimum.accumulate(np.minimum(sums, 0))  # it never falls below 0
+        after = np.cumsum(_STEP.take(letters)) + self.depth
+        if len(after) and after.min() < 0:  # it never falls below 0
+            after -= np.minimum.accumulate(np.minimum(after, 0))
         before = np.empty_like(after)
         before[:1], before[1:] = self.depth, after[:-1]
         self.depth = int(after[-1]) if len(after) else self.depth
         return Marks(places + at, letters, before, after)
 
-    def _without_escapes(self, piece: bytes) -> bytes:
-        """The piece with other letters in the place of escaped quotes and backslashes."""
+    def _without_pairs(self, piece: bytes) -> bytes:
+        """The piece without escaped backslashes: what is left of them escapes what follows. What the piece before escaped is gone."""
         if self._escaped and piece.startswith((b'"', b"\\")):
             piece = b"." + piece[1:]
         self._escaped = (len(piece) - len(piece.rstrip(b"\\"))) % 2 == 1
-        return piece.replace(b"\\\\", b"..").replace(b'\\"', b"..") if b"\\" in piece else piece
+        return piece.replace(b"\\\\", b"..") if b"\\\\" in piece else piece
+
+
+def _escaped(all_letters: Any, places: Any, letters: Any) -> Any:
+    """Which marks are quotes behind a backslash."""
+    return (letters == QUOTE) & (all_letters.take(places - 1) == _BACKSLASH) & (places > 0)

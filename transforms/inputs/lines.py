@@ -138,9 +138,9 @@ def _cut_lines(opened: OpenBlock, extent: Extent, data: bytes, first: int, max_l
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()  # the text ends with a line end, or is empty
-    append, position = opened.rows.append, first
+    append, position, has_returns = opened.rows.append, first, b"\r" in data
     for number, line in enumerate(lines, 1):
-        raw = line[:-1] if line.endswith(b"\r") else line
+        raw = line[:-1] if has_returns and line.endswith(b"\r") else line
         if len(raw) > max_line_bytes:
             detail = f"the line is longer than {max_line_bytes:,} bytes"
             opened.rejections.append(Rejection(Row(source, position, number, b""), "line_too_long", detail))
