@@ -119,7 +119,7 @@ def parse_merge(argv: Sequence[str]) -> Merge:
     values = vars(known)
     for name in ("folder", "output"):
         if not values[name]:
-            what = "the --output of `tuneset stream`" if name == "folder" else "--output"
+            what = "--output" if name == "output" else "the --output of `tuneset stream`"
             raise OptionError(f"{what} is missing. For example: tuneset merge stream --output dataset")
     folder, model = values.pop("folder"), values.pop("model")
     some, newest = Range(values.pop("since"), values.pop("until")), values.pop("versions") == "newest"

@@ -11,6 +11,7 @@ from folders import put
 from beam_jobs.preflight import look_at_inputs, on_this_machine
 from beam_jobs.settings import parse
 
+WEB = "https:" + "//"
 CDN, OTHER = "https://cdn.example.com", "http://other.example.com:8080"
 
 
@@ -28,8 +29,8 @@ def told(source: str, *flags: str) -> list[str]:
         ([f"{CDN}/a/1.jpg", "here.jpg", "gs://bucket/1.jpg"], (), f"3 images 1 .* {CDN}/ lets"),
         ([f"{CDN}/a/1.jpg", f"{CDN}/b/1.jpg"], ("--allow_prefix", f"{CDN}/a"), f"2 images 1 .* {CDN}/a,{CDN}/ lets"),
         ([f"{CDN}/a/1.jpg", f" {CDN}/a/2.jpg "], ("--allow_prefix", f"{CDN}/a"), ""),
-        (["https:" + "//storage.googleapis.com/bucket/1.jpg"], (), ""),  # its rejection says what to write
-        (["https:" + "//me:word@cdn.example.com/1.jpg"], (), ""),
+        ([f"{WEB}storage.googleapis.com/bucket/1.jpg"], (), ""),  # its rejection says what to write
+        ([f"{WEB}me:word@cdn.example.com/1.jpg"], (), ""),
         (["here.jpg"], (), ""),
     ],
 )
