@@ -267,7 +267,7 @@ class _Records:
             elif self.skip_first:
                 self.skip_first = not has_text(cells)  # a blank line is no header
                 self.blank += self.skip_first and len(cells) > 1
-            elif not (cells and cells[0].strip()) and not has_text(cells):
+            elif not (cells and (cells[0] if strip else cells[0].strip())) and not has_text(cells):
                 self.blank += len(cells) > 1
             elif cells_columns:
                 self._take_made(start, line, data[start - first : end - first], partial(cells_columns, cells))
