@@ -16,7 +16,7 @@ ASK = ("--prompt", "Detect.")
 BOX = '[{"box_2d":[100,100,600,300],"label":"cat"}]'
 XML = (
     "<annotation><filename>{}.jpg</filename><size><width>100</width><height>100</height></size><object><name>cat</name><bndbox>"
-    "<xmin>10</xmin><ymin>10</ymin><xmax>30</xmax><ymax>60</ymax></bndbox></object></annotation>"
+    "<xmin>11</xmin><ymin>11</ymin><xmax>30</xmax><ymax>60</ymax></bndbox></object></annotation>"
 )
 
 

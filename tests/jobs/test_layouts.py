@@ -160,7 +160,7 @@ def make_voc() -> None:
             f"VOCdevkit/VOC2012/Annotations/{name}.xml",
             f"<annotation><folder>VOC2012</folder><filename>{name}.jpg</filename><size><width>64</width><height>48</height>"
             "<depth>3</depth></size><segmented>0</segmented><object><name>cat</name><pose>Unspecified</pose><bndbox><xmax>48</xmax>"
-            "<xmin>16</xmin><ymax>36</ymax><ymin>12</ymin></bndbox><difficult>0</difficult></object></annotation>".encode(),
+            "<xmin>17</xmin><ymax>36</ymax><ymin>13</ymin></bndbox><difficult>0</difficult></object></annotation>".encode(),
         )
     put("VOCdevkit/VOC2012/ImageSets/Main/cat_train.txt", b"2007_000027 1\n")
     put("VOCdevkit/VOC2012/SegmentationClass/2007_000032.png", png())
