@@ -182,6 +182,8 @@ def example_of(row: Row, *, seed: bytes, check_types: Collection[str] | None, re
 
 
 def _example_of(row: Row, rules: RowRules, meaning: Meaning) -> Example:
+    if isinstance(row, Record) and meaning.example:  # of a file that has columns
+        return meaning.example(row, row.base or folder_of(row.source), rules)
     parsed = jsonl.loads_canonical(row.raw)
     if "tuneset" not in parsed[0]:
         if not meaning.example:

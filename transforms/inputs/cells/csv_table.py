@@ -120,9 +120,9 @@ class TableReader:
 
     def _read_parquet(self, opened: OpenBlock, block: Block) -> None:
         extent, names = block.extents[0], block.dialect.names if block.dialect else ()
-        number = extent.start
+        number, images = extent.start, MEANINGS[block.format].image_columns or self.images
         try:
-            for columns, faults in parquet_columns(block, self.images, self.stage, self.max_line_bytes):
+            for columns, faults in parquet_columns(block, images, self.stage, self.max_line_bytes):
                 for index, values in enumerate(zip(*columns)):
                     line = number - extent.start + 1
                     if fault := faults and faults.get(index):
