@@ -1,6 +1,7 @@
 """Streams in rounds: how soon windows are sealed at several rates of small images, and how long it takes to merge many windows.
 
-python benchmarks/stream.py [--rates 50,250,500] [--seconds 60] [--window 10] [--windows 1000] [--lines 500] [--strict]
+python benchmarks/stream.py [--rates 50,250,500] [--seconds 60] [--window 10] [--windows 1000] [--lines 500]
+    [--engine '--runner=PrismRunner --prism_location=engines/prism'] [--strict]
 
 Times are those that manifests tell. A rate is sustained if its last windows are sealed before the next one is over. `make soak` is a
 long run at 50 a second, whose memory may not grow by a tenth after its first two minutes.
@@ -64,8 +65,8 @@ def feed(folder: Path, rate: float, seconds: float) -> int:
     return number
 
 
-def stream(folder: Path, rate: float, seconds: float, window: int) -> Measured:
-    """Run a stream over images that arrive at a rate."""
+def stream(folder: Path, rate: float, seconds: float, window: int, engine: Sequence[str] = ()) -> Measured:
+    """Run a stream over images that arrive at a rate; `engine`: flags that lead to one, else it works in rounds."""
     raw, output = folder / "raw/class", folder / "out"
     raw.mkdir(parents=True)
     words = [
@@ -77,6 +78,7 @@ def stream(folder: Path, rate: float, seconds: float, window: int) -> Measured:
         f"{window}s",
         "--prompt",
         "What is it?",
+        *engine,
     ]
     command = [sys.executable, "-m", "beam_jobs", "stream", *words]
     log = open(folder / "screen", "wb")  # noqa: SIM115
@@ -167,12 +169,13 @@ def rename(window: Path, before: str, after: str) -> None:
 
 
 def main() -> int:
-    options = arguments(__doc__, {"rates": "50,250,500"}, seconds=60, window=10, windows=1000, lines=500)
+    options = arguments(__doc__, {"rates": "50,250,500", "engine": ""}, seconds=60, window=10, windows=1000, lines=500)
     report = Report(options.strict)
     with workdir(options.workdir) as folder:
         report.head(f"images that arrive for {options.seconds} s, windows of {options.window} s, one process")
         for rate in map(float, filter(None, options.rates.split(","))):
-            found = stream(folder / f"at{rate:g}", rate, options.seconds, options.window)
+            engine = options.engine.split()
+            found = stream(folder / f"at{rate:g}", rate, options.seconds, options.window, engine)
             told = ", ".join(f"p{share} {quantile(found.waits, share / 100):.1f} s" for share in (50, 95, 99))
             print(
                 f"{rate:g} a second: {found.arrivals:,} arrivals, {len(found.waits)} whole windows, seal after the end {told}; "

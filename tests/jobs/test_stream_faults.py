@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +17,18 @@ from folders import bmp, jpeg, put
 from streamed import PROMPT, stream, taken, windows_in
 
 from beam_jobs.__main__ import main
+from beam_jobs.job import Job
+from beam_jobs.signals import Stop
 from beam_jobs.stream import rounds
+from beam_jobs.stream.graph import StreamJob
+from beam_jobs.stream.options import parse_stream
+from beam_jobs.stream.rounds import Rounds
+from beam_jobs.stream.tally import NewPanes, Tally
 from transforms.arrivals import watching
+from transforms.arrivals.records import MICROS, Arrival
+from transforms.core.listing_tally import ListingTally
+from transforms.dataset.claim import take_claim
+from transforms.storage import store_for
 from transforms.storage.api import Unavailable
 
 
@@ -132,6 +144,46 @@ def test_a_stream_waits_for_storage_that_is_away(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(watching, "list_names", away_at_first)
     assert stream(raw, out, PROMPT, "--poll_interval=1s") == 0
     assert [one["uri"] for folder in windows_in(out).values() for one in taken(folder)] == [str(raw / "a.jpg")]
+
+
+class TwoTimes:
+    """A front whose second arrival comes once the first is sealed, and the clock an hour back."""
+
+    def __init__(self, files: list[str], clock: SimpleNamespace, done: Callable[[], int], stop: Stop) -> None:
+        self.counts, self.left_out = Counter[str](), ListingTally()
+        self._files, self._clock, self._done, self._stop = files, clock, done, stop
+        self._given, self._calls = list[Arrival](), 0
+
+    def arrivals(self, since: int, now: int, draining: bool = False) -> Iterator[Arrival]:
+        self._calls += 1
+        if self._done() and not self._clock.back:
+            self._clock.back = 3600
+        elif len(self._given) == self._done() < len(self._files):
+            uri = self._files[len(self._given)]
+            self._given.append(Arrival(uri, store_for(uri).stat(uri).generation, 9, int(self._clock.time() * MICROS)))
+        if self._done() == len(self._files) or self._calls == 20:
+            self._stop.set()
+        return iter(self._given)
+
+    def settle(self, waits: Callable[[int], bool]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_a_clock_that_goes_back_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [put(tmp_path / f"raw/{name}.jpg", jpeg(seed=1)) for name in "ab"]
+    words = ["--watch", str(tmp_path / "raw"), "--output", str(tmp_path / "out"), "--window=1s", "--poll_interval=1s"]
+    given = parse_stream([*words, PROMPT])
+    job = Job(given.of_job, take_claim(given.of_job.output, "run", take_over=False), remote=False)
+    clock = SimpleNamespace(back=0, monotonic=time.monotonic, sleep=time.sleep)
+    clock.time = lambda: time.time() - clock.back
+    monkeypatch.setattr(rounds, "time", clock)
+    tally, stop = Tally(), Stop()
+    panes = NewPanes(given.of_job.output, tally, print, lambda pane, manifest: None)
+    front = TwoTimes(files, clock, lambda: tally.sealed, stop)
+    Rounds(StreamJob(job, given.of_stream), front, 0, stop, panes, tally).run()
+    assert (tally.sealed, tally.part_filled) == (2, 0)
+    assert front._calls < 20
 
 
 def once(fault: Fault, wanted: Callable[[Request], bool]) -> Callable[[Request], Fault | None]:

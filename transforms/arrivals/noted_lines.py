@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 
 from transforms.core.arrow_stream import table
 from transforms.core.records import Receipt
-from transforms.dataset.block_files import EXAMPLES
 from transforms.dataset.findings.written import KIND, LINES
 from transforms.storage.parallel import read_each
 
@@ -32,9 +31,8 @@ def noted_lines(receipts: Sequence[Receipt]) -> pa.Table:
         parts = {part.kind: part.name for part in receipt.parts}
         if KIND in parts:
             rows, notes = map(table, read_each([parts["examples"], parts[KIND]]))
-            places = rows.select(EXAMPLES.names)["extent"]
             sources = pa.array([source for source, _ in receipt.lines], pa.string())
-            columns = {"source": sources.take(places.combine_chunks()), "source_offset": rows["row_offset"]}
+            columns = {"source": sources.take(rows["extent"].combine_chunks()), "source_offset": rows["row_offset"]}
             columns |= {name: notes[name] for name in LINES.names}
             tables.append(pa.table(columns, schema=_NOTED))
     return pa.concat_tables(tables).combine_chunks()

@@ -258,7 +258,7 @@ def _put_arrivals(filled: FilledPane, ledgers: Mapping[str, Any]) -> Joined:
 
 def _put_notes(pane: Pane, notes: pa.Table) -> Joined:
     out, uri = io.BytesIO(), f"{pane.folder}/{NOTED}"
-    pq.write_table(notes, out)
+    pq.write_table(notes, out, compression="zstd")
     store, data = store_for(uri), out.getvalue()
     store.replace(uri, data, "")
     return Joined(NOTED, len(notes), len(data), crc32c(data), store.stat(uri).generation)
