@@ -21,6 +21,7 @@ from transforms.core.records import ImageFacts
 from transforms.images import inspection
 from transforms.images.inspection import HEAD, look_at
 from transforms.images.orders import read_image
+from transforms.images.room import Room
 from transforms.images.staging import Copier
 from transforms.storage.api import USUAL, set_access
 from transforms.storage.web import exchange, store
@@ -96,15 +97,26 @@ def test_a_large_image_is_read_when_its_turn_has_come(
 
 def test_no_more_large_images_come_at_once_than_so_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The others are left for their turn, and so is one more once those have come."""
-    monkeypatch.setattr(inspection._Share, "take", lambda share: False)
+    monkeypatch.setattr(inspection._Share, "take", lambda share, size: False)
     with web_server({"/1": LARGE, "/2": jpeg()}) as server:
         facts = looked_at(server, tmp_path)
         assert (facts["/1"].copied, facts["/1"].reason, facts["/1"].size) == ("", "", len(LARGE))
         assert facts["/2"].copied
     monkeypatch.undo()
+    monkeypatch.setattr(exchange, "_PAUSES", (0.0, 0.0))
+    cut = {"Content-Length": str(len(LARGE)), "Connection": "close"}
     with web_server({f"/{number}": LARGE for number in range(70)}) as server:
+        server.says["/7"] = lambda number, asked: (200, {} if number else cut, LARGE if number else LARGE[:-9])
         assert [one.reason for one in looked_at(server, tmp_path).values()] == [""] * 70
-    assert inspection._COMING._value == 32
+        assert server.paths().count("/7") == 2
+    assert inspection._COMING.free == 256 << 20
+
+
+def test_room_is_taken_as_long_as_there_is_some() -> None:
+    room = Room(10)
+    assert [room.take(wanted) for wanted in (11, 4, 7, 6, 1)] == [0, 4, 0, 6, 0]
+    room.give_back(6)
+    assert [room.take(wanted) for wanted in (7, 6)] == [0, 6] and room.free == 0
 
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip"])

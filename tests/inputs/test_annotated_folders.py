@@ -16,7 +16,7 @@ ASK = ("--prompt", "Detect.")
 BOX = '[{"box_2d":[100,100,600,300],"label":"cat"}]'
 XML = (
     "<annotation><filename>{}.jpg</filename><size><width>100</width><height>100</height></size><object><name>cat</name><bndbox>"
-    "<xmin>10</xmin><ymin>10</ymin><xmax>30</xmax><ymax>60</ymax></bndbox></object></annotation>"
+    "<xmin>11</xmin><ymin>11</ymin><xmax>30</xmax><ymax>60</ymax></bndbox></object></annotation>"
 )
 
 
@@ -106,9 +106,68 @@ def test_several_kinds_are_said_and_none_is_chosen(tmp_path: Path) -> None:
     assert "! annotations_unread: it holds yolo (data.yaml) and coco (_annotations.coco.json)" in said
 
 
-def test_annotations_apart_from_their_images_are_said(tmp_path: Path) -> None:
+def captions(*names: str) -> bytes:
+    told = json.loads(coco(*names))
+    told["annotations"] = [{"id": at, "image_id": at, "caption": f"A cat, {name}."} for at, name in enumerate(names)]
+    return json.dumps(told).encode()
+
+
+def put_site(folder: Path, images: str = "") -> None:
+    """As COCO's own site lays it out."""
+    put_images(folder, f"{images}train2017/1.jpg", f"{images}val2017/2.jpg", f"{images}test2017/3.jpg")
+    for split, name in (("train2017", "1.jpg"), ("val2017", "2.jpg")):
+        put(folder / f"annotations/instances_{split}.json", coco(name))
+        put(folder / f"annotations/person_keypoints_{split}.json", coco(name))
+        put(folder / f"annotations/captions_{split}.json", captions(name))
+    put(folder / "annotations/image_info_test2017.json", coco("3.jpg"))
+
+
+@pytest.mark.parametrize("images", ["", "images/"])
+def test_the_layout_of_cocos_site_is_read_with_its_splits(tmp_path: Path, images: str) -> None:
+    put_site(tmp_path / "in", images)
+    said = looked(tmp_path / "in", *ASK)[1]
+    assert (
+        "! annotations_unread: captions_train2017.json, person_keypoints_train2017.json, captions_val2017.json, "
+        "person_keypoints_val2017.json: of the same images as what is read" in said
+    )
+    for flags, answers in (((), [BOX, BOX]), (("--answer", "{caption}"), ["A cat, 1.jpg.", "A cat, 2.jpg."])):
+        blocks = tried(f"{tmp_path}/in/", *ASK, *flags)
+        assert not any(block.rejections for block in blocks)
+        examples = [example for block in blocks for example in block.examples]
+        assert [(one.contents[1]["parts"][0]["text"], one.split) for one in examples] == [
+            (answers[0], "train"),
+            (answers[1], "validation"),
+        ]
+
+
+@pytest.mark.parametrize(
+    "file, image, named",
+    [
+        ("annotations/instances_default.json", "images/1.jpg", "1.jpg"),
+        ("annotations/train.json", "train/1.jpg", "1.jpg"),
+        ("annotations/instances_training.json", "images/train/1.jpg", "1.jpg"),
+        ("labels.json", "data/1.jpg", "1.jpg"),
+        ("result.json", "images/1.jpg", "images/1.jpg"),
+    ],
+)
+def test_a_file_of_cocos_beside_its_images_folder_finds_them(tmp_path: Path, file: str, image: str, named: str) -> None:
+    put_images(tmp_path / "in", image)
+    put(tmp_path / f"in/{file}", coco(named))
+    (block,) = tried(f"{tmp_path}/in/", *ASK)
+    assert [[*example.sources] for example in block.examples] == [[f"{tmp_path}/in/{image}"]] and not block.rejections
+
+
+def test_files_of_several_parts_of_the_images_are_all_read(tmp_path: Path) -> None:
+    put_images(tmp_path / "in", "images/1.jpg", "images/2.jpg")
+    put(tmp_path / "in/annotations/part-1.json", coco("1.jpg"))
+    put(tmp_path / "in/annotations/part-2.json", coco("2.jpg"))
+    assert sum(len(block.examples) for block in tried(f"{tmp_path}/in/", *ASK)) == 2
+    assert "annotations_unread" not in looked(tmp_path / "in", *ASK)[1]
+
+
+def test_annotations_whose_images_are_not_there_are_said(tmp_path: Path) -> None:
     put_images(tmp_path / "in", "train2017/1.jpg", "val2017/2.jpg")
-    put(tmp_path / "in/annotations/instances_train2017.json", coco("1.jpg"))
+    put(tmp_path / "in/annotations/instances_train2017.json", coco("9.jpg"))
     settings, said = looked(tmp_path / "in", *ASK)
     assert [one.format for one in settings.inputs] == ["folder"]
     assert (

@@ -138,7 +138,7 @@ def test_a_dataset_of_yolos_lies_in_a_bucket(run: Run, cloud: Cloud) -> None:
 # Pascal VOC
 
 
-def annotation(name: str = "1.jpg", box: str = "20 10 60 60", size: str = "200 100", label: str = "cat") -> bytes:
+def annotation(name: str = "1.jpg", box: str = "21 11 60 60", size: str = "200 100", label: str = "cat") -> bytes:
     corners = "".join(f"<{key}>{value}</{key}>" for key, value in zip(("xmin", "ymin", "xmax", "ymax"), box.split()))
     width, height = size.split()
     return (
@@ -153,6 +153,22 @@ def test_an_annotation_is_an_image_with_its_boxes() -> None:
     assert voc.columns_of("/in/1.xml", annotation()) == {"image": "1.jpg"} | columns
     assert voc.columns_of("/in/Annotations/1.xml", annotation())["image"] == "../JPEGImages/1.jpg"
     assert voc.columns_of("/in/1.xml", annotation(""))["image"] == "2.jpg"
+
+
+@pytest.mark.parametrize(
+    "box, corners",
+    [
+        ("1 1 200 100", [0, 0, 1000, 1000]),  # the whole picture, by the challenge's own account
+        ("2 2 199 99", [10, 5, 990, 995]),
+        ("0 0 200 100", [0, 0, 1000, 1000]),  # of a tool that measures from the edge
+        ("0 10 60 60", [100, 0, 600, 300]),
+        ("20.0 10.0 60.5 60", [100, 100, 600, 302]),
+        ("21.0 11.0 60.0 60.0", [100, 100, 600, 300]),
+    ],
+)
+def test_pixels_are_counted_from_one_unless_the_file_shows_otherwise(box: str, corners: list[int]) -> None:
+    (found,) = voc.columns_of("/in/1.xml", annotation(box=box))["boxes"]
+    assert found["box_2d"] == corners
 
 
 @pytest.mark.parametrize(

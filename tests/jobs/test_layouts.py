@@ -137,6 +137,13 @@ def make_roboflow_coco() -> None:
     put("roboflow-coco/README.roboflow.txt", b"exported")
 
 
+def make_coco_site() -> None:
+    for at, split in enumerate(("train2017", "val2017")):
+        put(f"coco/{split}/{at:012}.jpg", picture(at))
+        put(f"coco/annotations/instances_{split}.json", coco_of(f"{at:012}.jpg"))
+        put(f"coco/annotations/person_keypoints_{split}.json", coco_of(f"{at:012}.jpg"))
+
+
 def make_roboflow_yolo() -> None:
     for at, split in enumerate(("train", "valid", "test")):
         put(f"roboflow-yolo/{split}/images/{at}_jpg.rf.0123abc.jpg", picture(at))
@@ -153,7 +160,7 @@ def make_voc() -> None:
             f"VOCdevkit/VOC2012/Annotations/{name}.xml",
             f"<annotation><folder>VOC2012</folder><filename>{name}.jpg</filename><size><width>64</width><height>48</height>"
             "<depth>3</depth></size><segmented>0</segmented><object><name>cat</name><pose>Unspecified</pose><bndbox><xmax>48</xmax>"
-            "<xmin>16</xmin><ymax>36</ymax><ymin>12</ymin></bndbox><difficult>0</difficult></object></annotation>".encode(),
+            "<xmin>17</xmin><ymax>36</ymax><ymin>13</ymin></bndbox><difficult>0</difficult></object></annotation>".encode(),
         )
     put("VOCdevkit/VOC2012/ImageSets/Main/cat_train.txt", b"2007_000027 1\n")
     put("VOCdevkit/VOC2012/SegmentationClass/2007_000032.png", png())
@@ -190,6 +197,7 @@ EACH = ["train", "validation", "test"]
 # What is tried without writing: what makes it, and the answer and split of each example; "": by the hash.
 TRIED: dict[str, tuple[Callable[[], None], list[tuple[str, str]]]] = {
     "Roboflow's COCO export": (make_roboflow_coco, [(CAT, split) for split in EACH]),
+    "COCO, as its site lays it out": (make_coco_site, [(CAT, split) for split in EACH[:2]]),
     "Roboflow's YOLO export": (make_roboflow_yolo, [(CAT, split) for split in EACH]),
     "Pascal VOC 2012, as its archive holds it": (make_voc, [(CAT, "")] * 2),
     "LLaVA's instructions on COCO's images": (make_llava, [("Picture 0.", ""), ("Picture 1.", "")]),

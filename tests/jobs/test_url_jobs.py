@@ -208,7 +208,7 @@ def test_a_job_that_is_killed_goes_on_and_leaves_nothing_over(launcher: Launcher
         write_lines(tmp_path / "in/rows.jsonl", [row(name, [server.url + name]) for name in files])
         command = ["--input", str(tmp_path / "in"), "--output", str(output), "--allow_prefix", server.url]
         command += ["--splits", "train=1", "--block_bytes", "1024", "--no_pipeline_type_check"]
-        for change in ("link _tuneset/fetched/", "unlink _tuneset/fetched/.*/[0-9a-f]{32}$"):
+        for change in (r"link _tuneset/fits/.*\.fetched", r"unlink _tuneset/fits/../[0-9a-f]{32}\.fetched"):
             assert launcher.run(command, (change, 3)) == -signal.SIGKILL, change
             assert not (output / "manifest.json").exists()
         assert launcher.run(command) == 0

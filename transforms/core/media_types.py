@@ -23,7 +23,7 @@ def named_by(uri: str) -> str:
     >>> named_by("https://example.com/cats/my%20cat.jpg?w=200"), named_by("gs://b/a.jpg"), named_by("a.jpg?w=1")
     ('cats/my cat.jpg', 'gs://b/a.jpg', 'a.jpg?w=1')
     """
-    match = _WEB.match(uri)
+    match = _WEB.match(uri) if uri[:1] in "hH" else None
     return unquote(match["path"]) if match else uri
 
 
@@ -33,8 +33,9 @@ def type_by_name(uri: str) -> str:
     >>> type_by_name("https://example.com/a.PNG?format=webp"), type_by_name("gs://b/a")
     ('png', 'jpeg')
     """
-    name = named_by(uri)
-    return IMAGE_TYPES.get(name[name.rfind(".") + 1 :].lower(), "jpeg")
+    name = named_by(uri) if uri[:1] in "hH" else uri
+    ending = name[name.rfind(".") + 1 :]
+    return IMAGE_TYPES.get(ending) or IMAGE_TYPES.get(ending.lower(), "jpeg")
 
 
 def has_image_ending(name: str) -> bool:

@@ -24,6 +24,7 @@ from transforms.images.headers.parse import NeedMore, parse
 from transforms.images.headers.structure import ends_well, walk
 from transforms.images.helper.pool import DecoderPool, shared_pool
 from transforms.images.identity import identity_of
+from transforms.images.room import Room
 from transforms.images.staging import Copier
 from transforms.storage import abilities, persistent, store_for
 from transforms.storage.allowed_files import open_allowed, opened_folder
@@ -46,7 +47,8 @@ _LARGEST = 1 << 30  # bytes of a file that is read to be rewritten: a helper has
 _UNPACKED = 128 << 20  # bytes that an object with Content-Encoding gzip may have or come to
 # What is held at once, of all that are looked at, so that looks by the hundred cannot fill the memory.
 _PACKED, _LONG, _WHOLE = BoundedSemaphore(8), BoundedSemaphore(16), BoundedSemaphore(8)  # taken in this order
-_COMING = BoundedSemaphore(32)  # asked for without waiting
+_COMING = Room(256 << 20)  # bytes
+_LARGEST_WHOLE = 8 << 20  # bytes of an image that comes whole without its turn (storage/web/store.py)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +186,7 @@ def _look_and_copy(source: str, inspector: Inspector, copier: Copier) -> Reads[I
     with _Share() as share:
 
         def is_wanted(head: bytes, size: int) -> bool:
-            return share.take() and (size < 0 or _is_wanted(source, head, size, inspector, copier))
+            return share.take(size) and (size < 0 or _is_wanted(source, head, size, inspector, copier))
 
         head, found = yield Range(0, HEAD, rest_if=is_wanted)
         if _is_packed(found, head):
@@ -204,21 +206,21 @@ def _is_packed(found: Stat, head: bytes) -> bool:
 
 
 class _Share:
-    """One of the images of more than some KB that are held whole while they come, if there is one left."""
+    """Bytes of what is held whole while it comes, beyond its first."""
 
     def __init__(self) -> None:
-        self._is_taken = False
+        self._bytes = 0
 
-    def take(self) -> bool:
-        self._is_taken = self._is_taken or _COMING.acquire(blocking=False)
-        return self._is_taken
+    def take(self, size: int) -> bool:
+        """Whether an image of so many bytes (-1: not told) may come now; nobody waits."""
+        self._bytes = self._bytes or _COMING.take(size if size >= 0 else _LARGEST_WHOLE)  # it may be asked for again
+        return self._bytes > 0
 
     def __enter__(self) -> _Share:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._is_taken:
-            _COMING.release()
+        _COMING.give_back(self._bytes)
 
 
 def _is_wanted(source: str, head: bytes, size: int, inspector: Inspector, copier: Copier) -> bool:

@@ -66,7 +66,7 @@ class Copier:
         if must_fit:
             version = f"{facts.uri}\n{facts.generation}".encode()
             name = blake2b(version, digest_size=16, person=b"tuneset fetched").hexdigest()
-            facts.fetched = f"{self.output}/{WORK}/fetched/{name[:2]}/{name}"
+            facts.fetched = f"{self.output}/{WORK}/fits/{name[:2]}/{name}.fetched"
             put_by_content(facts.fetched, data, "bin")
         elif self.images:
             facts.copied, _ = Stager(self.images)(data)

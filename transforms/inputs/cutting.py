@@ -104,8 +104,9 @@ class Cutter:
             check_bytes(extent.uri, head, is_packed(extent))
             if container_of(extent.uri, head).is_columnar:
                 limits = self.block_bytes, self.max_line_bytes
-                columns = None if self.wanted.every else self.wanted.columns
-                yield from parquet_blocks(block, *limits, columns, self.images)
+                own = MEANINGS[block.format].image_columns
+                columns = None if self.wanted.every or own else self.wanted.columns
+                yield from parquet_blocks(block, *limits, columns, own or self.images)
                 return
             dialect = dialect_of(extent.uri, head, self.wanted, block.format)
         except RowError as error:

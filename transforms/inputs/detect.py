@@ -144,6 +144,10 @@ def _as_annotated(look: InputDetector, options: InputOptions) -> list[InputDetec
     looks = [InputDetector(one, replace(options, input_format=annotated.meaning.name)) for one in annotated.patterns]
     for number, one in enumerate(looks):
         one.quiet = number >= _SAID
+        one.base = annotated.bases[number] if annotated.bases else ""
         one.said += f", told by {posixpath.basename(annotated.by)} (--input_format folder reads the images alone)"
     looks[0].notices += look.notices
+    if annotated.unread:
+        detail = "; ".join(annotated.unread)
+        looks[0].notices.append(Notice("annotations_unread", example=look.pattern, detail=detail))
     return looks

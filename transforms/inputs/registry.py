@@ -15,7 +15,7 @@ from transforms.core.media_types import IMAGE_TYPES
 from transforms.core.reasons import RowError
 from transforms.core.records import Example, Extent, OpenBlock, Record
 from transforms.examples.recipe import TABLE_COLUMNS, Columns
-from transforms.inputs.formats import automl, excel, label_studio, multiclass, pubtabnet, voc, yolo
+from transforms.inputs.formats import automl, chat_columns, excel, label_studio, multiclass, pubtabnet, voc, yolo
 from transforms.inputs.formats.boxes import BOXES, FAULT
 from transforms.inputs.formats.inline_images import LINE_BYTES as INLINE_BYTES
 from transforms.inputs.formats.inline_images import stage_data_uris
@@ -160,7 +160,7 @@ class Meaning:
     whether it is a box, of which an image has several records; object: of a line of JSON, or a record with a header, -> columns.
 
     stage: puts the images that stand in a block's lines where images are read from. line_bytes: that a row may have,
-    where nobody said.
+    where nobody said. image_columns: whose bytes are images, where no option names them; all other columns are read too.
 
     draws_boxes: whether a line of JSON holds boxes, for which pictures have to be upright; always_boxes: whether every row may.
     row_of_line: the way back, a line of a dataset -> a row, or RowError.
@@ -190,6 +190,7 @@ class Meaning:
     row_of_line: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     stage: Callable[[OpenBlock, Callable[[bytes], tuple[str, str]]], OpenBlock] | None = None
     line_bytes: int = LINE_BYTES
+    image_columns: tuple[str, ...] = ()
 
     def longest_line(self, asked: int) -> int:
         """The bytes that a row may have, where --max_line_bytes is `asked`."""
@@ -338,6 +339,11 @@ MEANINGS: Mapping[str, Meaning] = {
             "llava", (LINES,), "LLaVA's, ShareGPT's and ms-swift's conversations, with <image> where an image stands",
             "conversations with <image> places (LLaVA, ShareGPT, ms-swift)", "conversations", "*.json and *.jsonl",
             example=llava_example, tells=is_llava_object, stage=stage_data_uris, line_bytes=INLINE_BYTES,
+        ),
+        Meaning(
+            "conversations", (PARQUET, _ARROW), "conversations in columns of Parquet or Arrow: messages, or conversations",
+            "conversations in columns (messages, conversations)", "conversations in columns", "*.parquet and *.arrow",
+            example=chat_columns.chat_example, tells=chat_columns.is_chat, image_columns=chat_columns.IMAGES,
         ),
         Meaning(
             "paligemma", (LINES,), "PaliGemma's prefix and suffix, with <loc> boxes", "PaliGemma's prefix and suffix",

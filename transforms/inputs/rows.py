@@ -107,23 +107,23 @@ def build_examples(
     rules = RowRules(seed, check_types, recipe, part_resolution, opened.warnings)
     counters, examples = opened.counters, opened.examples
     everything, images = sample_below >= 1 << 64, 0
-    meaning, moved_to = MEANINGS[opened.block.format], opened.block.base
-    ids = DistinctIds()
-    for row in transformed(opened, function, _reject, folders_tell=meaning.own_columns):
+    meaning, moved_to, nearer = MEANINGS[opened.block.format], opened.block.base, opened.block.nearer
+    ids, folders_tell = DistinctIds(), meaning.own_columns
+    for row in transformed(opened, function, _reject, folders_tell=folders_tell):
         try:
             if not meaning.by_templates:
                 example = _example_of(row, rules, meaning)
             else:
                 row = row if isinstance(row, Record) else record_of(row, meaning.name)
                 assert recipe and meaning.example, "rows of a table and no recipe"
-                if meaning.own_columns and "=" in row.source and (told := hive_columns(row.source)):
+                if folders_tell and "=" in row.source and (told := hive_columns(row.source)):
                     row = replace(row, columns={**told, **row.columns}, raw=b"")
                 if moved_to and not row.base:
                     row = recipe.rebased(row, folder_of(row.source), moved_to)
                 base = row.base or folder_of(row.source)
                 example = meaning.example(row, base, rules)
-                if opened.block.nearer:
-                    check_nearest(example, base, opened.block.nearer)
+                if nearer:
+                    check_nearest(example, base, nearer)
         except RowError as error:
             _reject(opened, row, error)
             continue
@@ -182,6 +182,8 @@ def example_of(row: Row, *, seed: bytes, check_types: Collection[str] | None, re
 
 
 def _example_of(row: Row, rules: RowRules, meaning: Meaning) -> Example:
+    if isinstance(row, Record) and meaning.example:  # of a file that has columns
+        return meaning.example(row, row.base or folder_of(row.source), rules)
     parsed = jsonl.loads_canonical(row.raw)
     if "tuneset" not in parsed[0]:
         if not meaning.example:

@@ -36,13 +36,16 @@ def merged_lines(record: str, delimiter: str, width: int) -> int:
     Such a line has `width` cells, and an image's name wherever the record's own first line has one.
     """
     first, *lines = (line for line in record.splitlines() if line.strip())
-    images = [at for at, cell in enumerate(_cells(first, delimiter)) if is_image_name(cell)]
     if width < 2 or not lines:
         return 0
-    alike = 0
-    for line in lines:
-        cells = _cells(line, delimiter)
-        alike += len(cells) == width and all(is_image_name(cells[at]) for at in images if at < width)
+
+    # Most cells of several lines are plain texts, which have too few delimiters for a record.
+    possible = [line for line in lines if line.count(delimiter) >= width - 1]
+    if len(possible) * 10 < len(lines) * 9:
+        return 0
+    images = [at for at, cell in enumerate(_cells(first, delimiter)) if at < width and is_image_name(cell)]
+    records = (cells for line in possible if len(cells := _cells(line, delimiter)) == width)
+    alike = sum(all(is_image_name(cells[at]) for at in images) for cells in records)
     return alike if alike * 10 >= len(lines) * 9 else 0
 
 

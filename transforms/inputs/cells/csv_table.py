@@ -120,9 +120,9 @@ class TableReader:
 
     def _read_parquet(self, opened: OpenBlock, block: Block) -> None:
         extent, names = block.extents[0], block.dialect.names if block.dialect else ()
-        number = extent.start
+        number, images = extent.start, MEANINGS[block.format].image_columns or self.images
         try:
-            for columns, faults in parquet_columns(block, self.images, self.stage, self.max_line_bytes):
+            for columns, faults in parquet_columns(block, images, self.stage, self.max_line_bytes):
                 for index, values in enumerate(zip(*columns)):
                     line = number - extent.start + 1
                     if fault := faults and faults.get(index):
@@ -267,7 +267,7 @@ class _Records:
             elif self.skip_first:
                 self.skip_first = not has_text(cells)  # a blank line is no header
                 self.blank += self.skip_first and len(cells) > 1
-            elif not (cells and cells[0].strip()) and not has_text(cells):
+            elif not (cells and (cells[0] if strip else cells[0].strip())) and not has_text(cells):
                 self.blank += len(cells) > 1
             elif cells_columns:
                 self._take_made(start, line, data[start - first : end - first], partial(cells_columns, cells))

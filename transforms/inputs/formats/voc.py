@@ -2,6 +2,9 @@
 
 In the layout of the challenge (Annotations/1.xml) images lie in JPEGImages beside it; elsewhere beside the XML, as Roboflow and
 labelImg write. The XML is read by expat, with neither a document type nor entities, which such a file never has.
+
+Boxes are pixels that are counted from 1, and both of their ends belong to them, as the challenge has it: (1, 1, width, height) is the
+whole picture. A file with a corner at 0, or at a part of a pixel, is of a tool that measures from the picture's edge instead.
 """
 
 from __future__ import annotations
@@ -29,14 +32,23 @@ def columns_of(uri: str, data: bytes) -> dict[str, Any]:
     if root.tag != "annotation":
         raise RowError("bad_record", f"the XML is a <{root.tag[:40]}>, not an <annotation>")
     size = _number(root.find("size"), "width", 0), _number(root.find("size"), "height", 0)
+    drawn = [
+        ((found.findtext("name") or "").strip(), [_number(found.find("bndbox"), key, math.nan) for key in _CORNERS])
+        for found in root.findall("object")
+    ]
+    first = _first_pixel([corner for _, corners in drawn for corner in corners])
     boxes, fault = [], ""
-    for found in root.findall("object"):
-        corners = [_number(found.find("bndbox"), key, math.nan) for key in _CORNERS]
+    for label, (left, top, right, bottom) in drawn:
         try:
-            boxes.append(box_of_pixels((found.findtext("name") or "").strip(), corners, size))
+            boxes.append(box_of_pixels(label, (left - first, top - first, right, bottom), size))
         except RowError as error:
             fault = fault or error.detail
     return columns_of_boxes(_image(root, uri), boxes, fault)
+
+
+def _first_pixel(corners: list[float]) -> int:
+    """The number of a picture's first pixel, by all corners of a file: 1, or 0 where they are measured from its edge."""
+    return int(all(corner >= 1 and corner == round(corner) for corner in corners if math.isfinite(corner)))
 
 
 def _image(root: Element, uri: str) -> str:

@@ -82,3 +82,13 @@ def holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         return any(field.name == "bytes" and is_binary(field.type) for field in kind)
     return is_binary(kind)
+
+
+def keys_of_schema(schema: pa.Schema) -> dict[str, object]:
+    """The names of columns, each with an empty value of its kind as far as that tells what rows mean: lists of objects."""
+    return {field.name: [] if _is_list_of_objects(field.type) else None for field in schema}
+
+
+def _is_list_of_objects(kind: pa.DataType) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return bool(is_list and pa.types.is_struct(kind.value_type))

@@ -2,6 +2,7 @@
 
     data.yaml, images/, labels/              YOLO: data.yaml is read
     _annotations.coco.json beside images     COCO, on top or in each folder of a split: these files are read
+    annotations/instances_train2017.json     COCO, beside the folders of its images (coco_layout.py)
     1.xml beside 1.jpg, or Annotations/      Pascal VOC: the folder's XML is read
 
 Only where one of them is there, and where nobody asks for the names of folders: some ten small requests before the work.
@@ -11,11 +12,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from itertools import islice
 
-from transforms.core.file_kinds import LOOK
 from transforms.core.records import Extent
 from transforms.examples.split_names import split_of_name
 from transforms.inputs.formats import yolo
@@ -23,16 +23,15 @@ from transforms.inputs.formats.boxes import BOXES
 from transforms.inputs.formats.joined.coco import is_coco
 from transforms.inputs.options import InputOptions
 from transforms.inputs.registry import COCO, MEANINGS, VOC, YOLO, Meaning
-from transforms.storage import store_for
-from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
+from transforms.inputs.survey.coco_layout import NOT_THERE, files_apart, folders_in, head_of, names_in, stat_of
 from transforms.storage.packings import Damaged
 
 _YAML = ("data.yaml", "dataset.yaml", "data.yml")
 _COCO_FILE = "_annotations.coco.json"
 _ANNOTATIONS = ("annotations", "Annotations")
-_NAMES, _FOLDERS, _READS = 50, 8, 5  # names of a folder, folders below it, and .json files, that are looked at
+_FOLDERS = 8  # folders below a folder that are looked at
+_CAPTIONS = ("caption", "captions")  # columns that COCO's rows alone have
 _IS_VOC = re.compile(rb"<annotation[\s>]")
-_NOT_THERE = (Changed, Forbidden, NotAFile, NotFound, Refused)
 
 
 @dataclass(frozen=True)
@@ -40,89 +39,81 @@ class Annotated:
     """What a folder was told to be.
 
     patterns: what is read of it; nothing where that alone does not tell where the images are. by: the file that told it.
+    bases: of each pattern, the folder that its images' paths are told from, where that is not the pattern's own.
+    unread: why other files beside these are not read, each with their names.
     """
 
     meaning: Meaning
     patterns: tuple[str, ...]
     by: str
+    bases: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def annotations_of(folder: str, options: InputOptions) -> list[Annotated]:
     """What a folder of images with annotations may be: none, one, or several between which nobody has chosen."""
-    if not _asks_for_annotations(options):
+    names = {name.partition(".")[0] for name in (options.recipe.columns if options.recipe else ())}
+    captions = bool(names & {*_CAPTIONS})
+    if not _asks_for_annotations(options, names):
         return []
     root = folder.rstrip("/")
     below = list(_folders(root))
-    found = (_yolo(root), _coco(root, below), _voc(root, below))
+    if captions:
+        found: tuple[Annotated | None, ...] = (_coco(root, below, captions),)
+    else:
+        found = (_yolo(root), _coco(root, below, captions), _voc(root, below))
     return [one for one in found if one]
 
 
-def _asks_for_annotations(options: InputOptions) -> bool:
-    """Whether templates leave the answer to the format, or ask for nothing that a folder of images has."""
-    names = {name.partition(".")[0] for name in (options.recipe.columns if options.recipe else ())}
-    asks = not options.answer or bool(names & {*BOXES})
-    return asks and names <= {*BOXES} and not (options.image_column or options.row_function)
+def _asks_for_annotations(options: InputOptions, names: Set[str]) -> bool:
+    """Whether templates, with these names, leave the answer to the format, or ask for nothing that a folder of images has."""
+    known = {*BOXES, *_CAPTIONS}
+    asks = not options.answer or bool(names & known)
+    return asks and names <= known and not (options.image_column or options.row_function)
 
 
 def _folders(root: str) -> Iterator[str]:
     """Folders of splits and annotations below one."""
-    try:
-        names = [name for some, _ in islice(store_for(root).folders(root), 1) for name in some]
-    except _NOT_THERE:
-        return
     wanted = (
-        name for name in names if split_of_name(posixpath.basename(name)) or posixpath.basename(name) in _ANNOTATIONS
+        name
+        for name in folders_in(root)
+        if split_of_name(posixpath.basename(name)) or posixpath.basename(name) in _ANNOTATIONS
     )
     yield from islice(wanted, _FOLDERS)
 
 
 def _yolo(root: str) -> Annotated | None:
-    for file in filter(None, (_stat(f"{root}/{name}") for name in _YAML)):
+    for file in filter(None, (stat_of(f"{root}/{name}") for name in _YAML)):
         try:
             told = yolo.told_by(Extent(file.uri, file.generation, file.size, 0, file.size))
-        except (Damaged, *_NOT_THERE):
+        except (Damaged, *NOT_THERE):
             continue
         if any(told.get(key) for key in (*yolo.SPLITS, "nc")):
             return Annotated(MEANINGS[YOLO], (file.uri,), file.uri)
     return None
 
 
-def _coco(root: str, below: list[str]) -> Annotated | None:
-    named = filter(None, (_stat(f"{place}/{_COCO_FILE}") for place in (root, *below)))
-    files = tuple(file.uri for file in named if is_coco(_head(file)))
+def _coco(root: str, below: list[str], captions: bool) -> Annotated | None:
+    named = filter(None, (stat_of(f"{place}/{_COCO_FILE}") for place in (root, *below)))
+    files = tuple(file.uri for file in named if is_coco(head_of(file)))
     if files:
         return Annotated(MEANINGS[COCO], files, files[0])
-    for place in (place for place in below if posixpath.basename(place) in _ANNOTATIONS):
-        json = (file for file in _names(place) if file.uri.endswith(".json"))
-        if file := next((file for file in islice(json, _READS) if is_coco(_head(file))), None):
-            return Annotated(MEANINGS[COCO], (), file.uri)  # whose images lie in a folder that it does not name
-    return None
+    annotations = [place for place in below if posixpath.basename(place) in _ANNOTATIONS]
+    apart, unread, lost = files_apart(root, annotations, captions)
+    if apart:
+        patterns, bases = tuple(file.uri for file in apart), tuple(file.base for file in apart)
+        why = (_said_of(unread, "of the same images as what is read"), _said_of(lost, "whose images are not there"))
+        return Annotated(MEANINGS[COCO], patterns, patterns[0], bases, tuple(filter(None, why)))
+    return Annotated(MEANINGS[COCO], (), lost[0]) if lost else None
+
+
+def _said_of(uris: list[str], why: str) -> str:
+    return f"{', '.join(map(posixpath.basename, uris))}: {why}" if uris else ""
 
 
 def _voc(root: str, below: list[str]) -> Annotated | None:
     for place in (root, *below):
-        file = next((file for file in _names(place) if file.uri.lower().endswith(".xml")), None)
-        if file and _IS_VOC.search(_head(file)):
+        file = next((file for file in names_in(place) if file.uri.lower().endswith(".xml")), None)
+        if file and _IS_VOC.search(head_of(file)):
             return Annotated(MEANINGS[VOC], (f"{root}/",), file.uri)
     return None
-
-
-def _names(folder: str) -> list[Stat]:
-    try:
-        return list(islice(store_for(folder).list(folder, deep=False, page=_NAMES), _NAMES))
-    except _NOT_THERE:
-        return []
-
-
-def _stat(uri: str) -> Stat | None:
-    try:
-        return store_for(uri).stat(uri)
-    except _NOT_THERE:
-        return None
-
-
-def _head(file: Stat) -> bytes:
-    try:
-        return store_for(file.uri).read(file.uri, 0, LOOK, file.generation)[0]
-    except _NOT_THERE:
-        return b""

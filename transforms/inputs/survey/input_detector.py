@@ -5,6 +5,7 @@ What is found is said with the option that overrides it; what cannot be is an er
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -31,7 +32,7 @@ from transforms.inputs.options import InputError, InputOptions
 from transforms.inputs.parquet.blocks import used_columns
 from transforms.inputs.parquet.files import footer_of
 from transforms.inputs.parquet.folders import check_folders_of_bytes
-from transforms.inputs.parquet.schema import holds_bytes
+from transforms.inputs.parquet.schema import holds_bytes, keys_of_schema
 from transforms.inputs.patterns import (
     is_dataset,
     is_folder,
@@ -102,6 +103,8 @@ class InputDetector:
         able = [meaning for meaning in MEANINGS.values() if container in meaning.containers]
         if len(able) == 1:
             return able[0]
+        if container.is_columnar or container.convert:
+            return self._meaning_of_columns(able, named)
         keys = self.first_keys()
         if "tuneset" in keys:
             self.replay = True
@@ -117,6 +120,14 @@ class InputDetector:
             return TABLE if self._templates and "contents" not in keys else DEFAULT
         is_plain = not self._templates and not is_dataset(self._extent.uri, TABLE.name, self.json)
         return DEFAULT if is_plain else TABLE
+
+    def _meaning_of_columns(self, able: list[Meaning], named: str) -> Meaning:
+        """What rows mean whose file tells its columns: of these what was named, or what they say, else a table's."""
+        if named in (meaning.name for meaning in able):
+            return MEANINGS[named]
+        keys = self.first_keys()
+        told = (one for one in able if not one.by_templates and not self._templates and one.tells(keys))
+        return next(told, TABLE)
 
     def _tells_by_cells(self, meaning: Meaning, options: InputOptions) -> bool:
         """Whether the first record of CSV is of a meaning, unless options name columns that this has not."""
@@ -139,6 +150,9 @@ class InputDetector:
     def first_keys(self) -> dict[str, object]:
         """Keys of the first rows, in order, each with a value."""
         keys: dict[str, object] = {}
+        if self._container.is_columnar:
+            with contextlib.suppress(RowError):  # a damaged footer is told where its columns are needed
+                return keys_of_schema(footer_of(self._extent).schema)
         for row in self._first_rows():
             keys = {**row, **keys}
         return keys

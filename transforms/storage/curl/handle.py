@@ -94,6 +94,8 @@ class Handle:
     def __init__(self, route: Route, share: Any) -> None:
         self.curl = pycurl.Curl()
         self.curl.handle = self  # libcurl tells which one is done
+        self._lines = list[bytes]()
+        self._seconds = -1.0
         self.route = route
         folder, authorities = os.path.isdir(route.authorities), os.fsencode(route.authorities)
         options = {
@@ -111,6 +113,7 @@ class Handle:
             pycurl.LOW_SPEED_LIMIT: 1,
             pycurl.LOW_SPEED_TIME: max(1, round(PATIENCE)),
             pycurl.WRITEFUNCTION: self._take,
+            pycurl.HEADERFUNCTION: self._lines.append,
         }
         if route.guarded:
             options[pycurl.OPENSOCKETFUNCTION] = self._open
@@ -119,7 +122,7 @@ class Handle:
 
     def prepare(self, get: Get) -> None:
         self._most = get.most
-        self._lines = list[bytes]()
+        self._lines.clear()
         self._chunks = list[bytes]()
         self._bytes = 0
         self._refused: Failure | None = None
@@ -127,10 +130,11 @@ class Handle:
         self._length = -1
         self._fault_of, self._refused_address = get.fault_of, ""
         self._slow_after = time.monotonic() + PATIENCE
-        self.curl.setopt(pycurl.TIMEOUT_MS, int(1000 * get.seconds))
+        if get.seconds != self._seconds:
+            self._seconds = get.seconds
+            self.curl.setopt(pycurl.TIMEOUT_MS, int(1000 * get.seconds))
         self.curl.setopt(pycurl.URL, get.url.encode())
         self.curl.setopt(pycurl.HTTPHEADER, get.headers)
-        self.curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
 
     def _open(self, purpose: int, address: Any) -> socket.socket | int:
         """Called by libcurl: open a socket for one of a name's addresses, or refuse it; then the next is tried.

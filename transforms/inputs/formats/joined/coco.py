@@ -54,6 +54,20 @@ def is_coco(head: bytes) -> bool:
     return first in _KEYS and (len(named) > 1 or alone) and b'"id"' in head and not _NOT_COCO.intersection(named)
 
 
+def first_image_of(head: bytes) -> str:
+    """The name of the first image that the first bytes of a file list; "" if they list none.
+
+    >>> first_image_of(b'{"info": {}, "images": [{"id": 1, "file_name": "1.jpg"}, {"id": 2, "file_na')
+    '1.jpg'
+    """
+    try:
+        first = next((text for key, text in ItemScan().feed(head) if key == "images"), b"{}")
+        name = jsonl.loads(first).get("file_name")
+    except (Damaged, RowError):
+        return ""
+    return name if isinstance(name, str) else ""
+
+
 def lines_of(extent: Extent) -> Iterator[bytes]:
     """The rows of a whole file, as lines of JSON.
 
