@@ -79,11 +79,6 @@ def choose_night(settings: Settings) -> tuple[Settings, list[str]]:
 
 def _windows_of(settings: Settings) -> tuple[Settings, list[str]]:
     """What the windows of the stream that --previous names found of images."""
-    if Job(settings, Claim("", 0, False), remote=False).inspector.identify:
-        return _without(
-            settings,
-            f"{settings.previous}: windows of a stream do not tell equal images, which is asked for: add --findings rows",
-        )
     windows, faults = usable_windows(settings.previous, settings)
     if not windows:
         why = f"nothing of its windows can be used: {faults[0]}" if faults else "it has sealed no window yet"

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+from transforms.core.limits import profile_of
 from transforms.storage import abilities
 from transforms.storage.uris import CLOUD, bucket_of, is_object, is_web, lacks_bucket, lacks_host
 from transforms.storage.web.urls import normal_prefix
@@ -236,6 +237,11 @@ def line_number(text: str) -> int:
     return int(value)
 
 
+def profile(text: str) -> str:
+    """The name of a profile of limits, which a model's name tells too."""
+    return profile_of(word(text))
+
+
 # By metavar. A list adds up if it is given again.
 LISTS: dict[str, Callable[[str], tuple[Any, ...]]] = {
     "PATTERNS": items_of(readable_place),
@@ -262,6 +268,7 @@ SINGLES: dict[str, Callable[[str], Any]] = {
     "TEXT": filled,
     "SPEC": filled,
     "N|auto": count_or_auto,
+    "PROFILE": profile,
 }
 
 

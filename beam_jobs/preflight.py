@@ -8,8 +8,9 @@ import difflib
 import io
 import itertools
 import os
+import re
 
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
 from beam_jobs.options import OPTIONS, OptionError
@@ -24,6 +25,10 @@ from transforms.inputs.survey.left_out import REWRITTEN, find_left_out, notices_
 from transforms.storage import abilities
 from transforms.storage.gcs.bucket_check import look_at_bucket
 from transforms.storage.uris import CLOUD, is_object
+
+# Beam asks a job server how a job stands in one request for the whole job, which ends after 300 s unless it is told otherwise: an
+# error then, on Prism, for a job that runs well. Whether there is a server at all, engines.py asks by itself.
+_LONGEST_JOB_S = 10 * 365 * 24 * 3600
 
 IN_PROCESS = ("FnApiRunner", "DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner")  # and its children
 
@@ -79,10 +84,14 @@ def template_location(settings: Settings) -> str:
 
 
 def beam_options(settings: Settings) -> PipelineOptions:
+    """Beam's options for a job."""
     flags = list(settings.beam)
     if not any(flag.startswith("--runner") for flag in flags):
         flags.append("--runner=FnApiRunner")
-    return PipelineOptions(flags, save_main_session=False)
+    options = PipelineOptions(flags, save_main_session=False)
+    if not any(re.match("--job[_-]server[_-]timeout", flag) for flag in flags):
+        options.view_as(PortableOptions).job_server_timeout = _LONGEST_JOB_S
+    return options
 
 
 def on_this_machine(settings: Settings) -> Settings:

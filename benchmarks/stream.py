@@ -1,6 +1,7 @@
 """Streams in rounds: how soon windows are sealed at several rates of small images, and how long it takes to merge many windows.
 
-python benchmarks/stream.py [--rates 50,250,500] [--seconds 60] [--window 10] [--windows 1000] [--lines 500] [--strict]
+python benchmarks/stream.py [--rates 50,250,500] [--seconds 60] [--window 10] [--windows 1000] [--lines 500]
+    [--engine '--runner=PrismRunner --prism_location=engines/prism'] [--strict]
 
 Times are those that manifests tell. A rate is sustained if its last windows are sealed before the next one is over. `make soak` is a
 long run at 50 a second, whose memory may not grow by a tenth after its first two minutes.
@@ -13,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -20,12 +22,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from common import Report, arguments, run, workdir
 from PIL import Image
 
+from transforms.arrivals.noted_lines import NOTED
+from transforms.arrivals.windows import window_name
+
+_NUMBER = b"number %07d"  # within each image: what stood behind its end would have it decoded
+_SIZES, _SPARE = 20, 8  # seconds at either end that are compared; descriptors of what happens to be open
 _SETTLED_S = 120.0  # after which memory may no longer grow
 
 
@@ -36,6 +44,8 @@ class Measured:
     waits: list[float]  # seconds from the end of each whole window to its seal, in order
     arrivals: int
     growth: float  # memory at the end against that when it had settled; 0: the run was too short to tell
+    more_open: int  # descriptors at the end beyond those when it had settled
+    left: int  # processes that it started, and that outlive it
     peak: int  # bytes
     cpu: float  # seconds
 
@@ -43,20 +53,20 @@ class Measured:
 def feed(folder: Path, rate: float, seconds: float) -> int:
     """Let small conforming images arrive, each whole from the first moment -> how many."""
     out = io.BytesIO()
-    Image.new("RGB", (64, 48), (90, 120, 150)).save(out, "JPEG")
+    Image.new("RGB", (64, 48), (90, 120, 150)).save(out, "JPEG", comment=_NUMBER % 0)
     data, began, number = out.getvalue(), time.monotonic(), 0
     while time.monotonic() - began < seconds:
         while number < int((time.monotonic() - began) * rate):
             name = f"{number:07d}.jpg"
-            (folder / f".{name}").write_bytes(data + b"%d" % number)
+            (folder / f".{name}").write_bytes(data.replace(_NUMBER % 0, _NUMBER % number))
             os.rename(folder / f".{name}", folder / name)
             number += 1
         time.sleep(0.02)
     return number
 
 
-def stream(folder: Path, rate: float, seconds: float, window: int) -> Measured:
-    """Run a stream over images that arrive at a rate."""
+def stream(folder: Path, rate: float, seconds: float, window: int, engine: Sequence[str] = ()) -> Measured:
+    """Run a stream over images that arrive at a rate; `engine`: flags that lead to one, else it works in rounds."""
     raw, output = folder / "raw/class", folder / "out"
     raw.mkdir(parents=True)
     words = [
@@ -68,6 +78,7 @@ def stream(folder: Path, rate: float, seconds: float, window: int) -> Measured:
         f"{window}s",
         "--prompt",
         "What is it?",
+        *engine,
     ]
     command = [sys.executable, "-m", "beam_jobs", "stream", *words]
     log = open(folder / "screen", "wb")  # noqa: SIM115
@@ -76,19 +87,24 @@ def stream(folder: Path, rate: float, seconds: float, window: int) -> Measured:
         if child.poll() is not None:
             raise SystemExit((folder / "screen").read_text())
         time.sleep(0.1)
-    sizes = list[tuple[float, int]]()
+    sizes, started = list[Size](), set[int]()
     over = threading.Event()
-    watcher = threading.Thread(target=note_sizes, args=(child.pid, sizes, over))
+    watcher = threading.Thread(target=note_sizes, args=(child.pid, sizes, started, over))
     watcher.start()
     fed = feed(raw, rate, seconds)
     over.set()
     watcher.join()
-    child.terminate()
+    child.send_signal(signal.SIGTERM)
     _, status, used = os.wait4(child.pid, 0)
     if status:
         raise SystemExit((folder / "screen").read_text())
-    settled = [size for at, size in sizes if at >= _SETTLED_S]
-    growth = max(settled[-5:]) / max(settled[:5]) if len(settled) > 10 else 0.0
+    settled = [size for size in sizes if size.at >= _SETTLED_S]
+    growth, more_open = 0.0, 0
+    if len(settled) > 2 * _SIZES:
+        first, last = settled[:_SIZES], settled[-_SIZES:]
+        growth = max(size.memory for size in last) / max(size.memory for size in first)
+        more_open = max(size.descriptors for size in last) - max(size.descriptors for size in first)
+    left = sum(Path(f"/proc/{one}").exists() for one in started)
     waits, arrived = [], 0
     for path in sorted((output / "windows").iterdir()):
         told = json.loads((path / "manifest.json").read_bytes())
@@ -96,15 +112,26 @@ def stream(folder: Path, rate: float, seconds: float, window: int) -> Measured:
         if not told["run"]["part_filled"]:
             waits.append(told["run"]["finished"] - told["run"]["window_end"])
     assert arrived == fed, f"{fed} images arrived, and {arrived} were sealed"
-    return Measured(waits, fed, growth, max(size for _, size in sizes), used.ru_utime + used.ru_stime)
+    peak, cpu = max(size.memory for size in sizes), used.ru_utime + used.ru_stime
+    return Measured(waits, fed, growth, more_open, left, peak, cpu)
 
 
-def note_sizes(process: int, sizes: list[tuple[float, int]], over: threading.Event) -> None:
-    """Note (seconds, bytes of memory) of a process each second."""
-    began = time.monotonic()
+class Size(NamedTuple):
+    """What a process holds. at: seconds after its begin."""
+
+    at: float
+    memory: int  # bytes
+    descriptors: int
+
+
+def note_sizes(process: int, sizes: list[Size], started: set[int], over: threading.Event) -> None:
+    """Note each second what a process holds, and the processes that it started."""
+    began, proc = time.monotonic(), Path(f"/proc/{process}")
     while not over.wait(1):
-        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-        sizes.append((time.monotonic() - began, pages * os.sysconf("SC_PAGE_SIZE")))
+        memory = int((proc / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        sizes.append(Size(time.monotonic() - began, memory, len(os.listdir(proc / "fd"))))
+        for children in proc.glob("task/*/children"):
+            started |= set(map(int, children.read_text().split()))
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -124,9 +151,7 @@ def many_windows(folder: Path, windows: int, lines: int) -> Path:
     run(sys.executable, "-m", "beam_jobs", "stream", *words)
     [first, *_] = sorted((output / "windows").iterdir())
     for number in range(1, windows):
-        copy = first.with_name(
-            f"{1990 + number // 365:04d}-{number // 28 % 12 + 1:02d}-{number % 28 + 1:02d}T00-00-00Z"
-        )
+        copy = first.with_name(window_name(number * 24 * 3600))
         shutil.copytree(first, copy)
         rename(copy, str(raw), str(folder / f"raw{number}"))
     return output
@@ -136,29 +161,33 @@ def rename(window: Path, before: str, after: str) -> None:
     """Let a window be of files in another folder."""
     told = (window / "arrivals.jsonl").read_text()
     (window / "arrivals.jsonl").write_text(told.replace(before, after))
-    table = pq.read_table(window / "examples.parquet")
-    sources = pa.array([re.sub(f"^{re.escape(before)}", after, one) for one in table["source"].to_pylist()])
-    place = table.column_names.index("source")
-    pq.write_table(table.set_column(place, "source", sources), window / "examples.parquet")
+    for name in ("examples.parquet", NOTED):
+        table = pq.read_table(window / name)
+        sources = pa.array([re.sub(f"^{re.escape(before)}", after, one) for one in table["source"].to_pylist()])
+        place = table.column_names.index("source")
+        pq.write_table(table.set_column(place, "source", sources), window / name)
 
 
 def main() -> int:
-    options = arguments(__doc__, {"rates": "50,250,500"}, seconds=60, window=10, windows=1000, lines=500)
+    options = arguments(__doc__, {"rates": "50,250,500", "engine": ""}, seconds=60, window=10, windows=1000, lines=500)
     report = Report(options.strict)
     with workdir(options.workdir) as folder:
         report.head(f"images that arrive for {options.seconds} s, windows of {options.window} s, one process")
         for rate in map(float, filter(None, options.rates.split(","))):
-            found = stream(folder / f"at{rate:g}", rate, options.seconds, options.window)
+            engine = options.engine.split()
+            found = stream(folder / f"at{rate:g}", rate, options.seconds, options.window, engine)
             told = ", ".join(f"p{share} {quantile(found.waits, share / 100):.1f} s" for share in (50, 95, 99))
             print(
                 f"{rate:g} a second: {found.arrivals:,} arrivals, {len(found.waits)} whole windows, seal after the end {told}; "
-                f"{found.peak / 1e6:.0f} MB, {found.cpu:.1f} s of CPU",
+                f"{found.peak / 1e6:.0f} MB, {found.cpu / options.seconds:.2f} s of CPU a second",
                 flush=True,
             )
             report.bar(f"p95 at {rate:g} a second (at 250 and below)", quantile(found.waits, 0.95), most=5)
             report.bar(f"last window at {rate:g} a second, in windows", found.waits[-1] / options.window, most=1)
             if found.growth:
                 report.bar(f"memory at {rate:g} a second", found.growth, most=1.1)
+                report.bar("descriptors beyond those after two minutes", found.more_open, most=_SPARE)
+            report.bar("processes left", found.left, most=0)
         if options.windows:
             windows = many_windows(folder / "windows", options.windows, options.lines)
             merged = run(sys.executable, "-m", "beam_jobs", "merge", windows, "--output", folder / "merged")

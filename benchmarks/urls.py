@@ -1,7 +1,8 @@
 """Images named by URL, fetched from a stand-in on loopback, checked and copied beside the dataset: against img2dataset's downloader.
 
 img2dataset is no part of Tuneset's environment, so it is given with the Python that it is installed in. It downloads the same URLs
-into files, without resizing them or coding them anew. Without it the comparison is with a pool of 64 threads of requests.
+into files, without resizing them or coding them anew. Without it the comparison is with a pool of 64 threads of requests. The
+floor is a job on one row whose images are not looked at: Beam and pyarrow, and no image.
 
     python benchmarks/urls.py [--images 20000] [--peer /path/to/python] [--strict]
 """
@@ -59,6 +60,7 @@ def main() -> int:
         start, start_of_two = start_up(options.repeat, folder), start_up(options.repeat, folder, *TWO_PROCESSES)
         flags = ("--allow_prefix", server, "--per_host", "64", "--report", "none")
         ours = fastest(options.repeat, lambda out: prepare(rows, out, *flags), folder / "ours", keep=True)
+        report.run("the floor: one row, no image", start)
         net = report.run("tuneset, 1 process", ours, start)
         counters = json.loads((folder / "ours/manifest.json").read_bytes())["dataset"]["counters"]
         assert counters["images_fetched"] == counters["images_staged"] == count
@@ -72,6 +74,9 @@ def main() -> int:
         report.bar("images a second, of the peer's in as many processes", ratio, net, two_net, peer_net, least=5)
         report.bar("processor time, of the peer's", (ours.cpu - start.cpu) / theirs.cpu, net, peer_net, most=1 / 3)
         report.bar("memory of the largest process, of the peer's", ours.peak / theirs.peak, net, peer_net, most=1 / 3)
+        print(
+            f"  the floor alone: {start.peak / theirs.peak:.2f} of the peer's; images added {(ours.peak - start.peak) / 1e6:.0f} MB"
+        )
     return report.end()
 
 

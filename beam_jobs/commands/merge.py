@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +12,11 @@ import apache_beam as beam
 
 from beam_jobs import console
 from beam_jobs.command_parser import Parser, options_parser
-from beam_jobs.commands.prepare import failed, reported, run_that_sealed, set_up_log, take
+from beam_jobs.commands.prepare import failed, not_begun, reported, run_that_sealed, set_up_log, take
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.graph import seal
 from beam_jobs.job import Job
-from beam_jobs.manifests import read_manifest
+from beam_jobs.manifests import differences, read_manifest
 from beam_jobs.option_values import reader_of
 from beam_jobs.options import OPTIONS, OptionError
 from beam_jobs.preflight import beam_options, check_buckets, on_this_machine, runner_of
@@ -28,11 +29,14 @@ from beam_jobs.settings import Settings, settings_of
 from beam_jobs.signals import INTERRUPTED
 from beam_jobs.stream.windows import Found, Range, find_windows
 from transforms.arrivals.merging import WindowReader
+from transforms.arrivals.windows import window_name
 from transforms.core import VERSION
+from transforms.core.finding_codes import ALL, AUTO, LEVELS, NONE
 from transforms.core.limits import PROFILES
 from transforms.core.places import inside
 from transforms.core.warning_codes import as_lines
 from transforms.dataset.claim import Claimed, release_claim
+from transforms.dataset.findings.sealed import FindingsSealer
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.resplit import Resplitter
 from transforms.dataset.sweep import remove_dataset
@@ -40,11 +44,12 @@ from transforms.examples.image_groups import BY_IMAGE
 from transforms.images.identity import ADDRESS, IDENTITIES
 from transforms.steps.clean_up import SweepBlocks
 from transforms.steps.merge import ReadWindows, SplitByImages
-from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable, set_access
+from transforms.storage.api import NoAccess, NotFound, StorageError, Unavailable, set_access
 
 _OF_PREPARE = (
     "output", "model", "max_validation", "sample", "shuffle_seed", "max_rejected_fraction", "report", "report_pictures",
     "overwrite", "take_over", "user_project", "quiet", "verbose", "split_by", "join_common",
+    "findings",
 )  # fmt: skip
 _TABLE = tuple(replace(one, default="", common=True) if one.name == "model" else replace(one, common=True) for one in OPTIONS
                if one.name in _OF_PREPARE)  # fmt: skip
@@ -74,7 +79,13 @@ def parser() -> Parser:
         description="Join the sealed windows of a stream into one dataset for a tuning job. Of a name that arrived more than once "
         "the newest version counts.",
     )
-    made.add_argument("folder", type=reader_of("PATTERN"), metavar="FOLDER", help="the --output of `tuneset stream`")
+    made.add_argument(
+        "folder",
+        nargs="?",
+        type=reader_of("PATTERN"),
+        metavar="FOLDER",
+        help="the --output of `tuneset stream`",
+    )
     made.add_argument(
         "--from",
         dest="since",
@@ -106,12 +117,15 @@ def parse_merge(argv: Sequence[str]) -> Merge:
     if beam_words and runner_of_words(beam_words) != "FnApiRunner":
         raise OptionError("--runner: `tuneset merge` works in this process: leave it out")
     values = vars(known)
-    if not values["output"]:
-        raise OptionError("--output is missing. For example: tuneset merge stream --output dataset")
+    for name in ("folder", "output"):
+        if not values[name]:
+            what = "--output" if name == "output" else "the --output of `tuneset stream`"
+            raise OptionError(f"{what} is missing. For example: tuneset merge stream --output dataset")
     folder, model = values.pop("folder"), values.pop("model")
     some, newest = Range(values.pop("since"), values.pop("until")), values.pop("versions") == "newest"
     if some.until and some.since >= some.until:
-        raise OptionError("--from and --to: no window begins from the one on and before the other")
+        since, until = window_name(some.since), window_name(some.until)
+        raise OptionError(f"--from {since} --to {until}: expected a --to that is later, as windows begin before it")
     rest = {one.name: () if one.is_list else one.default for one in OPTIONS if one.name not in values}
     rest |= {"input": (folder,), "model": model or rest["model"]}
     if values["split_by"] not in ("", BY_IMAGE):
@@ -139,7 +153,14 @@ def merge(argv: Sequence[str]) -> int:
         settings = settled(asked, found)
         told = as_lines(check_buckets(settings))
         if found.unsealed:
-            told.append(f"! {screen.count(found.unsealed, 'window')} not sealed: left out")
+            told.append(
+                f"! {screen.count(found.unsealed, 'window')} left out: too much of them was rejected (their unsealed.json)"
+            )
+        if found.unfinished:
+            told.append(
+                f"! {screen.count(found.unfinished, 'window')} left out: not sealed by now. Once the stream has done so, merge into "
+                "another --output"
+            )
         manifest = _sealed_before(settings, found)
     except (Claimed, NoAccess, Unavailable) as error:
         console.complain(str(error))
@@ -172,6 +193,7 @@ def settled(asked: Merge, found: Found) -> Settings:
         raise OptionError(
             f"--split_by image would undo what the windows' --split_column {options['split_column']} decides: leave it out"
         )
+    findings = _findings_told(settings.findings, found.noted)
     given = settings.max_validation != settings.profile.max_validation
     return replace(
         settings,
@@ -182,14 +204,31 @@ def settled(asked: Merge, found: Found) -> Settings:
         image_folder=options["image_folder"] or f"{asked.folder.rstrip('/')}/images",
         uri_prefix=options["uri_prefix"],
         verify=options["verify"],
+        findings=findings,
     )
+
+
+def _findings_told(asked: str, noted: str) -> str:
+    """Which findings of the merged dataset are told, of LEVELS.
+
+    Raises:
+      OptionError: windows did not note what is asked for.
+    """
+    if asked == AUTO:
+        return AUTO if noted == ALL else noted
+    if LEVELS.index(asked) > LEVELS.index(noted):
+        raise OptionError(
+            f"--findings {asked}: some windows were sealed with --findings {noted}; expected {noted} or less here. "
+            f"`tuneset check --input DATASET` looks at the merged dataset itself"
+        )
+    return asked
 
 
 def _described(settings: Settings, found: Found) -> dict[str, Any]:
     """What the manifest says of the dataset beside its files and counts."""
     own = {
         name: getattr(settings, name)
-        for name in ("model", "max_validation", "sample", "shuffle_seed", "image_folder", "join_common")
+        for name in ("model", "max_validation", "sample", "shuffle_seed", "image_folder", "join_common", "findings")
     }
     identity = {}
     if settings.split_by == BY_IMAGE:
@@ -221,11 +260,16 @@ def _sealed_before(settings: Settings, found: Found) -> dict[str, Any] | None:
         return None
     if settings.overwrite:
         return None
-    described = _described(settings, found)
-    other = [name for name, value in described.items() if manifest.get("dataset", {}).get(name) != value]
+    now, before = json.loads(json.dumps(_described(settings, found))), manifest.get("dataset", {})
+    other = differences(before, now)
+    if before.get("windows") != now["windows"]:
+        other.append(
+            f"its windows were {len(before.get('windows', ()))} and are {len(now['windows'])}, not the same ones"
+        )
+    other += [f"other {name}" for name in now if not other and before.get(name) != now[name]]
     if other:
         raise OptionError(
-            f"{settings.output} holds another dataset (other {', '.join(other)}): choose another --output, or add --overwrite"
+            f"{settings.output} holds another dataset ({'; '.join(other)}): choose another --output, or add --overwrite"
         )
     return manifest
 
@@ -250,10 +294,7 @@ def _run_claimed(settings: Settings, found: Found, argv: Sequence[str]) -> int:
             except Exception as error:  # an engine's, which wraps what its workers raise
                 return failed(error, plan)
     except (Claimed, StorageError) as error:
-        if isinstance(error, NotFound | Forbidden):
-            console.complain(f"{output} cannot be written to: choose a folder that can. ({error})")
-        else:
-            console.complain(str(error))
+        console.complain(not_begun(output, error))
         return FAILED
     finally:
         release_claim(output, run)  # if it is there still
@@ -288,6 +329,7 @@ def _closing(manifest: dict[str, Any], settings: Settings, found: Found) -> str:
         *screen.ledger(dataset),
         "",
         *screen.warnings(dataset),
+        *screen.findings(dataset),
     ]
     if dataset["uploadable"] == "not yet":
         lines.append(
@@ -297,10 +339,17 @@ def _closing(manifest: dict[str, Any], settings: Settings, found: Found) -> str:
     return "\n".join(lines)
 
 
+def _findings(plan: Job, found: Found) -> FindingsSealer | None:
+    """As `tuneset prepare` tells them, of what windows noted; images are told apart as they were there."""
+    sealer = plan.findings
+    return replace(sealer, identity=found.identity) if sealer else None
+
+
 def build_merge(pipeline: beam.Pipeline, plan: Job, found: Found) -> None:
     """Lay out a merge: windows -> receipts -> dataset -> sweep."""
     settings = plan.settings
-    reader = ReadWindows(reader=WindowReader(settings.output, plan.caps), access=plan.access, counts=plan.counts)
+    window = WindowReader(settings.output, plan.caps, settings.profile.max_tokens, settings.findings != NONE)
+    reader = ReadWindows(reader=window, access=plan.access, counts=plan.counts)
     receipts = pipeline | "Windows" >> beam.Create(list(found.windows), reshuffle=False) | "Receipts" >> reader
     if settings.split_by == BY_IMAGE:
         resplitter = Resplitter(folder=settings.output, splits=settings.fractions, seed=plan.seed, caps=plan.caps)
@@ -308,7 +357,9 @@ def build_merge(pipeline: beam.Pipeline, plan: Job, found: Found) -> None:
             resplitter=resplitter, joining=plan.joining, access=plan.access
         )
     no_listing = pipeline | "No listing" >> beam.Create([], reshuffle=False)
-    sealing = replace(seal(plan), dataset=_described(settings, found), by_class=found.by_class, findings=None)
+    sealing = replace(
+        seal(plan), dataset=_described(settings, found), by_class=found.by_class, findings=_findings(plan, found)
+    )
     sealed = (receipts, no_listing) | "Seal" >> sealing
     sweep = SweepBlocks(folder=settings.output, run=plan.claim.run, keep_blocks=False, access=plan.access)
     _ = sealed | "Clean up" >> sweep

@@ -130,14 +130,18 @@ def run_claimed(settings: Settings, remote: bool) -> int:
             except Exception as error:  # an engine's, which wraps what its workers raise
                 return failed(error, plan)
     except (Claimed, StorageError) as error:
-        if isinstance(error, NotFound | Forbidden):
-            console.complain(f"{output} cannot be written to: choose a folder that can. ({error})")
-        else:
-            console.complain(str(error))
+        console.complain(not_begun(output, error))
         return FAILED
     finally:
         if not submitted:
             release_claim(output, run)  # if it is there still
+
+
+def not_begun(output: str, error: Claimed | StorageError) -> str:
+    """What is said of a folder that could not be claimed."""
+    if isinstance(error, NotFound | Forbidden):
+        return f"{output} cannot be written to: choose a folder that can. ({error})"
+    return str(error) if isinstance(error, Claimed) else screen.cause(error)
 
 
 def take(settings: Settings, run: str) -> Claim:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from beam_jobs import console
-from beam_jobs.commands.prepare import set_up_log, take
+from beam_jobs.commands.prepare import not_begun, set_up_log, take
 from beam_jobs.dataflow.remote_job import job_of
 from beam_jobs.exit_status import DONE, FAILED, WRONG
 from beam_jobs.image_folders import check_image_folder, settle_image_folder
@@ -35,7 +35,7 @@ from transforms.dataset.claim import Claim, Claimed, hand_over_claim, release_cl
 from transforms.dataset.heartbeat import Heartbeat
 from transforms.dataset.sharing import is_private
 from transforms.storage import exists, store_for
-from transforms.storage.api import Forbidden, NoAccess, NotFound, StorageError, Unavailable
+from transforms.storage.api import NoAccess, StorageError, Unavailable
 
 
 def stream(argv: Sequence[str]) -> int:
@@ -60,7 +60,7 @@ def stream(argv: Sequence[str]) -> int:
 def _run_claimed(options: StreamSettings) -> int:
     """Claim the folder and stream into it -> exit status. The claim ends with the stream."""
     settings, run = options.of_job, uuid.uuid4().hex[:12]
-    output, goes_on = settings.output, False
+    output, begun, goes_on = settings.output, False, False
     try:
         claim = take(settings, run)
         with Heartbeat(output, run) as heartbeat:
@@ -70,7 +70,7 @@ def _run_claimed(options: StreamSettings) -> int:
             settle_image_folder(job, fresh=fresh)
             if claim.resumed:
                 remove_unfinished(output, job.image_folder if is_private(job.image_folder, output) else "")
-            stream = StreamJob(job, options.of_stream)
+            stream, begun = StreamJob(job, options.of_stream), True
             if is_native(settings):
                 with stderr_alone(settings.verbose):
                     result = submit(stream, since)
@@ -87,13 +87,10 @@ def _run_claimed(options: StreamSettings) -> int:
     except KeyboardInterrupt:
         console.complain("ended at once. What is sealed stays; the same command goes on with the rest.")
         return FAILED
-    except (Claimed, StorageError) as error:
-        if isinstance(error, NotFound | Forbidden):
-            console.complain(f"{output} cannot be written to: choose a folder that can. ({error})")
-        else:
-            console.complain(str(error))
-        return FAILED
     except Exception as error:  # an engine's, which wraps what its workers raise
+        if isinstance(error, Claimed) or (isinstance(error, StorageError) and not begun):
+            console.complain(not_begun(output, error))
+            return FAILED
         if settings.verbose:
             console.show_traceback(error)
         more = "" if settings.verbose else " --verbose shows Beam's own messages."
@@ -152,4 +149,6 @@ def _closing(output: str, tally: Tally) -> str:
     ]
     told = "; ".join([f"{windows} sealed", *filter(None, more)])
     left_out = as_lines(tally.left_out.warnings.notices())
+    if not tally.arrivals:
+        told += ". Nothing arrived that is new and is read: files of rows are and, with --prompt, images, in what --watch names"
     return "\n".join([f"Drained {output}: {screen.count(tally.arrivals, 'arrival')}, {told}.", *left_out])

@@ -179,6 +179,7 @@ def cause(error: BaseException) -> str:
         for line in lines
         if re.match(r"[\w.]*(Error|Exception|NotFound|Forbidden|Unavailable|Changed|Unsealed)\b", line)
     ]
-    last = (wanted or lines)[-1]
+    of_grpc = re.search(r'^\s*details = "(.+)"$', text, re.MULTILINE)  # whose last line is a bracket
+    last = of_grpc[1] if of_grpc else (wanted or lines)[-1]
     said = re.sub(r"\s*\[while running.*", "", last)[:600].rstrip(".") + "."
     return " ".join(filter(None, (said, shortage(text if not isinstance(error, MemoryError) else "MemoryError"))))

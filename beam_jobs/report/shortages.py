@@ -6,6 +6,7 @@ import re
 import resource
 
 _FILES = re.compile(r"too many open files|\bEMFILE\b|\bENFILE\b", re.IGNORECASE)
+_ROOM = re.compile(r"no space left on device|disk quota exceeded|\bENOSPC\b|\bEDQUOT\b", re.IGNORECASE)
 _THREADS = re.compile(r"can't start new thread|pthread_create|resource temporarily unavailable", re.IGNORECASE)
 _MEMORY = re.compile(
     r"\bMemoryError\b|cannot allocate memory|bad_alloc|ArrowMemoryError|malloc of size|failed to map segment",
@@ -17,6 +18,8 @@ def shortage(text: str) -> str:
     """What a process lacked that failed with this text, its limits and what to do; "" if it failed for another reason."""
     if _FILES.search(text):
         return f"The limit of open files is {_limit(resource.RLIMIT_NOFILE)}: raise it with `ulimit -n 65536`."
+    if _ROOM.search(text):
+        return "The disk is full, or its quota is used up: make room there."
     if _THREADS.search(text):
         return (
             f"No thread could be started: the limits are {_limit(resource.RLIMIT_NPROC)} threads and processes (ulimit -u) and "

@@ -36,6 +36,8 @@ from transforms.inputs.survey.left_out import find_left_out, notices_of_left_out
 from transforms.storage import abilities, exists, read_existing, store_for
 from transforms.storage.api import NotFound, set_access
 
+_TELLING = ("findings",)  # options that change what is told of a window, and not a line of it
+
 
 def checked(given: StreamSettings) -> tuple[StreamSettings, list[str]]:
     """The same options with absolute places, once nothing speaks against them -> (options, warnings).
@@ -141,7 +143,7 @@ def _as_json(options: StreamSettings) -> dict[str, Any]:
     """What has to be the same whenever a stream goes on: all that decides which windows there are and what is in them."""
     asked, own = options.of_job.asked, options.of_stream
     decide: Mapping[str, Any] = {
-        **asked["options"],
+        **{name: value for name, value in asked["options"].items() if name not in _TELLING},
         "watch": own.watch.rstrip("/"),
         "subscription": own.subscription,
         "input_format": asked["input_format"],

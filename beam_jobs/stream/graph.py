@@ -61,7 +61,9 @@ class StreamJob:
         settings = self.job.settings
         arrives_by = [name for name in (self.own.watch, self.own.subscription) if name]
         dataset = self.job.dataset | {"formats": [settings.input_format], "inputs": arrives_by}
-        return replace(seal(self.job), caps=Caps(), dataset=dataset, by_class=images_arrive(settings.of_inputs))
+        whole = seal(self.job)
+        writer = replace(whole.writer, identities=bool(self.job.inspector.identify))
+        return replace(whole, writer=writer, caps=Caps(), dataset=dataset, by_class=images_arrive(settings.of_inputs))
 
 
 def build_round(
@@ -105,7 +107,7 @@ class _Windows(beam.PTransform):
             late=self._late,
         )
         panes, blocks = arrivals | "Cut" >> cut
-        worked = trunk(blocks, trunk_steps(job, StorageWriter(job.rewriter, Caps())))
+        worked = trunk(blocks, trunk_steps(job, StorageWriter(job.rewriter, Caps(), job.notes)))
         receipts = worked.receipts | "All receipts" >> beam.Flatten()
         sealing = SealPanes(sealing=stream.sealing, seconds=stream.own.window, closed_by=self._closed_by)
         return (panes, receipts) | "Seal" >> sealing

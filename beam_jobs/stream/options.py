@@ -16,7 +16,7 @@ _STREAM = "stream"
 # Of prepare: what looks at an input that is all there, chooses among all lines, or ends a run without a dataset.
 _NOT_OF_STREAMS = {
     "input", "join_common", "max_validation", "overwrite", "shuffle_seed", "split_names", "previous", "require_previous", "trust_uris",
-    "preview", "dry_run", "keep_blocks", "no_wait", "findings",
+    "preview", "dry_run", "keep_blocks", "no_wait",
 }  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def parse_stream(argv: Sequence[str]) -> StreamSettings:
     check_stream(own)
     rest = {one.name: () if one.is_list else one.default for one in OPTIONS if one.name in _NOT_OF_STREAMS}
     watched = (own.watch,) if own.watch else ()
-    settings = settings_of(values | rest | {"input": watched, "split_names": "ignore", "findings": NONE}, beam)
+    settings = settings_of(values | rest | {"input": watched, "split_names": "ignore"}, beam)
     if settings.split_by == BY_IMAGE:
         raise OptionError(
             "--split_by image looks at all examples before it splits them, which a stream never has: leave it out, and give it to "

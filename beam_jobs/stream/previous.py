@@ -11,6 +11,7 @@ from beam_jobs.settings import Settings
 from transforms.arrivals.panes import Pane, panes_of
 from transforms.core.output_names import STREAM
 from transforms.dataset.claim import Claim
+from transforms.images.identity import IDENTITIES
 from transforms.storage import exists
 from transforms.storage.api import NotFound
 from transforms.storage.parallel import overlapped
@@ -24,7 +25,8 @@ def is_stream(folder: str) -> bool:
 
 def usable_windows(folder: str, settings: Settings) -> tuple[tuple[str, ...], list[str]]:
     """Sealed windows of a stream whose facts of images hold tonight -> (their folders, oldest first; why others do not)."""
-    now = Job(settings, Claim("", 0, False), remote=False).dataset
+    job = Job(settings, Claim("", 0, False), remote=False)
+    now, identify = job.dataset, job.inspector.identify
     described = {"tool": now["tool"], "codecs": now["codecs"], "options": {"verify": now["options"]["verify"]}}
     wanted = json.loads(json.dumps(described))
     panes = list(panes_of(folder))
@@ -34,6 +36,8 @@ def usable_windows(folder: str, settings: Settings) -> tuple[tuple[str, ...], li
             continue
         if other := differences(manifest["dataset"], wanted):
             faults["; ".join(other)] = None
+        elif identify and manifest["dataset"].get("findings", {}).get("identity") != IDENTITIES[identify]:
+            faults["what tells equal images was not noted, or otherwise: --findings rows does without"] = None
         else:
             windows.append(pane.folder)
     return tuple(windows), list(faults)

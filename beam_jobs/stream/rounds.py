@@ -66,7 +66,8 @@ class Rounds:
                 _LOG.warning("Storage is away: %s", error)
                 self._stop.wait(self._stream.own.poll_interval)
                 continue
-            if closed_by > closed_before and time.monotonic() >= hold:
+            # A clock may also go back: what arrives then is of windows that are over, or soon will be.
+            if closed_by != closed_before and time.monotonic() >= hold:
                 closed_before = closed_by
                 while self._work(closed_by, closed_by):
                     pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +11,15 @@ from beam_jobs.options import OptionError
 from transforms.arrivals.merging import SealedWindow, taken_by
 from transforms.arrivals.panes import UNSEALED, Pane, panes_of
 from transforms.arrivals.versions import doubles
+from transforms.arrivals.windows import start_of_name
+from transforms.core.finding_codes import ALL, LEVELS, NONE, ROWS
+from transforms.core.output_names import STREAM
 from transforms.storage import exists
 from transforms.storage.api import NotFound
 from transforms.storage.parallel import overlapped
 
 _AT_ONCE = 16  # windows looked at
-_TOLD_BY_FILES = ("image_column",)  # options that files fill in, so that windows differ
+_MAY_DIFFER = ("image_column", "findings")  # options that files fill in, or that decide no line
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,17 @@ class Found:
     """Sealed windows, in order.
 
     described: `dataset` of the manifest of the first. by_class: whether images are rows.
-    unsealed: how many of the range are none.
+    unsealed, unfinished: how many of the range are none, as too much was rejected, or are being sealed still.
     """
 
     windows: tuple[SealedWindow, ...]
     described: dict[str, Any]
     by_class: bool
     unsealed: int
+    unfinished: int
     doubles: int  # versions that a newer one takes the place of
+    noted: str  # of LEVELS: the most that all windows noted of their lines; all: they can be compared
+    identity: str  # what their images are told apart by, in words
 
     @property
     def shared(self) -> dict[str, Any]:
@@ -59,16 +66,16 @@ def find_windows(folder: str, some: Range, newest: bool) -> Found:
     Raises:
       OptionError: there is none, or they were made with different options.
     """
-    panes = [pane for pane in panes_of(folder) if some.holds(pane)]
+    there = list(panes_of(folder))
+    panes = [pane for pane in there if some.holds(pane)]
     manifests = list(overlapped(_manifest_of, panes, _AT_ONCE))
     sealed = [(pane, manifest) for pane, manifest in zip(panes, manifests) if manifest]
+    rest = [pane for pane, manifest in zip(panes, manifests) if not manifest]
+    unsealed = sum(exists(f"{pane.folder}/{UNSEALED}") for pane in rest)
     if not sealed:
-        what = "no window of a stream" if not panes else "no sealed window"
-        raise OptionError(
-            f"{folder} holds {what} in the range that is asked for; expected the --output of `tuneset stream`"
-        )
+        raise OptionError(_why_none(folder, there, len(rest), unsealed))
     described = sealed[0][1]["dataset"]
-    shaping = {name: value for name, value in described["options"].items() if name not in _TOLD_BY_FILES}
+    shaping = {name: value for name, value in described["options"].items() if name not in _MAY_DIFFER}
     for pane, manifest in sealed:
         if other := changed_options(manifest["dataset"]["options"], shaping):
             raise OptionError(
@@ -80,9 +87,49 @@ def find_windows(folder: str, some: Range, newest: bool) -> Found:
     windows = tuple(
         SealedWindow(pane.folder, at, left_out.get(pane.name, frozenset())) for at, (pane, _) in enumerate(sealed)
     )
-    unsealed = sum(exists(f"{pane.folder}/{UNSEALED}") for pane, manifest in zip(panes, manifests) if not manifest)
     by_class = any(manifest["dataset"]["counters"].get("pictures_taken") for _, manifest in sealed)
-    return Found(windows, described, by_class, unsealed, sum(map(len, left_out.values())))
+    datasets = [manifest["dataset"] for _, manifest in sealed]
+    identity = next(filter(None, (_findings(one).get("identity", "") for one in datasets)), "")
+    noted = min(map(_noted, datasets), key=LEVELS.index)
+    number = sum(map(len, left_out.values()))
+    return Found(windows, described, by_class, unsealed, len(rest) - unsealed, number, noted, identity)
+
+
+def _why_none(folder: str, there: Sequence[Pane], in_range: int, unsealed: int) -> str:
+    """Why a folder has no sealed window that is asked for.
+
+    Args:
+      there: all that it has. in_range: how many of them are in the range. unsealed: how many of these are marked so.
+    """
+    if in_range:
+        why = "too much of them was rejected, which their unsealed.json tells"
+        if unsealed < in_range:
+            why = f"{in_range - unsealed} are not done yet: let `tuneset stream` go on, then merge"
+        return f"{folder}: windows in the range: {in_range}, none of them sealed; {why}"
+    if there:
+        return (
+            f"{folder}: no window begins in the range: expected a --from and --to around some of those from {there[0].name} to "
+            f"{there[-1].name}"
+        )
+    if exists(f"{folder}/{STREAM}"):
+        return f"{folder}: its stream has sealed no window yet: let it go on, then merge"
+    parent, _, name = folder.rpartition("/")
+    above = parent.rpartition("/")[0] if start_of_name(name) is not None else parent
+    if exists(f"{above}/{STREAM}"):
+        return f"{folder} lies in a stream's folder: name that, {above}, and choose windows by --from and --to"
+    return f"{folder} holds no window: expected the --output of `tuneset stream`"
+
+
+def _findings(dataset: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = dataset.get("findings", {})
+    return told
+
+
+def _noted(dataset: dict[str, Any]) -> str:
+    """What a window noted of its lines."""
+    if not _findings(dataset):
+        return NONE
+    return ROWS if dataset["options"]["findings"] == ROWS else ALL
 
 
 def _manifest_of(pane: Pane) -> dict[str, Any]:

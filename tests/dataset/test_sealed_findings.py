@@ -32,8 +32,10 @@ def example(number: int, *pieces: Sequence[str], split: str = "train", **said: s
     """An example of a piece for each list of images, with `number` for its id."""
     sources = [uri for piece in pieces for uri in piece]
     contents = [turns(piece, **said) for piece in pieces]
+    images = [part["fileData"] for piece in contents for part in piece[0]["parts"] if "fileData" in part]
+    tokens = [258] * len(pieces)
     return Example(
-        Row("/in.jsonl", 0, 1, b""), number, [], {}, {}, [], sources, [258] * len(pieces), split=split, pieces=contents
+        Row("/in.jsonl", 0, 1, b""), number, [], {}, {}, images, sources, tokens, split=split, pieces=contents
     )
 
 

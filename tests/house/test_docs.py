@@ -41,7 +41,12 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in PAPERS]
 
 OTHERS_FLAGS = {"check", "no", "read", "strict", "file", "repeat"}  # of ruff, gcloud, mypy, docker, the benchmarks
 OTHERS_FLAGS |= {"artifacts", "flink", "parallelism", "service_port", "environment_option"}  # of Beam's engines
-OTHERS_FLAGS |= {"max_bundle_time_mills", "shutdown_sources_after_idle_ms"}  # of Flink's job server
+OTHERS_FLAGS |= {
+    "checkpointing_interval",
+    "finish_bundle_before_checkpointing",
+    "max_bundle_time_mills",
+    "shutdown_sources_after_idle_ms",
+}  # of Flink's job server
 OTHERS_FLAGS |= {"topic", "event", "dead", "message"}  # of gcloud: --event-types, --dead-letter-topic, ...
 # What a checkout holds beside the repository: as .gitignore says.
 NOT_OURS = {

@@ -17,15 +17,17 @@ from pathlib import Path
 
 import grpc
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from folders import put, write_rows
 
 from beam_jobs import engines
 from beam_jobs.commands.prepare import prepare
 from beam_jobs.engines import NoEngine, check_engine
 from beam_jobs.options import OptionError
+from beam_jobs.preflight import beam_options
 from beam_jobs.report.screen import cause
 from beam_jobs.report.shortages import allow_files, shortage
+from beam_jobs.settings import parse
 from transforms.storage import store_for
 from transforms.storage.api import NoCredentials
 
@@ -191,6 +193,21 @@ def test_a_job_without_its_server_writes_nothing(tmp_path: Path, capsys: Told) -
     assert "tuneset: No job server answers at localhost:1 (--job_endpoint)" in capsys.readouterr().err
 
 
+def test_a_job_server_may_take_as_long_as_a_job_does() -> None:
+    """Beam's own limit is five minutes of the whole job, after which Prism's was told to have failed."""
+    words, flags = ["--input", "x", "--output", "y"], ["--runner=PrismRunner", "--job-server-timeout=7"]
+    for given, seconds in (([], 10 * 365 * 24 * 3600), (flags, 7)):
+        options = beam_options(parse([*words, *given]))
+        assert options.view_as(PortableOptions).job_server_timeout == seconds
+
+
+def test_the_cause_of_a_request_is_what_its_server_said() -> None:
+    told = (
+        '<_MultiThreadedRendezvous of RPC that terminated with:\n\tstatus = StatusCode.UNKNOWN\n\tdetails = "gone"\n>'
+    )
+    assert cause(RuntimeError(told)) == "gone."
+
+
 # --- limits of the process
 
 
@@ -209,6 +226,11 @@ def test_a_job_without_its_server_writes_nothing(tmp_path: Path, capsys: Told) -
 )
 def test_what_a_process_ran_out_of_is_named(error: Exception, said: str) -> None:
     assert said in cause(error)
+
+
+def test_a_full_disk_is_told() -> None:
+    told = shortage("/out/images.parquet: [Errno 28] No space left on device")
+    assert told == "The disk is full, or its quota is used up: make room there."
 
 
 def test_other_errors_are_no_shortage() -> None:

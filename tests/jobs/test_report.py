@@ -203,7 +203,11 @@ def test_a_report_in_a_bucket_opens_as_a_page(tmp_path: Path, cloud: Cloud) -> N
     assert main([*command, "--report", f"{cloud.uri}/page.html"]) == 0
     page = cloud.bucket.get_blob("page.html")
     assert page.content_type == "text/html; charset=utf-8" and b"data:image/jpeg" in page.download_as_bytes()
-    assert cloud.json("page.json")["tuneset"] == "report/1"
+    report = cloud.json("page.json")
+    assert report["tuneset"] == "report/1"
+    # Rows and image are asked for, blocks and files written; a claim is looked at, and more.
+    requests = report["run"]["requests"]
+    assert 10 <= requests <= 200 and f"{requests} to storage and web servers" in page.download_as_bytes().decode()
 
 
 # Which examples

@@ -38,7 +38,7 @@ def test_a_retired_model_works_and_warns_from_the_start(tmp_path: Path, capsys: 
     assert "model_retired" in [warning["code"] for warning in dataset["warnings"]]
     assert (dataset["model_status"]["name"], dataset["model_status"]["date"]) == ("retired", "2026-11-29")
     assert dataset["model_status"]["source"].startswith("https://")
-    for model, told in (("gemini-2.5", ["model_unknown"]), ("gemini-3", []), ("image-tuning", [])):
+    for model, told in (("gemini-2.5", ["model_unknown"]), ("gemini-3.5-flash", []), ("image-tuning", [])):
         _, codes = prepared(capsys, *argv, model, "--preview", "1")
         assert [code for code in codes if code.startswith("model_")] == told
 

@@ -46,11 +46,13 @@ def test_windows_of_a_folder_merged_are_what_prepare_makes(tmp_path: Path, capsy
     time.sleep(1.1)
     put(raw / "dog/b.bmp", bmp(seed=52))
     put(raw / "dog/old.png", bmp(seed=53))
+    put(raw / "cat/again.jpg", jpeg(seed=0))  # which the other window holds, too
+    put(raw / "dog/again.jpg", jpeg(seed=1))
     assert stream(raw, out, PROMPT) == 0
     second = windows_in(out)
     assert {name: second[name] for name in first} == first
     later = Counter(one["uri"] for name in second.keys() - first.keys() for one in taken(second[name]))
-    assert later == {str(raw / "dog/b.bmp"): 1, str(raw / "dog/old.png"): 1}
+    assert later == {str(raw / name): 1 for name in ("dog/b.bmp", "dog/old.png", "cat/again.jpg", "dog/again.jpg")}
     assert sorted(path.name for path in out.iterdir()) == ["images", "stream.json", "windows"]
 
     assert main(["merge", str(out), "--output", str(tmp_path / "merged")]) == 0
@@ -59,6 +61,9 @@ def test_windows_of_a_folder_merged_are_what_prepare_makes(tmp_path: Path, capsy
     assert Counter(all_lines(merged)) == Counter(all_lines(batch))
     assert laws.counters(merged) == laws.counters(batch)
     assert merged["manifest.json"]["reasons"] == batch["manifest.json"]["reasons"]
+    findings = batch["manifest.json"]["findings"]
+    assert findings["counts"]["duplicate_example"] == findings["counts"]["conflicting_answers"] == 1
+    assert merged["manifest.json"]["findings"] | {"leaks": 0} == findings | {"leaks": 0}
     assert (merged["manifest.json"]["windows"], merged["manifest.json"]["doubles"]) == (sorted(second), 1)
 
     # Merging again does nothing, and every version can be had.
@@ -66,7 +71,15 @@ def test_windows_of_a_folder_merged_are_what_prepare_makes(tmp_path: Path, capsy
     assert main(["merge", str(out), "--output", str(tmp_path / "merged")]) == 0
     assert "nothing was done" in capsys.readouterr().out
     assert main(["merge", str(out), "--output", str(tmp_path / "every"), "--versions=all"]) == 0
-    assert laws.counters(read_folder(tmp_path / "every"))["examples_read"] == 17
+    assert laws.counters(read_folder(tmp_path / "every"))["examples_read"] == 19
+
+    # Findings are told of the splits that a merge chooses, and of no more than is asked for.
+    assert main(["merge", str(out), "--output", str(tmp_path / "regrouped"), "--split_by=image"]) == 0
+    told = laws.sealed(tmp_path / "regrouped")["manifest.json"]["findings"]
+    assert told["counts"]["duplicate_example"] == 1
+    assert main(["merge", str(out), "--output", str(tmp_path / "rows"), "--findings=rows"]) == 0
+    told = laws.sealed(tmp_path / "rows")["manifest.json"]["findings"]
+    assert told["level"] == "rows" and "duplicate_example" not in told["counts"]
 
 
 def test_rows_of_files_are_taken_back_with_their_images(tmp_path: Path) -> None:
@@ -175,7 +188,7 @@ def test_a_night_takes_what_windows_found_of_images(
         return look_at(some, inspector)
 
     monkeypatch.setattr(sources, "look_at", noting)
-    words = ["--input", str(raw), PROMPT, shared, "--findings=rows"]
+    words = ["--input", str(raw), PROMPT, shared]
     night = ["--output", str(tmp_path / "night"), "--previous", str(out)]
     capsys.readouterr()
     assert main(["prepare", *words, *night]) == 0
@@ -190,8 +203,17 @@ def test_a_night_takes_what_windows_found_of_images(
     settings, [line] = choose_night(parse([*words, *night, "--verify=decode"]))
     assert settings.windows == () and "can be used: --verify was structure and is decode" in line
     put(tmp_path / "begun/stream.json", b"{}")
-    settings, [line] = choose_night(parse([*words[:-1], "--findings=all", *night]))
-    assert settings.windows == () and "add --findings rows" in line
+    assert laws.sealed(tmp_path / "night")["manifest.json"]["findings"] == full["manifest.json"]["findings"]
+    for manifest in out.glob("windows/*/manifest.json"):
+        told = json.loads(manifest.read_bytes())
+        del told["dataset"]["findings"]
+        manifest.write_text(json.dumps(told))
+    settings, [line] = choose_night(parse([*words, *night]))
+    assert settings.windows == () and "--findings rows does without" in line
+    settings, _ = choose_night(parse([*words, "--findings=rows", *night]))
+    assert settings.windows
+    assert main(["merge", str(out), "--output", str(tmp_path / "merged"), "--findings=all"]) == 2
+    assert "sealed with --findings none; expected none or less" in capsys.readouterr().err
     settings, [line] = choose_night(parse([*words, *night[:2], "--previous", str(tmp_path / "begun")]))
     assert settings.previous == "" and "it has sealed no window yet" in line
 
@@ -210,7 +232,8 @@ def test_a_bucket_is_streamed_and_merged_by_compose(
     assert stream(source, out, PROMPT) == 0
     names = set(cloud.blobs("out/windows/"))
     assert {name.partition("/")[2] for name in names} == {
-        "arrivals.jsonl", "examples.parquet", "images.parquet", "manifest.json", "rejected.jsonl", "train.jsonl", "validation.jsonl",
+        "arrivals.jsonl", "examples.parquet", "findings.parquet", "images.parquet", "manifest.json", "rejected.jsonl", "train.jsonl",
+        "validation.jsonl",
     }  # fmt: skip
 
     assert main(["merge", out, "--output", f"{cloud.uri}/merged"]) == 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +17,18 @@ from folders import bmp, jpeg, put
 from streamed import PROMPT, stream, taken, windows_in
 
 from beam_jobs.__main__ import main
+from beam_jobs.job import Job
+from beam_jobs.signals import Stop
 from beam_jobs.stream import rounds
+from beam_jobs.stream.graph import StreamJob
+from beam_jobs.stream.options import parse_stream
+from beam_jobs.stream.rounds import Rounds
+from beam_jobs.stream.tally import NewPanes, Tally
 from transforms.arrivals import watching
+from transforms.arrivals.records import MICROS, Arrival
+from transforms.core.listing_tally import ListingTally
+from transforms.dataset.claim import take_claim
+from transforms.storage import store_for
 from transforms.storage.api import Unavailable
 
 
@@ -51,6 +63,38 @@ def test_wrong_options_are_told(
     assert main(["stream", *watch, "--output", str(tmp_path / "out"), *words]) == 2
     assert complaint in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        ([], "the --output of `tuneset stream` is missing"),
+        (["none"], "/none holds no window: expected the --output of `tuneset stream`"),
+        (["begun"], "/begun: its stream has sealed no window yet"),
+        (["open/windows"], "/open/windows lies in a stream's folder: name that, "),
+        (["open/windows/2026-11-22T10-05-00Z"], "lies in a stream's folder: name that, "),
+        (["open"], "windows in the range: 2, none of them sealed; 1 are not done yet"),
+        (["open", "--to=2026-11-22T10:06"], "windows in the range: 1, none of them sealed; too much of them was rejected"),
+        (["open", "--from=2027-01-01"], "some of those from 2026-11-22T10-05-00Z to 2026-11-22T10-10-00Z"),
+        (["open", "--from=2027-01-01", "--to=2027-01-01"], "--to 2027-01-01T00-00-00Z: expected a --to that is later"),
+        (["open", "--findings=some"], "--findings: invalid choice"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_merged_is_told(
+    words: list[str],
+    complaint: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("begun", "open"):
+        put(tmp_path / name / "stream.json", b"{}")
+    put(tmp_path / "open/windows/2026-11-22T10-05-00Z/unsealed.json", b"{}")
+    put(tmp_path / "open/windows/2026-11-22T10-10-00Z/rejected.jsonl", b"")
+    assert main(["merge", "--output=merged", *words]) == 2
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "merged").exists()
 
 
 def test_a_stream_goes_on_with_the_options_that_it_was_begun_with(
@@ -100,6 +144,46 @@ def test_a_stream_waits_for_storage_that_is_away(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(watching, "list_names", away_at_first)
     assert stream(raw, out, PROMPT, "--poll_interval=1s") == 0
     assert [one["uri"] for folder in windows_in(out).values() for one in taken(folder)] == [str(raw / "a.jpg")]
+
+
+class TwoTimes:
+    """A front whose second arrival comes once the first is sealed, and the clock an hour back."""
+
+    def __init__(self, files: list[str], clock: SimpleNamespace, done: Callable[[], int], stop: Stop) -> None:
+        self.counts, self.left_out = Counter[str](), ListingTally()
+        self._files, self._clock, self._done, self._stop = files, clock, done, stop
+        self._given, self._calls = list[Arrival](), 0
+
+    def arrivals(self, since: int, now: int, draining: bool = False) -> Iterator[Arrival]:
+        self._calls += 1
+        if self._done() and not self._clock.back:
+            self._clock.back = 3600
+        elif len(self._given) == self._done() < len(self._files):
+            uri = self._files[len(self._given)]
+            self._given.append(Arrival(uri, store_for(uri).stat(uri).generation, 9, int(self._clock.time() * MICROS)))
+        if self._done() == len(self._files) or self._calls == 20:
+            self._stop.set()
+        return iter(self._given)
+
+    def settle(self, waits: Callable[[int], bool]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_a_clock_that_goes_back_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [put(tmp_path / f"raw/{name}.jpg", jpeg(seed=1)) for name in "ab"]
+    words = ["--watch", str(tmp_path / "raw"), "--output", str(tmp_path / "out"), "--window=1s", "--poll_interval=1s"]
+    given = parse_stream([*words, PROMPT])
+    job = Job(given.of_job, take_claim(given.of_job.output, "run", take_over=False), remote=False)
+    clock = SimpleNamespace(back=0, monotonic=time.monotonic, sleep=time.sleep)
+    clock.time = lambda: time.time() - clock.back
+    monkeypatch.setattr(rounds, "time", clock)
+    tally, stop = Tally(), Stop()
+    panes = NewPanes(given.of_job.output, tally, print, lambda pane, manifest: None)
+    front = TwoTimes(files, clock, lambda: tally.sealed, stop)
+    Rounds(StreamJob(job, given.of_stream), front, 0, stop, panes, tally).run()
+    assert (tally.sealed, tally.part_filled) == (2, 0)
+    assert front._calls < 20
 
 
 def once(fault: Fault, wanted: Callable[[Request], bool]) -> Callable[[Request], Fault | None]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import flink
 import pytest
 from folders import bmp, jpeg, put
-from stream_engines import engine_flags
+from stream_engines import engine_flags, loopback
 
 from beam_jobs.__main__ import main
 
@@ -83,6 +83,35 @@ def test_a_stream_is_killed_and_goes_on(engine: list[str], tmp_path: Path) -> No
     assert main(["merge", str(tmp_path / "out"), "--output", str(tmp_path / "merged")]) == 0
     assert main(["prepare", "--input", str(raw), "--output", str(tmp_path / "batch"), "--prompt", "What is it?"]) == 0
     assert lines(tmp_path / "merged") == lines(tmp_path / "batch")
+
+
+# Without the second one a bundle outlives its checkpoint, and what it has put out waits for ever.
+CHECKPOINTS = ["--checkpointing_interval=1000", "--finish_bundle_before_checkpointing"]
+
+
+@pytest.mark.timeout(300)
+def test_a_task_manager_is_killed_and_flink_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    raw, screen, manager = tmp_path / "raw", tmp_path / "screen", tmp_path / "job-manager"
+    put(raw / "c/first.jpg", jpeg(seed=1000))
+    with flink.cluster(tmp_path) as (rest, workers), flink.job_server(tmp_path, rest) as endpoint:
+        job = begin(tmp_path, screen, *loopback(endpoint), *CHECKPOINTS)
+        feeder = threading.Thread(target=feed, args=(raw,), daemon=True)
+        try:
+            assert flink.until(lambda: sealed(tmp_path), 120), screen.read_text()
+            done = manager.read_text().count("Completed checkpoint")
+            assert flink.until(lambda: manager.read_text().count("Completed checkpoint") > done, 60)
+            feeder.start()
+            assert flink.until(lambda: len(sealed(tmp_path)) > 1, 60), screen.read_text()
+            flink.kill_group(workers[0])
+            feeder.join()
+            assert flink.until(lambda: arrived(tmp_path).total() > FILES, 120), screen.read_text()
+            os.killpg(job.pid, signal.SIGINT)
+            assert job.wait(90) == 0, screen.read_text()
+        finally:
+            flink.kill_group(job.pid)
+    assert "Restoring job" in manager.read_text()
+    assert arrived(tmp_path) == Counter(map(str, (raw / "c").iterdir()))
+    assert not list((tmp_path / "out/windows").rglob("_tuneset"))
 
 
 def arrived(folder: Path) -> Counter[str]:

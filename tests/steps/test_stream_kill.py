@@ -44,6 +44,7 @@ class Stream:
             "validation.jsonl",
             "rejected.jsonl",
             "examples.parquet",
+            "findings.parquet",
             "images.parquet",
         }
         assert files == names | {"manifest.json"}

@@ -21,7 +21,7 @@ from launcher import Launcher
 
 from beam_jobs.commands.prepare import prepare
 from transforms.dataset.claim import take_claim
-from transforms.storage import curl_loop
+from transforms.storage.curl import handle
 from transforms.storage.gcs import client
 from transforms.storage.gcs.bucket_check import look_at_bucket
 from transforms.storage.gcs.store import GcsStore
@@ -108,7 +108,7 @@ def test_slow_drips_are_asked_for_again(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(curl_loop, "PATIENCE", 0.1)
+    monkeypatch.setattr(handle, "PATIENCE", 0.1)
     proxy.fault = once_each(lambda request: Fault("drip") if request.name.endswith(".jpg") else None)
     assert run(world, "out") == 0
     assert_equal_folders(world.folder("out/", tmp_path / "found"), expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from transforms.storage import local
-from transforms.storage.api import NotAFile, NotFound, Piece, StorageError
+from transforms.storage.api import Forbidden, NotAFile, NotFound, Piece, StorageError
 from transforms.storage.local import LocalStore
+from transforms.storage.local_walk import translate
 
 
 @pytest.fixture
@@ -84,3 +86,9 @@ def test_local_failed_writes_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="missing does not exist"):
         store.join(str(tmp_path / "out"), [Piece(missing, 0, 3, 3)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
+def test_what_may_not_be_written_is_forbidden(number: int) -> None:
+    """So that whoever wrote to a read-only disk is told to choose another folder, and nothing is tried again."""
+    assert isinstance(translate(OSError(number, os.strerror(number)), "/disk/a"), Forbidden)

@@ -25,9 +25,10 @@ from one_object import certificate_of, serving
 
 from transforms import storage
 from transforms.images.inspection import look_at
-from transforms.storage import curl_loop
 from transforms.storage.api import Stat, StorageError, Unavailable
-from transforms.storage.curl_loop import CurlLoop
+from transforms.storage.curl import handle
+from transforms.storage.curl import loop as curl_loop
+from transforms.storage.curl.loop import CurlLoop
 from transforms.storage.gcs import client
 from transforms.storage.gcs.store import GcsStore
 from transforms.storage.parallel import read_together, stat_each
@@ -227,7 +228,7 @@ def test_a_token_is_got_once_beside_the_loop_and_asked_for_again(cloud_server: N
 @pytest.mark.timeout(300)
 def test_of_many_objects_each_is_right_or_has_a_reason(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """With 1 % of each fault: and memory and descriptors are as before."""
-    monkeypatch.setattr(curl_loop, "PATIENCE", 0.5)
+    monkeypatch.setattr(handle, "PATIENCE", 0.5)
     monkeypatch.setattr(curl_loop, "_IDLE_S", 0.1)
     monkeypatch.setitem(curl_loop._loops, "", CurlLoop())
     with flaky_server(1.0) as server:

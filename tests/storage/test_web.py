@@ -17,8 +17,9 @@ from one_object import certificate_of
 from web_reads import FILE, allow, always, both_ends, read, why
 from web_server import Said, web_server
 
-from transforms.storage import curl_loop, store_for
+from transforms.storage import store_for
 from transforms.storage.api import Changed, Stat
+from transforms.storage.curl import handle
 from transforms.storage.parallel import read_together, stat_each
 from transforms.storage.web import exchange, store
 
@@ -130,7 +131,7 @@ def test_what_cannot_be_true_is_asked_for_again_and_has_a_reason(said: Said) -> 
 
 def test_of_many_images_each_is_right_whatever_befalls_its_first_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """With 1.5 % of each fault of the flaky server; names that are gone or shut have their reasons."""
-    monkeypatch.setattr(curl_loop, "PATIENCE", 0.3)
+    monkeypatch.setattr(handle, "PATIENCE", 0.3)
     monkeypatch.setattr(exchange, "TRIES", 6)
     with flaky_server(1.5) as server:
         allow(f"{server.url}/", per_host=64)
@@ -146,8 +147,8 @@ def test_of_many_images_each_is_right_whatever_befalls_its_first_answer(monkeypa
 
 def test_headers_that_drip_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """However often a byte of them comes."""
-    monkeypatch.setattr(curl_loop, "PATIENCE", 0.05)
-    monkeypatch.setattr(curl_loop, "CONNECT_S", 0.2)
+    monkeypatch.setattr(handle, "PATIENCE", 0.05)
+    monkeypatch.setattr(handle, "CONNECT_S", 0.2)
     monkeypatch.setattr(exchange, "TRIES", 1)
     monkeypatch.setattr(store, "HELD", 1000)
 

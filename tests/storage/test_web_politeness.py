@@ -10,8 +10,9 @@ import pytest
 from web_reads import FILE, allow, always, both_ends, why
 from web_server import Said, web_server
 
-from transforms.storage import curl_loop
+from transforms.storage import throttling
 from transforms.storage.api import WebAccess
+from transforms.storage.curl import loop as curl_loop
 from transforms.storage.parallel import read_together
 from transforms.storage.web import exchange, hosts
 
@@ -32,7 +33,9 @@ def test_no_server_is_asked_by_more_than_so_many_at_once_and_none_holds_up_anoth
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_server_that_refuses_is_asked_again_when_it_wants_to_be(status: int) -> None:
+def test_a_server_that_refuses_is_asked_again_when_it_wants_to_be(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttling, "_noted", 0.0)
+    monkeypatch.setattr(throttling, "tell", lambda: None)
     times = []
 
     def answer(number: int, headers: Mapping[str, str]) -> Said:
@@ -44,6 +47,7 @@ def test_a_server_that_refuses_is_asked_again_when_it_wants_to_be(status: int) -
         urls = [f"{server.url}/a?{number}" for number in range(5)]
         assert list(read_together(both_ends, urls, 5)) == [(FILE[:100], FILE[-50:])] * 5
         assert times[1] - times[0] >= 1.0
+    assert 1.0 <= throttling._noted < 1.5  # and so autoscaling is told
 
 
 def test_a_server_that_wants_long_to_be_left_alone_is_asked_no_more() -> None:
@@ -80,12 +84,12 @@ def test_a_server_that_only_fails_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         assert "times in a row" in why(f"{server.url}/b") and len(server.asked) == before
 
 
-def test_hundreds_of_servers_are_asked_and_forgotten() -> None:
+def test_a_thousand_servers_are_asked_and_forgotten() -> None:
     with web_server({"/a": FILE}, host="") as server:
         allow("http://", private_hosts=True)
-        hosts_named = [f"127.0.{number // 200}.{1 + number % 200}:{server.port}" for number in range(500)]
+        hosts_named = [f"127.0.{number // 200}.{1 + number % 200}:{server.port}" for number in range(1000)]
         urls = [f"http://{host}/a" for host in hosts_named]
-        assert list(read_together(both_ends, urls, 256)) == [(FILE[:100], FILE[-50:])] * 500
+        assert list(read_together(both_ends, urls, 256)) == [(FILE[:100], FILE[-50:])] * 1000
         assert curl_loop.loop(WebAccess(("http://",), private_hosts=True)).lanes["hosts"]._hosts == {}
 
 

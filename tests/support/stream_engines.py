@@ -21,5 +21,10 @@ def engine_flags(name: str, folder: Path) -> Iterator[list[str]]:
         yield ["--runner=PrismRunner", f"--prism_location={PRISM}"]
     else:
         with flink.job_server(folder) as endpoint:
-            bundles = ["--max_bundle_time_mills=500", "--shutdown_sources_after_idle_ms=1000"]
-            yield ["--runner=PortableRunner", f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK", *bundles]
+            yield loopback(endpoint)
+
+
+def loopback(endpoint: str) -> list[str]:
+    """Flags that lead to Flink's job server, with threads of the command as its workers."""
+    bundles = ["--max_bundle_time_mills=500", "--shutdown_sources_after_idle_ms=1000"]
+    return ["--runner=PortableRunner", f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK", *bundles]

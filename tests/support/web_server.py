@@ -35,6 +35,7 @@ class WebServer:
     port: int = 0
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     at_once: int = 0
+    is_down: bool = False
     _now: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -84,9 +85,13 @@ class WebServer:
 
 @contextmanager
 def web_server(
-    files: Mapping[str, bytes] | None = None, host: str = "127.0.0.1", tls: Path | None = None, **kind: Any
+    files: Mapping[str, bytes] | None = None,
+    host: str = "127.0.0.1",
+    tls: Path | None = None,
+    at: int = 0,
+    **kind: Any,
 ) -> Iterator[WebServer]:
-    """A server with some files, and with TLS if it has a certificate to show."""
+    """A server with some files, and with TLS if it has a certificate to show; at a port that is free, or at that one."""
     web = WebServer(dict(files or {}), **kind)
 
     class Handler(BaseHTTPRequestHandler):
@@ -94,6 +99,9 @@ def web_server(
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
+            if web.is_down:  # connections outlive the socket that took them
+                self.close_connection = True
+                return
             status, headers, body = web.answer(self.path, {n.lower(): v for n, v in self.headers.items()})
             self.send_response_only(status)
             told = {"Content-Length": str(len(body))} | headers
@@ -113,7 +121,7 @@ def web_server(
         def handle_error(self, *_: Any) -> None:
             """The client has enough."""
 
-    server = Server((host, 0), Handler)
+    server = Server((host, at), Handler)
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls)
@@ -124,6 +132,7 @@ def web_server(
     try:
         yield web
     finally:
+        web.is_down = True
         server.shutdown()
         server.server_close()
         thread.join()

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from transforms.arrivals.kinds import ROWS
 from transforms.arrivals.ledgers import image_ledger, rows_of
+from transforms.arrivals.noted_lines import NOTED, aligned
 from transforms.arrivals.panes import ARRIVALS
 from transforms.arrivals.versions import Taken
 from transforms.core import jsonl
@@ -28,6 +29,7 @@ from transforms.core.limits import PROFILES
 from transforms.core.output_names import MANIFEST, WORK
 from transforms.core.records import Part, Receipt
 from transforms.dataset.block_files import EXAMPLES, IMAGES, SPLITS, Caps, packed_ids_of
+from transforms.dataset.findings.written import KIND as NOTES
 from transforms.dataset.notices import OF_THE_WHOLE
 from transforms.storage import store_for
 from transforms.storage.api import crc32c
@@ -65,11 +67,14 @@ def _json_lines(uri: str) -> list[dict[str, Any]]:
 class WindowReader:
     """Makes receipts of windows.
 
-    output: of the merge, where what is not taken as it is is put. caps: what ids receipts carry.
+    output: of the merge, where what is not taken as it is is put. caps: what ids receipts carry. max_tokens: that a line may have.
+    findings: whether receipts carry what windows noted of their lines.
     """
 
     output: str
     caps: Caps
+    max_tokens: int
+    findings: bool
 
     def receipts(self, window: SealedWindow) -> Iterator[Receipt]:
         """One receipt for each numbered file of lines that the window has, mostly one."""
@@ -77,7 +82,10 @@ class WindowReader:
         dataset = manifest["dataset"]
         files = {entry["name"]: entry for entry in dataset["files"]}
         examples = _table(window, [name for name in files if name.startswith("examples")])
-        images = _table(window, names) if (names := [name for name in files if name.startswith("images")]) else None
+        images = _images(window, files)
+        noted = None
+        if self.findings:
+            noted = aligned(_table(window, [NOTED]), examples, self.max_tokens, window.folder)
         arrivals = _json_lines(f"{window.folder}/{ARRIVALS}")
         counters, reasons = Counter(dataset["counters"]), Counter(dataset["reasons"])
         rejected = _part(window, files["rejected.jsonl"])
@@ -99,12 +107,16 @@ class WindowReader:
         numbers = _file_numbers(examples)
         for number in range(max(numbers.tolist(), default=0) + 1):
             parts = list(self._lines(window, files, examples, (numbers == number) & ~dropped, bool(window.left_out)))
-            chosen = examples.filter(pa.array((numbers == number) & ~dropped))
+            kept = pa.array((numbers == number) & ~dropped)
+            chosen = examples.filter(kept)
             if len(chosen):
+                if noted is not None:
+                    notes = noted.filter(kept).combine_chunks()
+                    parts.append(self._put(window, NOTES, stream(*notes.to_batches()), len(notes)))
                 parts.append(self._put(window, "examples", stream(*_as_block(chosen, sources)), len(chosen)))
             first = number == 0
             if first and images is not None and len(images):
-                parts.append(self._put(window, "images", stream(*images.cast(IMAGES).to_batches()), len(images)))
+                parts.append(self._put(window, "images", stream(*images.to_batches()), len(images)))
             if first and rejected.lines:
                 parts.append(rejected)
             yield Receipt(
@@ -211,6 +223,12 @@ def _table(window: SealedWindow, names: list[str]) -> pa.Table:
         pq.read_table(io.BytesIO(store_for(window.folder).read(f"{window.folder}/{name}")[0])) for name in sorted(names)
     ]
     return pa.concat_tables(tables).combine_chunks()
+
+
+def _images(window: SealedWindow, files: dict[str, Any]) -> pa.Table | None:
+    """The table of images; None: nothing was looked at."""
+    names = [name for name in files if name.startswith("images")]
+    return _table(window, names).select(IMAGES.names).cast(IMAGES) if names else None
 
 
 def _file_numbers(examples: pa.Table) -> np.ndarray:

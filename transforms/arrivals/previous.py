@@ -6,22 +6,19 @@ import io
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.core.records import Block, ImageFacts
-from transforms.dataset import image_rows
-from transforms.dataset.block_files import BLOCK_IMAGES, IMAGES
-from transforms.dataset.previous import unchanged
+from transforms.dataset.block_files import BLOCK_IMAGES
+from transforms.dataset.previous import as_kept, unchanged
+from transforms.dataset.seen_images import MOST_ROWS, SeenImages, image_tables, with_identities
 from transforms.storage import store_for
 from transforms.storage.api import NotFound
 from transforms.storage.parallel import overlapped
 
 _AT_ONCE = 16  # windows read
-MOST_ROWS = 2_000_000  # images that a process remembers, those of the newest windows; some 200 bytes each
 
 
 @dataclass(frozen=True)
@@ -40,33 +37,9 @@ class PreviousStream:
         facts = _seen_by(self.windows).facts(sources)
         return facts if self.trust_uris else unchanged(facts, block, self.threads)
 
-
-class SeenImages:
-    """Rows of tables of images, to be asked for by source.
-
-    Args:
-      tables: as block_files.IMAGES, oldest first; of a source the newest row counts.
-    """
-
-    def __init__(self, tables: Sequence[pa.Table]) -> None:
-        rows = pa.concat_tables([*tables, IMAGES.empty_table()])
-        no_identities = pa.array([""] * len(rows), pa.string())  # which are told in blocks alone
-        self._rows = rows.append_column(BLOCK_IMAGES.field("identity"), no_identities).select(image_rows.TELLING)
-        hashes = np.fromiter(map(_hash, self._rows["source"].to_pylist()), np.uint64, len(self._rows))
-        self._order = np.argsort(hashes, kind="stable")
-        self._hashes = hashes[self._order]
-
-    def facts(self, sources: Collection[str]) -> dict[str, ImageFacts]:
-        """Facts of those among some sources that were seen, and could be used."""
-        wanted = np.fromiter(map(_hash, sources), np.uint64, len(sources))
-        last = np.searchsorted(self._hashes, wanted, side="right") - 1
-        known = (last >= 0) & (self._hashes[last] == wanted) if len(self._hashes) else np.zeros(len(wanted), bool)
-        facts = image_rows.facts(self._rows.take(self._order[last[known]]))
-        return {uri: facts[uri] for uri in sources if uri in facts}
-
-
-def _hash(source: str) -> int:
-    return int.from_bytes(blake2b(source.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    def remembered(self, sources: Collection[str]) -> dict[str, ImageFacts]:
+        """What windows found of images whose servers give no answer."""
+        return as_kept(_seen_by(self.windows).facts(sources), self.threads)
 
 
 _lock = threading.Lock()
@@ -97,11 +70,8 @@ def _newest_tables(windows: Sequence[str]) -> list[pa.Table]:
 
 def _images_of(window: str) -> pa.Table:
     """The table of images of a window; an empty one where it has none, or is gone by now."""
-    store = store_for(window)
     try:
-        files = [file.uri for file in store.list(window, deep=False) if file.uri.endswith(".parquet")]
-        names = [uri for uri in files if uri.rpartition("/")[2].startswith("images")]
-        tables = [pq.read_table(io.BytesIO(store.read(uri)[0])) for uri in names]
+        tables = [pq.read_table(io.BytesIO(store_for(uri).read(uri)[0])) for uri in image_tables(window)]
     except NotFound:
         tables = []
-    return pa.concat_tables([table.select(IMAGES.names).cast(IMAGES) for table in (*tables, IMAGES.empty_table())])
+    return pa.concat_tables([*map(with_identities, tables), BLOCK_IMAGES.empty_table()])

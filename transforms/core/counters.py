@@ -107,6 +107,11 @@ _TABLE = (
     ("bytes_seen", "bytes", "of the images looked at, per reference"),
     ("images_fetched", "references", "named by URL, and given by their server"),
     ("bytes_fetched", "bytes", "of the images that were given so, per reference"),
+    (
+        "images_kept",
+        "references",
+        "named by URL, and left as an earlier night found them, since their server gave no answer",
+    ),
     ("bytes_rewritten", "bytes", "of the rewritten images, per reference"),
 )
 COUNTERS: dict[str, Counter] = {row[0]: Counter(*row) for row in _TABLE}

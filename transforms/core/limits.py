@@ -200,6 +200,16 @@ def takes_more(profile: Profile, max_images: int) -> tuple[Profile, ...]:
     return tuple(other for other in TUNABLE if other.max_images > max_images)
 
 
+def profile_of(model: str) -> str:
+    """The name of the profile whose limits a model has; a name of no known family as it is.
+
+    >>> profile_of("gemini-2.5-flash"), profile_of("publishers/google/models/gemini-3.5-flash-001"), profile_of("gemini-30")
+    ('gemini-2.5', 'gemini-3', 'gemini-30')
+    """
+    name = model.rpartition("/")[2]
+    return next((family for family in PROFILES if name.startswith((f"{family}-", f"{family}."))), model)
+
+
 def profiles_in_words() -> str:
     """What each profile is, for the help of --model.
 

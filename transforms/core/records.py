@@ -201,7 +201,11 @@ class ImageFacts:
     respelled: str = ""  # the source that has this name in another spelling and is taken instead; the facts are its own
     unsought: bool = False  # it was not found, and other spellings of it were not looked for
     copied: str = ""  # where its bytes lie beside the dataset, if they were put there as it was looked at
+    fetched: str = (
+        ""  # where its bytes, unpacked, lie until it is rewritten, if a server was asked for all of them in a look
+    )
     identity: str = ""  # equal for equal bytes, and for hardly any others; "" unless it was asked for
+    kept: bool = False  # an earlier night's: tonight its server gave no answer
 
 
 @dataclass(frozen=True, slots=True)

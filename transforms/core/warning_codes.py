@@ -97,6 +97,8 @@ _TABLE = (
     ("tables_unread", "table", "beside the images that nothing reads",
      "Name the file as --input; metadata.csv is the name of a table that is found."),
     ("images_misnamed", "", "images that rows name are not there, but others are that may be meant", ""),
+    ("urls_not_allowed", "", "rows name images by URLs that may not be read",
+     "Their rows are rejected otherwise; a folder of a server will do."),
     ("links_lead_out", "", "links lead out of what may be read", "What a job reads must be named by --input or --allow_prefix."),
     ("metadata_not_sought", "", "there are too many folders to look for metadata files in all of them",
      "One metadata file in the folder that is given may name all images."),
@@ -107,6 +109,8 @@ _TABLE = (
     # nights
     ("previous_unusable", "", "nothing can be taken from --previous", "Everything is made anew."),
     ("blocks_made_anew", "block", "of the night before had to be made anew, because of what is missing or damaged there", ""),
+    ("images_kept", "reference", "to images whose servers gave no answer: they are as the night before found them",
+     "The next night asks again."),
     ("night_passed_over", "", "a later night, or windows of the stream, cannot be used", ""),
     # buckets
     ("bucket_bills", "", "what is written costs more than usual", ""),

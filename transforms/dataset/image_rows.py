@@ -45,14 +45,17 @@ TELLING = [*_COLUMNS.values(), "reason", "fate", "output"]  # columns that facts
 
 
 def facts(images: pa.Table) -> dict[str, ImageFacts]:
-    """Facts of the images that could be used, as far as their rows tell them: an image that was read whole is looked at again,
-    for its row does not tell whether its end was missing."""
+    """Facts of the images that could be used, as far as their rows tell them.
+
+    One that was read whole is looked at again, for its row does not tell whether its end was missing; but where it was copied as
+    it is it was not.
+    """
     rows = zip(*(images[column].to_pylist() for column in _COLUMNS.values()))
     told = (images[name].to_pylist() for name in ("reason", "escalated", "fate", "output"))
     return {
         row[0]: ImageFacts(**dict(zip(_COLUMNS, row)), copied=_copy(row[0], fate, output))
         for row, reason, escalated, fate, output in zip(rows, *told)
-        if not escalated and (not reason or reasons.REASONS[reason].stage == "fit")
+        if (not escalated or _copy(row[0], fate, output)) and (not reason or reasons.REASONS[reason].stage == "fit")
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from transforms.core.arrow_stream import table
-from transforms.dataset.block_files import EXAMPLES_FILE, IMAGES, REPEATING
+from transforms.dataset.block_files import EXAMPLES_FILE, REPEATING
 from transforms.dataset.segments import JSONL, Chunk, SegmentWriter
 from transforms.storage import store_for
 from transforms.storage.api import crc32c
@@ -40,7 +40,8 @@ def join_chunks(grouped: tuple[str, Iterable[Chunk]], writer: SegmentWriter) -> 
         found, checksum = store.join(uri, pieces, JSONL)
         return Joined(name, lines, found.size, checksum, found.generation)
     sink: Any = io.BytesIO()
-    schema, repeating = (EXAMPLES_FILE, REPEATING) if name.startswith("examples") else (IMAGES, True)
+    examples = name.startswith("examples")
+    schema, repeating = (EXAMPLES_FILE, REPEATING) if examples else (writer.image_columns, True)
     with pq.ParquetWriter(sink, schema, compression="zstd", store_schema=False, use_dictionary=repeating) as parquet:
         for data in read_each([piece.uri for piece in pieces], _CHUNKS):
             parquet.write_table(table(data))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from transforms.core.records import Block, ImageFacts, OpenBlock, Receipt
 from transforms.dataset.image_rows import is_open
@@ -44,7 +44,11 @@ def parse_facts(data: bytes) -> dict[str, ImageFacts]:
 
 def usable(facts: Mapping[str, ImageFacts]) -> dict[str, ImageFacts]:
     """Those of images that were found as their rows name them, and can be used."""
-    return {source: fact for source, fact in facts.items() if not (fact.reason or fact.respelled)}
+    return {
+        source: replace(fact, kept=False, fetched="")  # which were true of that night
+        for source, fact in facts.items()
+        if not (fact.reason or fact.respelled)
+    }
 
 
 def copies(facts: Mapping[str, ImageFacts]) -> dict[str, int]:

@@ -22,11 +22,13 @@ from transforms.core.arrow_stream import table
 from transforms.core.records import Block, ImageFacts, Receipt
 from transforms.dataset import image_rows, looks
 from transforms.dataset.receipts import ReceiptStore, digest_of, receipt_body
+from transforms.dataset.seen_images import foreign_images
 from transforms.dataset.shared_images.hashes import FACTS
 from transforms.storage import Result, abilities, store_for
-from transforms.storage.api import Changed, NotFound, Stat, StorageError, Unavailable
+from transforms.storage.api import Changed, NoAnswer, NotFound, Stat, StorageError, Unavailable
 from transforms.storage.parallel import overlapped, stat_each
 
+UNANSWERED = "?"  # in place of a generation
 _SPOILT = (errno.EIO, errno.EBADMSG)  # what a disk says of a sector that it cannot read
 
 
@@ -92,12 +94,12 @@ class PreviousDataset:
         if seen is None:
             return {}
         facts = seen.facts()
-        copies = [fact.copied for fact in facts.values() if fact.copied]
-        sizes = dict(zip(copies, self._sizes(copies)))
-        for fact in facts.values():
-            if fact.copied and sizes[fact.copied] != fact.size:
-                fact.copied = ""  # it is gone, and is made anew
+        drop_lost_copies(facts, self.threads)
         return facts if self.trust_uris else unchanged(facts, block, self.threads, _recent.take(key))
+
+    def remembered(self, sources: Collection[str]) -> dict[str, ImageFacts]:
+        """What the earlier night found of images whose servers give no answer, in whatever block."""
+        return as_kept(foreign_images(self.night.folder).facts(sources), self.threads)
 
     def _body(self, key: str) -> dict[str, Any] | None:
         """The block's receipt of that night; None: there is none. Raises Damaged."""
@@ -145,8 +147,7 @@ class PreviousDataset:
 
     def _sizes(self, uris: Iterable[str]) -> Iterator[int]:
         """Bytes of each rewritten image; -1 if it cannot be told."""
-        stats = stat_each(list(uris), self.threads)
-        return (found.size if isinstance(found, Stat) else -1 for found in stats)
+        return sizes_of(uris, self.threads)
 
     def _bring(self, body: dict[str, Any], block: Block, key: str) -> None:
         def copy(part: Sequence[Any]) -> None:
@@ -197,7 +198,7 @@ def _of_look(data: bytes) -> _SeenImages:
 
 
 def generations_of(then: Mapping[str, str], threads: int) -> Iterator[str]:
-    """The generation of each image now; "" if it cannot be told.
+    """The generation of each image now; "" if it cannot be told, UNANSWERED if a server of other people gives no answer.
 
     Args:
       then: what they were: servers of other people are asked only whether that has changed.
@@ -205,7 +206,13 @@ def generations_of(then: Mapping[str, str], threads: int) -> Iterator[str]:
     """
     known = {uri: generation for uri, generation in then.items() if abilities(uri).foreign}
     stats = stat_each(list(then), threads, known)
-    return (found.generation if isinstance(found, Stat) else "" for found in stats)
+    return map(_generation, stats)
+
+
+def _generation(found: Stat | StorageError) -> str:
+    if isinstance(found, Stat):
+        return found.generation
+    return UNANSWERED if isinstance(found, NoAnswer) else ""
 
 
 def unchanged(
@@ -221,7 +228,31 @@ def unchanged(
     now = {extent.uri: extent.generation for extent in block.extents} | dict(asked)
     unknown = {uri: fact.generation for uri, fact in facts.items() if uri not in now}
     now |= dict(zip(unknown, generations_of(unknown, threads)))
-    return {uri: fact for uri, fact in facts.items() if now[uri] == fact.generation}
+    for uri, fact in facts.items():
+        fact.kept = now[uri] == UNANSWERED
+    return {uri: fact for uri, fact in facts.items() if fact.kept or now[uri] == fact.generation}
+
+
+def as_kept(facts: dict[str, ImageFacts], threads: int) -> dict[str, ImageFacts]:
+    """Facts of images that are kept as they were on an earlier night."""
+    drop_lost_copies(facts, threads)
+    for fact in facts.values():
+        fact.kept = True
+    return facts
+
+
+def drop_lost_copies(facts: Mapping[str, ImageFacts], threads: int) -> None:
+    """Let images whose copy beside the dataset is gone, or damaged, be copied anew."""
+    copies = [fact.copied for fact in facts.values() if fact.copied]
+    sizes = dict(zip(copies, sizes_of(copies, threads)))
+    for fact in facts.values():
+        if fact.copied and sizes[fact.copied] != fact.size:
+            fact.copied = ""
+
+
+def sizes_of(uris: Iterable[str], threads: int) -> Iterator[int]:
+    """Bytes of each file or object; -1 if it cannot be told."""
+    return (found.size if isinstance(found, Stat) else -1 for found in stat_each(list(uris), threads))
 
 
 class _Recent:

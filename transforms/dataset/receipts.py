@@ -110,6 +110,7 @@ class ReceiptStore:
         told = [facts.reason for facts in opened.facts.values()]
         told += [fitted.reason for fitted in opened.fitted.values()]
         heals = any(reasons.owner(reason) == "missing" for reason in told if reason)
+        heals = heals or any(facts.kept for facts in opened.facts.values())
         body = {
             "tuneset": "receipt/1",
             "run": self.run,

@@ -21,6 +21,7 @@ from transforms.core.output_names import WORK
 from transforms.core.records import ImageGroups, Part, Receipt
 from transforms.core.warning_codes import WarningCounts
 from transforms.dataset.block_files import EXAMPLES, SPLITS, Caps, packed_ids_of
+from transforms.dataset.findings.written import KIND, LINES
 from transforms.dataset.shared_images.hashes import LookedAt, look_of, pack_hashes
 from transforms.examples.image_groups import group_number, image_hash, unpack_labels
 from transforms.examples.splits import Splits
@@ -102,6 +103,7 @@ class Resplitter:
             receipt,
             parts=(
                 *self._parts(lines, numbers),
+                *self._notes(receipt, numbers),
                 *(part for part in receipt.parts if part.kind in ("images", "rejected")),
             ),
             counters=tuple((name, number) for name, number in counters.items() if number),
@@ -119,9 +121,22 @@ class Resplitter:
                 yield self._put(name, b"".join(texts), len(texts))
         if numbers:
             columns = {name: lines.table[name] for name in EXAMPLES.names}
-            columns |= {"split": pa.array(splits, pa.int8()), "number": pa.array(np.array(numbers, np.uint64))}
+            columns |= self._columns(numbers)
             rows = pa.table(columns, schema=EXAMPLES).combine_chunks()
             yield self._put("examples", stream(*rows.to_batches()), len(numbers))
+
+    def _notes(self, receipt: Receipt, numbers: list[int]) -> Iterator[Part]:
+        """What was noted of the lines, with their new splits."""
+        for part in receipt.parts:
+            if part.kind == KIND:
+                noted = table(store_for(part.name).read(part.name)[0])
+                columns = {name: noted[name] for name in LINES.names} | self._columns(numbers)
+                rows = pa.table(columns, schema=LINES).combine_chunks()
+                yield self._put(KIND, stream(*rows.to_batches()), len(numbers))
+
+    def _columns(self, numbers: list[int]) -> dict[str, pa.Array]:
+        splits = [self._split_of(number) for number in numbers]
+        return {"split": pa.array(splits, pa.int8()), "number": pa.array(np.array(numbers, np.uint64))}
 
     def _ids(self, examples: Any, numbers: list[int]) -> dict[str, bytes]:
         ids, sizes, pieces = (examples[name].to_pylist() for name in ("id", "bytes", "piece"))

@@ -21,7 +21,7 @@ from transforms.core.places import keep_buckets
 from transforms.core.reasons import JobStopped
 from transforms.core.records import Part, Receipt
 from transforms.dataset import seal_plan
-from transforms.dataset.block_files import EXAMPLES_FILE, IMAGES, words
+from transforms.dataset.block_files import BLOCK_IMAGES, EXAMPLES_FILE, IMAGES, words
 from transforms.dataset.claim import still_ours
 from transforms.dataset.seal_plan import GROUPS, Cuts, SealPlan, Summary
 from transforms.dataset.segment_lines import Lines, groups_of, lines_of, sizes_of, whole_sizes
@@ -54,6 +54,7 @@ class SegmentWriter:
 
     folder: of the output. images: whether there is a table of images (not under --verify none). run: that claimed the folder.
     claimed: the folder that the run claimed, if it is another: that of a stream, whose windows are datasets of their own.
+    identities: whether the table of images tells what each image is told from others by, for a night that meets it again.
     """
 
     folder: str
@@ -61,6 +62,12 @@ class SegmentWriter:
     run: str
     access: Access = USUAL
     claimed: str = ""
+    identities: bool = False
+
+    @property
+    def image_columns(self) -> pa.Schema:
+        """Of the table of images."""
+        return BLOCK_IMAGES if self.identities else IMAGES
 
     def check_claim(self) -> None:
         """Raises Unsealed if another job took the folder over: then its files may not be touched any more."""
@@ -227,7 +234,7 @@ class SegmentWriter:
         target = seal_plan.file_name("images", ".parquet", number, count)
         held: list[pa.Table] = []
         for at, data in enumerate(read_each([part.name for part in parts]), 1):
-            held.append(table(data).select(IMAGES.names))
+            held.append(table(data).select(self.image_columns.names))
             if at == len(parts) or sum(map(len, held)) >= _ROW_GROUP:
                 yield target, self._put(pa.concat_tables(held), (segment, at), target)
                 held = []

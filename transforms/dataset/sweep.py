@@ -46,7 +46,9 @@ def sweep_folder(folder: str, run: str, keep_blocks: bool) -> None:
     named = {entry["name"] for entry in dataset["files"]}
     kept = named | {"manifest.json", *([UPLOADS] if "upload_list" in dataset else [])}
     stale = [uri for uri in owned_files(folder) if uri[len(folder) + 1 :] not in kept]
-    if claim["resumed"]:  # a first run leaves no image that is not named
+    counters = dataset.get("counters", {})
+    # A first run leaves no image that is not named, but of those by URL, which are copied before their rows are judged.
+    if claim["resumed"] or (counters.get("images_fetched") and counters.get("images_unused")):
         stale += unnamed_images(folder, named, claim["begun"] / 1000)
     store.delete(stale)
     work = [found.uri for found in store.list(f"{folder}/{WORK}") if not (keep_blocks and _BLOCKS.fullmatch(found.uri))]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 
 from transforms.core.records import Example, ImageFacts
 from transforms.examples.splits import hash64
 
 BY_IMAGE = "image"  # a value of --split_by
 NO_IMAGE = (1 << 64) - 1  # the label of an example without images, whose split is chosen by its id
-_NO_SEED = b""
 
 
 def image_hashes(example: Example, facts: Mapping[str, ImageFacts], rejects: bool) -> set[int]:
@@ -39,7 +39,12 @@ def hash_of_source(source: str, facts: Mapping[str, ImageFacts]) -> int | None:
 
 
 def image_hash(identity: str) -> int:
-    return hash64(identity.encode(), _NO_SEED)
+    return int.from_bytes(image_digest(identity), "big")
+
+
+def image_digest(identity: str) -> bytes:
+    """The hash of an image as 8 bytes, the highest first."""
+    return blake2b(identity.encode(), digest_size=8).digest()
 
 
 def pack_labels(labels: Sequence[int]) -> bytes:

@@ -24,7 +24,8 @@ from transforms.images.headers.parse import NeedMore, parse
 from transforms.images.headers.structure import ends_well, walk
 from transforms.images.helper.pool import DecoderPool, shared_pool
 from transforms.images.identity import identity_of
-from transforms.images.staging import Stager
+from transforms.images.room import Room
+from transforms.images.staging import Copier
 from transforms.storage import abilities, persistent, store_for
 from transforms.storage.allowed_files import open_allowed, opened_folder
 from transforms.storage.api import Changed, Stat, StorageError, Unavailable
@@ -39,14 +40,15 @@ from transforms.storage.reads import ASIDE, Range, Reads, follow
 # request. Of a local file much less is read first, since a second read costs nothing.
 HEAD = 80 << 10
 _LOCAL_HEAD = 16 << 10
-_USUAL_IMAGE = 1 << 20  # bytes of the first read of one that will be copied
-_COPIED = 8 << 20  # bytes of an image that is copied as it is looked at
+_GZIP = b"\x1f\x8b"
 TAIL = 4 << 10  # bytes in which an end marker is looked for: padding may follow it
 _USUAL_HEADER, _LONGEST_HEADER = 1 << 20, 8 << 20  # bytes; no real header is longer
 _LARGEST = 1 << 30  # bytes of a file that is read to be rewritten: a helper has memory for no larger one and its pixels
 _UNPACKED = 128 << 20  # bytes that an object with Content-Encoding gzip may have or come to
 # What is held at once, of all that are looked at, so that looks by the hundred cannot fill the memory.
 _PACKED, _LONG, _WHOLE = BoundedSemaphore(8), BoundedSemaphore(16), BoundedSemaphore(8)  # taken in this order
+_COMING = Room(256 << 20)  # bytes
+_LARGEST_WHOLE = 8 << 20  # bytes of an image that comes whole without its turn (storage/web/store.py)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class Inspector:
     decode_bytes: of decoded images at once on a machine; 0: memory_slots.default_budget().
     second_looks: an image that is not found is looked for in other spellings of its name.
     identify: how facts tell equal images (identity.py); "": they do not.
-    copier: puts conforming images of other people's servers beside the dataset as they are looked at; None: nothing is written.
+    copier: has images of other people's servers as they are looked at; None: nothing is written.
     """
 
     places: Places
@@ -71,7 +73,7 @@ class Inspector:
     decode_bytes: int = 0
     second_looks: bool = True
     identify: str = ""
-    copier: Stager | None = None
+    copier: Copier | None = None
 
     @property
     def pool(self) -> DecoderPool:
@@ -170,36 +172,82 @@ def _look_once(source: str, inspector: Inspector) -> Reads[ImageFacts]:
     if inspector.copier and abilities(source).foreign:
         return (yield from _look_and_copy(source, inspector, inspector.copier))
     head, found = yield Range(0, HEAD)
-    if found.encoding == "gzip":
+    if _is_packed(found, head):
         yield ASIDE
         return (yield from _look_packed(found, inspector))
     return (yield from _inspect(source, inspector, HEAD, (head, found)))
 
 
-def _look_and_copy(source: str, inspector: Inspector, copier: Stager) -> Reads[ImageFacts]:
-    """Look at an image of other people's server, and copy it if it conforms: asked for once, as nobody knows what it is tomorrow.
+def _look_and_copy(source: str, inspector: Inspector, copier: Copier) -> Reads[ImageFacts]:
+    """Look at an image of other people's server, and have it from then on: asked for once, as nobody knows what it is tomorrow.
 
-    One that is large, or has to be rewritten, is read again when its turn has come (orders.py).
+    What cannot be used is not read to its end. What is large is read again when its turn has come (orders.py).
     """
-    data, found = yield Range(0, _USUAL_IMAGE)
-    if found.encoding == "gzip":
+    with _Share() as share:
+
+        def is_wanted(head: bytes, size: int) -> bool:
+            return share.take(size) and (size < 0 or _is_wanted(source, head, size, inspector, copier))
+
+        head, found = yield Range(0, HEAD, rest_if=is_wanted)
+        if _is_packed(found, head):
+            yield ASIDE
+            return (yield from _look_packed(found, inspector, copier))
+        if len(head) < found.size:
+            return (yield from _inspect(source, inspector, HEAD, (head, found)))
         yield ASIDE
-        return (yield from _look_packed(found, inspector))
-    if len(data) < found.size <= _COPIED:
-        data += (yield Range(len(data), found.size, found.generation))[0]
-    if len(data) < found.size:
-        return (yield from _inspect(source, inspector, HEAD, (data, found)))
-    yield ASIDE
-    facts = _look_in_memory(data, found, inspector, len(data) or 1)
-    if not facts.reason and not inspector.must_fit(facts):
-        try:
-            facts.copied, _ = copier(data)
-        except StorageError as error:  # of our own: it says nothing about the image
-            raise Unavailable(str(error)) from error
-    return facts
+        facts = _look_in_memory(head, found, inspector, len(head) or 1)
+        _have(facts, head, inspector, copier)
+        return facts
 
 
-def _look_packed(found: Stat, inspector: Inspector) -> Reads[ImageFacts]:
+def _is_packed(found: Stat, head: bytes) -> bool:
+    """Whether an object came by Content-Encoding gzip; some servers of other people say so of what they did not pack."""
+    return found.encoding == "gzip" and (head.startswith(_GZIP) or not abilities(found.uri).foreign)
+
+
+class _Share:
+    """Bytes of what is held whole while it comes, beyond its first."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def take(self, size: int) -> bool:
+        """Whether an image of so many bytes (-1: not told) may come now; nobody waits."""
+        self._bytes = self._bytes or _COMING.take(size if size >= 0 else _LARGEST_WHOLE)  # it may be asked for again
+        return self._bytes > 0
+
+    def __enter__(self) -> _Share:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _COMING.give_back(self._bytes)
+
+
+def _is_wanted(source: str, head: bytes, size: int, inspector: Inspector, copier: Copier) -> bool:
+    """Whether an image is wanted whole, as far as its first bytes tell."""
+    if head.startswith(_GZIP):  # sent packed: then they tell nothing
+        return True
+    try:
+        h = parse(head, size)
+        must_fit = inspector.judge(ImageFacts(source, "", size, h.type, h.width, h.height, h.orientation, h.frames))
+    except NeedMore:
+        return True
+    except ImageError:
+        return False
+    return copier.takes(must_fit)
+
+
+def _have(facts: ImageFacts, data: bytes, inspector: Inspector, copier: Copier) -> None:
+    """Let the job have an image that can be used."""
+    if facts.reason:
+        return
+    try:
+        copier.put(facts, data, inspector.must_fit(facts))
+    except StorageError as error:  # of our own: it says nothing about the image
+        raise Unavailable(str(error)) from error
+
+
+def _look_packed(found: Stat, inspector: Inspector, copier: Copier | None = None) -> Reads[ImageFacts]:
     """An object stored with Content-Encoding gzip: what it unpacks to is the image."""
     try:
         if found.size > _UNPACKED:
@@ -210,9 +258,12 @@ def _look_packed(found: Stat, inspector: Inspector) -> Reads[ImageFacts]:
             packed, _ = yield Range(0, found.size, found.generation)
             data = unpack(packed)
             facts = _look_in_memory(data, Stat(found.uri, len(data), found.generation), inspector, HEAD)
+            if copier:
+                _have(facts, data, inspector, copier)
     except ImageError as error:
         return ImageFacts(found.uri, found.generation, found.size, reason=error.reason, detail=error.detail)
-    return replace(facts, encoding="gzip")
+    facts.encoding = "gzip"
+    return facts
 
 
 def unpack(data: bytes) -> bytes:

@@ -88,6 +88,8 @@ def fit_image(order: FitOrder, rewriter: ImageRewriter) -> str:
         store.stat(path)
     except NotFound:
         store.create(path, json.dumps(asdict(_outcome(order, rewriter))).encode())
+    if order.facts.fetched:
+        store_for(order.facts.fetched).delete([order.facts.fetched])
     return order.key
 
 
@@ -200,6 +202,13 @@ def read_image(facts: ImageFacts, readable: tuple[str, ...]) -> bytes:
       StorageError: it cannot be read any more.
       ImageError: it cannot be unpacked.
     """
+    if facts.fetched:
+        try:
+            data, found = store_for(facts.fetched).read(facts.fetched)
+            if found.size == facts.size:
+                return data
+        except NotFound:  # another run's, or another execution has rewritten it
+            pass
     if not abilities(facts.uri).has_paths:
         data = store_for(facts.uri).read(facts.uri, generation=facts.generation)[0]
         return unpack(data) if facts.encoding == "gzip" else data

@@ -47,9 +47,12 @@ def _count_looks(opened: OpenBlock) -> None:
         references, facts = sum(fates.values()), opened.facts[source]
         counters["bytes_seen"] += references * facts.size
         counters["images_escalated"] += references * facts.escalated
-        if facts.generation and abilities(source).foreign:
+        if facts.generation and abilities(source).foreign and not facts.kept:
             counters["images_fetched"] += references
             counters["bytes_fetched"] += references * facts.size
+        if facts.kept:
+            counters["images_kept"] += references
+            opened.warnings.add("images_kept", source, references)
 
 
 def _take_copies(opened: OpenBlock) -> None:

@@ -15,7 +15,8 @@ from transforms.core.records import Block, ImageFacts, OpenBlock
 from transforms.examples.tally import drop_bad_images
 from transforms.images.inspection import Inspector, look_at
 from transforms.images.second_looks import look_again, take_respelled
-from transforms.storage import patiently
+from transforms.storage import abilities, patiently
+from transforms.storage.api import NoAnswer
 from transforms.storage.places import plain_objects, plain_paths
 
 
@@ -24,6 +25,9 @@ class KnownImages(Protocol):
 
     def facts(self, block: Block, key: str, sources: Collection[str]) -> dict[str, ImageFacts]:
         """Facts that still hold: of images of a block, by their sources and those that stood in for them."""
+
+    def remembered(self, sources: Collection[str]) -> dict[str, ImageFacts]:
+        """Facts of an earlier night, of images whose servers give no answer now: those that can still be used."""
 
 
 def inspect_images(opened: OpenBlock, inspector: Inspector, known: KnownImages | None = None) -> OpenBlock:
@@ -45,12 +49,21 @@ def begin_inspection(
 
     def finish() -> OpenBlock:
         opened.facts.update((facts.uri, facts) for facts in looked)
+        if known:
+            _keep_unanswered(opened, known)
         if inspector.verify != "none" and inspector.second_looks:
             look_again(opened, inspector)
             take_respelled(opened, inspector.places.root)
         return opened
 
     return reading, finish
+
+
+def _keep_unanswered(opened: OpenBlock, known: KnownImages) -> None:
+    """Let images be as they were on an earlier night if their servers are away: a dataset does not shrink by an outage."""
+    away = [uri for uri, facts in opened.facts.items() if facts.reason == NoAnswer.reason and abilities(uri).foreign]
+    if away:
+        opened.facts.update(patiently(known.remembered, away))
 
 
 def resolve_images(opened: OpenBlock, inspector: Inspector) -> None:

@@ -1,11 +1,14 @@
-"""Put images that stand in rows where images are read from. Bytes -> an object named by its content, created only if absent."""
+"""Put images that stand in rows, and those of other people's servers, where they are read from: bytes -> an object, created
+only if absent."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from transforms.core.output_names import WORK
 from transforms.core.reasons import ImageError
+from transforms.core.records import ImageFacts
 from transforms.images.headers.parse import NeedMore, parse
 from transforms.storage import store_for
 
@@ -41,6 +44,32 @@ class Stager:
         uri, name, image_type = staged_uri(self.folder, data)
         put_by_content(uri, data, image_type)
         return uri, name
+
+
+@dataclass(frozen=True)
+class Copier:
+    """Puts what servers of other people gave where the job has it from then on.
+
+    images: folder of those that conform; "": they are left where they are (--stage none).
+    output: of the dataset; in its work folder lie those that have to be rewritten, until they are.
+    """
+
+    images: str
+    output: str
+
+    def takes(self, must_fit: bool) -> bool:
+        """Whether an image is wanted whole."""
+        return must_fit or bool(self.images)
+
+    def put(self, facts: ImageFacts, data: bytes, must_fit: bool) -> None:
+        """Put an image that can be used, and note where it is. Raises StorageError."""
+        if must_fit:
+            version = f"{facts.uri}\n{facts.generation}".encode()
+            name = blake2b(version, digest_size=16, person=b"tuneset fetched").hexdigest()
+            facts.fetched = f"{self.output}/{WORK}/fits/{name[:2]}/{name}.fetched"
+            put_by_content(facts.fetched, data, "bin")
+        elif self.images:
+            facts.copied, _ = Stager(self.images)(data)
 
 
 def put_by_content(uri: str, data: bytes, image_type: str) -> None:

@@ -8,6 +8,7 @@ Both may run again, and side by side: a block's receipt and a pane's manifest ar
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +17,8 @@ from itertools import groupby
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.trigger import AccumulationMode, AfterProcessingTime, AfterWatermark
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
@@ -24,6 +27,7 @@ from apache_beam.utils.windowed_value import PaneInfo, PaneInfoTiming
 
 from transforms.arrivals.kinds import ROWS, ArrivalCutter
 from transforms.arrivals.ledgers import ledgers_of
+from transforms.arrivals.noted_lines import NOTED, noted_lines
 from transforms.arrivals.panes import ARRIVALS, UNSEALED, Pane, arrivals_text, is_done, pane_for
 from transforms.arrivals.records import Arrival
 from transforms.arrivals.windows import Windows
@@ -229,7 +233,12 @@ def seal_pane(
         path = f"{pane.folder}/{UNSEALED}"
         store_for(path).create(path, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
         return False
-    more = {"upload_list": file_entry(uploads)} if uploads else {}
+    more: dict[str, Any] = {"upload_list": file_entry(uploads)} if uploads else {}
+    if sealing.findings:
+        sealer = replace(sealing.findings, folder=pane.folder)
+        gathered = [from_parts(sealer.gather, segment, Cuts()) for segment in segments]
+        more["findings"] = sealer.tell(gathered, files)
+        files.append(_put_notes(pane, from_parts(noted_lines, ordered)))
     run = {"window_end": pane.start + seconds, "part_filled": part_filled, "late": pane.late}
     sealing.put_manifest(files, plan, more, run)
     return True
@@ -245,6 +254,14 @@ def _put_arrivals(filled: FilledPane, ledgers: Mapping[str, Any]) -> Joined:
     store = store_for(uri)
     store.replace(uri, data, "")
     return Joined(ARRIVALS, len(filled.arrivals), len(data), crc32c(data), store.stat(uri).generation)
+
+
+def _put_notes(pane: Pane, notes: pa.Table) -> Joined:
+    out, uri = io.BytesIO(), f"{pane.folder}/{NOTED}"
+    pq.write_table(notes, out, compression="zstd")
+    store, data = store_for(uri), out.getvalue()
+    store.replace(uri, data, "")
+    return Joined(NOTED, len(notes), len(data), crc32c(data), store.stat(uri).generation)
 
 
 def _rows_of(filled: FilledPane) -> list[Joined]:

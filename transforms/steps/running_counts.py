@@ -15,9 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from transforms.core.records import Block, FitOrder, OpenBlock, Receipt
-from transforms.images.staging import Stager
+from transforms.images.staging import Copier
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.steps.writer import Orders, Writer
+from transforms.storage import traffic
 from transforms.storage.api import Access
 
 NAMES = (
@@ -32,6 +33,7 @@ NAMES = (
     "images_to_fit",  # each as often as there are blocks that need it
     "images_rewritten",
     "images_staged",
+    "requests",  # up to the block that a process last told of
 )
 _RECORD = struct.Struct(f"<{len(NAMES)}q")
 
@@ -78,6 +80,7 @@ class _Sheet:
         with self._lock:
             for name, number in numbers.items():
                 self._numbers[name] += number
+            self._numbers["requests"] += traffic.taken()
             # Written over, never cut: a reader finds a whole record. A full disk fails no work for the sake of numbers.
             with suppress(OSError):
                 file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -140,7 +143,7 @@ class CountingWriter:
         return self.writer.access
 
     @property
-    def copier(self) -> Stager | None:
+    def copier(self) -> Copier | None:
         return self.writer.copier
 
     def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:

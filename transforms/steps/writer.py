@@ -18,7 +18,7 @@ from transforms.dataset.receipts import ReceiptStore
 from transforms.examples.tally import close_ledger
 from transforms.images.orders import ImageRewriter, fit_image
 from transforms.images.sources import drop_after_inspection
-from transforms.images.staging import Stager
+from transforms.images.staging import Copier
 from transforms.inputs.cells.csv_table import TableReader
 from transforms.inputs.lines import read_block
 from transforms.storage import patiently, persistently, read_existing, store_for
@@ -37,8 +37,8 @@ class Writer(Protocol):
         """How its steps reach storage."""
 
     @property
-    def copier(self) -> Stager | None:
-        """Puts images that are named by URL beside the dataset as they are looked at."""
+    def copier(self) -> Copier | None:
+        """Has images that are named by URL as they are looked at."""
 
     def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
         """The rows of a block; images that stand in them are staged."""
@@ -73,8 +73,9 @@ class StorageWriter:
         return self.rewriter.receipt_store.access
 
     @property
-    def copier(self) -> Stager | None:
-        return Stager(self.rewriter.image_folder) if self.rewriter.keep else None
+    def copier(self) -> Copier:
+        rewriter = self.rewriter
+        return Copier(rewriter.image_folder if rewriter.keep else "", rewriter.receipt_store.folder)
 
     def read(self, block: Block, key: Callable[[Block], str], tables: TableReader) -> OpenBlock:
         return patiently(read_block, block, key, tables)

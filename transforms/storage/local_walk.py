@@ -23,7 +23,7 @@ State = frozenset[int]  # of a rule, in a folder; empty: it is not entered
 def translate(error: OSError, uri: str) -> StorageError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return NotFound(f"{uri} does not exist")
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return Forbidden(f"{uri} may not be opened: {error.strerror}")
     if isinstance(error, FileExistsError):  # of making a folder
         return NotAFile(f"{uri}: a file stands where one of its folders should be")

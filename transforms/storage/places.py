@@ -46,7 +46,7 @@ def normalise(uri: str, base: str = "") -> str:
         if not bucket or not name or name.endswith("/") or _DOTS.search(name):
             raise ImageError("bad_uri", "expected gs://BUCKET/OBJECT without `.` or `..` segments", uri)
         return uri
-    if is_web(uri):
+    if is_web(uri.lstrip()):
         return normal_url(uri)
     if uri.startswith("file://"):
         return _path_of_file_uri(uri)

@@ -24,11 +24,14 @@ class Range:
     """Comes to bytes [start, end), fewer at the object's end, and its stat; an empty one to the stat alone.
 
     generation: that has to be read, and no other.
+    rest_if: whether all of it will be wanted, as these bytes and its size (-1: not told) say, if it begins at the first: then a
+      store to which a question more costs more than bytes may send it whole.
     """
 
     start: int
     end: int
     generation: str = ""
+    rest_if: Callable[[bytes, int], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

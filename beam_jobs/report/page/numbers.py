@@ -129,8 +129,12 @@ def _file(file: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
     return entry | {"most_lines": most, "most_bytes": profile.max_file_bytes}
 
 
-def run_numbers(manifest: Mapping[str, Any], runner: str) -> dict[str, Any]:
-    """How the run went, of which the dataset does not depend."""
+def run_numbers(manifest: Mapping[str, Any], runner: str, requests: int) -> dict[str, Any]:
+    """How the run went, of which the dataset does not depend.
+
+    Args:
+      requests: that it sent to storage and web servers; 0 if nobody counted.
+    """
     run, counters = manifest["run"], manifest["dataset"]["counters"]
     seconds = max(run["finished"] - run["started"], 0.001)
     night = run.get("night")
@@ -141,6 +145,7 @@ def run_numbers(manifest: Mapping[str, Any], runner: str) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "examples_s": round(counters.get("examples_read", 0) / seconds, 1),
         "images_s": round(counters.get("images_seen", 0) / seconds, 1),
+        "requests": requests,
         "resumed": run["resumed"],
         "blocks_reused": night["blocks"]["reused"] if night else 0,
         "previous": night["previous"] if night else "",

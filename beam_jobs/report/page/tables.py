@@ -23,7 +23,7 @@ MOST_ROWS = 20_000_000
 REWRITTEN = ("resized", "converted", "recompressed")
 _EACH = 2  # rewritten images of a fate that are shown
 _LEAKED = 1000  # rows of leaks: of a row that is there a thousand times there is no need to know all
-_CHUNK = 1 << 20  # rows
+_CHUNK = 1 << 16  # rows, of some 300 bytes in memory
 
 
 @dataclass

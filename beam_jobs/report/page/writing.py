@@ -17,7 +17,7 @@ from beam_jobs.report.page.render import render
 from beam_jobs.report.page.tables import MOST_ROWS, Tables, read_tables
 from beam_jobs.report.page.thumbnails import Thumbnail, ThumbnailMaker
 from transforms.core.output_names import REPORT
-from transforms.storage import store_for
+from transforms.storage import store_for, traffic
 
 NONE = "none"  # of --report
 MOST_PAGE = 2_000_000  # bytes
@@ -90,7 +90,8 @@ def make_report(plan: Job, manifest: Mapping[str, Any]) -> tuple[dict[str, Any],
         "examples": shown,
         "leaks": lines.leaks(folder, leaks, tables.leaked),
     }
-    report = {"tuneset": "report/1", "dataset": numbers, "run": run_numbers(manifest, runner_of(settings))}
+    requests = plan.counts.total()["requests"] + traffic.taken() if plan.counts.folder else 0
+    report = {"tuneset": "report/1", "dataset": numbers, "run": run_numbers(manifest, runner_of(settings), requests)}
     return report, _pictures(plan, tables, shown, numbers["leaks"]) if settings.report_pictures == "yes" else {}
 
 

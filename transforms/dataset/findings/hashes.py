@@ -5,7 +5,7 @@ Images have those of examples/image_groups.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transforms.core import jsonl
@@ -31,10 +31,11 @@ def question_hash(contents: Sequence[Mapping[str, Any]], head: Mapping[str, Any]
     Args:
       contents: turns, in which the images stand whose identities are given. head: what stands beside them.
     """
-    turns = [turn["parts"] for turn in contents[:-1]]
-    if identities:
-        names = iter(identities)
-        turns = [
-            [part | {"fileData": next(names)} if "fileData" in part else part for part in parts] for parts in turns
-        ]
+    names = iter(identities)
+    turns = [[_part(part, names) if "fileData" in part else part for part in turn["parts"]] for turn in contents[:-1]]
     return hash64(jsonl.canonical([turns, head.get("systemInstruction")]), _NO_SEED)
+
+
+def _part(part: Mapping[str, Any], names: Iterator[str]) -> Any:
+    """An image's part: its identity alone, or in its part beside what else that says."""
+    return next(names) if len(part) == 1 else {**part, "fileData": next(names)}

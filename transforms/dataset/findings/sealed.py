@@ -8,7 +8,7 @@ No line and no image is read again, so that two images with one identity are tak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,8 @@ from transforms.storage.parallel import read_each
 MOST_REFERENCES = 20_000_000  # to images, up to which lines are compared unless it is asked for
 _LEAK = "image_in_two_splits"
 _LEAKS = 6  # of different images that are told one by one
+_SLICE = 64 << 10  # rows of notes that are held at once, or a block more
+_SLICE_BITS = 32  # of a line's number in its segment
 _LINES = "lines"  # the kind of a run of lines' ids
 _LINE = np.dtype([("id", "<u8"), ("piece", "<i4")])
 
@@ -72,22 +74,21 @@ class FindingsSealer:
     identity: str
 
     def gather(self, grouped: tuple[int, Iterable[Receipt]], cuts: Cuts) -> Gathered:
-        """Counts of a segment, and its hashes, packed into one file."""
+        """Counts of a segment, and its hashes, packed into some files."""
         segment, receipts = grouped
         ordered = sorted(receipts, key=lambda receipt: receipt.order)
         parts = [part.name for receipt in ordered for part in receipt.parts if part.kind == KIND]
-        gathered = Gathered(FindingTally())
-        if not parts:
-            return gathered
-        rows = pa.concat_tables(map(table, read_each(parts))).combine_chunks()
-        groups, runs = groups_of(rows, cuts), list[Run]()
-        for split in range(len(NAMES)):
-            of_split = rows.filter(pa.array(groups == split))
-            if len(of_split):
-                self._count(of_split, split, gathered.tally)
-                if self.level != ROWS:
-                    runs += _runs(of_split, Place(split, "", segment))
-        gathered.runs = store_runs(runs, f"{self.folder}/{WORK}/findings")
+        gathered, first = Gathered(FindingTally()), 0
+        for rows in _slices(parts):
+            groups, runs = groups_of(rows, cuts), list[Run]()
+            for split in range(len(NAMES)):
+                of_split = rows.filter(pa.array(groups == split))
+                if len(of_split):
+                    self._count(of_split, split, gathered.tally)
+                    if self.level != ROWS:
+                        runs += _runs(of_split, Place(split, "", segment << _SLICE_BITS | first))
+            gathered.runs += store_runs(runs, f"{self.folder}/{WORK}/findings")
+            first += len(rows)
         gathered.references = sum(_records(run) for run in gathered.runs if run.kind == IMAGES)
         return gathered
 
@@ -101,7 +102,8 @@ class FindingsSealer:
         }
         tally.counts.update({code: int(number) for code, number in counts.items() if number})
         counted = tally.splits.setdefault(split, SplitTally())
-        counted.with_errors, counted.images = int((over | too_many).sum()), int(images.sum())
+        counted.with_errors += int((over | too_many).sum())
+        counted.images += int(images.sum())
         _add_answers(counted.answers, rows["answer"].to_numpy())
         tally.image_counts |= set(np.unique(images).tolist())
         if local := int(rows["local"].to_numpy().sum()):
@@ -140,6 +142,19 @@ class FindingsSealer:
         return told
 
 
+def _slices(parts: Iterable[str]) -> Iterator[pa.Table]:
+    """The notes of blocks, some rows at a time: a segment may be many times the average one."""
+    some, count = list[pa.Table](), 0
+    for rows in map(table, read_each(list(parts), at_once=8)):
+        some.append(rows)
+        count += len(rows)
+        if count >= _SLICE:
+            yield pa.concat_tables(some).combine_chunks()
+            some, count = [], 0
+    if some:
+        yield pa.concat_tables(some).combine_chunks()
+
+
 def _add_answers(answers: Answers, hashes: np.ndarray) -> None:
     """Count answers; of more than can be classes only how many there are."""
     values, counts = np.unique(hashes, return_counts=True)
@@ -149,7 +164,7 @@ def _add_answers(answers: Answers, hashes: np.ndarray) -> None:
 
 
 def _runs(rows: pa.Table, place: Place) -> list[Run]:
-    """The hashes of a segment's lines of one split; a line's number in it is its place in `rows`."""
+    """The hashes of lines of one split; a line's number at `place` is that in `rows`."""
     numbers = np.arange(len(rows))
     runs = [packed_run(EXAMPLES, place, (rows["question"].to_numpy(), rows["answer"].to_numpy(), numbers))]
     lists = rows["hashes"].combine_chunks()

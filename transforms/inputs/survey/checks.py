@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from transforms.core.media_types import IMAGE_TYPES
+from transforms.core.reasons import ImageError
 from transforms.core.warning_codes import Notice
 from transforms.examples.prompt_templates import Template, asks_for, is_path, parse_template
 from transforms.inputs.image_names import is_image_name
@@ -19,6 +20,9 @@ from transforms.inputs.survey.links import links_out
 from transforms.inputs.survey.near_paths import Thinker
 from transforms.inputs.survey.sample import Sample, SampleRow, sample_of
 from transforms.storage import abilities
+from transforms.storage.places import Places
+from transforms.storage.uris import is_web, object_of_url
+from transforms.storage.web.urls import normal_url, server_of
 
 _FEW = 3  # answers, of which fewer may be equal by chance
 _TECHNICAL = frozenset(
@@ -120,6 +124,23 @@ def misnamed_images(sample: Sample, options: InputOptions) -> Iterator[Notice]:
         yield Notice("images_misnamed", len(missing), named.written, said)
 
 
+def urls_not_allowed(sample: Sample, options: InputOptions) -> Iterator[Notice]:
+    """URLs that the first rows name, and that no option lets be read."""
+    places, refused = Places(options.readable), dict[str, str]()
+    for named in sample.images:
+        try:
+            if is_web(named.written) and not object_of_url(named.written):
+                places.resolve(named.written, named.base)
+        except ImageError as error:
+            if error.reason == "not_allowed":
+                refused[named.written] = f"{server_of(normal_url(named.written))}/"
+    if refused:
+        prefixes = ",".join((*options.allow_prefix, *sorted(set(refused.values()))))
+        said = f"of the first {len(sample.images):,} images {len(refused):,} are named by URLs that may not be read"
+        hint = f"{said}: --allow_prefix {prefixes} lets them be read"
+        yield Notice("urls_not_allowed", len(refused), next(iter(refused)), hint)
+
+
 def leading_out(sample: Sample, options: InputOptions) -> Iterator[Notice]:
     """Links that lead out of what may be read."""
     return links_out(sample.input.pattern, options)
@@ -133,6 +154,7 @@ CHECKS: tuple[Check, ...] = (
     unread_tables,
     leading_out,
     misnamed_images,
+    urls_not_allowed,
 )
 
 

@@ -28,9 +28,9 @@ from google.resumable_media import DataCorruption
 from requests.adapters import HTTPAdapter
 
 from transforms.core.places import BUCKET
-from transforms.storage import throttling
+from transforms.storage import throttling, traffic
 from transforms.storage.api import Forbidden, NoAccess, NotFound, Refused, Unavailable, access
-from transforms.storage.curl_loop import Answer, Route
+from transforms.storage.curl.handle import Answer, Route
 from transforms.storage.gcs.credentials import connected
 from transforms.storage.gcs.unreached import certificate_fault, resolve, unreached
 from transforms.storage.uris import is_object, split_bucket
@@ -240,6 +240,7 @@ def _connect() -> storage.Client:
             client._http.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
     for session in (client._http, client._http._auth_request.session):
         session.verify = os.environ.get("SSL_CERT_FILE") or session.verify  # after those that requests looks at itself
+    client._http.hooks["response"].append(traffic.note)
     # It would ask for the bucket itself, unasked, in a thread of its own, and again at every 404.
     client._bucket_metadata_cache = None
     return client

@@ -18,14 +18,16 @@ from google.api_core import exceptions
 from google.api_core.retry import exponential_sleep_generator
 from google.auth.exceptions import GoogleAuthError
 
-from transforms.storage import curl_loop, throttling
-from transforms.storage.answers import check_range, retry_after
+from transforms.storage import throttling
 from transforms.storage.api import NoAccess, Refused, crc32c
-from transforms.storage.curl_loop import Answer, CurlLoop, Failure, Get
+from transforms.storage.curl import loop as curl_loop
+from transforms.storage.curl.answers import check_range, retry_after
+from transforms.storage.curl.handle import Answer, Failure, Get
+from transforms.storage.curl.loop import CurlLoop
+from transforms.storage.curl.transfers import Ask, Then, waited
 from transforms.storage.gcs import client
 from transforms.storage.gcs.client import ANSWERS, Connection
 from transforms.storage.gcs.unreached import untrusted
-from transforms.storage.transfers import Ask, Then, waited
 
 _RENEWALS = 2  # of a token that is refused
 

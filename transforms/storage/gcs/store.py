@@ -4,7 +4,7 @@ Everything is retried (client.py): all reads are; so are all writes, because eac
 same bytes however often it arrives. A conditional write whose first answer was lost meets its own object when it is sent
 again, and returns False: the caller reads what is there, as after any lost race.
 
-Reads, stats and listings go through the loop of transfers (transfers.py). Reads give the bytes as stored: what was uploaded with
+Reads, stats and listings go through the loop of transfers (curl/transfers.py). Reads give the bytes as stored: what was uploaded with
 Content-Encoding gzip stays compressed, and `Stat.encoding` says so.
 """
 
@@ -28,12 +28,12 @@ from google.cloud import storage
 
 from transforms.core.places import FolderSet
 from transforms.storage.api import Changed, NotFound, Piece, Stat, StorageError, Unavailable, access, crc32c
+from transforms.storage.curl.transfers import Ask, Asks, Together, answered, given
 from transforms.storage.gcs import client, compose
 from transforms.storage.gcs.client import TIMEOUT, Connection, billed, split_object, split_uri, translated
 from transforms.storage.gcs.compose import Source
 from transforms.storage.gcs.exchange import CloudAsker, check_part, told_crc32c
 from transforms.storage.reads import Reads
-from transforms.storage.transfers import Ask, Asks, Together, answered, given
 
 Result = TypeVar("Result")
 
@@ -235,7 +235,11 @@ class GcsStore:
 
     def together(self, reads: Callable[[str], Reads[Result]], uris: Sequence[str], at_once: int) -> Iterator[Result]:
         """What a generator for each object comes to, in order, with no thread for any; they begin now."""
-        return Together(self._asker, lambda uri: given(reads(uri), partial(self._read, uri)), uris, at_once).results()
+
+        def asks(uri: str) -> Asks[Result]:
+            return given(reads(uri), lambda wanted: self._read(uri, wanted.start, wanted.end, wanted.generation))
+
+        return Together(self._asker, asks, uris, at_once).results()
 
     def _upload(self, uri: str, data: bytes, content_type: str, generation: int | None) -> storage.Blob | None:
         """Write it whole if the generation is that one (0: absent, None: whatever); None: it is another."""

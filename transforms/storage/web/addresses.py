@@ -1,7 +1,7 @@
 """Which servers may be asked: by the text of a URL, and by the address that a connection really goes to.
 
 A name in a row may come to an address of the worker's own network, or to that at the second look. So libcurl asks before it opens
-each connection (curl_loop.Get.fault_of), after names were looked up and of each redirect.
+each connection (curl.handle.Get.fault_of), after names were looked up and of each redirect.
 
     public                         may be asked
     private, loopback              where a prefix holds that very address, or `localhost`; or under --allow_private_hosts

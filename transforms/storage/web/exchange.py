@@ -19,11 +19,13 @@ from requests.utils import get_environ_proxies, select_proxy
 
 from transforms.core import VERSION
 from transforms.core.reasons import ImageError
-from transforms.storage import curl_loop
-from transforms.storage.answers import retry_after
 from transforms.storage.api import Disallowed, Forbidden, NoAnswer, NotFound, Refused, StorageError, TooLarge, WebAccess
-from transforms.storage.curl_loop import Answer, CurlLoop, Failure, Get, Route
-from transforms.storage.transfers import Ask, Then, waited
+from transforms.storage.curl import handle
+from transforms.storage.curl import loop as curl_loop
+from transforms.storage.curl.answers import retry_after
+from transforms.storage.curl.handle import Answer, Failure, Get, Route
+from transforms.storage.curl.loop import CurlLoop
+from transforms.storage.curl.transfers import Ask, Then, waited
 from transforms.storage.uris import is_web
 from transforms.storage.web.addresses import fault_of_address, fault_of_url
 from transforms.storage.web.hosts import LONGEST_REST, Hosts
@@ -32,6 +34,7 @@ from transforms.storage.web.urls import host_of, normal_url, server_of
 MOST_REDIRECTS = 5
 TRIES = 3  # of one question, where each fails
 _PAUSES = (1.0, 3.0)  # seconds between them
+_HEADERS = (f"User-Agent: tuneset/{VERSION}", "Accept-Encoding: identity")
 _REDIRECTS = (301, 302, 303, 307, 308)
 _ANSWERS = (200, 206, 304, 416)  # a range past the end is one, too
 _RATE = (429, 503)
@@ -89,8 +92,7 @@ class _WebExchange:
         self._routes: _Routes = loop.lanes.get("routes") or loop.lanes.setdefault("routes", _Routes())
         self._redirects = self._failures = 0
         self._refused_since = 0.0
-        headers = {"User-Agent": f"tuneset/{VERSION}", "Accept-Encoding": "identity"} | ask.headers
-        self._headers = [f"{name}: {value}" for name, value in headers.items()]
+        self._headers = [*_HEADERS, *(f"{name}: {value}" for name, value in ask.headers.items())]
 
     def follow(self, url: str) -> None:
         """Ask for a normal URL: the first, or where one leads."""
@@ -107,8 +109,10 @@ class _WebExchange:
     def _send(self) -> None:
         judge = partial(fault_of_address, host=host_of(self._url), web=self._web)
         route = self._routes.to(self._url)
-        seconds = curl_loop.CONNECT_S + 2 * curl_loop.PATIENCE + self._ask.most / curl_loop.SLOWEST
-        self._loop.begin(Get(self._url, self._headers, self._ask.most, route, self._came, seconds, judge))
+        seconds = handle.CONNECT_S + 2 * handle.PATIENCE + self._ask.most / handle.SLOWEST
+        ask = self._ask
+        get = Get(self._url, self._headers, ask.most, route, self._came, seconds, ask.first, ask.rest_if, judge)
+        self._loop.begin(get)
 
     def _came(self, outcome: Answer | Failure) -> None:
         if isinstance(outcome, Failure):

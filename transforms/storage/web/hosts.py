@@ -3,7 +3,8 @@
 All of it is called in the loop of transfers.
 
 - No more than so many transfers are under way to one of them.
-- One that refuses for our rate (429, 503) is left alone by all as long as it says, or for growing pauses, and gets fewer at once then.
+- One that refuses for our rate (429, 503) is left alone by all as long as it says, or for growing pauses, and gets fewer at once then;
+  autoscaling is told of the pauses (throttling.py).
 - One that fails time after time is asked by one at a time with growing pauses, and is given up for some minutes if that goes on:
   then whoever wants something of it is told so at once.
 """
@@ -15,7 +16,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from transforms.storage.curl_loop import CurlLoop
+from transforms.storage import throttling
+from transforms.storage.curl.loop import CurlLoop
 
 LONGEST_REST = 120.0  # seconds that are waited for a server that asks for it
 GIVEN_UP = 300.0  # seconds
@@ -84,7 +86,9 @@ class Hosts:
             self._give_up(host, GIVEN_UP, f"{name} refused for our rate whatever it was asked, for minutes")
         elif host.rests_until <= now:  # else it is a refusal of those that were under way already
             self._rest(name, host, wanted)
+            throttling.add(host.rests_until - now)
         else:
+            throttling.add(max(0.0, now + wanted - host.rests_until))
             host.rests_until = max(host.rests_until, now + wanted)
         self._leave(name, host)
 

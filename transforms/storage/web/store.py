@@ -1,7 +1,8 @@
 """Images on servers of other people as a store that reads: `http://` and `https://`, by the rules of addresses.py and hosts.py.
 
 The version of an image is what its server tells of it: the ETag, else Last-Modified with its length, else a digest of its bytes.
-Of a server that gives no ranges an image is taken whole by the first question, and what else is wanted of it is cut from that.
+Of a server that gives no ranges an image is taken whole by the first question, and what else is wanted of it is cut from that. So
+it is where all of it will be wanted if it is an image (Range.rest_if).
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from hashlib import blake2b
 from threading import BoundedSemaphore
 from typing import NoReturn, TypeVar
 
-from transforms.storage.answers import check_range
 from transforms.storage.api import Changed, NoAnswer, Stat, StorageError, TooLarge, access
-from transforms.storage.curl_loop import Answer
+from transforms.storage.curl.answers import check_range
+from transforms.storage.curl.handle import Answer, RestIf
+from transforms.storage.curl.transfers import Ask, Asks, Together, answered, given
 from transforms.storage.read_only import ReadOnlyStore
-from transforms.storage.reads import ASIDE, Reads
-from transforms.storage.transfers import Ask, Asks, Together, answered, given
+from transforms.storage.reads import ASIDE, Range, Reads
 from transforms.storage.web.exchange import WebAsker
 
 Result = TypeVar("Result")
@@ -52,7 +53,7 @@ class WebStore(ReadOnlyStore):
 
     def together(self, reads: Callable[[str], Reads[Result]], uris: Sequence[str], at_once: int) -> Iterator[Result]:
         """What a generator for each image comes to, in order, with no thread for any; they begin now."""
-        return Together(self._asker, lambda uri: given(reads(uri), _Image(uri, HELD).read), uris, at_once).results()
+        return Together(self._asker, lambda uri: given(reads(uri), _Image(uri, HELD).take), uris, at_once).results()
 
     def list(
         self,
@@ -82,6 +83,14 @@ class _Image:
         self._uri, self._held = uri, held
         self._whole: tuple[bytes, Stat] | None = None
 
+    def take(self, wanted: Range) -> Asks[tuple[bytes, Stat]]:
+        """What a look asks for."""
+        if self._whole is None and wanted.rest_if and not wanted.start:
+            first = yield from self._begin(wanted.end, wanted.rest_if)
+            if first is not None:
+                return first
+        return (yield from self.read(wanted.start, wanted.end, wanted.generation))
+
     def read(self, start: int, end: int | None, generation: str) -> Asks[tuple[bytes, Stat]]:
         """As `Store.read`. An empty range of a version that is known is asked for only if it has changed.
 
@@ -96,6 +105,23 @@ class _Image:
         assert self._whole is not None
         data, found = self._whole
         return data[start:] if start == 0 else data[start:end], _expected(found, generation)
+
+    def _begin(self, first: int, rest_if: RestIf) -> Asks[tuple[bytes, Stat] | None]:
+        """Its first bytes with its stat, if the rest was not taken; None: it has come whole."""
+        try:
+            answer = yield Ask(self._uri, {}, self._uri, self._held, first=first, rest_if=rest_if)
+        except TooLarge as error:  # and its server did not say so
+            yield from self._fetch_large(error)
+            return None
+        if not answer.is_cut:
+            self._take_whole(answer)
+            return None
+        size = answer.length
+        version = _version(answer, size) if size >= 0 else ""
+        if not version:  # only all of its bytes tell it from others
+            yield from self._fetch()
+            return None
+        return answer.data, Stat(self._uri, size, version, _encoding(answer))
 
     def _part(self, start: int, end: int | None) -> Asks[tuple[bytes, Stat] | None]:
         """A range with the image's stat; None: it has come whole."""
@@ -211,4 +237,5 @@ def _told_size(answer: Answer) -> int:
 
 
 def _encoding(answer: Answer) -> str:
-    return answer.headers.get("content-encoding", "").lower().replace("identity", "")
+    """Of HTTP's two names for gzip the usual one."""
+    return answer.headers.get("content-encoding", "").lower().replace("identity", "").removeprefix("x-")

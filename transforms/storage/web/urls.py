@@ -24,6 +24,9 @@ _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _KEPT = "%/:@!$&'()*+,;=~"  # beside letters and digits; in a query also "?"
 _STEPS = {".": 0, "..": 1}  # segments of a path that name none, by how many levels they lead up
 _ESCAPED_DOT = re.compile("%2e", re.IGNORECASE)
+# Paths and queries in which nothing is resolved, escaped or hidden: most are such.
+_PLAIN = re.compile(r"(https?://[^/?#]+)(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+/?(?:\?[A-Za-z0-9_.=&-]+)?", re.ASCII)
+_BLANKS = "".join(map(chr, range(33)))
 _DECODINGS = 3  # of a path, in which steps upward are looked for
 
 
@@ -36,6 +39,10 @@ def normal_url(url: str) -> str:
     Raises:
       ImageError: bad_uri.
     """
+    url = url.strip(_BLANKS)  # as browsers do; cells of tables often end so
+    plain = _PLAIN.fullmatch(url)
+    if plain and len(url) <= LONGEST and _is_normal_server(plain[1]):
+        return url
     try:
         parts = urlsplit(url)
         scheme, host = parts.scheme.lower(), _authority(parts.scheme.lower(), parts.netloc)
@@ -87,6 +94,16 @@ def host_of(url: str) -> str:
 @lru_cache(maxsize=4096)
 def _host_of_server(server: str) -> str:
     return urlsplit(server).hostname or ""
+
+
+@lru_cache(maxsize=4096)
+def _is_normal_server(server: str) -> bool:
+    """Whether scheme, host and port are written as they are asked for."""
+    scheme, _, authority = server.partition("://")
+    try:
+        return _authority(scheme, authority) == authority
+    except ValueError:
+        return False
 
 
 def _authority(scheme: str, text: str) -> str:

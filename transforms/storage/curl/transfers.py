@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from transforms.storage.api import Stat, StorageError
-from transforms.storage.curl_loop import Answer, CurlLoop
+from transforms.storage.curl.handle import Answer, RestIf
+from transforms.storage.curl.loop import CurlLoop
 from transforms.storage.reads import Aside, Pause, Range, Reads
 
 Item = TypeVar("Item")
@@ -28,6 +29,7 @@ class Ask:
     uri: what a person calls it.
     most: bytes of a body that are taken.
     check: raises requests.ConnectionError for an answer that cannot be true: then it is asked again.
+    first, rest_if: as of Get.
     """
 
     url: str
@@ -35,6 +37,8 @@ class Ask:
     uri: str
     most: int
     check: Callable[[Answer], None] = lambda answer: None
+    first: int = 0
+    rest_if: RestIf | None = None
 
 
 Asks = Generator[Ask | Pause | Aside, Any, Result]
@@ -75,14 +79,14 @@ def answered(asker: Asker, asks: Asks[Result]) -> Result:
         return result
 
 
-def given(reads: Reads[Result], read: Callable[[int, int, str], Asks[tuple[bytes, Stat]]]) -> Asks[Result]:
+def given(reads: Reads[Result], read: Callable[[Range], Asks[tuple[bytes, Stat]]]) -> Asks[Result]:
     """Give what reads an object its ranges, each of which takes questions."""
     try:
         step = next(reads)
         while True:
             try:
                 if isinstance(step, Range):
-                    got = yield from read(step.start, step.end, step.generation)
+                    got = yield from read(step)
                 else:
                     got = yield step
             except StorageError as error:

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 import requests
 
-from transforms.storage.curl_loop import Answer
+from transforms.storage.curl.handle import Answer
 
 _BYTES = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(?:\d{1,18}|\*)", re.ASCII)
 

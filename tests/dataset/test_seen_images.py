@@ -7,13 +7,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from transforms.arrivals.previous import SeenImages
-from transforms.dataset.block_files import IMAGES
+from transforms.dataset.block_files import BLOCK_IMAGES
+from transforms.dataset.seen_images import SeenImages
 
 
 def window(*rows: dict[str, Any]) -> pa.Table:
     usual = {"generation": "1", "reason": "", "bytes": 5, "escalated": False, "renamed_from": []}
-    return pa.Table.from_pylist([usual | row for row in rows], IMAGES)
+    return pa.Table.from_pylist([usual | row for row in rows], BLOCK_IMAGES)
 
 
 def test_of_several_windows_the_newest_counts() -> None:

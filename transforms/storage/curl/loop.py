@@ -10,182 +10,28 @@ import atexit
 import heapq
 import os
 import selectors
-import socket
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 from itertools import chain, count
 from typing import Any
 
 import pycurl
 
-PATIENCE = 30.0  # seconds for an answer's first bytes, and between any two; and for a body, besides:
-SLOWEST = 100_000  # bytes a second
-CONNECT_S = 10.0
+from transforms.storage import traffic
+from transforms.storage.curl.handle import Answer, Failure, Get, Handle, Route
+from transforms.storage.curl.threads import Threads
+
 _IDLE_S = 10.0  # without work, until the thread ends
 _ASIDE = 32  # threads: as many as images that may hold much at once (images/inspection.py)
 _KEPT = 512  # connections that are kept open for what comes next
-_BUFFER = 128 << 10  # bytes
 _EVENTS = {
     pycurl.POLL_IN: selectors.EVENT_READ,
     pycurl.POLL_OUT: selectors.EVENT_WRITE,
     pycurl.POLL_INOUT: selectors.EVENT_READ | selectors.EVENT_WRITE,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """How a server is reached.
-
-    proxy: URL of the proxy on the way; "": none.
-    authorities: file or folder of the certificates that vouch for servers.
-    guarded: each address is judged by the GET before a connection to it is opened.
-    """
-
-    proxy: str
-    authorities: str
-    guarded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """headers: by names in small letters. data: the body as it was sent."""
-
-    status: int
-    headers: Mapping[str, str]
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A GET without an answer.
-
-    code: libcurl's; text: what a person should know.
-    too_long: the body has more bytes than are taken.
-    refused: an address was refused (Get.fault_of), and no other answered.
-    """
-
-    code: int
-    text: str
-    too_long: bool = False
-    refused: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Get:
-    """One GET.
-
-    headers: lines without their ends.
-    most: bytes of a body that are taken.
-    then: gets what came of it, in the loop's thread.
-    seconds: that all of it may take, names and headers included; 0: as long as bytes come.
-    fault_of: why no connection to an address may be opened, "" if one may; asked by a guarded route.
-    """
-
-    url: str
-    headers: list[str]
-    most: int
-    route: Route
-    then: Callable[[Answer | Failure], None]
-    seconds: float = 0.0
-    fault_of: Callable[[str], str] = lambda address: ""
-
-
-class _Handle:
-    """One of libcurl's handles, for one GET after another by the same route, and what has come of the present one."""
-
-    def __init__(self, route: Route, share: Any) -> None:
-        self.curl = pycurl.Curl()
-        self.curl.handle = self  # libcurl tells which one is done
-        self.route = route
-        folder, authorities = os.path.isdir(route.authorities), os.fsencode(route.authorities)
-        options = {
-            pycurl.NOSIGNAL: 1,
-            pycurl.SHARE: share,
-            pycurl.BUFFERSIZE: _BUFFER,
-            pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
-            pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
-            pycurl.USERAGENT: "tuneset",
-            pycurl.PROXY: route.proxy.encode(),  # "" also keeps libcurl from looking for one by itself
-            pycurl.NOPROXY: "",
-            pycurl.CAPATH if folder else pycurl.CAINFO: authorities,
-            pycurl.PROXY_CAPATH if folder else pycurl.PROXY_CAINFO: authorities,
-            pycurl.CONNECTTIMEOUT_MS: int(1000 * CONNECT_S),
-            pycurl.LOW_SPEED_LIMIT: 1,
-            pycurl.LOW_SPEED_TIME: max(1, round(PATIENCE)),
-            pycurl.WRITEFUNCTION: self._take,
-        }
-        if route.guarded:
-            options[pycurl.OPENSOCKETFUNCTION] = self._open
-        for option, value in options.items():
-            self.curl.setopt(option, value)
-
-    def prepare(self, get: Get) -> None:
-        self._most = get.most
-        self._lines = list[bytes]()
-        self._chunks = list[bytes]()
-        self._bytes = 0
-        self._refused: Failure | None = None
-        self._fault_of, self._refused_address = get.fault_of, ""
-        self._slow_after = time.monotonic() + PATIENCE
-        self.curl.setopt(pycurl.TIMEOUT_MS, int(1000 * get.seconds))
-        self.curl.setopt(pycurl.URL, get.url.encode())
-        self.curl.setopt(pycurl.HTTPHEADER, get.headers)
-        self.curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
-
-    def _open(self, purpose: int, address: Any) -> socket.socket | int:
-        """Called by libcurl: open a socket for one of a name's addresses, or refuse it; then the next is tried.
-
-        It sees what is really connected to, whatever the name came to at an earlier look.
-        """
-        family, kind, protocol, place = address
-        if fault := self._fault_of(str(place[0])):
-            self._refused_address = fault
-            return int(pycurl.SOCKET_BAD)
-        return socket.socket(family, kind, protocol)
-
-    def _take(self, data: bytes) -> int | None:
-        """Take bytes of a body; another number than theirs ends the transfer."""
-        self._bytes += len(data)
-        if self._bytes > self._most:
-            text = f"the answer goes on behind {self._most:,} bytes, the most that is taken for a part"
-            self._refused = Failure(pycurl.E_WRITE_ERROR, text, too_long=True)
-            return -1
-        if time.monotonic() > self._slow_after + self._bytes / SLOWEST:
-            text = f"only {self._bytes:,} bytes came in {PATIENCE:.0f} s and more"
-            self._refused = Failure(pycurl.E_OPERATION_TIMEDOUT, text)
-            return -1
-        self._chunks.append(data)
-        return None
-
-    def outcome(self, code: int, text: str) -> Answer | Failure:
-        """What came of the GET."""
-        status = self.curl.getinfo(pycurl.RESPONSE_CODE)
-        body = b"".join(self._chunks)
-        self._chunks.clear()  # it may be long until the next GET
-        failure = self._refused or (Failure(code, text or self.curl.errstr()) if code else None)
-        if failure and code != pycurl.E_OK and self._refused_address and not self._lines:
-            failure = Failure(code, self._refused_address, refused=True)
-        if failure and failure.too_long and not 200 <= status < 300:
-            failure = None  # of an error, the beginning tells enough
-        return failure or Answer(status, _headers(self._lines), body)
-
-
-def _headers(lines: list[bytes]) -> dict[str, str]:
-    """Headers of the last of the answers whose lines came: others, as 100 Continue, stand before it."""
-    headers = dict[str, str]()
-    for line in lines:
-        if line.startswith(b"HTTP/"):
-            headers.clear()
-            continue
-        name, colon, value = line.decode("latin-1").partition(":")
-        if colon:
-            name, value = name.lower(), value.strip()
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
 
 
 class CurlLoop:
@@ -202,7 +48,7 @@ class CurlLoop:
         self._calls = deque[Callable[[], None]]()
         self._thread: threading.Thread | None = None
         self._ending = False
-        self.aside, self.tokens = ThreadPoolExecutor(_ASIDE), ThreadPoolExecutor(1)
+        self.aside, self.tokens = Threads(_ASIDE), Threads(1)
         self._number = count()  # so that no two timers are equal
 
     def call(self, what: Callable[[], None]) -> None:
@@ -222,22 +68,26 @@ class CurlLoop:
 
     def begin(self, get: Get) -> None:
         """Have a GET under way."""
+        traffic.note()
         free = self._free[get.route]
-        handle = free.pop() if free else _Handle(get.route, self._share)
+        handle = free.pop() if free else Handle(get.route, self._share)
         handle.prepare(get)
         self._busy[handle] = get.then
         self._multi.add_handle(handle.curl)
 
-    def beside(
-        self, threads: ThreadPoolExecutor, call: Callable[[], None], then: Callable[[BaseException | None], None]
-    ) -> None:
+    def beside(self, threads: Threads, call: Callable[[], None], then: Callable[[BaseException | None], None]) -> None:
         """Have something called in another thread, since it may wait; `then` gets its error, if any, in the loop's."""
 
-        def hand_back(done: Future[None]) -> None:
-            error = done.exception()
-            self.call(lambda: then(error))
+        def work() -> None:
+            error: BaseException | None = None
+            try:
+                call()
+            except BaseException as fault:  # whatever it is: it is raised where the result is waited for
+                error = fault
+            with suppress(RuntimeError):  # the process ends: nobody waits any more
+                self.call(lambda: then(error))
 
-        threads.submit(call).add_done_callback(hand_back)
+        threads.call(work)
 
     def end(self) -> None:
         """End the thread, whatever is under way."""
@@ -251,8 +101,8 @@ class CurlLoop:
     def _open(self) -> None:
         self.lanes = dict[Hashable, Any]()
         self._timers = list[tuple[float, int, Callable[[], None]]]()
-        self._free: defaultdict[Route, list[_Handle]] = defaultdict(list)
-        self._busy = dict[_Handle, Callable[[Answer | Failure], None]]()  # who gets what comes
+        self._free: defaultdict[Route, list[Handle]] = defaultdict(list)
+        self._busy = dict[Handle, Callable[[Answer | Failure], None]]()  # who gets what comes
         self._curl_due = float("inf")
         self._rests_at = time.monotonic() + _IDLE_S
         self._ready = selectors.DefaultSelector()
@@ -340,7 +190,7 @@ class CurlLoop:
             for curl, code, text in failed:
                 self._hand_over(curl.handle, code, text)
 
-    def _hand_over(self, handle: _Handle, code: int, text: str) -> None:
+    def _hand_over(self, handle: Handle, code: int, text: str) -> None:
         self._multi.remove_handle(handle.curl)
         then = self._busy.pop(handle)
         self._free[handle.route].append(handle)
