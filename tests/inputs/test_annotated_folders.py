@@ -175,9 +175,16 @@ def test_annotations_whose_images_are_not_there_are_said(tmp_path: Path) -> None
     )
 
 
+def test_a_data_yaml_of_another_name_is_read(tmp_path: Path) -> None:
+    put_yolo(tmp_path / "in")
+    (tmp_path / "in/data.yaml").rename(tmp_path / "in/coco8.yaml")
+    assert "told by coco8.yaml" in looked(tmp_path / "in", *ASK)[1]
+
+
 @pytest.mark.parametrize(
     "name, data",
     [
+        ("args.yaml", b"data: coco8.yaml\nepochs: 3\nval: true\nnames: [cat]\n"),
         ("data.yaml", b"epochs: 3\n"),
         ("data.yaml", b"names: [cat]\n"),
         ("data.yaml", b"a: ["),

@@ -9,8 +9,9 @@ from typing import Any
 
 import laws
 import pytest
-from folders import jpeg, put, write_lines
+from folders import jpeg, put, put_images, write_lines
 from laws import counters, lines, uris
+from opening import tried
 
 from beam_jobs.commands.prepare import prepare
 from transforms.core import jsonl
@@ -215,3 +216,11 @@ def test_a_template_makes_a_table_of_them(tmp_path: Path, capfd: pytest.CaptureF
     ]
     assert prepare(argv) == 0
     assert "a table" in capfd.readouterr().out
+
+
+def test_a_folder_of_images_with_conversations_in_json_is_the_conversations(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A cat."}]
+    put_images(tmp_path, "in/images/1.jpg")
+    put(tmp_path / "in/data.json", json.dumps([{"image": "images/1.jpg", "conversations": turns}]).encode())
+    (block,) = tried(f"{tmp_path}/in/")
+    assert block.block.format == "llava" and len(block.examples) == 1 and not block.rejections

@@ -152,6 +152,7 @@ def test_an_annotation_is_an_image_with_its_boxes() -> None:
     columns = {"label": "cat", "labels": ["cat"], "boxes": [CAT]}
     assert voc.columns_of("/in/1.xml", annotation()) == {"image": "1.jpg"} | columns
     assert voc.columns_of("/in/Annotations/1.xml", annotation())["image"] == "../JPEGImages/1.jpg"
+    assert voc.columns_of("/in/annotations/1.xml", annotation())["image"] == "../images/1.jpg"
     assert voc.columns_of("/in/1.xml", annotation(""))["image"] == "2.jpg"
 
 

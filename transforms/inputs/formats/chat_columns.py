@@ -4,7 +4,8 @@
     messages: [{"role": "user", "content": [{"type": "image", "text": null}, {"type": "text", "text": "What is it?"}]}, ...]
     conversations: [{"from": "human", "value": "<image>\\nWhat?"}, {"from": "gpt", "value": "A cat."}], image: ...
 
-Record -> Example. What a row says is what the same columns say as a line of JSON: LLaVA's if images stand beside the messages, else OpenAI's.
+Record -> Example. What a row says is what the same columns say as a line of JSON: LLaVA's if images stand beside the messages, else
+OpenAI's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Pascal VOC: an XML file of an image and its objects -> the columns of the image with its boxes.
 
-In the layout of the challenge (Annotations/1.xml) images lie in JPEGImages beside it; elsewhere beside the XML, as Roboflow and
-labelImg write. The XML is read by expat, with neither a document type nor entities, which such a file never has.
+In the layout of the challenge (Annotations/1.xml) images lie in JPEGImages beside it; those of annotations/ in images/, as on Kaggle;
+elsewhere they lie beside the XML, as Roboflow and labelImg write. The XML is read by expat, with neither a document type nor
+entities, which such a file never has.
 
 Boxes are pixels that are counted from 1, and both of their ends belong to them, as the challenge has it: (1, 1, width, height) is the
 whole picture. A file with a corner at 0, or at a part of a pixel, is of a tool that measures from the picture's edge instead.
@@ -19,6 +20,10 @@ from transforms.core.reasons import RowError
 from transforms.inputs.formats.boxes import box_of_pixels, columns_of_boxes
 
 _DEPTH = 32
+_IMAGES = {
+    "Annotations": "JPEGImages",
+    "annotations": "images",
+}  # by the folder of annotations, the folder of images beside it
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -56,8 +61,8 @@ def _image(root: Element, uri: str) -> str:
     name = posixpath.basename(name) or posixpath.basename(path)
     if not name:
         raise RowError("no_image", "the annotation has neither a filename nor a path")
-    is_layout = posixpath.basename(posixpath.dirname(uri)) == "Annotations"
-    return f"../JPEGImages/{name}" if is_layout else name
+    beside = _IMAGES.get(posixpath.basename(posixpath.dirname(uri)), "")
+    return f"../{beside}/{name}" if beside else name
 
 
 def _number(parent: Element | None, key: str, otherwise: float) -> float:

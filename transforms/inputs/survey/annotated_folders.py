@@ -29,6 +29,7 @@ from transforms.storage.packings import Damaged
 _YAML = ("data.yaml", "dataset.yaml", "data.yml")
 _COCO_FILE = "_annotations.coco.json"
 _ANNOTATIONS = ("annotations", "Annotations")
+_OTHER_YAML = 5  # files that are not called as usual, and are looked into
 _FOLDERS = 8  # folders below a folder that are looked at
 _CAPTIONS = ("caption", "captions")  # columns that COCO's rows alone have
 _IS_VOC = re.compile(rb"<annotation[\s>]")
@@ -83,12 +84,18 @@ def _folders(root: str) -> Iterator[str]:
 
 
 def _yolo(root: str) -> Annotated | None:
-    for file in filter(None, (stat_of(f"{root}/{name}") for name in _YAML)):
+    usual = list(filter(None, (stat_of(f"{root}/{name}") for name in _YAML)))
+    others = (
+        file for file in names_in(root) if file.uri.endswith((".yaml", ".yml"))
+    )  # coco8.yaml, as ultralytics names them
+    for file in usual or islice(others, _OTHER_YAML):
         try:
             told = yolo.told_by(Extent(file.uri, file.generation, file.size, 0, file.size))
         except (Damaged, *NOT_THERE):
             continue
-        if any(told.get(key) for key in (*yolo.SPLITS, "nc")):
+        splits = [told[key] for key in yolo.SPLITS if told.get(key)]
+        # Settings of a training may hold `val: true`, so what is not called as usual has to name places.
+        if any(isinstance(one, str | list) for one in splits) or (usual and (splits or told.get("nc"))):
             return Annotated(MEANINGS[YOLO], (file.uri,), file.uri)
     return None
 

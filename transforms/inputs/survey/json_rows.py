@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from itertools import chain, islice
+from typing import Any
 
 from transforms.core import jsonl
 from transforms.core.reasons import RowError
@@ -43,7 +44,7 @@ def find_json_rows(pattern: str, without: Collection[str], options: InputOptions
             continue
         if every and keys:
             return file
-        if templates and all(keys & {name, name.partition(".")[0]} for name in columns):
+        if templates and all(keys.keys() & {name, name.partition(".")[0]} for name in columns):
             return file
         if not templates and any(_is_of(meaning, file.uri, head, keys) for meaning in MEANINGS.values()):
             return file
@@ -69,19 +70,19 @@ def _candidates(pattern: str, without: Collection[str]) -> Iterator[Stat]:
             yield file
 
 
-def _keys_of(extent: Extent) -> tuple[set[str], bytes]:
-    """-> (keys of the first rows, the first bytes of the file)."""
+def _keys_of(extent: Extent) -> tuple[dict[str, Any], bytes]:
+    """-> (keys of the first rows, each with a value; the first bytes of the file)."""
     _, head = opened_head(extent)
-    keys: set[str] = set()
+    keys: dict[str, Any] = {}
     for line in islice(head_lines(head).split(b"\n"), _LINES):
         try:
-            keys.update(jsonl.loads(line))
+            keys = {**jsonl.loads(line), **keys}
         except RowError:
             continue
     return keys, head
 
 
-def _is_of(meaning: Meaning, uri: str, head: bytes, keys: set[str]) -> bool:
+def _is_of(meaning: Meaning, uri: str, head: bytes, keys: dict[str, Any]) -> bool:
     needs_none = not meaning.by_templates
-    tells = meaning.tells(dict.fromkeys(keys)) or "contents" in keys or "tuneset" in keys
+    tells = meaning.tells(keys) or "contents" in keys or "tuneset" in keys
     return needs_none and tells and fault_of_json(uri, head, meaning, ()) is None

@@ -11,7 +11,7 @@ from transforms.core.file_kinds import LOOK
 from transforms.inputs.name_kinds import CAMERA_RAW, OF_OTHER_ROWS, kind_of_unread
 from transforms.inputs.options import InputOptions
 from transforms.inputs.patterns import is_folder, is_glob, list_pattern
-from transforms.inputs.registry import IMAGES, MEANINGS
+from transforms.inputs.registry import IMAGES, MEANINGS, TAR_SHARDS
 from transforms.inputs.survey.left_out import in_words
 from transforms.inputs.survey.links import links_out
 from transforms.inputs.survey.not_rows import fault_of_bytes
@@ -77,5 +77,7 @@ def _said_of(others: Sequence[Stat]) -> str:
         except (Changed, Forbidden, NotAFile, NotFound, Refused):
             continue
         if fault := fault_of_bytes(file.uri, head):
-            return f"; {posixpath.basename(file.uri)}: {fault}"
+            as_shards = f", or --input_format {TAR_SHARDS} for shards of samples"
+            of_shards = file.uri.endswith(MEANINGS[TAR_SHARDS].suffixes)
+            return f"; {posixpath.basename(file.uri)}: {fault}{as_shards if of_shards else ''}"
     return f"; {posixpath.basename(others[0].uri)} is none of them"
