@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
 from pathlib import Path
@@ -195,7 +196,7 @@ def test_a_block_is_read_before_the_one_before_it_is_back(cloud: Cloud, monkeypa
     given, begun = gcs_store.given, set[str]()
 
     def waiting(reads: Any, read: Any) -> Any:
-        begun.add(read.args[0])
+        begun.add(inspect.getclosurevars(read).nonlocals["uri"])
         deadline = time.monotonic() + 20
         while len(begun) < 2:
             assert time.monotonic() < deadline

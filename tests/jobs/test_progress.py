@@ -25,6 +25,7 @@ from beam_jobs.report.live_line import live_line
 from beam_jobs.report.pace import Pace, Standing, rows_of
 from beam_jobs.report.progress import Progress, can_redraw, told_every, watched_counts
 from transforms.steps.running_counts import NAMES, NOT_WATCHED, RunningCounts
+from transforms.storage import traffic
 
 NOTHING = dict.fromkeys(NAMES, 0)
 LOOKING = NOTHING | {
@@ -38,6 +39,7 @@ FITTING = LOOKING | {"blocks_looked_at": 1900, "blocks_committed": 1890, "images
 
 
 def test_the_numbers_of_threads_and_processes_add_up(tmp_path: Path) -> None:
+    traffic.taken()  # by tests before this one
     counts = RunningCounts(str(tmp_path))
     threads = [threading.Thread(target=lambda: [counts.add(examples=2, rejected=1) for _ in range(50)]) for _ in "1234"]
     for thread in threads:

@@ -108,7 +108,7 @@ def test_windows_are_merged_by_image(tmp_path: Path, capsys: pytest.CaptureFixtu
 
     capsys.readouterr()
     assert main(["merge", str(out), "--output", str(tmp_path / "merged")]) == 2
-    assert "holds another dataset (other options" in capsys.readouterr().err
+    assert "--split_by was image and is not given" in capsys.readouterr().err
     assert main(["merge", str(out), "--output", str(tmp_path / "other"), "--split_by", "label"]) == 2
     assert "takes image alone" in capsys.readouterr().err
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -22,3 +23,6 @@ def taken() -> int:
     with _lock:
         sent, _sent = _sent, 0
     return sent
+
+
+os.register_at_fork(after_in_child=taken)  # what a parent sent, it tells itself
