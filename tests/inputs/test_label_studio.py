@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import pytest
 from folders import jpeg, put
 from laws import counters, lines, rejections, uris
 
+from beam_jobs.preflight import look_at_inputs, on_this_machine
+from beam_jobs.settings import parse
 from transforms.core.reasons import RowError
 from transforms.inputs.formats.label_studio import columns_of, is_label_studio
 
@@ -165,6 +167,17 @@ def test_an_export_is_told_by_its_content(
     assert {line["contents"][-1]["parts"][0]["text"] for line in lines(found)} == {answer}
     said = capfd.readouterr().out
     assert "Label Studio's annotations" in said and ("--upright" in said) == (answer == AS_JSON)
+
+
+@pytest.mark.parametrize("flags, told", [((), "label_studio"), (("--answer", "{path.parent}"), "folder")])
+def test_an_export_beside_its_images_is_read_unless_something_else_is_asked_for(
+    tmp_path: Path, flags: Sequence[str], told: str
+) -> None:
+    put(tmp_path / "in/images/0.jpg", jpeg())
+    put(tmp_path / "in/project-1-at-2026-11-30.json", json.dumps(TASKS).encode())
+    asked = ["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--prompt", "What?", *flags]
+    settings, _ = look_at_inputs(on_this_machine(parse(asked)))
+    assert settings.inputs[0].format == told
 
 
 def test_templates_take_data_and_controls(run: Run, tmp_path: Path) -> None:

@@ -17,10 +17,12 @@ from transforms.inputs.name_kinds import unread_place
 from transforms.inputs.options import InputOptions
 from transforms.inputs.patterns import is_folder, list_pattern, static_folder
 from transforms.inputs.registry import MEANINGS, Meaning
+from transforms.inputs.survey.coco_layout import names_in
 from transforms.storage import store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
 
 _NAMES, _READS = 1000, 20  # that are looked at of a folder or glob
+_FEW = 50  # names, where a prompt alone asks for rows
 _LINES = 100  # of a file, that tell its columns
 _OF_NO_COLUMN = ("path", "sidecar")
 
@@ -29,14 +31,17 @@ def find_json_rows(pattern: str, without: Collection[str], options: InputOptions
     """The first .json file of a folder or glob that holds rows as options ask for them; None if none of the first ones does.
 
     With a function that makes rows: any rows.
-    With templates: rows that have every column that these name. Without: rows of a meaning that needs none.
+    With templates: rows that have every column that these name, or with a prompt alone rows of a meaning that has its own answers.
+    Without: rows of a meaning that needs none.
     """
     every = options.wanted.every
     columns = [name for name in options.wanted.columns if name.partition(".")[0] not in _OF_NO_COLUMN]
     templates = bool(options.prompt or options.answer or options.image_column)
-    if (templates and len(columns) < len(options.wanted.columns)) or (templates and not columns and not every):
+    own_answers = templates and not (columns or every or options.answer or options.image_column)
+    if templates and (len(columns) < len(options.wanted.columns) or not (columns or every or own_answers)):
         return None
-    for file in islice(_candidates(pattern, without), _READS):
+    candidates = _on_top(pattern) if own_answers else _candidates(pattern, without)
+    for file in islice(candidates, _READS):
         try:
             extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
             keys, head = _keys_of(extent)
@@ -44,11 +49,19 @@ def find_json_rows(pattern: str, without: Collection[str], options: InputOptions
             continue
         if every and keys:
             return file
-        if templates and all(keys.keys() & {name, name.partition(".")[0]} for name in columns):
+        if columns and all(keys.keys() & {name, name.partition(".")[0]} for name in columns):
+            return file
+        if own_answers and any(meaning.by_templates and meaning.tells(keys) for meaning in MEANINGS.values()):
             return file
         if not templates and any(_is_of(meaning, file.uri, head, keys) for meaning in MEANINGS.values()):
             return file
     return None
+
+
+def _on_top(pattern: str) -> Iterator[Stat]:
+    """The .json files among the very first names right in a folder; most hold images, and nothing else is asked of them."""
+    names = names_in(pattern.rstrip("/"), _FEW) if is_folder(pattern) else []
+    return (file for file in names if is_json(file.uri))
 
 
 def _candidates(pattern: str, without: Collection[str]) -> Iterator[Stat]:
