@@ -22,7 +22,7 @@ from transforms.storage import store_for
 from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
 
 _NAMES, _READS = 1000, 20  # that are looked at of a folder or glob
-_FEW = 50  # names, where a prompt alone asks for rows
+_FEW = 30  # names, where a prompt alone asks for rows
 _LINES = 100  # of a file, that tell its columns
 _OF_NO_COLUMN = ("path", "sidecar")
 
