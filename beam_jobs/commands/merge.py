@@ -48,8 +48,7 @@ from transforms.storage.api import NoAccess, NotFound, StorageError, Unavailable
 
 _OF_PREPARE = (
     "output", "model", "max_validation", "sample", "shuffle_seed", "max_rejected_fraction", "report", "report_pictures",
-    "overwrite", "take_over", "user_project", "quiet", "verbose", "split_by", "join_common",
-    "findings",
+    "overwrite", "take_over", "user_project", "quiet", "verbose", "split_by", "join_common", "findings",
 )  # fmt: skip
 _TABLE = tuple(replace(one, default="", common=True) if one.name == "model" else replace(one, common=True) for one in OPTIONS
                if one.name in _OF_PREPARE)  # fmt: skip

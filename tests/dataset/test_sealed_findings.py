@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from transforms.core import arrow_stream
 from transforms.core.finding_codes import ALL, AUTO, NONE, ROWS
 from transforms.core.limits import PROFILES
 from transforms.core.records import Block, Example, Extent, Fitted, ImageFacts, OpenBlock, Part, Receipt, Row
@@ -49,24 +50,46 @@ def block(examples: Sequence[Example], **facts: Any) -> OpenBlock:
     return opened
 
 
-def findings(folder: Path, blocks: Sequence[OpenBlock], level: str = ALL, cuts: Cuts = Cuts()) -> dict[str, Any]:  # noqa: B008
-    """What is told of blocks, each of which is a segment of its own."""
+def findings(
+    folder: Path,
+    blocks: Sequence[OpenBlock],
+    level: str = ALL,
+    cuts: Cuts = Cuts(),  # noqa: B008
+    one_segment: bool = False,
+) -> dict[str, Any]:
+    """What is told of blocks, each of which is a segment of its own unless they are all of one."""
     sealer = FindingsSealer(level, PROFILE, str(folder), "what they are called")
-    gathered, lines = [], {"train": 0, "validation": 0}
+    receipts, lines = [], {"train": 0, "validation": 0}
     for number, opened in enumerate(blocks):
         parts = []
         for kind, data, count in Notes(level, PROFILE.max_tokens).part(opened):
             path = folder / f"{number}.{kind}"
             path.write_bytes(data)
             parts.append(Part(kind, str(path), len(data), count, 0))
-        receipt = Receipt("0" * 32, (0, b"", number), 1, False, tuple(parts), (), (), ())
-        gathered.append(sealer.gather((number, [receipt]), cuts))
+        receipts.append(Receipt("0" * 32, (0, b"", number), 1, False, tuple(parts), (), (), ()))
         for one in opened.examples:
             lines[one.split] += len(one.pieces)
+    segments = [receipts] if one_segment else [[receipt] for receipt in receipts]
+    gathered = [sealer.gather(segment, cuts) for segment in enumerate(segments)]
     files = [Joined(f"{name}.jsonl", count, 1000, 0, "1") for name, count in lines.items()]
     told = sealer.tell(gathered, files)
     told["counts"].pop("too_few_examples", None)
     return told
+
+
+def test_a_segment_is_gathered_some_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = [
+        block([example(1, ["a"]), example(2, ["b", "c"])]),
+        block([example(3, ["d"], answer="dog"), example(4, ["b"], split="validation")]),
+        block([example(5, ["a"], answer="dog"), example(6, ["c"], split="validation")]),
+    ]
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "slices").mkdir()
+    whole = findings(tmp_path / "whole", blocks, one_segment=True)
+    monkeypatch.setattr(arrow_stream, "SLICE", 2)
+    assert findings(tmp_path / "slices", blocks, one_segment=True) == whole
+    assert whole["counts"]["image_in_two_splits"] == 2 and whole["counts"]["conflicting_answers"] == 1
+    assert {leak["here"]["id"] for leak in whole["leaks"]} == {f"{4:016x}", f"{6:016x}"}
 
 
 def test_lines_are_compared_over_all_blocks(tmp_path: Path) -> None:

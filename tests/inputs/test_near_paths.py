@@ -42,6 +42,8 @@ def misnamed(source: str, *flags: str) -> list[Notice]:
         ("in/pics/cat/1.jpg", "C:\\Users\\me\\pics\\cat\\1.jpg", "--image_root {in} finds it"),
         ("in/1.jpg", "/home/someone/project/pics/1.jpg", "--image_root {in} finds it"),
         ("in/upload/3/ab-1.jpg", "/data/upload/3/ab-1.jpg", "--image_root {in} finds it"),
+        ("in/images/1.jpg", "/data/upload/3/1.jpg", "--image_root {in}/images finds it"),
+        ("in/images/3/1.jpg", "/data/upload/3/1.jpg", ""),  # two folders down is not looked for
         ("in/data/upload/3/ab-1.jpg", "/data/upload/3/ab-1.jpg", "--image_column '{in}{image}'"),
         ("in/images/cat/1.jpg", "in/images/cat/1.jpg", "--image_column '{root}/{image}'"),  # from the working folder
         ("pics/1.jpg", "pics/1.jpg", "--image_column '{root}/{image}' --allow_prefix {in},{root}/pics"),

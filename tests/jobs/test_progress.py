@@ -56,6 +56,21 @@ def test_the_numbers_of_threads_and_processes_add_up(tmp_path: Path) -> None:
     assert counts.total() == NOTHING | {"examples": 400 + 1000, "rejected": 200}
 
 
+def test_a_request_is_told_once_by_the_process_that_sent_it(tmp_path: Path) -> None:
+    traffic.taken()  # by tests before this one
+    counts = RunningCounts(str(tmp_path))
+    traffic.note()
+    child = os.fork()
+    if not child:
+        traffic.note()
+        counts.add()
+        os._exit(0)
+    os.waitpid(child, 0)
+    counts.add()
+    counts.add()
+    assert counts.total()["requests"] == 2 and traffic.taken() == 0
+
+
 def test_numbers_that_nobody_watches_or_that_cannot_be_written_are_dropped(tmp_path: Path) -> None:
     NOT_WATCHED.add(examples=1)
     assert NOT_WATCHED.total() == Counter()

@@ -33,7 +33,7 @@ def type_by_name(uri: str) -> str:
     >>> type_by_name("https://example.com/a.PNG?format=webp"), type_by_name("gs://b/a")
     ('png', 'jpeg')
     """
-    name = named_by(uri) if uri[:1] in "hH" else uri
+    name = named_by(uri)
     ending = name[name.rfind(".") + 1 :]
     return IMAGE_TYPES.get(ending) or IMAGE_TYPES.get(ending.lower(), "jpeg")
 

@@ -78,7 +78,7 @@ class PreviousDataset:
             wanted = {} if self.looked else seen.generations(block)
             known = dict(zip(wanted, generations_of(wanted, self.threads)))
             outputs = seen.outputs()
-            if known != wanted or dict(zip(outputs, self._sizes(outputs))) != outputs:
+            if known != wanted or dict(zip(outputs, sizes_of(outputs, self.threads))) != outputs:
                 _recent.put(key, known)
                 return None
         self._bring(body, block, key)
@@ -144,10 +144,6 @@ class PreviousDataset:
             if isinstance(error, Unavailable) and not spoilt:
                 raise
             raise Damaged(path) from None
-
-    def _sizes(self, uris: Iterable[str]) -> Iterator[int]:
-        """Bytes of each rewritten image; -1 if it cannot be told."""
-        return sizes_of(uris, self.threads)
 
     def _bring(self, body: dict[str, Any], block: Block, key: str) -> None:
         def copy(part: Sequence[Any]) -> None:

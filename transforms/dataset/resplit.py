@@ -99,49 +99,39 @@ class Resplitter:
             if common := [uri for uri in example.images if groups.common and image_hash(uri) in groups.common]:
                 warnings.add("image_common", min(common))
 
+        splits = [SPLITS.index(self.splits.assign(number)) for number in numbers]
         return replace(
             receipt,
             parts=(
-                *self._parts(lines, numbers),
-                *self._notes(receipt, numbers),
+                *self._parts(receipt, lines, splits, numbers),
                 *(part for part in receipt.parts if part.kind in ("images", "rejected")),
             ),
             counters=tuple((name, number) for name, number in counters.items() if number),
-            ids=tuple(self._ids(lines.table, numbers).items()),
+            ids=tuple(self._ids(lines.table, splits, numbers).items()),
             warnings=tuple((code, *counted) for code, counted in warnings.counts.items()),
         )
 
-    def _split_of(self, number: int) -> int:
-        return SPLITS.index(self.splits.assign(number))
-
-    def _parts(self, lines: _Lines, numbers: list[int]) -> Iterator[Part]:
-        splits = [self._split_of(number) for number in numbers]
+    def _parts(self, receipt: Receipt, lines: _Lines, splits: list[int], numbers: list[int]) -> Iterator[Part]:
+        """The lines in the order of their new splits, and what is told and noted of them, with these."""
         for split, name in enumerate(SPLITS):
             if texts := [text for text, at in zip(lines.texts, splits) if at == split]:
                 yield self._put(name, b"".join(texts), len(texts))
+        decided = {"split": pa.array(splits, pa.int8()), "number": pa.array(np.array(numbers, np.uint64))}
         if numbers:
-            columns = {name: lines.table[name] for name in EXAMPLES.names}
-            columns |= self._columns(numbers)
-            rows = pa.table(columns, schema=EXAMPLES).combine_chunks()
-            yield self._put("examples", stream(*rows.to_batches()), len(numbers))
-
-    def _notes(self, receipt: Receipt, numbers: list[int]) -> Iterator[Part]:
-        """What was noted of the lines, with their new splits."""
+            yield self._put_table("examples", lines.table, decided, EXAMPLES)
         for part in receipt.parts:
             if part.kind == KIND:
-                noted = table(store_for(part.name).read(part.name)[0])
-                columns = {name: noted[name] for name in LINES.names} | self._columns(numbers)
-                rows = pa.table(columns, schema=LINES).combine_chunks()
-                yield self._put(KIND, stream(*rows.to_batches()), len(numbers))
+                yield self._put_table(KIND, table(store_for(part.name).read(part.name)[0]), decided, LINES)
 
-    def _columns(self, numbers: list[int]) -> dict[str, pa.Array]:
-        splits = [self._split_of(number) for number in numbers]
-        return {"split": pa.array(splits, pa.int8()), "number": pa.array(np.array(numbers, np.uint64))}
+    def _put_table(self, kind: str, rows: pa.Table, decided: dict[str, pa.Array], schema: pa.Schema) -> Part:
+        """A table of a block with some columns in place of its own."""
+        told = pa.table({name: rows[name] for name in schema.names} | decided, schema=schema).combine_chunks()
+        return self._put(kind, stream(*told.to_batches()), len(told))
 
-    def _ids(self, examples: Any, numbers: list[int]) -> dict[str, bytes]:
+    def _ids(self, examples: Any, splits: list[int], numbers: list[int]) -> dict[str, bytes]:
         ids, sizes, pieces = (examples[name].to_pylist() for name in ("id", "bytes", "piece"))
         validation = SPLITS.index("validation")
-        lines = [one for one in zip(numbers, ids, sizes) if self._split_of(one[0]) == validation]
+        lines = [line for line, split in zip(zip(numbers, ids, sizes), splits) if split == validation]
         return packed_ids_of([one for one, piece in zip(ids, pieces) if piece == 1], lines, False, self.caps)
 
     def _put(self, kind: str, data: bytes, lines: int = 0) -> Part:

@@ -15,7 +15,7 @@ from itertools import groupby
 import numpy as np
 import pyarrow as pa
 
-from transforms.core.arrow_stream import table
+from transforms.core.arrow_stream import SLICE, slices, table
 from transforms.core.output_names import WORK
 from transforms.core.places import keep_buckets
 from transforms.core.reasons import JobStopped
@@ -31,7 +31,6 @@ from transforms.storage.api import USUAL, Access, Piece, crc32c
 from transforms.storage.parallel import read_each
 
 pa.set_memory_pool(pa.system_memory_pool())  # the others keep what they once held: 55 MB more after a million lines
-_ROW_GROUP = 64 << 10  # rows of a table that are held at once: a segment may be many times the average one
 JSONL = "application/json-lines"
 
 
@@ -135,8 +134,8 @@ class SegmentWriter:
                 line, offset = (places.line, places.offset) if number == places.file else (0, 0)
                 count = plan.tables("examples")
                 target = seal_plan.file_name("examples", ".parquet", plan.table_of("examples", group, segment), count)
-                for at in range(0, len(chosen), _ROW_GROUP):
-                    some = chosen[at : at + _ROW_GROUP]
+                for at in range(0, len(chosen), SLICE):
+                    some = chosen[at : at + SLICE]
                     rows = self._rows(ordered, lines, some, group, name, (line, offset), first_lines)
                     yield target, self._put(rows, (group, segment, number, at), target)
                     line, offset = line + len(some), offset + int(lines.size[some].sum())
@@ -232,9 +231,6 @@ class SegmentWriter:
         parts = [part for receipt in receipts for part in receipt.parts if part.kind == "images"]
         number, count = plan.table_of("images", 0, segment), plan.tables("images")
         target = seal_plan.file_name("images", ".parquet", number, count)
-        held: list[pa.Table] = []
-        for at, data in enumerate(read_each([part.name for part in parts]), 1):
-            held.append(table(data).select(self.image_columns.names))
-            if at == len(parts) or sum(map(len, held)) >= _ROW_GROUP:
-                yield target, self._put(pa.concat_tables(held), (segment, at), target)
-                held = []
+        tables = (table(data).select(self.image_columns.names) for data in read_each([part.name for part in parts]))
+        for at, rows in enumerate(slices(tables)):
+            yield target, self._put(rows, (segment, at), target)

@@ -34,7 +34,7 @@ from transforms.storage.local import read_open
 from transforms.storage.local_walk import translate
 from transforms.storage.parallel import read_together
 from transforms.storage.places import Places
-from transforms.storage.reads import ASIDE, Range, Reads, follow
+from transforms.storage.reads import ASIDE, HELD, Range, Reads, follow
 
 # Bytes of the first read of an object. A phone's EXIF of 64 KiB and the tables after it lie within: with less they cost a third
 # request. Of a local file much less is read first, since a second read costs nothing.
@@ -48,7 +48,6 @@ _UNPACKED = 128 << 20  # bytes that an object with Content-Encoding gzip may hav
 # What is held at once, of all that are looked at, so that looks by the hundred cannot fill the memory.
 _PACKED, _LONG, _WHOLE = BoundedSemaphore(8), BoundedSemaphore(16), BoundedSemaphore(8)  # taken in this order
 _COMING = Room(256 << 20)  # bytes
-_LARGEST_WHOLE = 8 << 20  # bytes of an image that comes whole without its turn (storage/web/store.py)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +212,7 @@ class _Share:
 
     def take(self, size: int) -> bool:
         """Whether an image of so many bytes (-1: not told) may come now; nobody waits."""
-        self._bytes = self._bytes or _COMING.take(size if size >= 0 else _LARGEST_WHOLE)  # it may be asked for again
+        self._bytes = self._bytes or _COMING.take(size if size >= 0 else HELD)  # it may be asked for again
         return self._bytes > 0
 
     def __enter__(self) -> _Share:

@@ -250,18 +250,21 @@ def described(pane: Pane, seconds: int) -> dict[str, Any]:
 
 
 def _put_arrivals(filled: FilledPane, ledgers: Mapping[str, Any]) -> Joined:
-    data, uri = arrivals_text(filled.arrivals, ledgers), f"{filled.pane.folder}/{ARRIVALS}"
-    store = store_for(uri)
-    store.replace(uri, data, "")
-    return Joined(ARRIVALS, len(filled.arrivals), len(data), crc32c(data), store.stat(uri).generation)
+    return _put_file(filled.pane, ARRIVALS, arrivals_text(filled.arrivals, ledgers), len(filled.arrivals))
 
 
 def _put_notes(pane: Pane, notes: pa.Table) -> Joined:
-    out, uri = io.BytesIO(), f"{pane.folder}/{NOTED}"
+    out = io.BytesIO()
     pq.write_table(notes, out, compression="zstd")
-    store, data = store_for(uri), out.getvalue()
+    return _put_file(pane, NOTED, out.getvalue(), len(notes))
+
+
+def _put_file(pane: Pane, name: str, data: bytes, rows: int) -> Joined:
+    """Write a file of a pane, in place of what another execution wrote."""
+    uri = f"{pane.folder}/{name}"
+    store = store_for(uri)
     store.replace(uri, data, "")
-    return Joined(NOTED, len(notes), len(data), crc32c(data), store.stat(uri).generation)
+    return Joined(name, rows, len(data), crc32c(data), store.stat(uri).generation)
 
 
 def _rows_of(filled: FilledPane) -> list[Joined]:

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from transforms.storage.api import Stat, StorageError
 
+HELD = 8 << 20  # bytes of an object that may come whole where a part was asked for; more only of some at a time
+
 Result = TypeVar("Result")
 Read = Callable[[int, int, str], tuple[bytes, Stat]]
 

@@ -8,14 +8,14 @@ No line and no image is read again, so that two images with one identity are tak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from transforms.core.arrow_stream import table
+from transforms.core.arrow_stream import slices, table
 from transforms.core.finding_codes import ALL, AUTO, MOST_CLASSES, ROWS
 from transforms.core.limits import Profile
 from transforms.core.output_names import WORK
@@ -46,7 +46,6 @@ from transforms.storage.parallel import read_each
 MOST_REFERENCES = 20_000_000  # to images, up to which lines are compared unless it is asked for
 _LEAK = "image_in_two_splits"
 _LEAKS = 6  # of different images that are told one by one
-_SLICE = 64 << 10  # rows of notes that are held at once, or a block more
 _SLICE_BITS = 32  # of a line's number in its segment
 _LINES = "lines"  # the kind of a run of lines' ids
 _LINE = np.dtype([("id", "<u8"), ("piece", "<i4")])
@@ -79,7 +78,7 @@ class FindingsSealer:
         ordered = sorted(receipts, key=lambda receipt: receipt.order)
         parts = [part.name for receipt in ordered for part in receipt.parts if part.kind == KIND]
         gathered, first = Gathered(FindingTally()), 0
-        for rows in _slices(parts):
+        for rows in map(pa.Table.combine_chunks, slices(map(table, read_each(parts, at_once=8)))):
             groups, runs = groups_of(rows, cuts), list[Run]()
             for split in range(len(NAMES)):
                 of_split = rows.filter(pa.array(groups == split))
@@ -140,19 +139,6 @@ class FindingsSealer:
         if leaks := _told_leaks(first_findings(tally.findings.get(_LEAK, [])), runs):
             told["leaks"] = leaks
         return told
-
-
-def _slices(parts: Iterable[str]) -> Iterator[pa.Table]:
-    """The notes of blocks, some rows at a time: a segment may be many times the average one."""
-    some, count = list[pa.Table](), 0
-    for rows in map(table, read_each(list(parts), at_once=8)):
-        some.append(rows)
-        count += len(rows)
-        if count >= _SLICE:
-            yield pa.concat_tables(some).combine_chunks()
-            some, count = [], 0
-    if some:
-        yield pa.concat_tables(some).combine_chunks()
 
 
 def _add_answers(answers: Answers, hashes: np.ndarray) -> None:

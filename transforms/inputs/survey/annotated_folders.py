@@ -23,7 +23,8 @@ from transforms.inputs.formats.boxes import BOXES
 from transforms.inputs.formats.joined.coco import is_coco
 from transforms.inputs.options import InputOptions
 from transforms.inputs.registry import COCO, MEANINGS, VOC, YOLO, Meaning
-from transforms.inputs.survey.coco_layout import NOT_THERE, files_apart, folders_in, head_of, names_in, stat_of
+from transforms.inputs.survey.coco_layout import files_apart
+from transforms.inputs.survey.small_looks import NOT_THERE, folders_in, head_of, names_in, stat_of
 from transforms.storage.packings import Damaged
 
 _YAML = ("data.yaml", "dataset.yaml", "data.yml")

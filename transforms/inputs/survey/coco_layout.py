@@ -15,18 +15,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from transforms.core.file_kinds import LOOK
 from transforms.examples.split_names import split_of_name
 from transforms.inputs.formats.joined.coco import first_image_of, is_coco
-from transforms.storage import store_for
-from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
+from transforms.inputs.survey.small_looks import folders_in, head_of, names_in, stat_of
+from transforms.storage.api import Stat
 
-NOT_THERE = (Changed, Forbidden, NotAFile, NotFound, Refused)
 _ON_TOP = ("labels.json", "annotations.json", "instances.json", "result.json")
 _NOT_BOXES = ("image_info", "panoptic")  # beginnings of names: images without answers, and segments
 _KINDS = ("instances", "person_keypoints", "stuff", "captions")  # of the same images, the one that is meant first
 _IMAGES, _DATA = "images", "data"  # folders that hold images, or their folders
-_NAMES, _FOLDERS = 50, 40  # files of a folder, and folders, that are looked at
+_FOLDERS = 40  # that are looked at
 
 
 @dataclass(frozen=True)
@@ -66,38 +64,6 @@ def files_apart(root: str, annotations: Sequence[str], captions: bool) -> tuple[
         chosen += [ApartFile(uri, base) for uri in uris if _kind_of(uri) == best]
         others += [uri for uri in uris if _kind_of(uri) != best]
     return chosen, others, lost
-
-
-def head_of(file: Stat) -> bytes:
-    """The first bytes of a file; none if it is gone, or may not be read."""
-    try:
-        return store_for(file.uri).read(file.uri, 0, LOOK, file.generation)[0]
-    except NOT_THERE:
-        return b""
-
-
-def names_in(folder: str, most: int = _NAMES) -> list[Stat]:
-    """The first files right in a folder."""
-    try:
-        return list(islice(store_for(folder).list(folder, deep=False, page=most), most))
-    except NOT_THERE:
-        return []
-
-
-def stat_of(uri: str) -> Stat | None:
-    """What is known of a file; None if it is not there."""
-    try:
-        return store_for(uri).stat(uri)
-    except NOT_THERE:
-        return None
-
-
-def folders_in(folder: str) -> list[str]:
-    """The first folders right in a folder."""
-    try:
-        return [name.rstrip("/") for some, _ in islice(store_for(folder).folders(folder), 1) for name in some]
-    except NOT_THERE:
-        return []
 
 
 def _files(root: str, annotations: Sequence[str]) -> Iterator[Stat]:

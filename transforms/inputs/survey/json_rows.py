@@ -17,9 +17,9 @@ from transforms.inputs.name_kinds import unread_place
 from transforms.inputs.options import InputOptions
 from transforms.inputs.patterns import is_folder, list_pattern, static_folder
 from transforms.inputs.registry import MEANINGS, Meaning
-from transforms.inputs.survey.coco_layout import names_in
+from transforms.inputs.survey.small_looks import NOT_THERE, names_in
 from transforms.storage import store_for
-from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
+from transforms.storage.api import Forbidden, NotAFile, NotFound, Stat
 
 _NAMES, _READS = 1000, 20  # that are looked at of a folder or glob
 _FEW = 30  # names, where a prompt alone asks for rows
@@ -45,7 +45,7 @@ def find_json_rows(pattern: str, without: Collection[str], options: InputOptions
         try:
             extent = Extent(file.uri, file.generation, file.size, 0, file.size, file.encoding)
             keys, head = _keys_of(extent)
-        except (Changed, Forbidden, NotAFile, NotFound, Refused):
+        except NOT_THERE:
             continue
         if every and keys:
             return file

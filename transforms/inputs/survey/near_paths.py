@@ -152,12 +152,11 @@ class Thinker:
             return f"--image_column '{start}{{{place}}}{ending}'{f' {allow}' if allow else ''}"
         slashed = written.replace("\\", "/")
         tail = posixpath.relpath(path, base) if inside(path, base) else path
-        if slashed.endswith(f"/{tail}"):
-            return f"--image_root {base} finds it"
         if tail.lower() == slashed.lower().removeprefix("./"):
             return "upper and lower case differ: write the names as the files have them"
-        if (root := _folder_above_end(slashed, path)) and not allow:
-            return f"--image_root {root} finds it"
+        ends = (path[: -len(end) - 1] for end in path_tails(written) if "/" in slashed and path.endswith(f"/{end}"))
+        if root := next((folder for folder in ends if inside(folder, base)), ""):
+            return f"--image_root {root} finds it{f', with {allow}' if allow else ''}"
         return f"write {tail}{f', and add {allow}' if allow else ''}"
 
     def _in_other_letters(self, base: str, parts: Sequence[str]) -> Iterator[str]:
@@ -228,14 +227,3 @@ def _normal(written: str, base: str) -> str:
         return normalise(written, base)
     except ImageError:
         return ""
-
-
-def _folder_above_end(written: str, path: str) -> str:
-    """The folder below which a path is an end of what is written; "" if there is none, or what is written is a name alone.
-
-    >>> _folder_above_end("/data/upload/3/a.jpg", "/my/export/3/a.jpg"), _folder_above_end("a.jpg", "/my/a.jpg")
-    ('/my/export', '')
-    """
-    parts = [part for part in written.split("/") if part]
-    ends = ("/".join(parts[at:]) for at in range(len(parts)))
-    return next((path[: -len(end) - 1] for end in ends if len(parts) > 1 and path.endswith(f"/{end}")), "")

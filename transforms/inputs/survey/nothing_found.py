@@ -15,8 +15,9 @@ from transforms.inputs.registry import IMAGES, MEANINGS, TAR_SHARDS
 from transforms.inputs.survey.left_out import in_words
 from transforms.inputs.survey.links import links_out
 from transforms.inputs.survey.not_rows import fault_of_bytes
+from transforms.inputs.survey.small_looks import NOT_THERE
 from transforms.storage import abilities, store_for
-from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
+from transforms.storage.api import Forbidden, NotAFile, NotFound, Stat
 
 _NAMES = 100  # among which one of a known kind is looked for
 _IMAGES = 1000  # names among which a file of rows is looked for
@@ -74,7 +75,7 @@ def _said_of(others: Sequence[Stat]) -> str:
     for file in others[:_READS]:
         try:
             head = store_for(file.uri).read(file.uri, 0, LOOK, file.generation)[0]
-        except (Changed, Forbidden, NotAFile, NotFound, Refused):
+        except NOT_THERE:
             continue
         if fault := fault_of_bytes(file.uri, head):
             as_shards = f", or --input_format {TAR_SHARDS} for shards of samples"

@@ -30,14 +30,14 @@ from transforms.inputs.registry import IMAGES, MEANINGS, container_of
 from transforms.inputs.row_function import transformed
 from transforms.inputs.rows import build_examples
 from transforms.inputs.survey.near_paths import THOUGHTS, Named, column_of
+from transforms.inputs.survey.small_looks import NOT_THERE
 from transforms.storage import store_for
-from transforms.storage.api import Changed, Forbidden, NotAFile, NotFound, Refused, Stat
+from transforms.storage.api import Stat
 
 ROWS = 1000  # of an input
 _NAMES = 480  # of an input of images: with those that told what it is, under 1,000
 _LISTINGS, _FOLDERS = 8, 12  # requests that tell folders, and folders whose first names are listed
 _BLOCK_BYTES, _LINE_BYTES = 256 << 10, 1 << 20
-_NOT_THERE = (Changed, Forbidden, NotAFile, NotFound, Refused)  # what is wrong with it, the job tells
 
 
 @dataclass
@@ -67,7 +67,7 @@ def sample_of(one_input: Input, options: InputOptions) -> Sample:
             _add_images(sample, options)
         elif meaning.columns is None:  # where they are always the same, answers are labels and boxes
             _add_rows(sample, options)
-    except (RowError, *_NOT_THERE):
+    except (RowError, *NOT_THERE):
         pass  # the job rejects such a file, or says what is wrong
     return sample
 

@@ -20,11 +20,10 @@ from transforms.storage.curl.answers import check_range
 from transforms.storage.curl.handle import Answer, RestIf
 from transforms.storage.curl.transfers import Ask, Asks, Together, answered, given
 from transforms.storage.read_only import ReadOnlyStore
-from transforms.storage.reads import ASIDE, Range, Reads
+from transforms.storage.reads import ASIDE, HELD, Range, Reads
 from transforms.storage.web.exchange import WebAsker
 
 Result = TypeVar("Result")
-HELD = 8 << 20  # bytes that are taken of who was asked for fewer; more only of some at a time
 LARGEST = 1 << 30  # bytes that are taken of who gives no ranges
 _LARGE = BoundedSemaphore(2)  # such images that are read at once
 _ETAG = re.compile(r'(?:W/)?"[!#-~]{1,200}"')
